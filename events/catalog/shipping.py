@@ -1,0 +1,10 @@
+"""What shipping publishes."""
+
+from events.catalog.values import OrderEvent
+
+
+class OrderShipped(OrderEvent, type="order.shipped", source="shipping"):
+    """The parcel is with the carrier."""
+
+    carrier: str
+    tracking: str

@@ -1,0 +1,51 @@
+"""The values that events are made of."""
+
+from pydantic import BaseModel, ConfigDict
+
+from events.event import Event
+
+
+class Money(BaseModel):
+    """An amount in the currency's minor units (cents), with the currency's ISO 4217 code."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    amount: int
+    currency: str
+
+    def __add__(self, other: "Money") -> "Money":
+        if self.currency != other.currency:
+            raise ValueError(f"{self.currency} and {other.currency} cannot be added; convert one of them first")
+        return Money(amount=self.amount + other.amount, currency=self.currency)
+
+    def __mul__(self, times: int) -> "Money":
+        return Money(amount=self.amount * times, currency=self.currency)
+
+
+class Address(BaseModel):
+    """Where a parcel goes. `country` is an ISO 3166-1 alpha-2 code."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    line1: str
+    line2: str = ""
+    city: str
+    postcode: str
+    country: str
+
+
+class Line(BaseModel):
+    """So many of one product, at the price of one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sku: str
+    name: str
+    quantity: int
+    price: Money
+
+
+class OrderEvent(Event):
+    """Any event about an order. `order_id` is the order's public id."""
+
+    order_id: str

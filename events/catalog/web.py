@@ -1,0 +1,36 @@
+"""What the web publishes: an order came in."""
+
+from decimal import Decimal
+
+from events.catalog.values import Address, Line, Money, OrderEvent
+from events.event import upcaster
+
+
+class OrderCreatedV1(OrderEvent, type="order.created", version=1, source="web"):
+    """The first version: a bare total in US dollars and no address."""
+
+    number: str
+    customer: str
+    email: str
+    lines: tuple[Line, ...]
+    total: Decimal
+    payment_token: str
+
+
+class OrderCreated(OrderEvent, type="order.created", version=2, source="web"):
+    """An order was accepted and saved. The token stands for the card; card data never enters an event."""
+
+    number: str
+    customer: str
+    email: str
+    lines: tuple[Line, ...]
+    total: Money
+    shipping_address: Address | None
+    payment_token: str
+
+
+@upcaster(OrderCreatedV1, OrderCreated)
+def with_currency_and_address(old: OrderCreatedV1) -> OrderCreated:
+    """The total becomes cents in USD; the address is unknown."""
+    kept = old.model_dump(exclude={"total"})
+    return OrderCreated(**kept, total=Money(amount=int(old.total * 100), currency="USD"), shipping_address=None)

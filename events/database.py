@@ -1,0 +1,107 @@
+"""The one way to the database: `transaction()` to write, `reading()` to read."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from events.settings import settings
+
+LOCK_TIMEOUT = 30.0  # seconds a writer of SQLite waits for its turn
+_TRANSIENT = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08")  # SQLSTATE: serialization, deadlock, lock, shutdown, connection
+
+
+class Database:
+    """One database with a way to write and a way to read.
+
+    On SQLite a writer begins with BEGIN IMMEDIATE: a deferred transaction that turns into a writer fails at once when
+    another wrote meanwhile, whatever the timeout. Readers begin deferred, on an engine of their own, and wait for nobody.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.sqlite = self.url.get_backend_name() == "sqlite"
+        self.writer = self._engine("BEGIN IMMEDIATE")
+        self.reader = self._engine("BEGIN") if self.sqlite else self.writer
+
+    def _engine(self, begin: str) -> Engine:
+        if not self.sqlite:
+            options = "-c timezone=utc -c idle_in_transaction_session_timeout=60000"
+            network: dict[str, Any] = {"connect_timeout": 5, "keepalives_idle": 10, "options": options}
+            return create_engine(self.url, pool_pre_ping=True, max_overflow=20, connect_args=network)
+        if self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(self.url, connect_args={"isolation_level": None, "timeout": LOCK_TIMEOUT, "check_same_thread": False})
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        return engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session that commits when the block ends, and rolls back when it fails."""
+        with Session(self.writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session to read with; what is written through it is rolled back."""
+        with Session(self.reader, expire_on_commit=False, autoflush=False) as session:
+            yield session
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.writer.dispose()
+        self.reader.dispose()
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    # FULL: an accepted order survives a power cut, not only a crash of the process.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={int(LOCK_TIMEOUT * 1000)}", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+_database: Database | None = None
+
+
+def database() -> Database:
+    """This process's database, from `DATABASE_URL` unless `use` said otherwise."""
+    if _database is None:
+        use(Database(settings().database_url))
+    assert _database is not None
+    return _database
+
+
+def use(chosen: Database | None) -> None:
+    """Make `chosen` this process's database; `None` forgets it."""
+    global _database
+    _database = chosen
+
+
+def transaction() -> AbstractContextManager[Session]:
+    """A session on this process's database that commits when the block ends: the one way to write."""
+    return database().transaction()
+
+
+def reading() -> AbstractContextManager[Session]:
+    """A session on this process's database to read with."""
+    return database().reading()
+
+
+def forget_after_fork() -> None:
+    """A forked child opens connections of its own: two processes on one socket corrupt each other."""
+    os.register_at_fork(after_in_child=lambda: use(None))
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the database failed in a way that the same statements may survive: a lock, a deadlock, a lost connection."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or "database is locked" in str(error.orig):
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    return bool(state and state.startswith(_TRANSIENT)) or (state is None and type(error.orig).__module__.startswith("psycopg") and error.__class__.__name__ == "OperationalError")

@@ -1,0 +1,90 @@
+"""The envelope: CloudEvents 1.0 around one event, and how it looks outside."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from pydantic import BaseModel, ConfigDict
+
+from events.event import Event, decode
+
+
+class Actor(BaseModel):
+    """Who caused it: what the web request told, nothing more."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user: str | None = None
+    tenant: str | None = None
+    ip: str | None = None
+    agent: str | None = None
+
+
+class Envelope(BaseModel):
+    """One event with its identity and its origin, as it lies in the log."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    type: str
+    version: int
+    source: str
+    time: datetime
+    subject: str | None
+    correlation_id: UUID
+    causation_id: UUID | None
+    actor: Actor
+    traceparent: str | None
+    data: dict[str, Any]
+
+    def event(self) -> Event:
+        """The event in its newest version. Raises `UnknownEvent` if this process does not know it."""
+        return decode(self.type, self.version, self.data)
+
+    def to_cloudevent(self) -> CloudEvent:
+        """The envelope as a CloudEvent; what has no attribute there is an extension."""
+        extensions = {
+            "subject": self.subject,
+            "traceparent": self.traceparent,
+            "correlationid": str(self.correlation_id),
+            "causationid": self.causation_id and str(self.causation_id),
+            "user": self.actor.user,
+            "tenant": self.actor.tenant,
+            "clientip": self.actor.ip,
+            "useragent": self.actor.agent,
+        }
+        attributes: dict[str, Any] = {
+            "id": str(self.id),
+            "source": f"/{self.source}",
+            "type": self.type,
+            "time": self.time,
+            "datacontenttype": "application/json",
+            "dataversion": str(self.version),
+        }
+        attributes.update({name: value for name, value in extensions.items() if value})
+        return CloudEvent(attributes=attributes, data=self.data)
+
+    def to_json(self) -> bytes:
+        """The CloudEvent in the JSON event format (structured mode)."""
+        written = JSONFormat().write(self.to_cloudevent())
+        return written if isinstance(written, bytes) else written.encode()
+
+    @classmethod
+    def from_cloudevent(cls, event: CloudEvent) -> "Envelope":
+        """The envelope of a CloudEvent that `to_cloudevent` made, here or elsewhere."""
+        extra = event.get_extension
+        return cls(
+            id=event.get_id(),
+            type=event.get_type(),
+            version=extra("dataversion"),
+            source=event.get_source().lstrip("/"),
+            time=event.get_time(),
+            subject=event.get_subject(),
+            correlation_id=extra("correlationid"),
+            causation_id=extra("causationid"),
+            actor=Actor(user=extra("user"), tenant=extra("tenant"), ip=extra("clientip"), agent=extra("useragent")),
+            traceparent=extra("traceparent"),
+            data=event.get_data(),
+        )

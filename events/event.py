@@ -1,0 +1,76 @@
+"""An event: an immutable, typed, versioned fact; and how an old version becomes the newest."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from events.errors import CatalogError, UnknownEvent
+
+_classes: dict[str, dict[int, type["Event"]]] = {}
+_upcasters: dict[type["Event"], Callable[[Any], "Event"]] = {}
+
+
+class Event(BaseModel):
+    """A fact in the past tense. A subclass names its wire type, its version and who publishes it:
+
+    `class OrderCreated(Event, type="order.created", version=2, source="web")`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: ClassVar[str] = ""
+    version: ClassVar[int] = 0
+    source: ClassVar[str] = ""
+
+    def __init_subclass__(cls, *, type: str | None = None, version: int = 1, source: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if type is None:  # an abstract class that only carries fields
+            return
+        cls.type, cls.version, cls.source = type, version, source
+        versions = _classes.setdefault(type, {})
+        known = versions.get(version)
+        if known and known.__qualname__ != cls.__qualname__:
+            raise CatalogError(f"{type} v{version} is both {known.__qualname__} and {cls.__qualname__}; raise the version of one")
+        versions[version] = cls
+
+
+Old = TypeVar("Old", bound=Event)
+New = TypeVar("New", bound=Event)
+
+
+def upcaster(old: type[Old], new: type[New]) -> Callable[[Callable[[Old], New]], Callable[[Old], New]]:
+    """Register the function that turns one stored version of an event into the next."""
+    if old.type != new.type or new.version != old.version + 1:
+        raise CatalogError(f"{old.__name__} to {new.__name__}: an upcaster leads from a version to the next of the same type")
+
+    def register(function: Callable[[Old], New]) -> Callable[[Old], New]:
+        _upcasters[old] = function
+        return function
+
+    return register
+
+
+def newest(type: str) -> int | None:
+    """The highest version of `type` that this process knows, if any."""
+    return max(_classes.get(type, ()), default=None)
+
+
+def decode(type: str, version: int, data: dict[str, Any]) -> Event:
+    """The event in its newest version. Raises `UnknownEvent`, or pydantic's `ValidationError` if the data does not fit."""
+    found = _classes.get(type, {}).get(version)
+    if found is None:
+        raise UnknownEvent(type, version, newest(type))
+    event = found.model_validate(data)
+    while event.version != newest(type):
+        event = _upcasters[event.__class__](event)
+    return event
+
+
+def catalog() -> Iterator[type[Event]]:
+    """All event classes, every version, by type. Raises `CatalogError` if an old version has no way up."""
+    for type, versions in sorted(_classes.items()):
+        for version, found in sorted(versions.items()):
+            if version != newest(type) and found not in _upcasters:
+                raise CatalogError(f"{type} v{version} has no upcaster to v{version + 1}")
+            yield found

@@ -1,0 +1,90 @@
+"""The event log: `publish` appends to it inside the caller's transaction; nothing is sent here."""
+
+import secrets
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import insert, select, text
+from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
+
+from events import clock, context
+from events.envelope import Actor, Envelope
+from events.event import Event
+from events.tables import LogEntry
+
+CHANNEL = "tidings"  # of PostgreSQL's LISTEN and NOTIFY
+
+
+def publish(session: Session, *events: Event, subject: str | None = None, at: datetime | None = None) -> list[UUID]:
+    """Append events to the log in the caller's transaction and return their ids, in order.
+
+    Who, where from and why are taken from the current context. `subject` names what the events are about; without it they
+    are about what their cause was about. `at` is the earliest time of delivery.
+    """
+    if not events:
+        return []
+    rows = [_row(event, subject, at) for event in events]
+    session.execute(insert(LogEntry), rows)
+    wake(session)
+    return [row["id"] for row in rows]  # type: ignore[misc]
+
+
+def wake(session: Session) -> None:
+    """Wake the relay when this transaction commits. SQLite needs no call: the relay watches the file."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def _row(event: Event, subject: str | None, at: datetime | None) -> dict[str, object]:
+    inherited = context.current()
+    id, now = uuid7(), clock.now()
+    return {
+        "id": id,
+        "type": event.type,
+        "version": event.version,
+        "source": event.source,
+        "subject": subject or inherited.subject,
+        "time": now,
+        "correlation_id": inherited.correlation_id or id,
+        "causation_id": inherited.cause.id if inherited.cause else None,
+        "actor": inherited.actor.model_dump(exclude_none=True),
+        "traceparent": inherited.traceparent or new_traceparent(),
+        "data": event.model_dump(mode="json"),
+        "publish_at": at or now,
+    }
+
+
+def new_traceparent() -> str:
+    """A W3C traceparent that begins a trace (https://www.w3.org/TR/trace-context/)."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def envelope(entry: LogEntry) -> Envelope:
+    """The envelope that a row of the log holds."""
+    return Envelope(
+        id=entry.id,
+        type=entry.type,
+        version=entry.version,
+        source=entry.source,
+        time=entry.time,
+        subject=entry.subject,
+        correlation_id=entry.correlation_id,
+        causation_id=entry.causation_id,
+        actor=Actor.model_validate(entry.actor),
+        traceparent=entry.traceparent,
+        data=entry.data,
+    )
+
+
+def read(session: Session, ids: Collection[UUID]) -> list[Envelope]:
+    """The envelopes with these ids, oldest position first; those that are not there are left out."""
+    rows = session.scalars(select(LogEntry).where(LogEntry.id.in_(ids)).order_by(LogEntry.position))
+    return [envelope(row) for row in rows]
+
+
+def about(session: Session, subject: str) -> Sequence[Envelope]:
+    """Every envelope about `subject`, oldest first."""
+    rows = session.scalars(select(LogEntry).where(LogEntry.subject == subject).order_by(LogEntry.position))
+    return [envelope(row) for row in rows]

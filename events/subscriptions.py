@@ -1,0 +1,112 @@
+"""Subscriptions: which handler hears which event, on which queue, with how much patience."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
+
+from sqlalchemy.orm import Session
+
+from events.errors import SubscriptionError, UnknownSubscription
+from events.event import Event
+from events.retry import Retry
+
+Outcome = Event | Sequence[Event] | None
+E = TypeVar("E", bound=Event)
+A = TypeVar("A")
+Handler = Callable[[E, Session], Outcome]
+Recorder = Callable[[E, Session, A], Outcome]
+
+_registry: dict[str, "Subscription"] = {}
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """One handler's standing order for events. Its name is `queue.handler`."""
+
+    name: str
+    queue: str
+    types: tuple[type[Event], ...]
+    handler: Callable[..., Outcome]
+    call: Callable[..., Any] | None
+    retry: Retry
+    batch: int
+
+    @property
+    def event_types(self) -> list[str]:
+        """The wire types it hears."""
+        return [type.type for type in self.types]
+
+
+@overload
+def subscribe(
+    *types: type[E], queue: str, retry: Retry = ..., batch: int = ...
+) -> Callable[[Callable[[E, Session], Any]], Callable[[E, Session], Any]]: ...
+@overload
+def subscribe(
+    *types: type[E], queue: str, retry: Retry = ..., call: Callable[[E, str], A]
+) -> Callable[[Callable[[E, Session, A], Any]], Callable[[E, Session, A], Any]]: ...
+def subscribe(
+    *types: type[Any], queue: str, retry: Retry = Retry(), batch: int = 1, call: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a handler for events of `types` on `queue`.
+
+    The handler gets `(event, session)` and commits with the mark that it ran. With `batch`, up to so many events share a
+    message and a transaction. With `call`, the world is called first, outside any transaction, as `call(event, key)`, where
+    `key` is the same on every retry and replay; the handler then gets `(event, session, answer)` and records the answer.
+
+    Raises `SubscriptionError` when the declaration cannot work.
+    """
+
+    def register(handler: Callable[..., Any]) -> Callable[..., Any]:
+        subscription = Subscription(f"{queue}.{handler.__name__}", queue, types, handler, call, retry, batch)
+        _check(subscription)
+        _registry[subscription.name] = subscription
+        return handler
+
+    return register
+
+
+def _check(subscription: Subscription) -> None:
+    name, call, handler = subscription.name, subscription.call, subscription.handler
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,50}\.[a-z][a-z0-9_]{0,60}", name):
+        raise SubscriptionError(f"{name}: a queue and a handler are named in small letters, digits and _")
+    if not subscription.types:
+        raise SubscriptionError(f"{name}: say which events it hears, as in @subscribe(OrderCreated, queue={subscription.queue!r})")
+    for type in subscription.types:
+        if not type.type:
+            raise SubscriptionError(f"{name}: {type.__name__} has no wire type; subscribe to its subclasses")
+    if subscription.batch < 1 or (call and subscription.batch > 1):
+        raise SubscriptionError(f"{name}: batch={subscription.batch}; it is 1 or more, and 1 with call=, because a call to the world cannot be rolled back")
+    takes = len(inspect.signature(handler).parameters)
+    if takes != (3 if call else 2):
+        raise SubscriptionError(f"{name}: takes {takes} arguments; write (event, session{', answer' if call else ''})")
+    if call and len(inspect.signature(call).parameters) != 2:
+        raise SubscriptionError(f"{name}: its call {call.__name__} takes (event, key)")
+    known = _registry.get(name)
+    if known and (known.handler.__module__, known.handler.__qualname__) != (handler.__module__, handler.__qualname__):
+        raise SubscriptionError(f"{name} is both {known.handler.__module__} and {handler.__module__}; rename one of the handlers")
+
+
+def registered() -> dict[str, Subscription]:
+    """Every subscription of this process, by name."""
+    return dict(_registry)
+
+
+def subscription(name: str) -> Subscription:
+    """The subscription called `name`. Raises `UnknownSubscription`."""
+    if name not in _registry:
+        raise UnknownSubscription(name, _registry)
+    return _registry[name]
+
+
+def discover(package: str, *, skip: Collection[str] = ()) -> Iterable[str]:
+    """Import the modules right under `package` but those in `skip`, so that a new file is all a new subscriber needs."""
+    found = importlib.import_module(package)
+    names = [f"{package}.{module.name}" for module in pkgutil.iter_modules(found.__path__) if not module.ispkg and module.name not in skip]
+    for name in names:
+        importlib.import_module(name)
+    return names
