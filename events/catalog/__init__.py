@@ -1,12 +1,12 @@
 """The catalog: what each service publishes. One file per publisher; this is the contract between services."""
 
-from events.catalog.bus import DeliveryDead
 from events.catalog.inventory import InventoryReleased, InventoryReservationFailed, InventoryReserved
 from events.catalog.orders import OrderCancelled, OrderConfirmed, PaymentOrphaned, ShipmentOrphaned
 from events.catalog.payment import PaymentCharged, PaymentFailed, PaymentRefunded
 from events.catalog.shipping import OrderShipped
 from events.catalog.values import Address, Line, Money
 from events.catalog.web import OrderCreated, OrderCreatedV1
+from events.facts import DeliveryDead
 
 __all__ = [
     "Address",

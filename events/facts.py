@@ -1,4 +1,4 @@
-"""What the bus itself publishes."""
+"""The facts that the bus itself publishes."""
 
 from events.event import Event
 

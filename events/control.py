@@ -1,0 +1,113 @@
+"""What an operator does with subscriptions: register, pause, resume, backfill, remove."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from events import audit, clock, log
+from events.database import transaction
+from events.errors import UnknownSubscription
+from events.fanout import delivery
+from events.sending import IS_OPEN
+from events.subscriptions import Subscription
+from events.tables import Delivery, LogEntry, SubscriptionRow
+
+
+def register(session: Session, subscriptions: Iterable[Subscription]) -> None:
+    """Tell the relay of these subscriptions; a changed one is changed, and all are marked as seen now."""
+    if session.get_bind().dialect.name == "postgresql":
+        # Waits for every fan-out in flight: an event is relayed either with the new subscription or before the backfill.
+        session.execute(text("LOCK TABLE subscriptions IN EXCLUSIVE MODE"))
+    known = {row.name: row for row in session.scalars(select(SubscriptionRow))}
+    now = clock.now()
+    for subscription in subscriptions:
+        values = _values(subscription) | {"last_seen": now}
+        row = known.get(subscription.name)
+        if row is None:
+            session.add(SubscriptionRow(name=subscription.name, first_registered=now, **values))
+        else:
+            for name, value in values.items():
+                setattr(row, name, value)
+    session.flush()
+
+
+def _values(subscription: Subscription) -> dict[str, Any]:
+    retry = subscription.retry
+    return {
+        "queue": subscription.queue,
+        "event_types": subscription.event_types,
+        "policy": {"attempts": retry.attempts, "first": retry.first, "cap": retry.cap},
+        "batch": subscription.batch,
+    }
+
+
+def listed(session: Session) -> Sequence[SubscriptionRow]:
+    """Every subscription, by name."""
+    return session.scalars(select(SubscriptionRow).order_by(SubscriptionRow.name)).all()
+
+
+def find(session: Session, name: str) -> SubscriptionRow:
+    """The subscription called `name`. Raises `UnknownSubscription`."""
+    row = session.get(SubscriptionRow, name)
+    if row is None:
+        raise UnknownSubscription(name, session.scalars(select(SubscriptionRow.name)))
+    return row
+
+
+def pause(session: Session, name: str, *, who: str, why: str) -> None:
+    """Stop the subscription's sends; its backlog is kept."""
+    row = find(session, name)
+    row.paused_at, row.paused_by, row.paused_why = clock.now(), who, why
+    audit.record(session, who=who, action="pause", target=name, why=why)
+
+
+def resume(session: Session, name: str, *, who: str, why: str = "") -> None:
+    """Send the subscription's backlog, and go on."""
+    row = find(session, name)
+    row.paused_at = row.paused_by = row.paused_why = None
+    audit.record(session, who=who, action="resume", target=name, why=why)
+    log.wake(session)
+
+
+def remove(session: Session, name: str, *, who: str, why: str) -> int:
+    """Forget a subscription whose code is gone; its open deliveries are discarded. Returns how many those were."""
+    session.delete(find(session, name))
+    discarded = session.execute(update(Delivery).where(Delivery.subscription == name, IS_OPEN).values(state="discarded").returning(Delivery.event_id))
+    audit.record(session, who=who, action="remove", target=name, why=why)
+    return len(discarded.all())
+
+
+def backfill(name: str, *, who: str, limit: int = 1000) -> int:
+    """Give a subscription every event of its types that was relayed before it was there; returns how many.
+
+    Gap-free while live events flow: an event not relayed yet gets its delivery from the fan-out, every other one here.
+    Commits after each `limit` events, so that nobody waits long; run twice it adds nothing.
+    """
+    total, after = 0, 0
+    with transaction() as session:
+        find(session, name)
+        audit.record(session, who=who, action="backfill", target=name)
+    while True:
+        with transaction() as session:
+            row = find(session, name)
+            missing = _missing(session, row, after, limit)
+            if not missing:
+                return total
+            session.execute(insert(Delivery), [delivery(row, id, clock.now()) for _, id in missing])
+            log.wake(session)
+        total, after = total + len(missing), missing[-1][0]
+
+
+def _missing(session: Session, row: SubscriptionRow, after: int, limit: int) -> list[tuple[int, UUID]]:
+    has = exists().where(Delivery.subscription == row.name, Delivery.event_id == LogEntry.id)
+    found = session.execute(
+        select(LogEntry.position, LogEntry.id)
+        .where(LogEntry.type.in_(row.event_types), LogEntry.position > after, LogEntry.relayed_at.is_not(None), ~has)
+        .order_by(LogEntry.position)
+        .limit(limit)
+    )
+    return [(position, id) for position, id in found]
+

@@ -1,0 +1,175 @@
+"""The ledger: every change of a delivery's state, each in one statement that only an open row answers to."""
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from events import clock, log
+from events.facts import DeliveryDead
+from events.retry import Decision
+from events.sending import IS_OPEN
+from events.settings import settings
+from events.tables import Attempt, Delivery, LogEntry
+
+RUNG = (IS_OPEN, Delivery.sent_at.is_not(None))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed try: what a row of `attempts` says."""
+
+    error: BaseException
+    worker: str
+    started_at: datetime
+    took: float = 0.0
+    where: str = field(default="", kw_only=True)
+
+    @property
+    def kind(self) -> str:
+        """The error's class."""
+        return type(self.error).__name__
+
+    @property
+    def fingerprint(self) -> str:
+        """The error's class and the innermost line of it: the same for failures of one cause, free of anybody's data."""
+        return f"{self.kind} {self.where or innermost(self.error)}".strip()[:300]
+
+
+def innermost(error: BaseException) -> str:
+    """`folder/file.py:line function` where `error` was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename and "/lib/python" not in frame.filename] or list(frames)
+    return f"{'/'.join(Path(own[-1].filename).parts[-2:])}:{own[-1].lineno} {own[-1].name}" if own else ""
+
+
+def _one(subscription: str, event_id: UUID) -> ColumnElement[bool]:
+    return and_(Delivery.subscription == subscription, Delivery.event_id == event_id)
+
+
+def rung(session: Session, subscription: str, ids: Sequence[UUID]) -> dict[UUID, Delivery]:
+    """Those of the deliveries that a message may still ring for: open, and sent."""
+    rows = session.scalars(select(Delivery).where(Delivery.subscription == subscription, Delivery.event_id.in_(ids), *RUNG))
+    return {row.event_id: row for row in rows}
+
+
+def claim(session: Session, subscription: str, ids: Sequence[UUID]) -> list[UUID]:
+    """Mark deliveries done and return those that were open; the handler's work commits with the mark or not at all.
+
+    A row that another worker is handling is skipped, not waited for: it ends or fails there.
+    """
+    free = select(Delivery.event_id).where(Delivery.subscription == subscription, Delivery.event_id.in_(ids), *RUNG)
+    mark = (
+        update(Delivery)
+        .where(Delivery.subscription == subscription, Delivery.event_id.in_(free.with_for_update(skip_locked=True)), *RUNG)
+        .values(state="done", done_at=clock.now(), error=None, fingerprint=None, losses=0, starts=0)
+        .returning(Delivery.event_id)
+    )
+    return list(session.scalars(mark, execution_options={"synchronize_session": False}))
+
+
+def start(session: Session, subscription: str, event_id: UUID) -> None:
+    """Count the start of a delivery that was lost before, so that one which kills its worker is found out."""
+    session.execute(update(Delivery).where(_one(subscription, event_id), *RUNG).values(starts=Delivery.starts + 1))
+
+
+def fail(session: Session, subscription: str, event_id: UUID, failure: Failure, decision: Decision) -> bool:
+    """Write down a failed try and what follows; false if the delivery was no longer ours to fail."""
+    now = clock.now()
+    values = {"losses": 0, "starts": 0, "sent_at": None, "error": f"{failure.kind}: {failure.error}", "fingerprint": failure.fingerprint}
+    if decision.wait is None:
+        values |= {"state": "dead", "died_at": now}
+    else:
+        values |= {"state": "retrying", "due_at": now + timedelta(seconds=decision.wait)}
+    row = session.execute(
+        update(Delivery).where(_one(subscription, event_id), *RUNG).values(attempts=Delivery.attempts + 1, **values).returning(Delivery)
+    ).scalar_one_or_none()
+    if row is None:
+        return False
+    _write_attempt(session, row, failure)
+    if decision.dead:
+        _tell_of_death(session, row)
+    log.wake(session)
+    return True
+
+
+def release(session: Session, subscription: str, ids: Sequence[UUID], *, wait: float, why: str | None = None) -> None:
+    """Give deliveries back unharmed, to be sent again in `wait` seconds; no try is counted."""
+    values = {"sent_at": None, "due_at": clock.now() + timedelta(seconds=wait)} | ({"error": why} if why else {})
+    session.execute(update(Delivery).where(Delivery.subscription == subscription, Delivery.event_id.in_(ids), *RUNG).values(**values))
+    log.wake(session)
+
+
+def lose(session: Session, where: ColumnElement[bool], *, worker: str, why: str) -> int:
+    """Deliveries whose message is gone without an answer: send them again, or end a crash loop.
+
+    Returns how many there were. The next send goes alone and its start is counted; after `max_crashes` counted starts
+    without an end the delivery is dead.
+    """
+    rows = session.scalars(select(Delivery).where(where, *RUNG).with_for_update(skip_locked=True)).all()
+    for row in rows:
+        if row.starts >= settings().max_crashes:
+            _end_crash_loop(session, row, worker, why)
+        else:
+            # A second of patience per loss: whoever killed the worker may want to kill the next one too.
+            row.losses, row.sent_at, row.due_at = row.losses + 1, None, clock.now() + timedelta(seconds=min(row.losses, 10))
+    if rows:
+        session.flush()
+        log.wake(session)
+    return len(rows)
+
+
+class CrashLoop(Exception):
+    """The delivery was started again and again, and its worker never answered."""
+
+
+def _end_crash_loop(session: Session, row: Delivery, worker: str, why: str) -> None:
+    error = CrashLoop(f"crash loop: started {row.starts} times, {why} each time")
+    failure = Failure(error, worker, clock.now(), where=row.subscription)
+    row.state, row.died_at, row.attempts = "dead", clock.now(), row.attempts + 1
+    row.error, row.fingerprint, row.losses, row.starts, row.sent_at = f"CrashLoop: {error}", failure.fingerprint, 0, 0, None
+    session.flush()
+    _write_attempt(session, row, failure)
+    _tell_of_death(session, row)
+
+
+def _write_attempt(session: Session, row: Delivery, failure: Failure) -> None:
+    session.execute(
+        insert(Attempt).values(
+            subscription=row.subscription,
+            event_id=row.event_id,
+            number=row.attempts,
+            send=row.sends,
+            started_at=failure.started_at,
+            took=failure.took,
+            worker=failure.worker,
+            error_type=failure.kind,
+            message=str(failure.error),
+            traceback="".join(traceback.format_exception(failure.error)),
+        )
+    )
+
+
+def _tell_of_death(session: Session, row: Delivery) -> None:
+    type, subject = session.execute(select(LogEntry.type, LogEntry.subject).where(LogEntry.id == row.event_id)).one()
+    if type == DeliveryDead.type:  # the alert itself died; telling of it would go round for ever
+        return
+    fact = DeliveryDead(
+        subscription=row.subscription,
+        queue=row.queue,
+        event_id=str(row.event_id),
+        event_type=type,
+        attempts=row.attempts,
+        fingerprint=row.fingerprint or "",
+    )
+    log.publish(session, fact, subject=subject)
+
+
+def last_settled(session: Session, queue: str) -> datetime | None:
+    """When the latest-sent of the queue's done deliveries was sent: what was sent before it has left the queue too."""
+    return session.scalar(select(func.max(Delivery.sent_at)).where(Delivery.queue == queue, Delivery.state == "done"))

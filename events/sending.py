@@ -1,0 +1,84 @@
+"""Sending: mark what is due as sent, commit, then ring. The network is never touched inside a transaction."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from events import clock
+from events.messages import Message
+from events.tables import OPEN, Delivery, LogEntry, SubscriptionRow, delivery_id
+
+IS_OPEN = Delivery.state.in_(OPEN)
+TO_SEND = (Delivery.sent_at.is_(None), IS_OPEN)
+
+
+def due_times(session: Session) -> dict[str, datetime]:
+    """When the next delivery of each subscription is due; paused ones and those with nothing to send are left out."""
+    earliest = (
+        select(func.min(Delivery.due_at)).where(Delivery.subscription == SubscriptionRow.name, *TO_SEND).correlate(SubscriptionRow).scalar_subquery()
+    )
+    rows = session.execute(select(SubscriptionRow.name, earliest).where(SubscriptionRow.paused_at.is_(None)))
+    return {name: at for name, at in rows if at is not None}
+
+
+def take_due(session: Session, subscription: str, *, limit: int = 500) -> list[Message]:
+    """Mark up to `limit` due deliveries of one subscription as sent and return the messages that ring for them.
+
+    A delivery that was lost before travels alone: if it kills its worker again, its neighbours are not punished for it.
+    """
+    now = clock.now()
+    due = (
+        select(Delivery.subscription, Delivery.event_id)
+        .where(Delivery.subscription == subscription, *TO_SEND, Delivery.due_at <= now)
+        .order_by(Delivery.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    mark = (
+        update(Delivery)
+        .where(tuple_(Delivery.subscription, Delivery.event_id).in_(due), *TO_SEND)
+        .values(sent_at=now, sends=Delivery.sends + 1)
+        .returning(Delivery.event_id, Delivery.queue, Delivery.sends, Delivery.attempts, Delivery.losses)
+    )
+    rows = session.execute(mark, execution_options={"synchronize_session": False}).all()
+    batch = session.scalar(select(SubscriptionRow.batch).where(SubscriptionRow.name == subscription)) or 1
+    return _messages(session, subscription, sorted(rows, key=lambda row: row.event_id), batch)
+
+
+def _messages(session: Session, subscription: str, rows: Sequence[Row[Any]], batch: int) -> list[Message]:
+    together = [row for row in rows if not row.losses]
+    alone = [row for row in rows if row.losses]
+    bundles = [together[start : start + batch] for start in range(0, len(together), batch)] + [[row] for row in alone]
+    labels = _labels(session, [bundle[0].event_id for bundle in bundles])
+    return [_message(subscription, bundle, labels[bundle[0].event_id]) for bundle in bundles]
+
+
+def _message(subscription: str, bundle: Sequence[Row[Any]], label: str) -> Message:
+    first, more = bundle[0], len(bundle) - 1
+    return Message(
+        id=f"{delivery_id(first.event_id, subscription)}:{first.sends}",
+        subscription=subscription,
+        queue=first.queue,
+        event_ids=tuple(row.event_id for row in bundle),
+        retries=first.attempts,
+        label=f"{label}, {more} more" if more else label,
+    )
+
+
+def _labels(session: Session, ids: Iterable[UUID]) -> dict[UUID, str]:
+    rows = session.execute(select(LogEntry.id, LogEntry.type, LogEntry.subject).where(LogEntry.id.in_(list(ids))))
+    return {id: f"{type} {subject}" if subject else type for id, type, subject in rows}
+
+
+def take_back(session: Session, messages: Iterable[Message]) -> None:
+    """The broker did not take these: they are due again. A copy that arrived after all is absorbed by the claim."""
+    for message in messages:
+        session.execute(
+            update(Delivery)
+            .where(Delivery.subscription == message.subscription, Delivery.event_id.in_(message.event_ids), IS_OPEN)
+            .values(sent_at=None)
+        )

@@ -1,0 +1,99 @@
+"""The bus in one process, for tests and small programs: the real log, fan-out and dispatch, with a list for a broker."""
+
+import random
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+
+from sqlalchemy import select
+
+from events import clock, control, log
+from events.database import Database, database, reading, transaction, use
+from events.dispatch import Report, dispatch
+from events.event import Event
+from events.fanout import fan_out
+from events.messages import Message
+from events.sending import due_times, take_due
+from events.subscriptions import Subscription, registered
+from events.tables import Base, Delivery, LogEntry
+
+
+class Bus:
+    """A bus whose broker is a list and whose clock the test moves.
+
+    Uses this process's database, or `database` if given (tables are made when missing). `duplicate` rings every message
+    twice; `shuffle` is the random source that mixes their order.
+    """
+
+    def __init__(self, database: Database | None = None, subscriptions: Iterable[Subscription] | None = None) -> None:
+        self._given = database
+        self._subscriptions = {each.name: each for each in subscriptions} if subscriptions is not None else None
+        self._now = clock.now()
+        self.duplicate = False
+        self.shuffle: random.Random | None = None
+        self.reports: list[Report] = []
+        self.rung: list[Message] = []
+
+    def __enter__(self) -> "Bus":
+        if self._given is not None:
+            use(self._given)
+        Base.metadata.create_all(database().writer)
+        clock.follow(self.now)
+        with transaction() as session:
+            control.register(session, self.subscriptions.values())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        clock.follow(None)
+        if self._given is not None:
+            use(None)
+
+    @property
+    def subscriptions(self) -> dict[str, Subscription]:
+        """The subscriptions that hear."""
+        return registered() if self._subscriptions is None else self._subscriptions
+
+    def now(self) -> datetime:
+        """The test's time: it goes on by a microsecond each time it is read, and otherwise by `advance`."""
+        self._now += timedelta(microseconds=1)
+        return self._now
+
+    def publish(self, *events: Event, subject: str | None = None) -> None:
+        """Publish in a transaction of its own."""
+        with transaction() as session:
+            log.publish(session, *events, subject=subject)
+
+    def drain(self) -> None:
+        """Handle all that is due, and what follows from it, until nothing is due. A failing handler does not raise here."""
+        while messages := self._collect():
+            copies = [*messages, *messages] if self.duplicate else messages
+            if self.shuffle:
+                self.shuffle.shuffle(copies)
+            for message in copies:
+                self.reports.append(dispatch(self.subscriptions[message.subscription], message.event_ids, worker="test"))
+
+    def _collect(self) -> list[Message]:
+        with transaction() as session:
+            while fan_out(session):
+                pass
+        with transaction() as session:
+            due = [name for name, at in due_times(session).items() if at <= clock.now() and name in self.subscriptions]
+            messages = [message for name in due for message in take_due(session, name)]
+        self.rung += messages
+        return messages
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock and handle what became due."""
+        self._now += timedelta(seconds=seconds)
+        self.drain()
+
+    @property
+    def published(self) -> list[Event]:
+        """Every event of the log in its newest version, in order."""
+        with reading() as session:
+            return [log.envelope(row).event() for row in session.scalars(select(LogEntry).order_by(LogEntry.position))]
+
+    def deliveries(self) -> Sequence[Delivery]:
+        """Every row of the ledger, in the order of the log."""
+        with reading() as session:
+            return session.scalars(select(Delivery).order_by(Delivery.event_id, Delivery.subscription)).all()
