@@ -44,6 +44,22 @@ def _values(subscription: Subscription) -> dict[str, Any]:
     }
 
 
+def seen(subscriptions: Iterable[Subscription]) -> None:
+    """Register in a transaction of its own what is new or changed, and mark the rest as served now."""
+    wanted = {each.name: each for each in subscriptions}
+    with transaction() as session:
+        rows = {row.name: row for row in session.scalars(select(SubscriptionRow).where(SubscriptionRow.name.in_(wanted)))}
+        changed = [each for name, each in wanted.items() if name not in rows or _differs(rows[name], each)]
+        if changed:
+            register(session, changed)
+        now = clock.now()
+        session.execute(update(SubscriptionRow).where(SubscriptionRow.name.in_(wanted)).values(last_seen=now))
+
+
+def _differs(row: SubscriptionRow, subscription: Subscription) -> bool:
+    return any(getattr(row, name) != value for name, value in _values(subscription).items())
+
+
 def listed(session: Session) -> Sequence[SubscriptionRow]:
     """Every subscription, by name."""
     return session.scalars(select(SubscriptionRow).order_by(SubscriptionRow.name)).all()
@@ -110,4 +126,3 @@ def _missing(session: Session, row: SubscriptionRow, after: int, limit: int) -> 
         .limit(limit)
     )
     return [(position, id) for position, id in found]
-

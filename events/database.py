@@ -33,10 +33,10 @@ class Database:
         if not self.sqlite:
             options = "-c timezone=utc -c idle_in_transaction_session_timeout=60000"
             network: dict[str, Any] = {"connect_timeout": 5, "keepalives_idle": 10, "options": options}
-            return create_engine(self.url, pool_pre_ping=True, max_overflow=20, connect_args=network)
+            return create_engine(self.url, hide_parameters=True, pool_pre_ping=True, max_overflow=20, connect_args=network)
         if self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(self.url, connect_args={"isolation_level": None, "timeout": LOCK_TIMEOUT, "check_same_thread": False})
+        engine = create_engine(self.url, hide_parameters=True, connect_args={"isolation_level": None, "timeout": LOCK_TIMEOUT, "check_same_thread": False})
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         return engine

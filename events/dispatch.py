@@ -47,20 +47,21 @@ class Report:
         return ", ".join(told) + (f": {self.why}" if self.why else "")
 
 
-def dispatch(subscription: Subscription, ids: Sequence[UUID], *, worker: str) -> Report:
+def dispatch(subscription: Subscription, ids: Sequence[UUID], *, worker: str, suspect: bool = False) -> Report:
     """Handle these deliveries, each at most once, and say what became of them.
 
+    `suspect` says that the message came back from a worker that died; each delivery's start is then counted first.
     Raises only what the database raises when not even the failure could be written; the ledger then sends again.
     """
     report = Report()
     with reading() as session:
         rows = ledger.rung(session, subscription.name, ids)
-        envelopes = [envelope for envelope in log.read(session, list(rows))]
+        envelopes = log.read(session, list(rows))
         paused = rows and _paused(session, subscription.name)
     report.duplicate = len(ids) - len(rows)
     if paused:
         return _release(subscription, list(rows), report, wait=0.0, why="paused")
-    suspects = {id for id, row in rows.items() if row.losses}
+    suspects = {id for id, row in rows.items() if suspect or row.losses >= ledger.ALONE}
     if len(envelopes) > 1 and not subscription.call and not suspects and _run_batch(subscription, envelopes, report):
         return report
     for envelope in envelopes:
@@ -93,9 +94,10 @@ def _run_batch(subscription: Subscription, envelopes: Sequence[Envelope], report
 def _run_alone(subscription: Subscription, envelope: Envelope, report: Report, worker: str, *, attempt: int, suspect: bool) -> None:
     started_at, began = clock.now(), time.monotonic()
     try:
-        if suspect:
-            with transaction() as session:
-                ledger.start(session, subscription.name, envelope.id)
+        if suspect and not _may_start(subscription, envelope, worker):
+            report.dead += 1
+            report.why = "crash loop"
+            return
         done = _attempt(subscription, envelope)
     except UnknownEvent as error:
         _release(subscription, [envelope.id], report, wait=PATIENCE_WITH_UNKNOWN, why=str(error))
@@ -108,6 +110,11 @@ def _run_alone(subscription: Subscription, envelope: Envelope, report: Report, w
     else:
         report.handled += done
         report.duplicate += not done
+
+
+def _may_start(subscription: Subscription, envelope: Envelope, worker: str) -> bool:
+    with context.acting(context.caused_by(envelope)), transaction() as session:
+        return ledger.start(session, subscription.name, envelope.id, worker=worker)
 
 
 def _attempt(subscription: Subscription, envelope: Envelope) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from events import clock, log
 from events.facts import DeliveryDead
 from events.retry import Decision
-from events.sending import IS_OPEN
+from events.sending import ALONE, IS_OPEN
 from events.settings import settings
 from events.tables import Attempt, Delivery, LogEntry
 
@@ -73,9 +73,14 @@ def claim(session: Session, subscription: str, ids: Sequence[UUID]) -> list[UUID
     return list(session.scalars(mark, execution_options={"synchronize_session": False}))
 
 
-def start(session: Session, subscription: str, event_id: UUID) -> None:
-    """Count the start of a delivery that was lost before, so that one which kills its worker is found out."""
-    session.execute(update(Delivery).where(_one(subscription, event_id), *RUNG).values(starts=Delivery.starts + 1))
+def start(session: Session, subscription: str, event_id: UUID, *, worker: str) -> bool:
+    """Count the start of a suspect, so that a delivery which kills its worker is found out; false if it is dead by that."""
+    here = _one(subscription, event_id)
+    starts = session.scalar(update(Delivery).where(here, *RUNG).values(starts=Delivery.starts + 1).returning(Delivery.starts))
+    if starts is None or starts <= settings().max_crashes:
+        return True
+    lose(session, here, worker=worker, why="its worker died")
+    return False
 
 
 def fail(session: Session, subscription: str, event_id: UUID, failure: Failure, decision: Decision) -> bool:
@@ -105,23 +110,28 @@ def release(session: Session, subscription: str, ids: Sequence[UUID], *, wait: f
     log.wake(session)
 
 
-def lose(session: Session, where: ColumnElement[bool], *, worker: str, why: str) -> int:
-    """Deliveries whose message is gone without an answer: send them again, or end a crash loop.
+def lose(session: Session, where: ColumnElement[bool], *, worker: str = "", why: str = "its message was lost", weight: int = 1) -> int:
+    """Deliveries whose message is gone without an answer: send them again, or end a crash loop. Returns how many there were.
 
-    Returns how many there were. The next send goes alone and its start is counted; after `max_crashes` counted starts
-    without an end the delivery is dead.
+    From a weight of `ALONE` on, a delivery travels alone and its starts are counted; after `max_crashes` counted starts
+    without an end it is dead. One loss may be the broker's fault and weighs less.
     """
     rows = session.scalars(select(Delivery).where(where, *RUNG).with_for_update(skip_locked=True)).all()
     for row in rows:
         if row.starts >= settings().max_crashes:
             _end_crash_loop(session, row, worker, why)
         else:
-            # A second of patience per loss: whoever killed the worker may want to kill the next one too.
-            row.losses, row.sent_at, row.due_at = row.losses + 1, None, clock.now() + timedelta(seconds=min(row.losses, 10))
+            row.due_at = clock.now() + timedelta(seconds=min(row.losses, 10))
+            row.losses, row.sent_at = row.losses + weight, None
     if rows:
         session.flush()
         log.wake(session)
     return len(rows)
+
+
+def crash(session: Session, subscription: str, ids: Sequence[UUID], *, worker: str, why: str) -> int:
+    """The process that handled these deliveries died: one of them may have killed it."""
+    return lose(session, and_(Delivery.subscription == subscription, Delivery.event_id.in_(ids)), worker=worker, why=why, weight=ALONE)
 
 
 class CrashLoop(Exception):

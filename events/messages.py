@@ -1,5 +1,6 @@
 """What lies on a queue: a doorbell that names a subscription and the events to handle, nothing else."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -72,3 +73,26 @@ def _is_time_limit(value: Any) -> bool:
     if value is None:
         return True
     return isinstance(value, list | tuple) and len(value) == 2 and all(x is None or (isinstance(x, int | float) and x > 0) for x in value)
+
+
+def encode(message: Message, *, origin: str) -> tuple[bytes, dict[str, Any]]:
+    """Body and headers of a Celery task message, protocol 2 (https://docs.celeryq.dev/en/stable/internals/protocol.html)."""
+    body = json.dumps([[[str(id) for id in message.event_ids]], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+    headers = {
+        "lang": "py",
+        "task": message.subscription,
+        "id": message.id,
+        "root_id": message.id,
+        "parent_id": None,
+        "group": None,
+        "eta": None,
+        "expires": None,
+        "shadow": None,
+        "retries": message.retries,
+        "timelimit": [None, None],
+        "argsrepr": message.label,
+        "kwargsrepr": "{}",
+        "origin": origin,
+        "ignore_result": True,
+    }
+    return body.encode(), headers

@@ -12,6 +12,7 @@ from events import clock
 from events.messages import Message
 from events.tables import OPEN, Delivery, LogEntry, SubscriptionRow, delivery_id
 
+ALONE = 2  # losses from which a delivery is a suspect: it travels alone and its starts are counted
 IS_OPEN = Delivery.state.in_(OPEN)
 TO_SEND = (Delivery.sent_at.is_(None), IS_OPEN)
 
@@ -28,7 +29,7 @@ def due_times(session: Session) -> dict[str, datetime]:
 def take_due(session: Session, subscription: str, *, limit: int = 500) -> list[Message]:
     """Mark up to `limit` due deliveries of one subscription as sent and return the messages that ring for them.
 
-    A delivery that was lost before travels alone: if it kills its worker again, its neighbours are not punished for it.
+    A delivery that was lost twice, or whose worker died, travels alone: if it kills its worker again, its neighbours are not punished for it.
     """
     now = clock.now()
     due = (
@@ -50,8 +51,8 @@ def take_due(session: Session, subscription: str, *, limit: int = 500) -> list[M
 
 
 def _messages(session: Session, subscription: str, rows: Sequence[Row[Any]], batch: int) -> list[Message]:
-    together = [row for row in rows if not row.losses]
-    alone = [row for row in rows if row.losses]
+    together = [row for row in rows if row.losses < ALONE]
+    alone = [row for row in rows if row.losses >= ALONE]
     bundles = [together[start : start + batch] for start in range(0, len(together), batch)] + [[row] for row in alone]
     labels = _labels(session, [bundle[0].event_id for bundle in bundles])
     return [_message(subscription, bundle, labels[bundle[0].event_id]) for bundle in bundles]

@@ -1,0 +1,59 @@
+"""Celery's settings, read when the app first needs them. DESIGN's table in docs/decisions.md says why each is so."""
+
+from events.settings import settings
+from events.subscriptions import registered
+from events.transport import queues
+
+_amqp = settings().broker_url.startswith(("amqp", "pyamqp"))
+
+broker_url = settings().broker_url
+accept_content = ["json"]
+task_serializer = result_serializer = event_serializer = "json"
+timezone = "UTC"
+
+# The ledger is the truth: no result backend, no retries of Celery's, no queue that nobody declared.
+task_ignore_result = True
+task_create_missing_queues = False
+task_queues = queues((each.queue for each in registered().values()), quorum=_amqp)
+task_publish_retry = False
+
+# A message is given back when its worker dies; the ledger makes the copy harmless and caps the sends.
+task_acks_late = True
+task_reject_on_worker_lost = True
+task_retry_on_worker_lost = False
+task_acks_on_failure = True
+task_acks_on_timeout = False
+task_soft_time_limit = settings().task_soft_time_limit
+task_time_limit = settings().task_time_limit
+
+worker_consumer = "events.transport:KeepingConsumer"
+worker_prefetch_multiplier = 1
+worker_disable_prefetch = not _amqp
+worker_max_tasks_per_child = 1000
+worker_max_memory_per_child = 300_000  # kB
+worker_send_task_events = True
+task_track_started = True
+worker_hijack_root_logger = False
+worker_redirect_stdouts = False
+worker_cancel_long_running_tasks_on_connection_loss = False
+worker_soft_shutdown_timeout = settings().task_time_limit
+worker_enable_soft_shutdown_on_idle = False
+
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+broker_channel_error_retry = _amqp
+broker_heartbeat = 30
+broker_transport_options = (
+    {"confirm_publish": False, "read_timeout": 30, "write_timeout": 30, "connect_timeout": 5}
+    if _amqp
+    else {
+        "visibility_timeout": 120,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "retry_on_timeout": False,
+    }
+)

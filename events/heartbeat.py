@@ -1,0 +1,38 @@
+"""Heartbeats: rows by which processes say that they live, so that a page can show them without asking a broker."""
+
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from events import clock
+from events.database import transaction
+from events.tables import Heartbeat
+
+INTERVAL = 5.0  # seconds between two beats
+FORGOTTEN = timedelta(hours=1)
+
+
+def beat(name: str, kind: str, queues: Sequence[str] = (), *, trouble: str | None = None) -> None:
+    """Say that process `name` lives, in a transaction of its own. `kind` is web, relay or worker."""
+    now = clock.now()
+    with transaction() as session:
+        row = session.get(Heartbeat, name)
+        if row is None or row.pid != os.getpid():
+            row = session.merge(Heartbeat(name=name, kind=kind, queues=list(queues), pid=os.getpid(), started_at=now, last_seen=now))
+            session.execute(delete(Heartbeat).where(Heartbeat.last_seen < now - FORGOTTEN))
+        row.last_seen, row.trouble = now, trouble
+
+
+def leave(name: str) -> None:
+    """Say that process `name` ends."""
+    with transaction() as session:
+        session.execute(delete(Heartbeat).where(Heartbeat.name == name))
+
+
+def alive(session: Session, *, within: float = 3 * INTERVAL) -> Sequence[Heartbeat]:
+    """The processes seen in the last `within` seconds, by name."""
+    since = clock.now() - timedelta(seconds=within)
+    return session.scalars(select(Heartbeat).where(Heartbeat.last_seen >= since).order_by(Heartbeat.name)).all()

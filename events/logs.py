@@ -1,0 +1,40 @@
+"""Logs: one line an event, readable on a terminal and JSON elsewhere, for our loggers and everybody else's."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from events.settings import settings
+
+
+def configure(service: str) -> None:
+    """Set up this process's logging. `LOG_LEVEL` and `LOG_FORMAT` (auto, console, json) decide how."""
+    chosen = settings()
+    console = chosen.log_format == "console" or (chosen.log_format == "auto" and sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    if not console:
+        shared.append(lambda _, __, line: {**line, "service": service})
+    renderer = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(chosen.log_level.upper())
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,136 @@
+"""The relay: turns events into deliveries and sends those that are due, for as long as it runs."""
+
+import os
+import socket
+import threading
+import time
+from datetime import datetime
+
+import structlog
+from sqlalchemy import exists, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from events import clock, heartbeat
+from events.database import database, reading, transaction
+from events.errors import BrokerDown
+from events.fanout import fan_out
+from events.loss import LossWatch
+from events.messages import Transport
+from events.sending import due_times, take_back, take_due
+from events.tables import LogEntry
+from events.wakeup import wakeup
+
+logger = structlog.get_logger("tidings.relay")
+
+LONGEST_PATIENCE = 5.0  # seconds between two tries to reach a broker that is down
+
+
+class Relay:
+    """One relay process. Several share the work on PostgreSQL; each row is taken by one of them."""
+
+    def __init__(self, transport: Transport, *, name: str | None = None) -> None:
+        self._transport = transport
+        self._name = name or f"relay@{socket.gethostname()}:{os.getpid()}"
+        self._losses = LossWatch(transport)
+        self._trouble: str | None = None
+        self._patience = 0.0
+        self._ask_broker_at = 0.0
+        self._upkeep_at = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Relay until `stop` is set. A database or broker that goes away is waited for."""
+        signal = wakeup(database())
+        logger.info("relay.started", name=self._name)
+        try:
+            while not stop.is_set():
+                try:
+                    signal.wait(self.work(), stop)
+                except SQLAlchemyError as error:
+                    logger.error("database.away", error=type(error).__name__, detail=str(error.__cause__ or error).splitlines()[0])
+                    stop.wait(1.0)
+        finally:
+            signal.close()
+            self._farewell()
+
+    def work(self) -> float:
+        """Do everything that is due now; returns the seconds until something else will be."""
+        while self._fan_out():
+            pass
+        now = time.monotonic()
+        if now >= self._upkeep_at:
+            self._upkeep()
+            self._upkeep_at = now + heartbeat.INTERVAL
+        next_due = self._send() if now >= self._ask_broker_at else None
+        waits = [self._upkeep_at - now, heartbeat.INTERVAL]
+        if next_due is not None:
+            waits.append((next_due - clock.now()).total_seconds())
+        if self._trouble:
+            waits.append(self._ask_broker_at - time.monotonic())
+        return max(0.0, min(waits))
+
+    def _fan_out(self) -> int:
+        with reading() as session:  # a look is cheap; the write lock is not
+            if not session.scalar(select(exists().where(LogEntry.relayed_at.is_(None), LogEntry.publish_at <= clock.now()))):
+                return 0
+        with transaction() as session:
+            return fan_out(session)
+
+    def _send(self) -> datetime | None:
+        """Send what is due and return when the next delivery will be."""
+        try:
+            while True:
+                with reading() as session:
+                    times = due_times(session)
+                due = [name for name, at in times.items() if at <= clock.now()]
+                if not due:
+                    self._well()
+                    return min(times.values(), default=None)
+                self._transport.connect()
+                for name in due:
+                    self._send_some(name)
+        except BrokerDown as error:
+            self._broker_is_down(error)
+            return None
+
+    def _send_some(self, subscription: str) -> None:
+        with transaction() as session:
+            messages = take_due(session, subscription)
+        try:
+            if messages:
+                self._transport.send(messages)
+        except BrokerDown:
+            with transaction() as session:
+                take_back(session, messages)
+            raise
+
+    def _upkeep(self) -> None:
+        heartbeat.beat(self._name, "relay", trouble=self._trouble)
+        try:
+            self._transport.connect()
+            self._losses.look()
+            self._well()
+        except BrokerDown as error:
+            self._broker_is_down(error)
+
+    def _broker_is_down(self, error: BrokerDown) -> None:
+        if self._trouble is None:
+            logger.error("broker.down", error=str(error), note="deliveries wait in the ledger")
+        fresh, self._trouble = self._trouble is None, str(error)
+        self._patience = min(LONGEST_PATIENCE, max(0.25, self._patience * 2))
+        self._ask_broker_at = time.monotonic() + self._patience
+        if fresh:
+            heartbeat.beat(self._name, "relay", trouble=self._trouble)
+
+    def _well(self) -> None:
+        if self._trouble is not None:
+            logger.info("broker.back")
+            self._trouble = None
+            heartbeat.beat(self._name, "relay")
+        self._patience = 0.0
+
+    def _farewell(self) -> None:
+        try:
+            heartbeat.leave(self._name)
+        except SQLAlchemyError as error:
+            logger.warning("heartbeat.missed", error=type(error).__name__)
+        logger.info("relay.stopped", name=self._name)
