@@ -77,12 +77,10 @@ def test_no_file_has_a_name_that_says_nothing():
     assert vague == []
 
 
-# Put together from parts, so that this file does not find itself.
-_UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|Not" r"ImplementedError)\b|lorem" r" ipsum", re.IGNORECASE)
+# Letters in brackets, so that this file does not find itself.
+_UNFINISHED = re.compile(r"\b([T]ODO|[F]IXME|[X]XX|[N]otImplementedError)\b|[l]orem ipsum", re.IGNORECASE)
 _MACHINE = re.compile(r"/(?:home|Users|root|work|tmp)/[a-z]", re.IGNORECASE)
-_REGISTRY = re.compile(
-    r"files\.python" r"hosted\.org|pypi" r"\.org|registry\.npm" r"js\.org|deb\.debian" r"\.org|index" r"-url\s*[=:]\s*http", re.IGNORECASE
-)
+_REGISTRY = re.compile(r"python[h]osted|pypi[.]org|npmjs[.]org|deb[.]debian[.]org|index-url\s*[=:]\s*http", re.IGNORECASE)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +127,7 @@ def test_importing_everything_connects_to_nothing_creates_nothing_and_reads_no_s
 
 
 def test_every_exception_to_a_lint_rule_names_the_rule_and_its_reason():
-    exception = re.compile(r"# no" r"qa(?!: [A-Z]+[0-9]+(?:, [A-Z]+[0-9]+)* )")
+    exception = re.compile(r"# [n]oqa(?!: [A-Z]+[0-9]+(?:, [A-Z]+[0-9]+)* )")
     bare = [f"{name}: {line.strip()}" for name, text in _modules() for line in text.splitlines() if exception.search(line)]
 
     assert bare == []
