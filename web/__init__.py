@@ -1,0 +1,30 @@
+"""The front: the HTTP API, the shop's pages and the operators'. It talks to the database only, never to the broker."""
+
+from flask_openapi import OpenAPI
+
+from events import database, logs
+from web import api, errors, health, ops, ops_api, requests, security, shop
+from web.answers import Problem
+from web.documentation import INFO, PAGE, SCHEMES
+
+
+def create_app() -> OpenAPI:
+    """The web application, set up by the environment. It connects when the first request needs the database."""
+    logs.configure("web")
+    database.forget_after_fork()
+    app = OpenAPI(
+        __name__,
+        info=INFO,
+        security_schemes=SCHEMES,
+        validation_error_model=Problem,
+        validation_error_callback=errors.refuse,
+    )
+    app.config.update(OPENAPI_HTML_STRING=PAGE, SWAGGER_HTML_STRING=PAGE)
+    for part in (errors, requests, security, health):
+        part.init_app(app)
+    for blueprint in (api.bp, ops_api.bp):
+        security.csrf.exempt(blueprint)
+        app.register_api(blueprint)
+    for blueprint in (shop.bp, ops.bp):
+        app.register_blueprint(blueprint)
+    return app

@@ -1,0 +1,97 @@
+"""What the API answers, as models: they are the documentation and make the JSON."""
+
+from datetime import datetime
+from typing import Any
+
+from flask_openapi import RequestBody
+from pydantic import BaseModel, Field
+
+from events.catalog import Line, Money
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 has it."""
+
+    type: str = Field(examples=["urn:tidings:problem:invalid-input"])
+    title: str
+    status: int
+    detail: str | None = None
+    instance: str | None = Field(default=None, description="names this occurrence; the log knows it")
+    errors: list["FieldProblem"] = Field(default=[], description="what is wrong, field by field")
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field."""
+
+    field: str = Field(examples=["items.0.quantity"])
+    message: str
+
+
+class Links(BaseModel):
+    """Where to go on."""
+
+    self: str
+    cancel: str
+    page: str
+
+
+class Accepted(BaseModel):
+    """An order that is saved; the services take it from there."""
+
+    id: str
+    number: str = Field(examples=["ORD-1042"])
+    status: str
+    total: Money
+    token: str = Field(description="the right to see and cancel this order")
+    links: Links
+
+
+class Step(BaseModel):
+    """One thing that happened to the order."""
+
+    at: datetime
+    what: str = Field(description="the event's type", examples=["payment.charged"])
+    text: str
+
+
+class OrderState(BaseModel):
+    """How far an order is."""
+
+    id: str
+    number: str
+    status: str = Field(examples=["placed", "confirmed", "shipped", "cancelled"])
+    reason: str | None = Field(default=None, description="why it was cancelled")
+    stock: str
+    payment: str
+    shipment: str
+    items: list[Line]
+    total: Money
+    timeline: list[Step]
+    links: Links
+
+
+class ProductView(BaseModel):
+    """A product with its price and what is left of it."""
+
+    sku: str
+    name: str
+    price: Money
+    available: int
+
+
+class Products(BaseModel):
+    """The catalogue."""
+
+    products: list[ProductView]
+
+
+def problems(*statuses: int) -> dict[str, Any]:
+    """How the OpenAPI document describes these errors: all look alike."""
+    reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {str(status): {"content": {"application/problem+json": reference}} for status in statuses}
+
+
+def optional_body(model: type[BaseModel]) -> RequestBody:
+    """How the OpenAPI document describes a body that may be left out."""
+    reference = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
+    return RequestBody.model_validate({"content": {"application/json": reference}, "required": False})

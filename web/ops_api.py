@@ -1,0 +1,157 @@
+"""The HTTP API for operators: orders, the event log, dead letters, subscriptions and queues, under the ops login."""
+
+import json
+from typing import Any
+
+from flask import url_for
+from flask.typing import ResponseReturnValue
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from events import control, dead_letters, log, queues, reading, transaction
+from events.tables import LogEntry
+from tasks import orders
+from web.answers import optional_body, problems
+from web.ops_answers import (
+    Changed,
+    DeadLetterOut,
+    DeadLetters,
+    DeadList,
+    DeadPath,
+    EventFilter,
+    Events,
+    GroupOut,
+    Many,
+    OrderRow,
+    Orders,
+    Page,
+    QueueOut,
+    Queues,
+    SubscriptionOut,
+    SubscriptionPath,
+    Subscriptions,
+    Why,
+)
+from web.security import require_ops, who
+
+OPS = Tag(name="ops", description="What operators do")
+LOGIN: list[dict[str, list[str]]] = [{"ops_login": []}]
+bp = APIBlueprint("ops_api", __name__, url_prefix="/api/v1", abp_tags=[OPS], abp_security=LOGIN, abp_responses=problems(401, 422, 500, 503))
+CHANGES = problems(400, 403, 404, 413, 415)
+
+
+def _answer(model: BaseModel) -> dict[str, Any]:
+    return model.model_dump(mode="json")
+
+
+@bp.get("/orders", responses={200: Orders})
+@require_ops
+def list_orders(query: Page) -> ResponseReturnValue:
+    """List the latest orders."""
+    with reading() as session:
+        found = orders.listed(session, limit=query.limit, before=query.before)
+        rows = [OrderRow.model_validate(each) for each in found]
+    older = url_for(".list_orders", limit=query.limit, before=found[-1].key) if len(found) == query.limit else None
+    return _answer(Orders(orders=rows, next=older))
+
+
+@bp.get("/events", responses={200: Events})
+@require_ops
+def list_events(query: EventFilter) -> ResponseReturnValue:
+    """List the latest events of the log as CloudEvents."""
+    with reading() as session:
+        entries = _entries(session, query)
+    told = [json.loads(log.envelope(each).to_json()) for each in entries]
+    more = query.model_dump(exclude_none=True) | {"before": entries[-1].position} if len(entries) == query.limit else None
+    return _answer(Events(events=told, next=more and url_for(".list_events", **more)))
+
+
+def _entries(session: Session, query: EventFilter) -> list[LogEntry]:
+    wanted = select(LogEntry).order_by(LogEntry.position.desc()).limit(query.limit)
+    if query.before is not None:
+        wanted = wanted.where(LogEntry.position < query.before)
+    if query.type is not None:
+        wanted = wanted.where(LogEntry.type == query.type)
+    if query.subject is not None:
+        wanted = wanted.where(LogEntry.subject == query.subject)
+    return list(session.scalars(wanted))
+
+
+@bp.get("/dead-letters", responses={200: DeadLetters})
+@require_ops
+def list_dead_letters(query: DeadList) -> ResponseReturnValue:
+    """List dead letters, and all of them in groups that failed alike."""
+    with reading() as session:
+        letters = [DeadLetterOut.model_validate(each) for each in dead_letters.listed(session, **query.model_dump())]
+        groups = [GroupOut.model_validate(each) for each in dead_letters.groups(session)]
+    return _answer(DeadLetters(dead_letters=letters, groups=groups))
+
+
+@bp.post("/dead-letters/<id>/replay", responses={200: Changed, **CHANGES}, request_body=optional_body(Why))
+@require_ops
+def replay_one(path: DeadPath, body: Why) -> ResponseReturnValue:
+    """Try a dead letter again, from its first attempt on."""
+    with transaction() as session:
+        dead_letters.show(session, path.id)
+        return _answer(Changed(changed=dead_letters.replay(session, who=who(), why=body.why, ids=[path.id])))
+
+
+@bp.post("/dead-letters/<id>/discard", responses={200: Changed, **CHANGES}, request_body=optional_body(Why))
+@require_ops
+def discard_one(path: DeadPath, body: Why) -> ResponseReturnValue:
+    """Give a dead letter up."""
+    with transaction() as session:
+        dead_letters.show(session, path.id)
+        return _answer(Changed(changed=dead_letters.discard(session, who=who(), why=body.why, ids=[path.id])))
+
+
+@bp.post("/dead-letters/replay", responses={200: Changed, **CHANGES})
+@require_ops
+def replay_many(body: Many) -> ResponseReturnValue:
+    """Try every dead letter of a group or filter again."""
+    with transaction() as session:
+        return _answer(Changed(changed=dead_letters.replay(session, who=who(), **body.model_dump())))
+
+
+@bp.post("/dead-letters/discard", responses={200: Changed, **CHANGES})
+@require_ops
+def discard_many(body: Many) -> ResponseReturnValue:
+    """Give every dead letter of a group or filter up."""
+    with transaction() as session:
+        return _answer(Changed(changed=dead_letters.discard(session, who=who(), **body.model_dump())))
+
+
+@bp.get("/subscriptions", responses={200: Subscriptions})
+@require_ops
+def list_subscriptions() -> ResponseReturnValue:
+    """List every subscription."""
+    with reading() as session:
+        return _answer(Subscriptions(subscriptions=[SubscriptionOut.model_validate(each) for each in control.listed(session)]))
+
+
+@bp.post("/subscriptions/<name>/pause", responses={200: SubscriptionOut, **CHANGES}, request_body=optional_body(Why))
+@require_ops
+def pause(path: SubscriptionPath, body: Why) -> ResponseReturnValue:
+    """Stop a subscription's sends; its backlog is kept."""
+    with transaction() as session:
+        control.pause(session, path.name, who=who(), why=body.why)
+        return _answer(SubscriptionOut.model_validate(control.find(session, path.name)))
+
+
+@bp.post("/subscriptions/<name>/resume", responses={200: SubscriptionOut, **CHANGES}, request_body=optional_body(Why))
+@require_ops
+def resume(path: SubscriptionPath, body: Why) -> ResponseReturnValue:
+    """Send a subscription's backlog, and go on."""
+    with transaction() as session:
+        control.resume(session, path.name, who=who(), why=body.why)
+        return _answer(SubscriptionOut.model_validate(control.find(session, path.name)))
+
+
+@bp.get("/queues", responses={200: Queues})
+@require_ops
+def list_queues() -> ResponseReturnValue:
+    """List how every queue is doing."""
+    with reading() as session:
+        return _answer(Queues(queues=[QueueOut.model_validate(each) for each in queues.overview(session)]))
