@@ -1,0 +1,79 @@
+"""A small application of its own on the bus, for tests with real workers: handlers that work, fail, die and hang."""
+
+import os
+import signal
+import threading
+import time
+
+from celery import Celery
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from events import Base, Event, Retry, subscribe, transport
+from events.relay import Relay
+from events.subscriptions import registered
+
+
+class Pinged(Event, type="ping.pinged", source="live"):
+    """Somebody pinged; `deed` says what the handler shall do about it."""
+
+    number: int
+    deed: str = "work"
+
+
+class Answered(Event, type="ping.answered", source="live"):
+    """The ping was answered."""
+
+    number: int
+
+
+class Effect(Base):
+    """What the handlers did: a row for each time."""
+
+    __tablename__ = "live_effects"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    number: Mapped[int]
+    what: Mapped[str]
+
+
+QUICK = Retry(attempts=3, first=0.1, cap=0.2)
+
+
+@subscribe(Pinged, queue="pings", batch=20, retry=QUICK)
+def answer_ping(event: Pinged, session: Session) -> Answered:
+    """Answer, or do as the ping says."""
+    session.add(Effect(number=event.number, what="answered"))
+    session.flush()
+    if event.deed == "fail":
+        raise ValueError("secret@example.org could not be answered")
+    if event.deed == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if event.deed == "hang":
+        hang()
+    return Answered(number=event.number)
+
+
+def hang() -> None:
+    """Never return, whatever is raised at it."""
+    while True:
+        try:
+            time.sleep(3600)
+        except Exception:  # noqa: S112 - that is what this handler is for
+            continue
+
+
+@subscribe(Answered, queue="answers", batch=20, retry=QUICK)
+def hear_answer(event: Answered, session: Session) -> None:
+    """Note the answer."""
+    session.add(Effect(number=event.number, what="heard"))
+
+
+app = Celery("live")
+app.config_from_object("celeryconfig")
+transport.install(app, registered().values())
+
+
+if __name__ == "__main__":  # python -m tests.events.live_app is its relay
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    Relay(transport.CeleryTransport(app)).run(stop)

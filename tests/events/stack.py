@@ -1,0 +1,90 @@
+"""A running stack for tests: the small application's relay and workers as processes, on a real broker."""
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from events import Database, control, heartbeat, publish, reading, transaction
+from events.subscriptions import registered
+from events.tables import Delivery
+from tests.events.live_app import Effect, Pinged
+from tests.servers import Process, wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+class Stack:
+    """The bus on one database and one broker."""
+
+    def __init__(self, database: Database, broker_url: str, home: Path) -> None:
+        self.database, self.home = database, home
+        self.env = os.environ | {
+            "DATABASE_URL": database.url.render_as_string(hide_password=False),
+            "BROKER_URL": broker_url,
+            "PYTHONPATH": str(ROOT),
+            "LOG_FORMAT": "console",
+        }
+        self.workers: dict[str, Process] = {}
+        self.relays: list[Process] = []
+        with transaction() as session:
+            control.register(session, [each for each in registered().values() if each.queue in ("pings", "answers")])
+
+    def work(self, queue: str, *options: str, **settings: str) -> Process:
+        """Start a worker for `queue`."""
+        home = self.home / f"{queue}-{len(self.workers)}"
+        home.mkdir()
+        name = f"{queue}{len(self.workers)}@test"
+        command = [sys.executable, "-m", "celery", "-A", "tests.events.live_app", "worker", "-Q", queue, "-n", name, "-c", "1", "-l", "INFO"]
+        worker = self.workers[name] = Process([*command, *options], home, self.env | settings)
+        worker.launch()
+        wait_until(lambda: self.consumes(name), within=40, what=f"{name} to consume; it said {worker.log()}")
+        return worker
+
+    def consumes(self, name: str) -> bool:
+        """Whether a worker has said that it lives."""
+        with reading() as session:
+            return any(row.name == name for row in heartbeat.alive(session))
+
+    def relay(self, **settings: str) -> Process:
+        """Start a relay."""
+        home = self.home / f"relay-{len(self.relays)}"
+        home.mkdir()
+        relay = Process([sys.executable, "-m", "tests.events.live_app"], home, self.env | settings)
+        self.relays.append(relay)
+        relay.launch()
+        wait_until(lambda: self.beats("relay"), within=20, what=f"the relay to run; it said {relay.log()}")
+        return relay
+
+    def beats(self, kind: str) -> bool:
+        """Whether a process of this kind lives."""
+        with reading() as session:
+            return any(row.kind == kind for row in heartbeat.alive(session))
+
+    def ping(self, *numbers: int, deed: str = "work") -> None:
+        """Publish a ping for each number."""
+        with transaction() as session:
+            publish(session, *[Pinged(number=number, deed=deed) for number in numbers], subject="P-1")
+
+    def effects(self, what: str) -> Counter[int]:
+        """How often each ping had this effect."""
+        with reading() as session:
+            return Counter(session.scalars(select(Effect.number).where(Effect.what == what)))
+
+    def states(self, subscription: str) -> dict[str, int]:
+        """How many deliveries of a subscription are in each state."""
+        with reading() as session:
+            found = select(Delivery.state, func.count()).where(Delivery.subscription == subscription).group_by(Delivery.state)
+            return {state: count for state, count in session.execute(found)}
+
+    def deliveries(self, subscription: str) -> list[Delivery]:
+        """The ledger's rows of a subscription."""
+        with reading() as session:
+            return list(session.scalars(select(Delivery).where(Delivery.subscription == subscription).order_by(Delivery.event_id)))
+
+    def close(self) -> None:
+        """End everything that was started."""
+        for process in [*self.relays, *self.workers.values()]:
+            process.kill()
