@@ -22,6 +22,7 @@ from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed,
 from events.tables import BigKey
 from tasks.columns import Shaped
 from tasks.products import Product, priced
+from tasks.rows import add_missing
 from tasks.wishes import PlaceOrder
 
 FIRST_NUMBER = 1000
@@ -48,7 +49,7 @@ class Order(Base):
     total_amount: Mapped[int]
     currency: Mapped[str] = mapped_column(String(3))
     created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
+    updated_at: Mapped[datetime] = mapped_column(onupdate=clock.now)
 
     @property
     def total(self) -> Money:
@@ -170,6 +171,25 @@ def _save(session: Session, wish: PlaceOrder, lines: tuple[Line, ...], total: Mo
     return order
 
 
+def adopt(session: Session, event: OrderCreated) -> None:
+    """Give an order its row if it has none: it came by another door than `place`, an import or an older shop."""
+    now = clock.now()
+    row = {
+        "id": event.order_id,
+        "number": event.number,
+        "token": secrets.token_urlsafe(24),
+        "customer": event.customer,
+        "email": event.email,
+        "address": event.shipping_address,
+        "lines": event.lines,
+        "total_amount": event.total.amount,
+        "currency": event.total.currency,
+        "created_at": now,
+        "updated_at": now,
+    }
+    add_missing(session, Order, row)
+
+
 def cancel(session: Session, order_id: str, *, reason: str, who: str) -> Order:
     """Cancel an order that is not shipped. Raises `UnknownOrder` and `NotCancellable`."""
     cancelled = call_off(session, order_id, reason)
@@ -183,7 +203,7 @@ def cancel(session: Session, order_id: str, *, reason: str, who: str) -> Order:
 
 def call_off(session: Session, order_id: str, reason: str) -> OrderCancelled | None:
     """Cancel an order unless it is shipped or cancelled; the event that tells of it, or nothing if it was too late."""
-    order = _advance(session, order_id, "placed", "confirmed", status="cancelled", reason=reason)
+    order = _advance(session, order_id, "placed", "confirmed", status="cancelled", shipment="cancelled", reason=reason)
     if order is None:
         return None
     return OrderCancelled(order_id=order.id, number=order.number, email=order.email, reason=reason)
@@ -205,12 +225,13 @@ def confirm(session: Session, order_id: str) -> OrderConfirmed | None:
     )
 
 
-def _advance(session: Session, order_id: str, *allowed: str, status: str, reason: str | None = None) -> Order | None:
+def _advance(session: Session, order_id: str, *allowed: str, **changes: str) -> Order | None:
+    """Change an order in one statement if its status allows it."""
     session.flush()
     moved = (
         update(Order)
         .where(Order.id == order_id, Order.status.in_(allowed))
-        .values(status=status, reason=reason, updated_at=clock.now())
+        .values(**changes)
         .returning(Order)
         .execution_options(populate_existing=True)
     )

@@ -3,8 +3,8 @@
 from events.catalog.inventory import InventoryReleased, InventoryReservationFailed, InventoryReserved
 from events.catalog.orders import OrderCancelled, OrderConfirmed, PaymentOrphaned, ShipmentOrphaned
 from events.catalog.payment import PaymentCharged, PaymentFailed, PaymentRefunded
-from events.catalog.shipping import OrderShipped
-from events.catalog.values import Address, Line, Money
+from events.catalog.shipping import OrderShipped, ShipmentRecalled
+from events.catalog.values import Address, Line, Money, OrderEvent
 from events.catalog.web import OrderCreated, OrderCreatedV1
 from events.facts import DeliveryDead
 
@@ -20,10 +20,12 @@ __all__ = [
     "OrderConfirmed",
     "OrderCreated",
     "OrderCreatedV1",
+    "OrderEvent",
     "OrderShipped",
     "PaymentCharged",
     "PaymentFailed",
     "PaymentOrphaned",
     "PaymentRefunded",
     "ShipmentOrphaned",
+    "ShipmentRecalled",
 ]

@@ -8,3 +8,9 @@ class OrderShipped(OrderEvent, type="order.shipped", source="shipping"):
 
     carrier: str
     tracking: str
+
+
+class ShipmentRecalled(OrderEvent, type="shipment.recalled", source="shipping"):
+    """The carrier brings the parcel of a cancelled order back."""
+
+    tracking: str

@@ -1,6 +1,6 @@
 """What the web publishes: an order came in."""
 
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from events.catalog.values import Address, Line, Money, OrderEvent
 from events.event import upcaster
@@ -33,4 +33,5 @@ class OrderCreated(OrderEvent, type="order.created", version=2, source="web"):
 def with_currency_and_address(old: OrderCreatedV1) -> OrderCreated:
     """The total becomes cents in USD; the address is unknown."""
     kept = old.model_dump(exclude={"total"})
-    return OrderCreated(**kept, total=Money(amount=int(old.total * 100), currency="USD"), shipping_address=None)
+    cents = (old.total * 100).to_integral_value(ROUND_HALF_EVEN)
+    return OrderCreated(**kept, total=Money(amount=int(cents), currency="USD"), shipping_address=None)

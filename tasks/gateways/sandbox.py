@@ -1,0 +1,37 @@
+"""The sandbox's switches: rows, so that all processes see at once that a gateway is broken or mended."""
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from events import Base
+from tasks.gateways.ports import GatewayDown
+
+NAMES = ("payment", "shipping", "email")
+
+
+class SandboxSwitch(Base):
+    """Whether one gateway is broken on purpose."""
+
+    __tablename__ = "sandbox_switches"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    down: Mapped[bool]
+
+
+def sandbox_switch(session: Session, name: str, *, down: bool) -> None:
+    """Break the gateway `name`, or mend it."""
+    if name not in NAMES:
+        raise ValueError(f"there is no gateway {name!r}; there are: {', '.join(NAMES)}")
+    session.merge(SandboxSwitch(name=name, down=down))
+
+
+def is_down(session: Session, name: str) -> bool:
+    """Whether the gateway `name` is broken on purpose."""
+    switch = session.get(SandboxSwitch, name)
+    return switch is not None and switch.down
+
+
+def check(session: Session, name: str) -> None:
+    """Fail as an unreachable gateway does if `name` is switched off."""
+    if is_down(session, name):
+        raise GatewayDown(f"{name} sandbox is down")

@@ -1,0 +1,58 @@
+"""The shipping sandbox: parcels in a table of its own, one per key."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import String, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from events import Base, clock, reading, transaction
+from events.catalog import Address, Line
+from tasks.gateways.ports import GatewayError, Parcel
+from tasks.gateways.sandbox import check
+from tasks.rows import locked
+
+CARRIER = "Sandbox Parcel"
+
+
+class SandboxParcel(Base):
+    """One parcel that the sandbox took."""
+
+    __tablename__ = "sandbox_parcels"
+
+    key: Mapped[str] = mapped_column(String(300), primary_key=True)
+    tracking: Mapped[str] = mapped_column(String(40), unique=True)
+    country: Mapped[str] = mapped_column(String(2))
+    pieces: Mapped[int]
+    at: Mapped[datetime]
+    recalled_at: Mapped[datetime | None]
+
+
+class SandboxCarrier:
+    """A carrier that moves nothing."""
+
+    def hand_over(self, key: str, *, address: Address, lines: Sequence[Line]) -> Parcel:
+        """Take one parcel per key."""
+        with transaction() as session:
+            check(session, "shipping")
+            tracking = f"TD{secrets.randbelow(10**12):012d}"
+            pieces = sum(line.quantity for line in lines)
+            first = {"tracking": tracking, "country": address.country, "pieces": pieces, "at": clock.now()}
+            return Parcel(CARRIER, locked(session, SandboxParcel, key, **first).tracking)
+
+    def find(self, key: str) -> Parcel | None:
+        """The parcel that was given with this key."""
+        with reading() as session:
+            check(session, "shipping")
+            row = session.get(SandboxParcel, key)
+        return Parcel(CARRIER, row.tracking) if row else None
+
+    def call_back(self, key: str, *, tracking: str) -> None:
+        """Bring a parcel back; a second time changes nothing."""
+        with transaction() as session:
+            check(session, "shipping")
+            parcel = session.scalar(select(SandboxParcel).where(SandboxParcel.tracking == tracking))
+            if parcel is None:
+                raise GatewayError(f"the shipping sandbox knows no parcel {tracking}")
+            parcel.recalled_at = parcel.recalled_at or clock.now()

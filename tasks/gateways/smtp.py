@@ -1,0 +1,61 @@
+"""Mails over SMTP to `SMTP_URL`. The sandbox's switch breaks it too, to rehearse an outage."""
+
+import smtplib
+import ssl
+from contextlib import suppress
+from email.message import EmailMessage
+from urllib.parse import unquote, urlsplit
+
+from events import DeadLetter, reading
+from tasks.gateways.ports import GatewayDown, GatewayError
+from tasks.gateways.sandbox import check
+from tasks.settings import settings
+
+TIMEOUT = 10.0  # seconds for each answer of the server, below the time limit of a task
+PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+
+
+class SmtpMailer:
+    """Hands each mail to the mail server over a connection of its own."""
+
+    def send(self, message: EmailMessage) -> None:
+        """Hand over one mail. Raises `DeadLetter` if the server refuses it for good; no error names an address."""
+        with reading() as session:
+            check(session, "email")
+        try:
+            server = _connect(settings().smtp_url)
+        except OSError as error:
+            raise GatewayDown(f"the mail server cannot be reached: {type(error).__name__}") from error
+        try:
+            server.send_message(message)
+        except smtplib.SMTPRecipientsRefused as refused:
+            code, _ = next(iter(refused.recipients.values()))
+            raise _refusal("the recipient", code) from None
+        except smtplib.SMTPResponseException as refused:
+            raise _refusal("the mail", refused.smtp_code) from None
+        finally:
+            with suppress(smtplib.SMTPException, OSError):  # the mail is accepted or refused; a bad farewell changes neither
+                server.quit()
+
+
+def _connect(url: str) -> smtplib.SMTP:
+    parts = urlsplit(url)
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise ValueError(f"SMTP_URL begins with {parts.scheme}://; write smtp://host:port, smtp+starttls:// or smtps://")
+    host, port = parts.hostname, parts.port or PORTS[parts.scheme]
+    trusted = ssl.create_default_context()
+    if parts.scheme == "smtps":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=trusted)
+    else:
+        server = smtplib.SMTP(host, port, timeout=TIMEOUT)
+    if parts.scheme == "smtp+starttls":
+        server.starttls(context=trusted)
+    if parts.username:
+        server.login(unquote(parts.username), unquote(parts.password or ""))
+    return server
+
+
+def _refusal(what: str, code: int) -> Exception:
+    if code >= 500:
+        return DeadLetter(f"the mail server refuses {what}: {code}")
+    return GatewayError(f"the mail server cannot take {what} now: {code}")

@@ -1,0 +1,77 @@
+"""The payment service: charges a new order's card, and gives the money back when the order is cancelled."""
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from events import Base, reading, subscribe
+from events.catalog import Money, OrderCancelled, OrderCreated, OrderEvent, PaymentCharged, PaymentFailed, PaymentOrphaned, PaymentRefunded
+from tasks import gateways
+from tasks.gateways.ports import PATIENCE, Charged, Declined
+from tasks.rows import locked
+
+
+class Charge(Base):
+    """An order's money: `open`, then `charged`, `declined`, `refunded`, or `cancelled` before it was charged."""
+
+    __tablename__ = "charges"
+
+    order_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    state: Mapped[str] = mapped_column(String(10))
+    charge_id: Mapped[str | None] = mapped_column(String(100))
+    amount: Mapped[int | None]
+    currency: Mapped[str | None] = mapped_column(String(3))
+
+    @property
+    def total(self) -> Money:
+        """What was charged."""
+        assert self.amount is not None
+        assert self.currency is not None
+        return Money(amount=self.amount, currency=self.currency)
+
+
+def charge(event: OrderCreated, key: str) -> Charged | Declined | None:
+    """Charge the card. For an order that is known to be cancelled, only look what an earlier try may have taken."""
+    with reading() as session:
+        known = session.get(Charge, event.order_id)
+    if known and known.state == "cancelled":
+        return gateways.payments().find(key)
+    return gateways.payments().charge(key, total=event.total, token=event.payment_token)
+
+
+@subscribe(OrderCreated, queue="payment", call=charge, retry=PATIENCE)
+def charge_order(event: OrderCreated, session: Session, answer: Charged | Declined | None) -> PaymentCharged | PaymentFailed | None:
+    """Record the gateway's answer. A charge that crossed with a cancellation is told too, and so comes back."""
+    if answer is None:
+        return None
+    row = locked(session, Charge, event.order_id, state="open")
+    if isinstance(answer, Declined):
+        row.state = "declined"
+        return PaymentFailed(order_id=event.order_id, reason=answer.reason)
+    row.state, row.charge_id = "charged", answer.charge_id
+    row.amount, row.currency = event.total.amount, event.total.currency
+    return PaymentCharged(order_id=event.order_id, charge_id=answer.charge_id, total=event.total)
+
+
+def give_back(event: OrderEvent, key: str) -> str | None:
+    """Have the gateway refund what is charged, if anything is."""
+    with reading() as session:
+        known = session.get(Charge, event.order_id)
+    if known is None or known.state != "charged" or known.charge_id is None:
+        return None
+    return gateways.payments().refund(key, charge_id=known.charge_id)
+
+
+@subscribe(OrderCancelled, PaymentOrphaned, queue="payment", call=give_back, retry=PATIENCE)
+def refund(event: OrderEvent, session: Session, refund_id: str | None) -> PaymentRefunded | None:
+    """Record the refund, told once. If nothing was charged yet, leave a mark so that nothing will be.
+
+    A charge that came after the look is left alone here: its `PaymentCharged` finds the order cancelled, and
+    `PaymentOrphaned` brings it back.
+    """
+    row = locked(session, Charge, event.order_id, state="open")
+    if row.state == "open":
+        row.state = "cancelled"
+    if row.state != "charged" or refund_id is None or row.charge_id is None:
+        return None
+    row.state = "refunded"
+    return PaymentRefunded(order_id=event.order_id, charge_id=row.charge_id, total=row.total)
