@@ -68,15 +68,29 @@ class Process:
         """What the process has said so far."""
         return (self.home / "log").read_text(errors="replace")
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended; None while it lives."""
+        return self._process.poll() if self._process else None
+
     def stop(self, within: float = 20.0) -> None:
         """Ask the process to end, and end it if it does not."""
-        if self._process is None:
-            return
-        self._signal(signal.SIGCONT, signal.SIGTERM)
-        try:
-            self._process.wait(within)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.terminate()
+        self.wait(within)
+
+    def terminate(self) -> None:
+        """Ask the process, frozen or not, to end; what it started is for it to end."""
+        if self.running():
+            self._signal(signal.SIGCONT)
+            os.kill(self.pid, signal.SIGTERM)
+
+    def wait(self, within: float = 20.0) -> None:
+        """Wait for its end, and end it if that takes too long."""
+        if self._process is not None:
+            try:
+                self._process.wait(within)
+            except subprocess.TimeoutExpired:
+                self.kill()
 
     def kill(self) -> None:
         """End the process and its group at once, as a power cut would."""

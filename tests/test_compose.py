@@ -1,0 +1,156 @@
+"""docker-compose.yml and the Dockerfile: valid, closed to the world, and with commands that exist. No container engine is needed."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from events import subscriptions
+from tests.compose import OURS, ROOT, compose, example, services
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+SERVICES = services(**example())
+COMMANDS = {name: service["command"] for name, service in SERVICES.items() if service["image"] == OURS}
+WORKERS = {name: command[command.index("-Q") + 1] for name, command in COMMANDS.items() if "-Q" in command}
+
+
+def test_the_file_follows_the_compose_specification():
+    schema = json.loads((files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text())
+
+    jsonschema.validate(compose(**example()), schema)
+
+
+def test_each_queue_of_a_subscription_has_a_worker_service_of_its_name():
+    subscriptions.discover("tasks", skip={"celery"})
+    queues = {each.queue for name, each in subscriptions.registered().items() if each.handler.__module__.startswith("tasks.")}
+
+    assert {name: name for name in queues} == WORKERS
+
+
+def test_each_worker_is_named_after_its_queue_and_host():
+    assert {name: command[command.index("-n") + 1] for name, command in COMMANDS.items() if "-n" in command} == {
+        name: f"{name}@%h" for name in WORKERS
+    }
+
+
+def test_a_service_waits_only_for_services_that_are_there():
+    waits = {other for service in SERVICES.values() for other in service.get("depends_on", {})}
+
+    assert waits <= set(SERVICES)
+
+
+def test_nothing_of_ours_starts_before_the_tables_are_there():
+    unaware = [
+        name
+        for name in COMMANDS
+        if name != "migrate" and SERVICES[name]["depends_on"]["migrate"] != {"condition": "service_completed_successfully"}
+    ]
+
+    assert unaware == []
+
+
+def test_orders_are_taken_without_a_broker():
+    assert set(SERVICES["web"]["depends_on"]) == {"migrate"}
+
+
+def test_ports_are_open_to_this_machine_alone():
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+
+    assert ports
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+def test_everything_that_keeps_running_has_a_health_check():
+    assert [name for name, service in SERVICES.items() if "healthcheck" not in service] == ["migrate"]
+
+
+def test_a_worker_has_longer_to_stop_than_a_task_may_take():
+    assert {SERVICES[name]["stop_grace_period"] for name in WORKERS} == {"40s"}
+
+
+def test_only_one_broker_is_started():
+    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
+        "rabbitmq": ["rabbitmq"],
+        "valkey": ["valkey"],
+    }
+
+
+@pytest.mark.parametrize("name", ["POSTGRES_PASSWORD", "BROKER_PASSWORD", "BROKER_URL", "SECRET_KEY", "OPS_AUTH", "SMTP_URL"])
+def test_a_secret_that_is_not_given_stops_everything_and_says_which(name: str):
+    with pytest.raises(KeyError, match=name):
+        compose(**{**example(), name: ""})
+
+
+def test_no_secret_stands_in_the_file():
+    text = (ROOT / "docker-compose.yml").read_text()
+
+    assert re.findall(r"(?:PASS|PASSWORD|SECRET_KEY|OPS_AUTH|_AUTH):\s+(?!\$\{)\S+", text) == []
+
+
+def _options(arguments: list[str]) -> Iterator[str]:
+    for argument in arguments:
+        if argument.startswith("-"):
+            yield argument.split("=")[0]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_each_command_is_one_that_exists(name: str):
+    program, *arguments = COMMANDS[name]
+    command = [str(Path(sys.executable).parent / program), *arguments, "--help"]
+
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    assert run.returncode == 0, run.stderr
+    assert [
+        option for option in _options(arguments) if not re.search(rf"(?<![\w-]){option}(?![\w-])", run.stdout + _group_help(program))
+    ] == []
+
+
+def _group_help(program: str) -> str:
+    run = subprocess.run([str(Path(sys.executable).parent / program), "--help"], capture_output=True, text=True, timeout=60, check=True)
+    return run.stdout
+
+
+def _copied() -> list[str]:
+    sources = [shlex.split(line)[1:-1] for line in DOCKERFILE.splitlines() if line.startswith("COPY") and "--from" not in line]
+    return [source for line in sources for source in line]
+
+
+def test_the_image_is_built_from_what_is_there_and_nothing_else_is_sent():
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+
+    assert [source for source in _copied() if not (ROOT / source).exists()] == []
+    assert sorted(_copied()) == sorted(allowed)
+
+
+def test_the_image_pins_what_it_is_built_from_and_runs_as_nobody_special():
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+
+    assert bases
+    assert [base for base in bases if not re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base)] == []
+    assert "--require-hashes" in DOCKERFILE
+    assert re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE) == ["tidings"]
+
+
+def test_the_build_tool_of_the_image_is_pinned_in_the_lock():
+    [program] = re.findall(r"awk '([^']+)'", DOCKERFILE)
+
+    cut = subprocess.run(["awk", program, str(ROOT / "requirements-dev.txt")], capture_output=True, text=True, check=True).stdout
+
+    assert re.fullmatch(r"setuptools==\S+ \\\n(\s+--hash=sha256:[0-9a-f]{64}( \\)?\n)+", cut)
+
+
+def _all_images() -> set[Any]:
+    return {service["image"] for service in SERVICES.values()}
+
+
+def test_the_images_are_the_versions_that_the_documents_name():
+    assert _all_images() == {OURS, "postgres:18-bookworm", "rabbitmq:4", "valkey/valkey:9"}
