@@ -91,7 +91,9 @@ def resume(session: Session, name: str, *, who: str, why: str = "") -> None:
 def remove(session: Session, name: str, *, who: str, why: str) -> int:
     """Forget a subscription whose code is gone; its open deliveries are discarded. Returns how many those were."""
     session.delete(find(session, name))
-    discarded = session.execute(update(Delivery).where(Delivery.subscription == name, IS_OPEN).values(state="discarded").returning(Delivery.event_id))
+    discarded = session.execute(
+        update(Delivery).where(Delivery.subscription == name, IS_OPEN).values(state="discarded").returning(Delivery.event_id)
+    )
     audit.record(session, who=who, action="remove", target=name, why=why)
     return len(discarded.all())
 

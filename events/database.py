@@ -36,7 +36,9 @@ class Database:
             return create_engine(self.url, hide_parameters=True, pool_pre_ping=True, max_overflow=20, connect_args=network)
         if self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(self.url, hide_parameters=True, connect_args={"isolation_level": None, "timeout": LOCK_TIMEOUT, "check_same_thread": False})
+        engine = create_engine(
+            self.url, hide_parameters=True, connect_args={"isolation_level": None, "timeout": LOCK_TIMEOUT, "check_same_thread": False}
+        )
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         return engine
@@ -104,4 +106,6 @@ def is_transient(error: BaseException) -> bool:
     if error.connection_invalidated or "database is locked" in str(error.orig):
         return True
     state = getattr(error.orig, "sqlstate", None)
-    return bool(state and state.startswith(_TRANSIENT)) or (state is None and type(error.orig).__module__.startswith("psycopg") and error.__class__.__name__ == "OperationalError")
+    return bool(state and state.startswith(_TRANSIENT)) or (
+        state is None and type(error.orig).__module__.startswith("psycopg") and error.__class__.__name__ == "OperationalError"
+    )

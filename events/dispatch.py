@@ -7,7 +7,6 @@ one, so that only the failing delivery fails.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from events.errors import UnknownEvent
 from events.event import Event
 from events.ledger import Failure
 from events.retry import Decision, decide
+from events.sending import ALONE
 from events.subscriptions import Subscription
 from events.tables import SubscriptionRow, delivery_id
 
@@ -61,7 +61,7 @@ def dispatch(subscription: Subscription, ids: Sequence[UUID], *, worker: str, su
     report.duplicate = len(ids) - len(rows)
     if paused:
         return _release(subscription, list(rows), report, wait=0.0, why="paused")
-    suspects = {id for id, row in rows.items() if suspect or row.losses >= ledger.ALONE}
+    suspects = {id for id, row in rows.items() if suspect or row.losses >= ALONE}
     if len(envelopes) > 1 and not subscription.call and not suspects and _run_batch(subscription, envelopes, report):
         return report
     for envelope in envelopes:
@@ -153,7 +153,9 @@ def _record(subscription: Subscription, envelope: Envelope, failure: Failure, de
     else:
         report.retrying += 1
         report.wait = max(report.wait, decision.wait)
-        logger.warning("delivery.retry", delivery=delivery_id(envelope.id, subscription.name), error=failure.fingerprint, wait=decision.wait)
+        logger.warning(
+            "delivery.retry", delivery=delivery_id(envelope.id, subscription.name), error=failure.fingerprint, wait=decision.wait
+        )
 
 
 def _release(subscription: Subscription, ids: Sequence[UUID], report: Report, *, wait: float, why: str) -> Report:

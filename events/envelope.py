@@ -68,8 +68,7 @@ class Envelope(BaseModel):
 
     def to_json(self) -> bytes:
         """The CloudEvent in the JSON event format (structured mode)."""
-        written = JSONFormat().write(self.to_cloudevent())
-        return written if isinstance(written, bytes) else written.encode()
+        return JSONFormat().write(self.to_cloudevent())
 
     @classmethod
     def from_cloudevent(cls, event: CloudEvent) -> "Envelope":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, insert, select, update
@@ -86,7 +87,13 @@ def start(session: Session, subscription: str, event_id: UUID, *, worker: str) -
 def fail(session: Session, subscription: str, event_id: UUID, failure: Failure, decision: Decision) -> bool:
     """Write down a failed try and what follows; false if the delivery was no longer ours to fail."""
     now = clock.now()
-    values = {"losses": 0, "starts": 0, "sent_at": None, "error": f"{failure.kind}: {failure.error}", "fingerprint": failure.fingerprint}
+    values: dict[str, Any] = {
+        "losses": 0,
+        "starts": 0,
+        "sent_at": None,
+        "error": f"{failure.kind}: {failure.error}",
+        "fingerprint": failure.fingerprint,
+    }
     if decision.wait is None:
         values |= {"state": "dead", "died_at": now}
     else:

@@ -24,6 +24,9 @@ class Message:
 class Transport(Protocol):
     """Takes messages to their queues: Celery's broker in earnest, a list in tests."""
 
+    def connect(self) -> None:
+        """Be connected. Raises `BrokerDown`."""
+
     def send(self, messages: Sequence[Message]) -> None:
         """Hand all messages to the broker. Raises `BrokerDown`; then any of them may or may not have arrived."""
 

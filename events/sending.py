@@ -19,10 +19,9 @@ TO_SEND = (Delivery.sent_at.is_(None), IS_OPEN)
 
 def due_times(session: Session) -> dict[str, datetime]:
     """When the next delivery of each subscription is due; paused ones and those with nothing to send are left out."""
-    earliest = (
-        select(func.min(Delivery.due_at)).where(Delivery.subscription == SubscriptionRow.name, *TO_SEND).correlate(SubscriptionRow).scalar_subquery()
-    )
-    rows = session.execute(select(SubscriptionRow.name, earliest).where(SubscriptionRow.paused_at.is_(None)))
+    to_send = select(func.min(Delivery.due_at)).where(Delivery.subscription == SubscriptionRow.name, *TO_SEND)
+    earliest = to_send.correlate(SubscriptionRow).scalar_subquery()
+    rows: Iterable[Any] = session.execute(select(SubscriptionRow.name, earliest).where(SubscriptionRow.paused_at.is_(None)))
     return {name: at for name, at in rows if at is not None}
 
 
@@ -45,7 +44,7 @@ def take_due(session: Session, subscription: str, *, limit: int = 500) -> list[M
         .values(sent_at=now, sends=Delivery.sends + 1)
         .returning(Delivery.event_id, Delivery.queue, Delivery.sends, Delivery.attempts, Delivery.losses)
     )
-    rows = session.execute(mark, execution_options={"synchronize_session": False}).all()
+    rows: Sequence[Row[Any]] = session.execute(mark, execution_options={"synchronize_session": False}).all()
     batch = session.scalar(select(SubscriptionRow.batch).where(SubscriptionRow.name == subscription)) or 1
     return _messages(session, subscription, sorted(rows, key=lambda row: row.event_id), batch)
 

@@ -12,7 +12,9 @@ from events.tables import Stray
 
 def keep(session: Session, *, queue: str, reason: str, error: str, headers: str, body: bytes) -> None:
     """Write a stray down in the caller's transaction; acknowledge its message only after that committed."""
-    session.execute(insert(Stray).values(at=clock.now(), queue=queue, reason=reason[:200], error=error[:2000], headers=headers[:20_000], body=body))
+    session.execute(
+        insert(Stray).values(at=clock.now(), queue=queue, reason=reason[:200], error=error[:2000], headers=headers[:20_000], body=body)
+    )
 
 
 def listed(session: Session, *, limit: int = 100) -> Sequence[Stray]:

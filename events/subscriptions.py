@@ -80,7 +80,9 @@ def _check(subscription: Subscription) -> None:
         if not type.type:
             raise SubscriptionError(f"{name}: {type.__name__} has no wire type; subscribe to its subclasses")
     if subscription.batch < 1 or (call and subscription.batch > 1):
-        raise SubscriptionError(f"{name}: batch={subscription.batch}; it is 1 or more, and 1 with call=, because a call to the world cannot be rolled back")
+        raise SubscriptionError(
+            f"{name}: batch={subscription.batch}; it is 1 or more, and 1 with call=, because a call to the world cannot be rolled back"
+        )
     takes = len(inspect.signature(handler).parameters)
     if takes != (3 if call else 2):
         raise SubscriptionError(f"{name}: takes {takes} arguments; write (event, session{', answer' if call else ''})")

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from billiard.einfo import ExceptionWithTraceback
+from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]  # the stubs are older than Celery 5.7
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import Celery, Task
 from celery.bootsteps import StartStopStep
@@ -57,7 +57,8 @@ def queues(names: Iterable[str], *, quorum: bool) -> list[Queue]:
 def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
     """Give `app` one task per subscription, and our consumer's parts."""
     for subscription in subscriptions:
-        app.task(_runner(subscription), name=subscription.name, bind=True, typing=False, throws=(Dead,), Request=CrashCounting)
+        declare: Any = app.task(name=subscription.name, bind=True, typing=False, throws=(Dead,), Request=CrashCounting)
+        declare(_runner(subscription))
     app.steps["consumer"].add(Pulse)
     setup_logging.connect(_configure_logs, weak=False)
     forget_after_fork()
@@ -84,7 +85,7 @@ def _runner(subscription: Subscription) -> Callable[[Task[Any, Any], list[str]],
         if report.dead:
             raise Dead(str(report))
         if report.retrying:
-            raise Retry(str(report), when=report.wait)
+            raise Retry(str(report), when=report.wait)  # type: ignore[arg-type]  # the stubs say numbers.Real, which no float is to mypy
         return str(report)
 
     run.__doc__ = subscription.handler.__doc__
@@ -96,7 +97,7 @@ class CeleryTransport:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._producer: Producer | None = None
+        self._producer: Any = None  # a kombu Producer; the stubs do not know batch()
         self._confirms: Confirms | None = None
         self._declared: set[str] = set()
         self._origin = f"relay@{socket.gethostname()}"
@@ -123,8 +124,8 @@ class CeleryTransport:
         with self._guarded():
             channel = self._connected().channel
             self._declare(queue)
-            return int(channel.queue_declare(queue=queue, passive=True).message_count)
-        raise AssertionError("unreachable")
+            ready: int = channel.queue_declare(queue=queue, passive=True).message_count
+        return ready
 
     def close(self) -> None:
         """Give up the connection; never raises."""
@@ -140,12 +141,16 @@ class CeleryTransport:
     def _guarded(self) -> Iterator[None]:
         try:
             yield
-        # KeyError: kombu's own name for a connection that went away under its Redis channel.
-        except (OSError, KombuError, BrokerDown, KeyError, *self._app.connection_for_write().recoverable_connection_errors) as error:
+        except self._errors() as error:
             self.close()
             raise BrokerDown(f"{type(error).__name__}: {error}") from error
 
-    def _connected(self) -> Producer:
+    def _errors(self) -> tuple[type[BaseException], ...]:
+        """All the ways in which kombu says that the broker did not do it."""
+        connection: Any = self._app.connection_for_write()
+        return (OSError, KombuError, BrokerDown, *connection.connection_errors, *connection.channel_errors)
+
+    def _connected(self) -> Any:
         if self._producer is None:
             connection = self._app.connection_for_write()
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=5)
@@ -160,7 +165,7 @@ class CeleryTransport:
             known(self._producer.channel).declare()
             self._declared.add(queue)
 
-    def _publish(self, producer: Producer, message: Message) -> None:
+    def _publish(self, producer: Any, message: Message) -> None:
         body, headers = encode(message, origin=self._origin)
         producer.publish(
             body,
@@ -180,11 +185,16 @@ class CeleryTransport:
 class CrashCounting(Request):
     """Tells the ledger when the process that ran this message died or had to be killed."""
 
+    _already_cancelled: bool
+    _already_revoked: bool
+
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Count the crash before Celery gives the message back; the copy then finds nothing to claim."""
         error = exc_info.exception
         error = error.exc if isinstance(error, ExceptionWithTraceback) else error
-        killed = isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt) and not (self._already_cancelled or self._already_revoked)
+        killed = isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt) and not (
+            self._already_cancelled or self._already_revoked
+        )
         if (killed or isinstance(error, TimeLimitExceeded)) and not self.acknowledged:
             self._count("it took longer than its time limit" if isinstance(error, TimeLimitExceeded) else "its process died")
         super().on_failure(exc_info, send_failed_event, return_ok)
@@ -199,6 +209,8 @@ class CrashCounting(Request):
 
 class KeepingConsumer(Consumer):
     """A consumer that keeps what it cannot run. The message is acknowledged only when the stray is stored."""
+
+    connection_errors: Any
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Celery's handler behind a guard: most messages of a wrong shape would end the worker process."""

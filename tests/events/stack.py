@@ -37,8 +37,9 @@ class Stack:
         home = self.home / f"{queue}-{len(self.workers)}"
         home.mkdir()
         name = f"{queue}{len(self.workers)}@test"
-        command = [sys.executable, "-m", "celery", "-A", "tests.events.live_app", "worker", "-Q", queue, "-n", name, "-c", "1", "-l", "INFO"]
-        worker = self.workers[name] = Process([*command, *options], home, self.env | settings)
+        celery = [sys.executable, "-m", "celery", "-A", "tests.events.live_app", "worker"]
+        command = [*celery, "-Q", queue, "-n", name, "-c", "1", "--without-mingle", "--without-gossip", *options]
+        worker = self.workers[name] = Process(command, home, self.env | settings)
         worker.launch()
         wait_until(lambda: self.consumes(name), within=40, what=f"{name} to consume; it said {worker.log()}")
         return worker
@@ -77,7 +78,7 @@ class Stack:
         """How many deliveries of a subscription are in each state."""
         with reading() as session:
             found = select(Delivery.state, func.count()).where(Delivery.subscription == subscription).group_by(Delivery.state)
-            return {state: count for state, count in session.execute(found)}
+            return dict(session.execute(found).tuples())
 
     def deliveries(self, subscription: str) -> list[Delivery]:
         """The ledger's rows of a subscription."""
