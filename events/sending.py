@@ -28,7 +28,7 @@ def due_times(session: Session) -> dict[str, datetime]:
 def take_due(session: Session, subscription: str, *, limit: int = 500) -> list[Message]:
     """Mark up to `limit` due deliveries of one subscription as sent and return the messages that ring for them.
 
-    A delivery that was lost twice, or whose worker died, travels alone: if it kills its worker again, its neighbours are not punished for it.
+    A delivery that was lost twice, or whose worker died, travels alone: its neighbours are not punished for it.
     """
     now = clock.now()
     due = (
@@ -44,7 +44,7 @@ def take_due(session: Session, subscription: str, *, limit: int = 500) -> list[M
         .values(sent_at=now, sends=Delivery.sends + 1)
         .returning(Delivery.event_id, Delivery.queue, Delivery.sends, Delivery.attempts, Delivery.losses)
     )
-    rows: Sequence[Row[Any]] = session.execute(mark, execution_options={"synchronize_session": False}).all()
+    rows: Sequence[Any] = session.execute(mark, execution_options={"synchronize_session": False}).all()
     batch = session.scalar(select(SubscriptionRow.batch).where(SubscriptionRow.name == subscription)) or 1
     return _messages(session, subscription, sorted(rows, key=lambda row: row.event_id), batch)
 
