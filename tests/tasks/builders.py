@@ -1,0 +1,80 @@
+"""Orders, products and events made in a line."""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from events import transaction
+from events.catalog import Address, Line, Money, OrderCreated
+from tasks import orders
+from tasks.gateways import sandbox_switch
+from tasks.inventory import stock_up
+from tasks.orders import Order
+from tasks.products import Product
+from tasks.wishes import PlaceOrder
+
+PRICES = {"MUG": 1250, "TEE": 1750, "LAMP": 18900}
+NAMES = {"MUG": "Blue mug", "TEE": "T-shirt M", "LAMP": "Brass desk lamp"}
+BERLIN = Address(line1="1 Test Street", city="Berlin", postcode="10115", country="DE")
+
+
+def lines(**quantities: int) -> tuple[Line, ...]:
+    return tuple(
+        Line(sku=sku, name=NAMES[sku], quantity=quantity, price=Money(amount=PRICES[sku], currency="EUR"))
+        for sku, quantity in quantities.items()
+    )
+
+
+def order_created(id: str = "o-1", token: str = "tok_ok", **quantities: int) -> OrderCreated:
+    ordered = lines(**(quantities or {"MUG": 2}))
+    return OrderCreated(
+        order_id=id,
+        number=f"ORD-{id}",
+        customer="Ada Example",
+        email="ada@example.org",
+        lines=ordered,
+        total=Money(amount=sum(line.price.amount * line.quantity for line in ordered), currency="EUR"),
+        shipping_address=BERLIN,
+        payment_token=token,
+    )
+
+
+def wished(token: str = "tok_ok", **quantities: int) -> dict[str, Any]:
+    return {
+        "customer": {"name": "Ada Example", "email": "ada@example.org"},
+        "items": [{"sku": sku, "quantity": quantity} for sku, quantity in (quantities or {"MUG": 2}).items()],
+        "shipping_address": {"line1": "1 Test Street", "city": "Berlin", "postcode": "10115", "country": "DE"},
+        "payment_token": token,
+    }
+
+
+def wish(token: str = "tok_ok", **quantities: int) -> PlaceOrder:
+    return PlaceOrder.model_validate(wished(token, **quantities))
+
+
+def stocked(session: Session, **quantities: int) -> None:
+    for sku in NAMES:
+        if session.get(Product, sku) is None:
+            session.add(Product(sku=sku, name=NAMES[sku], description="", price_amount=PRICES[sku], currency="EUR"))
+    for sku, quantity in quantities.items():
+        stock_up(session, sku, quantity)
+
+
+def placed(token: str = "tok_ok", **quantities: int) -> Order:
+    with transaction() as session:
+        return orders.place(session, wish(token, **quantities))
+
+
+def found(order: Order) -> Order:
+    with transaction() as session:
+        return orders.find(session, order.id)
+
+
+def cancelled(order: Order) -> Order:
+    with transaction() as session:
+        return orders.cancel(session, order.id, reason="changed my mind", who="customer")
+
+
+def switched(name: str, *, down: bool) -> None:
+    with transaction() as session:
+        sandbox_switch(session, name, down=down)

@@ -1,0 +1,59 @@
+"""The shop in one process: every service on an in-process bus, with a real mail server."""
+
+import importlib
+from collections.abc import Iterator
+
+import pytest
+
+from events import Database, transaction
+from events.subscriptions import Subscription, registered
+from events.testing import Bus
+from tasks.settings import settings
+from tests.tasks.builders import stocked
+from tests.tasks.mailserver import MailServer
+
+QUEUES = ("inventory", "payment", "shipping", "email", "orders", "timeline", "dead_letters")
+for module in ("checkout", "dead_letters", "email", "inventory", "payment", "shipping", "timeline"):
+    importlib.import_module(f"tasks.{module}")
+
+
+def services() -> list[Subscription]:
+    """The shop's own subscriptions; other tests of this run may have made up more."""
+    return [each for each in registered().values() if each.queue in QUEUES and each.handler.__module__.startswith("tasks.")]
+
+
+@pytest.fixture(scope="session")
+def running_mail_server() -> Iterator[MailServer]:
+    server = MailServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def mail_server(running_mail_server: MailServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    """A mail server with no mails, at which `SMTP_URL` points."""
+    running_mail_server.empty()
+    monkeypatch.setenv("SMTP_URL", running_mail_server.url)
+    settings.cache_clear()
+    yield running_mail_server
+    settings.cache_clear()
+
+
+def _shop(database: Database) -> Iterator[Bus]:
+    with Bus(subscriptions=services()) as bus:
+        with transaction() as session:
+            stocked(session, MUG=10, TEE=10, LAMP=1)
+        yield bus
+
+
+@pytest.fixture
+def bus(database: Database, mail_server: MailServer) -> Iterator[Bus]:
+    """The whole shop on SQLite, with ten mugs, ten shirts and one lamp."""
+    yield from _shop(database)
+
+
+@pytest.fixture
+def any_bus(any_database: Database, mail_server: MailServer) -> Iterator[Bus]:
+    """The whole shop on SQLite and on PostgreSQL."""
+    yield from _shop(any_database)

@@ -1,0 +1,56 @@
+"""A mail server that keeps what it gets, and refuses when told to."""
+
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any, cast
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.servers import free_port
+
+
+class MailServer:
+    """Real SMTP on a free port. `refuse_recipients` and `refuse_mails` are answers such as `550 no such user`."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.recipients: list[list[str]] = []
+        self.refuse_recipients = self.refuse_mails = self.farewell = ""
+        self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self._controller.port}"
+
+    def start(self) -> None:
+        self._controller.start()
+
+    def stop(self) -> None:
+        self._controller.stop()
+
+    def empty(self) -> None:
+        self.mails.clear()
+        self.recipients.clear()
+        self.refuse_recipients = self.refuse_mails = self.farewell = ""
+
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802  aiosmtpd's name
+        if self.refuse_recipients:
+            return self.refuse_recipients
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if self.refuse_mails:
+            return self.refuse_mails
+        self.recipients.append(list(envelope.rcpt_tos))
+        content: Any = envelope.content
+        self.mails.append(cast(EmailMessage, message_from_bytes(content, policy=policy.default)))
+        return "250 OK"
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        return self.farewell or "221 Bye"
+
+    @property
+    def subjects(self) -> list[str]:
+        return [str(mail["Subject"]) for mail in self.mails]
