@@ -1,6 +1,6 @@
 """The front: the HTTP API, the shop's pages and the operators'. It talks to the database only, never to the broker."""
 
-from flask_openapi import OpenAPI
+from flask_openapi.openapi import OpenAPI
 
 from events import database, logs
 from web import api, errors, health, ops, ops_api, requests, security, shop
@@ -22,9 +22,9 @@ def create_app() -> OpenAPI:
     app.config.update(OPENAPI_HTML_STRING=PAGE, SWAGGER_HTML_STRING=PAGE)
     for part in (errors, requests, security, health):
         part.init_app(app)
-    for blueprint in (api.bp, ops_api.bp):
-        security.csrf.exempt(blueprint)
-        app.register_api(blueprint)
-    for blueprint in (shop.bp, ops.bp):
-        app.register_blueprint(blueprint)
+    for interface in (api.bp, ops_api.bp):
+        security.csrf.exempt(interface)  # no cookie means anything there
+        app.register_api(interface)
+    for pages in (shop.bp, ops.bp):
+        app.register_blueprint(pages)
     return app

@@ -1,9 +1,10 @@
 """What the API answers, as models: they are the documentation and make the JSON."""
 
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
-from flask_openapi import RequestBody
+from flask_openapi.models.request_body import RequestBody
 from pydantic import BaseModel, Field
 
 from events.catalog import Line, Money
@@ -85,7 +86,7 @@ class Products(BaseModel):
     products: list[ProductView]
 
 
-def problems(*statuses: int) -> dict[str, Any]:
+def problems(*statuses: int) -> dict[str | int | HTTPStatus, Any]:
     """How the OpenAPI document describes these errors: all look alike."""
     reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {str(status): {"content": {"application/problem+json": reference}} for status in statuses}

@@ -4,8 +4,8 @@ from typing import Any
 from uuid import UUID
 
 from flask import Response, jsonify, request, url_for
-from flask.typing import ResponseReturnValue
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi.blueprint import APIBlueprint
+from flask_openapi.models.tag import Tag
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import WWWAuthenticate
@@ -56,7 +56,7 @@ class Cancellation(BaseModel):
 
 
 @bp.get("/products", responses={200: Products})
-def list_products() -> ResponseReturnValue:
+def list_products() -> Response:
     """List what can be ordered, with prices and what is left."""
     with reading() as session:
         shelf = inventory.shelf(session)
@@ -70,7 +70,7 @@ def _product(product: products.Product, shelf: dict[str, int]) -> ProductView:
 
 @bp.post("/orders", responses={202: Accepted, **problems(400, 403, 409, 413, 415, 429)})
 @limiter.limit(order_limit)
-def place_order(header: Headers, body: PlaceOrder) -> ResponseReturnValue:
+def place_order(header: Headers, body: PlaceOrder) -> Response:
     """Accept an order. It is saved when this returns; the services take it from there."""
     with transaction() as session:
         answer = idempotency.once(session, header.idempotency_key, body.model_dump_json(), lambda: _place(session, body))
@@ -100,7 +100,7 @@ def links(order: Order) -> Links:
 
 
 @bp.get("/orders/<uuid:order_id>", security=HOLDER, responses={200: OrderState, 304: None, **problems(401, 404)})
-def show_order(path: OrderPath, query: Token) -> ResponseReturnValue:
+def show_order(path: OrderPath, query: Token) -> Response:
     """Show how far an order is."""
     with reading() as session:
         order = held(session, str(path.order_id), query.token)
@@ -113,7 +113,7 @@ def show_order(path: OrderPath, query: Token) -> ResponseReturnValue:
     responses={200: OrderState, **problems(400, 401, 403, 404, 409, 413, 415)},
     request_body=optional_body(Cancellation),
 )
-def cancel_order(path: OrderPath, query: Token, body: Cancellation) -> ResponseReturnValue:
+def cancel_order(path: OrderPath, query: Token, body: Cancellation) -> Response:
     """Cancel an order that is not shipped yet; what was done for it is undone."""
     with transaction() as session:
         order = held(session, str(path.order_id), query.token)
@@ -159,4 +159,5 @@ def conditional(answer: BaseModel) -> Response:
     response = jsonify(answer.model_dump(mode="json"))
     response.headers["Cache-Control"] = "private, no-cache"
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response

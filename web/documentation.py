@@ -1,6 +1,7 @@
 """The OpenAPI document's page at /openapi: Swagger UI from its package, started by a script of ours, nothing from elsewhere."""
 
-from flask_openapi import Info, SecurityScheme
+from flask_openapi.models.info import Info
+from flask_openapi.models.security_scheme import SecurityScheme
 
 INFO = Info(
     title="Tidings",

@@ -10,12 +10,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from events import heartbeat, queues, reading
-from events.tables import LogEntry
 
 bp = Blueprint("health", __name__)
 ORDERS = Counter("tidings_orders_accepted", "Orders that were accepted and saved by this process", registry=None)
@@ -61,8 +60,8 @@ class LedgerCollector(Collector):
                     deliveries.add_metric([each.name, state], getattr(each, state))
                 oldest.add_metric([each.name], each.oldest or 0.0)
                 workers.add_metric([each.name], each.workers)
-            waiting = session.scalar(select(func.count()).where(LogEntry.relayed_at.is_(None)))
-        unrelayed = GaugeMetricFamily("tidings_unrelayed_events", "Events that the relay has not fanned out", value=waiting or 0)
+            waiting = queues.unrelayed(session)
+        unrelayed = GaugeMetricFamily("tidings_unrelayed_events", "Events that the relay has not fanned out", value=waiting)
         yield from (deliveries, oldest, workers, unrelayed)
 
     def describe(self) -> Iterable[Metric]:
@@ -76,7 +75,7 @@ def metrics() -> ResponseReturnValue:
     registry = CollectorRegistry()
     registry.register(LedgerCollector())
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(ORDERS)
         registry.register(LATENCY)

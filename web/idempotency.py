@@ -7,7 +7,7 @@ answer; on PostgreSQL it is told that the first one is still running.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import String, delete, func, select
@@ -28,7 +28,7 @@ class IdempotencyKey(Base):
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     body: Mapped[str] = mapped_column(String(64))
     answer: Mapped[dict[str, Any]]
-    created_at: Mapped[clock.datetime] = mapped_column(index=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
 
 
 @dataclass(frozen=True)

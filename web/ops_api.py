@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from flask import url_for
-from flask.typing import ResponseReturnValue
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi.blueprint import APIBlueprint
+from flask_openapi.models.tag import Tag
 from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -42,13 +42,18 @@ bp = APIBlueprint("ops_api", __name__, url_prefix="/api/v1", abp_tags=[OPS], abp
 CHANGES = problems(400, 403, 404, 413, 415)
 
 
+@bp.before_request
+@require_ops
+def log_in() -> None:
+    """Ask for the ops login before anything else is looked at."""
+
+
 def _answer(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json")
 
 
 @bp.get("/orders", responses={200: Orders})
-@require_ops
-def list_orders(query: Page) -> ResponseReturnValue:
+def list_orders(query: Page) -> dict[str, Any]:
     """List the latest orders."""
     with reading() as session:
         found = orders.listed(session, limit=query.limit, before=query.before)
@@ -58,8 +63,7 @@ def list_orders(query: Page) -> ResponseReturnValue:
 
 
 @bp.get("/events", responses={200: Events})
-@require_ops
-def list_events(query: EventFilter) -> ResponseReturnValue:
+def list_events(query: EventFilter) -> dict[str, Any]:
     """List the latest events of the log as CloudEvents."""
     with reading() as session:
         entries = _entries(session, query)
@@ -80,8 +84,7 @@ def _entries(session: Session, query: EventFilter) -> list[LogEntry]:
 
 
 @bp.get("/dead-letters", responses={200: DeadLetters})
-@require_ops
-def list_dead_letters(query: DeadList) -> ResponseReturnValue:
+def list_dead_letters(query: DeadList) -> dict[str, Any]:
     """List dead letters, and all of them in groups that failed alike."""
     with reading() as session:
         letters = [DeadLetterOut.model_validate(each) for each in dead_letters.listed(session, **query.model_dump())]
@@ -90,50 +93,42 @@ def list_dead_letters(query: DeadList) -> ResponseReturnValue:
 
 
 @bp.post("/dead-letters/<id>/replay", responses={200: Changed, **CHANGES}, request_body=optional_body(Why))
-@require_ops
-def replay_one(path: DeadPath, body: Why) -> ResponseReturnValue:
+def replay_one(path: DeadPath, body: Why) -> dict[str, Any]:
     """Try a dead letter again, from its first attempt on."""
     with transaction() as session:
-        dead_letters.show(session, path.id)
         return _answer(Changed(changed=dead_letters.replay(session, who=who(), why=body.why, ids=[path.id])))
 
 
 @bp.post("/dead-letters/<id>/discard", responses={200: Changed, **CHANGES}, request_body=optional_body(Why))
-@require_ops
-def discard_one(path: DeadPath, body: Why) -> ResponseReturnValue:
+def discard_one(path: DeadPath, body: Why) -> dict[str, Any]:
     """Give a dead letter up."""
     with transaction() as session:
-        dead_letters.show(session, path.id)
         return _answer(Changed(changed=dead_letters.discard(session, who=who(), why=body.why, ids=[path.id])))
 
 
 @bp.post("/dead-letters/replay", responses={200: Changed, **CHANGES})
-@require_ops
-def replay_many(body: Many) -> ResponseReturnValue:
+def replay_many(body: Many) -> dict[str, Any]:
     """Try every dead letter of a group or filter again."""
     with transaction() as session:
         return _answer(Changed(changed=dead_letters.replay(session, who=who(), **body.model_dump())))
 
 
 @bp.post("/dead-letters/discard", responses={200: Changed, **CHANGES})
-@require_ops
-def discard_many(body: Many) -> ResponseReturnValue:
+def discard_many(body: Many) -> dict[str, Any]:
     """Give every dead letter of a group or filter up."""
     with transaction() as session:
         return _answer(Changed(changed=dead_letters.discard(session, who=who(), **body.model_dump())))
 
 
 @bp.get("/subscriptions", responses={200: Subscriptions})
-@require_ops
-def list_subscriptions() -> ResponseReturnValue:
+def list_subscriptions() -> dict[str, Any]:
     """List every subscription."""
     with reading() as session:
         return _answer(Subscriptions(subscriptions=[SubscriptionOut.model_validate(each) for each in control.listed(session)]))
 
 
 @bp.post("/subscriptions/<name>/pause", responses={200: SubscriptionOut, **CHANGES}, request_body=optional_body(Why))
-@require_ops
-def pause(path: SubscriptionPath, body: Why) -> ResponseReturnValue:
+def pause(path: SubscriptionPath, body: Why) -> dict[str, Any]:
     """Stop a subscription's sends; its backlog is kept."""
     with transaction() as session:
         control.pause(session, path.name, who=who(), why=body.why)
@@ -141,8 +136,7 @@ def pause(path: SubscriptionPath, body: Why) -> ResponseReturnValue:
 
 
 @bp.post("/subscriptions/<name>/resume", responses={200: SubscriptionOut, **CHANGES}, request_body=optional_body(Why))
-@require_ops
-def resume(path: SubscriptionPath, body: Why) -> ResponseReturnValue:
+def resume(path: SubscriptionPath, body: Why) -> dict[str, Any]:
     """Send a subscription's backlog, and go on."""
     with transaction() as session:
         control.resume(session, path.name, who=who(), why=body.why)
@@ -150,8 +144,7 @@ def resume(path: SubscriptionPath, body: Why) -> ResponseReturnValue:
 
 
 @bp.get("/queues", responses={200: Queues})
-@require_ops
-def list_queues() -> ResponseReturnValue:
+def list_queues() -> dict[str, Any]:
     """List how every queue is doing."""
     with reading() as session:
         return _answer(Queues(queues=[QueueOut.model_validate(each) for each in queues.overview(session)]))

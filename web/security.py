@@ -2,13 +2,15 @@
 
 import hmac
 import secrets
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
 
 import structlog
 from flask import Flask, Response, g, request
 from flask.sessions import SecureCookieSessionInterface
-from flask_httpauth import HTTPBasicAuth
+from flask_httpauth import HTTPBasicAuth  # type: ignore[import-untyped]
 from flask_limiter import Limiter
-from flask_wtf.csrf import CSRFProtect
+from flask_wtf.csrf import CSRFProtect  # type: ignore[import-untyped]
 from secure import (
     ContentSecurityPolicy,
     CrossOriginOpenerPolicy,
@@ -29,7 +31,14 @@ REALM = "Tidings ops"
 log = structlog.get_logger()
 csrf = CSRFProtect()
 auth = HTTPBasicAuth(realm=REALM)
-require_ops = auth.login_required
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def require_ops(view: Callable[P, R]) -> Callable[P, R]:
+    """Let only who has the ops login into `view`."""
+    return cast("Callable[P, R]", auth.login_required(view))
 
 
 def who() -> str:

@@ -1,0 +1,109 @@
+"""Every error looks alike: problem+json from one handler, a page where a browser asked for one."""
+
+import logging
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
+
+from events import transaction
+from events.errors import TidingsError
+from tests.web.asking import NOTHING, OPS, wish, written
+from web.errors import TABLE, WebError, problem_of
+
+
+def _tree(kind: type[Exception]) -> list[type[Exception]]:
+    return [kind, *(each for child in kind.__subclasses__() for each in _tree(child))]
+
+
+def test_every_error_of_the_web_has_its_line_in_the_table():
+    missing = [kind.__name__ for kind in _tree(WebError) if kind is not WebError and not set(kind.__mro__) & set(TABLE)]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/api", "/nothing", "/api/v1/orders/"])
+def test_an_unknown_address_is_a_problem(client: FlaskClient, path: str):
+    answer = client.get(path)
+
+    assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+    assert answer.json["instance"] == f"urn:uuid:{answer.headers['X-Correlation-Id']}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/api/v1/orders", {"GET", "HEAD", "OPTIONS", "POST"}),
+        ("POST", "/api/v1/products", {"GET", "HEAD", "OPTIONS"}),
+        ("GET", "/api/v1/dead-letters/replay", {"OPTIONS", "POST"}),
+        ("PUT", "/livez", {"GET", "HEAD", "OPTIONS"}),
+        ("MADE-UP", "/api/v1/products", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_a_method_that_is_not_allowed_names_those_that_are(client: FlaskClient, method: str, path: str, allowed: set[str]):
+    answer = client.open(path, method=method)
+
+    assert (answer.status_code, answer.content_type) == (405, "application/problem+json")
+    assert {each.strip() for each in answer.headers["Allow"].split(",")} == allowed
+
+
+def test_an_unforeseen_error_tells_nothing_of_its_cause_and_is_logged(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("password=swordfish")
+
+    monkeypatch.setattr("tasks.orders.place", broken)
+    with caplog.at_level(logging.ERROR):
+        answer = app.test_client().post("/api/v1/orders", json=wish())
+
+    assert (answer.status_code, answer.content_type) == (500, "application/problem+json")
+    assert "swordfish" not in answer.text
+    assert "Traceback" not in answer.text
+    assert "request failed" in caplog.text
+    assert written() == NOTHING
+
+
+def test_a_database_that_is_busy_asks_to_try_again(app: Flask, monkeypatch: pytest.MonkeyPatch):
+    def locked(*_: object, **__: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("database is locked"))
+
+    monkeypatch.setattr("tasks.orders.place", locked)
+    answer = app.test_client().post("/api/v1/orders", json=wish())
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert "INSERT" not in answer.text
+
+
+def test_an_error_that_nobody_foresaw_is_a_500():
+    assert problem_of(TidingsError("something new")).status == 500
+
+
+def test_a_browser_gets_a_page(client: FlaskClient):
+    answer = client.get("/nothing", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+
+
+def test_under_the_api_a_browser_gets_a_problem_too(client: FlaskClient):
+    answer = client.get("/api/v1/nothing", headers={"Accept": "text/html"})
+
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+
+
+def test_an_error_is_not_kept_by_caches(client: FlaskClient):
+    assert client.get("/api/v1/nothing").headers["Cache-Control"] == "no-store"
+
+
+def test_a_page_of_another_site_changes_nothing_with_the_login_of_its_reader(client: FlaskClient):
+    order = client.post("/api/v1/orders", json=wish()).json
+    foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"} | OPS
+
+    refused = client.post(order["links"]["cancel"], headers=foreign)
+    opaque = client.post(order["links"]["cancel"], headers=OPS | {"Origin": "null"})
+    own = client.post(order["links"]["cancel"], headers=OPS | {"Origin": "http://localhost"})
+
+    assert [answer.status_code for answer in (refused, opaque, own)] == [403, 403, 200]
+    with transaction():
+        assert written()["events"] == 2

@@ -1,0 +1,114 @@
+"""The ops login, the headers of every answer, the limit on orders."""
+
+import base64
+
+import pytest
+from flask.testing import FlaskClient
+from pydantic import ValidationError
+
+import web
+from tests.web.asking import OPS, OPS_AUTH, wish
+from web.settings import Settings
+
+OPS_PATHS = [
+    ("GET", "/api/v1/orders"),
+    ("GET", "/api/v1/events"),
+    ("GET", "/api/v1/dead-letters"),
+    ("POST", "/api/v1/dead-letters/replay"),
+    ("POST", "/api/v1/dead-letters/discard"),
+    ("POST", "/api/v1/dead-letters/x/replay"),
+    ("POST", "/api/v1/dead-letters/x/discard"),
+    ("GET", "/api/v1/subscriptions"),
+    ("POST", "/api/v1/subscriptions/x/pause"),
+    ("POST", "/api/v1/subscriptions/x/resume"),
+    ("GET", "/api/v1/queues"),
+]
+
+
+def _basic(login: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
+
+
+@pytest.mark.parametrize(("method", "path"), OPS_PATHS)
+@pytest.mark.parametrize(
+    "headers",
+    [{}, _basic("ada:wrong"), _basic("eve:correct horse"), _basic(OPS_AUTH + "x"), _basic(":"), {"Authorization": "Basic ?"}, {"Authorization": "Bearer x"}],
+    ids=["none", "wrong password", "wrong user", "longer password", "empty", "garbage", "bearer"],
+)
+def test_what_operators_do_needs_their_login(client: FlaskClient, method: str, path: str, headers: dict[str, str]):
+    answer = client.open(path, method=method, headers=headers)
+
+    assert (answer.status_code, answer.content_type) == (401, "application/problem+json")
+    assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
+
+
+def test_without_ops_auth_nobody_can_log_in(stocked: None, environment: pytest.MonkeyPatch):
+    environment.delenv("OPS_AUTH")
+    client = web.create_app().test_client()
+
+    assert {client.get("/api/v1/orders", headers=login).status_code for login in (OPS, _basic(":"), _basic(""), _basic("None"))} == {401}
+
+
+@pytest.mark.parametrize("path", ["/livez", "/api/v1/products", "/api/v1/nothing", "/metrics"])
+def test_every_answer_has_the_security_headers(client: FlaskClient, path: str):
+    headers = client.get(path).headers
+
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert "Strict-Transport-Security" not in headers
+
+
+def test_over_https_browsers_are_told_to_stay_there(client: FlaskClient):
+    assert "Strict-Transport-Security" in client.get("/livez", base_url="https://localhost").headers
+
+
+@pytest.mark.parametrize(("scheme", "secure"), [("http", False), ("https", True)])
+def test_a_cookie_is_secure_exactly_over_https(client: FlaskClient, scheme: str, secure: bool):
+    cookies = client.get("/", base_url=f"{scheme}://localhost").headers.getlist("Set-Cookie")
+
+    assert cookies
+    for cookie in cookies:
+        assert ("Secure" in cookie) is secure
+        assert "HttpOnly" in cookie
+        assert "SameSite=Lax" in cookie
+
+
+def test_the_api_sets_no_cookie(client: FlaskClient):
+    assert "Set-Cookie" not in client.post("/api/v1/orders", json=wish()).headers
+
+
+def test_a_thousand_orders_from_one_address_are_fine_by_default(client: FlaskClient):
+    assert {client.post("/api/v1/orders", json={}).status_code for _ in range(1000)} == {422}
+
+
+def test_with_a_rate_limit_one_address_may_place_so_many_orders(stocked: None, environment: pytest.MonkeyPatch):
+    environment.setenv("RATE_LIMIT", "2/hour")
+    client = web.create_app().test_client()
+
+    answers = [client.post("/api/v1/orders", json=wish()) for _ in range(3)]
+    other = client.post("/api/v1/orders", json=wish(), environ_overrides={"REMOTE_ADDR": "198.51.100.7"})
+
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+    assert answers[-1].content_type == "application/problem+json"
+    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert other.status_code == 202
+    assert client.get("/api/v1/products").status_code == 200
+
+
+def test_a_rate_limit_that_is_none_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RATE_LIMIT", "a lot")
+
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_without_a_secret_the_web_makes_one_up_and_warns(stocked: None, environment: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    environment.delenv("SECRET_KEY")
+
+    assert len(str(web.create_app().secret_key)) == 64
+    assert "SECRET_KEY" in capfd.readouterr().err
