@@ -124,7 +124,8 @@ class CeleryTransport:
         with self._guarded():
             channel = self._connected().channel
             self._declare(queue)
-            ready: int = channel.queue_declare(queue=queue, passive=True).message_count
+            # On Redis an empty queue does not exist, so only RabbitMQ may be asked passively.
+            ready: int = channel.queue_declare(queue=queue, passive=self._confirms is not None).message_count
         return ready
 
     def close(self) -> None:

@@ -46,8 +46,9 @@ class SqliteWakeup:
                 self._seen = version
                 return
             left = deadline - time.monotonic()
-            if left <= 0 or stop.wait(min(LOOK, left)):
+            if left <= 0 or stop.is_set():
                 return
+            time.sleep(min(LOOK, left))
 
     def close(self) -> None:
         """Close the file."""

