@@ -53,7 +53,8 @@ def _commands() -> Iterator[tuple[str, str]]:
 
 
 def _unique(program: str) -> list[str]:
-    return sorted({command for _, command in _commands() if command.split()[0] == program})
+    named = {command for _, command in _commands() if command.split()[0] == program}
+    return sorted({re.sub(r"-Q (\w+) -n \1@%h", "-Q payment -n payment@%h", command) for command in named})
 
 
 @pytest.mark.parametrize("command", [*_unique("tidings"), *_unique("celery")])
