@@ -19,6 +19,11 @@ def moment(value: datetime | None) -> str:
     return value.strftime("%Y-%m-%d %H:%M:%S") if value else ""
 
 
+def second(value: datetime | None) -> str:
+    """The time of day to the second."""
+    return value.strftime("%H:%M:%S") if value else ""
+
+
 def minute(value: datetime | None) -> str:
     """The time of day to the minute, as long as the reader knows the day."""
     return value.strftime("%H:%M") if value else ""
@@ -52,5 +57,5 @@ def address(value: Address) -> str:
 def add_to(bp: Blueprint) -> None:
     """Make these the filters of every template."""
     bp.add_app_template_filter(money_text, "money")
-    for filter in (clock, moment, minute, span, masked, address):
+    for filter in (clock, moment, second, minute, span, masked, address):
         bp.add_app_template_filter(filter)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from events import trace
 from events.tables import LogEntry
 from tasks import timeline
+from tasks.mails import Mail
 from tasks.orders import Order
 from web.order_story import Status, Story, tell
 from web.order_trace import Trace
@@ -42,7 +43,8 @@ def live(session: Session, order: Order, place: Place) -> Response:
 def _story(session: Session, order: Order) -> Story:
     texts = {entry.event_id: entry.text for entry in timeline.entries(session, order.id)}
     status = Status(order.status, order.payment, order.reason, untold=_untold(session, order.number))
-    return tell(status, Trace(trace.of(session, order.number)), texts)
+    mails = session.scalars(select(Mail).where(Mail.order_id == order.id)).all()
+    return tell(status, Trace(trace.of(session, order.number)), texts, mails)
 
 
 def _untold(session: Session, subject: str) -> bool:

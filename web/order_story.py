@@ -1,6 +1,6 @@
 """The story of one order as its page tells it: pills, steps and a timeline, made from its row and its events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -19,8 +19,9 @@ from events.catalog import (
 )
 from events.tables import OPEN
 from events.trace import TracedDelivery
+from tasks.mails import Mail
 from web.formats import clock
-from web.order_timeline import Failed, Happened, items
+from web.order_timeline import Item, items
 from web.order_trace import BEHIND_THE_SCENES, Trace
 
 
@@ -58,7 +59,7 @@ class Story:
 
     pills: list[Pill]
     steps: list[Step]
-    items: list[Happened | Failed]
+    items: list[Item]
     dead: list[TracedDelivery]
     final: bool
     cancellable: bool
@@ -67,15 +68,15 @@ class Story:
     headline: str
 
 
-def tell(status: Status, trace: Trace, texts: dict[UUID, str]) -> Story:
-    """Tell an order's story from its row, the trace of its events and what the timeline says of each."""
+def tell(status: Status, trace: Trace, texts: dict[UUID, str], mails: Sequence[Mail] = ()) -> Story:
+    """Tell an order's story from its row, the trace of its events, what the timeline says of each, and its mails."""
     steps = list(_steps(status, trace))
     done = [step.label.lower() for step in steps if step.tone == "done"]
     pills = [*_pills(status), *_troubles(trace)]
     return Story(
         pills=pills,
         steps=steps,
-        items=items(trace, texts),
+        items=items(trace, texts, mails),
         dead=[each for each in trace.deliveries if each.state == "dead"],
         final=_final(status, trace),
         cancellable=status.status in ("placed", "confirmed"),

@@ -1,6 +1,6 @@
 """The timeline of an order's page: each event with who hears it, and each failed try, newest first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,6 +10,7 @@ from events.catalog import DeliveryDead, InventoryReservationFailed, OrderCancel
 from events.event import catalog
 from events.tables import Attempt
 from events.trace import TracedDelivery
+from tasks.mails import Mail
 from web.order_trace import BEHIND_THE_SCENES, Trace
 
 TONES = {"done": "done", "retrying": "wait", "dead": "bad"}
@@ -40,6 +41,7 @@ class Happened:
     cause: str
     actor: str
     trace: str
+    of_the_bus: bool
     kind: str = "event"
 
 
@@ -65,9 +67,22 @@ class Failed:
     kind: str = "try"
 
 
-def items(trace: Trace, texts: dict[UUID, str]) -> list[Happened | Failed]:
+@dataclass(frozen=True)
+class Mailed:
+    """A mail on the timeline: what it told of the order, such as `confirmed`."""
+
+    at: datetime
+    about: str
+    kind: str = "mail"
+
+
+Item = Happened | Failed | Mailed
+
+
+def items(trace: Trace, texts: dict[UUID, str], mails: Sequence[Mail]) -> list[Item]:
     """Everything that happened, newest first; `texts` says of an event in words what it means."""
-    return sorted([*_happened(trace, texts), *_failed(trace)], key=lambda item: item.at, reverse=True)
+    mailed = [Mailed(mail.sent_at, mail.kind) for mail in mails]
+    return sorted([*_happened(trace, texts), *_failed(trace), *mailed], key=lambda item: item.at, reverse=True)
 
 
 def _happened(trace: Trace, texts: dict[UUID, str]) -> Iterator[Happened]:
@@ -88,6 +103,7 @@ def _happened(trace: Trace, texts: dict[UUID, str]) -> Iterator[Happened]:
             cause=names.get(cause.type, cause.type) if cause else "",
             actor=_actor(envelope) if cause is None else "",
             trace=envelope.traceparent.split("-")[1] if envelope.traceparent else "",
+            of_the_bus=envelope.type == DeliveryDead.type,
         )
 
 
@@ -139,7 +155,7 @@ def _try(delivery: TracedDelivery, attempt: Attempt, *, latest: bool) -> Failed:
         dead=dead,
         until=delivery.due_at if latest and delivery.state == "retrying" else None,
         then="then it went well" if latest and delivery.state == "done" else "",
-        flower=delivery.flower_task_id or "",
+        flower=f"{delivery.id}:{attempt.send}",
     )
 
 
