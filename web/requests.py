@@ -9,7 +9,7 @@ from uuid import UUID
 
 from flask import Flask, Request, Response, g, request
 from uuid_utils.compat import uuid7
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from events import Actor, Context, acting
@@ -33,13 +33,16 @@ class JsonRequest(Request):
     """
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body as JSON text; no body is an empty object. Raises 415 for another media type, `MalformedJson` for what is no text."""
-        if not self.get_data() and not self.mimetype:
+        """The body as JSON text; no body is an empty object. Raises 413, 415 for another media type, `MalformedJson` for what is no text."""
+        body = self.get_data()
+        if not body:
             return "{}"
+        if self.content_length is None and self.max_content_length is not None and len(body) >= self.max_content_length:
+            raise RequestEntityTooLarge  # werkzeug cuts a longer body of unknown length off without a word
         if not self.is_json:
             raise UnsupportedMediaType("the body must be sent as application/json")
         try:
-            text = self.get_data().decode()
+            text = body.decode()
         except UnicodeDecodeError as error:
             raise MalformedJson([FieldError("body", f"not UTF-8 at byte {error.start}")]) from error
         _refuse_double_keys(text)

@@ -43,7 +43,9 @@ def bearer(accepted: dict[str, Any]) -> dict[str, str]:
 def written() -> dict[str, int]:
     """How many orders, events and idempotency keys there are."""
     with reading() as session:
-        return {kind.__tablename__: session.scalar(select(func.count()).select_from(kind)) or 0 for kind in (Order, LogEntry, IdempotencyKey)}
+        return {
+            kind.__tablename__: session.scalar(select(func.count()).select_from(kind)) or 0 for kind in (Order, LogEntry, IdempotencyKey)
+        }
 
 
 NOTHING = {"orders": 0, "events": 0, "idempotency_keys": 0}

@@ -6,12 +6,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+import events.database
 import tasks.settings
 import web
 import web.settings
-from events import Database, subscriptions, transaction
+from events import Base, Database, subscriptions, transaction
 from tasks import inventory, products
-from tests.web.asking import OPS_AUTH
+from tests.web.asking import OPS_AUTH, written
 
 
 @pytest.fixture
@@ -49,6 +50,31 @@ def app(stocked: None, environment: pytest.MonkeyPatch) -> Flask:
 def client(app: Flask) -> FlaskClient:
     """Who asks the web application."""
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Flask]]:
+    """One stocked database and one application for all tests that write nothing."""
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('standing') / 'tidings.sqlite'}")
+    Base.metadata.create_all(database.writer)
+    events.database.use(database)
+    _stocked()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SECRET_KEY", "only for tests")
+        app = web.create_app()
+    yield database, app
+    database.close()
+
+
+@pytest.fixture
+def refused(standing: tuple[Database, Flask], environment: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
+    """Who asks for what must be refused: it is checked that no row was written."""
+    database, app = standing
+    events.database.use(database)
+    before = written()
+    yield app.test_client()
+    assert written() == before
+    events.database.use(None)
 
 
 @pytest.fixture

@@ -4,16 +4,15 @@ import json
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.web.asking import NOTHING, changed, wish, written
+from tests.web.asking import changed, wish
 
 JSON = {"Content-Type": "application/json"}
 
 
-def _refused(answer: TestResponse, status: int, field: str | None = None) -> None:
+def _is_problem(answer: TestResponse, status: int, field: str | None = None) -> None:
     assert (answer.status_code, answer.content_type) == (status, "application/problem+json"), answer.text
     problem = answer.json
     assert problem["status"] == status
@@ -22,7 +21,6 @@ def _refused(answer: TestResponse, status: int, field: str | None = None) -> Non
     assert "Traceback" not in answer.text
     if field is not None:
         assert field in [error["field"] for error in problem["errors"]], problem
-    assert written() == NOTHING
 
 
 WRONG_FIELDS: list[tuple[str, Any]] = [
@@ -49,7 +47,7 @@ WRONG_FIELDS: list[tuple[str, Any]] = [
     ("customer.name", "x" * 101),
     ("customer.name", "Ada\x00"),
     ("customer.name", "Ada\r\nBcc: everybody@example.org"),
-    ("customer.name", "Ada\u2028"),
+    ("customer.name", "Ada\u2028Example"),
     ("customer.name", "\u202eadA"),
     ("customer.email", "ada@example.org, victim@example.org"),
     ("customer.email", "ada@example.org\nBcc: victim@example.org"),
@@ -71,16 +69,16 @@ WRONG_FIELDS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("field", "value"), WRONG_FIELDS, ids=lambda value: repr(value)[:40])
-def test_a_wrong_field_is_named(client: FlaskClient, field: str, value: Any):
-    _refused(client.post("/api/v1/orders", json=changed(field, value)), 422, field)
+def test_a_wrong_field_is_named(refused: FlaskClient, field: str, value: Any):
+    _is_problem(refused.post("/api/v1/orders", json=changed(field, value)), 422, field)
 
 
 @pytest.mark.parametrize("field", ["customer", "items", "shipping_address", "payment_token"])
-def test_a_missing_field_is_named(client: FlaskClient, field: str):
+def test_a_missing_field_is_named(refused: FlaskClient, field: str):
     order = wish()
     del order[field]
 
-    _refused(client.post("/api/v1/orders", json=order), 422, field)
+    _is_problem(refused.post("/api/v1/orders", json=order), 422, field)
 
 
 BODIES: list[tuple[str, bytes, int]] = [
@@ -101,37 +99,39 @@ BODIES: list[tuple[str, bytes, int]] = [
 
 
 @pytest.mark.parametrize(("body", "status"), [(body, status) for _, body, status in BODIES], ids=[name for name, *_ in BODIES])
-def test_a_body_that_is_no_order_is_refused(client: FlaskClient, body: bytes, status: int):
-    _refused(client.post("/api/v1/orders", data=body, headers=JSON), status)
+def test_a_body_that_is_no_order_is_is_problem(refused: FlaskClient, body: bytes, status: int):
+    _is_problem(refused.post("/api/v1/orders", data=body, headers=JSON), status)
 
 
-def test_a_field_that_is_given_twice_is_named(client: FlaskClient):
+def test_a_field_that_is_given_twice_is_named(refused: FlaskClient):
     body = json.dumps(wish()).replace('"quantity": 2', '"quantity": 2, "quantity": 99')
 
-    _refused(client.post("/api/v1/orders", data=body, headers=JSON), 422, "quantity")
+    _is_problem(refused.post("/api/v1/orders", data=body, headers=JSON), 422, "quantity")
 
 
-def test_five_megabytes_are_too_much(client: FlaskClient):
-    _refused(client.post("/api/v1/orders", data=b" " * 5_000_000, headers=JSON), 413)
+def test_five_megabytes_are_too_much(refused: FlaskClient):
+    _is_problem(refused.post("/api/v1/orders", data=b" " * 5_000_000, headers=JSON), 413)
 
 
-def test_a_long_body_without_a_length_is_too_much(client: FlaskClient):
+def test_a_long_body_without_a_length_is_too_much(refused: FlaskClient):
     chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
 
-    _refused(client.post("/api/v1/orders", data=b" " * 200_000, headers=JSON, environ_overrides=chunked | {"CONTENT_LENGTH": ""}), 413)
+    _is_problem(refused.post("/api/v1/orders", data=b" " * 200_000, headers=JSON, environ_overrides=chunked | {"CONTENT_LENGTH": ""}), 413)
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None])
-def test_another_media_type_is_refused(client: FlaskClient, kind: str | None):
-    _refused(client.post("/api/v1/orders", data=json.dumps(wish()), content_type=kind), 415)
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None]
+)
+def test_another_media_type_is_is_problem(refused: FlaskClient, kind: str | None):
+    _is_problem(refused.post("/api/v1/orders", data=json.dumps(wish()), content_type=kind), 415)
 
 
-def test_a_thousand_mistakes_are_not_listed_one_by_one(client: FlaskClient):
+def test_a_thousand_mistakes_are_not_listed_one_by_one(refused: FlaskClient):
     order = wish() | {f"extra{number}": 1 for number in range(1000)}
 
-    answer = client.post("/api/v1/orders", json=order)
+    answer = refused.post("/api/v1/orders", json=order)
 
-    _refused(answer, 422)
+    _is_problem(answer, 422)
     assert len(answer.json["errors"]) == 50
 
 
@@ -148,8 +148,8 @@ def test_html_in_a_text_is_kept_as_text_and_never_sent_as_html(client: FlaskClie
 
 
 @pytest.mark.parametrize("field", ["customer.email", "items.0.sku", "payment_token", "shipping_address.country"])
-def test_html_where_no_text_belongs_is_refused(client: FlaskClient, field: str):
-    _refused(client.post("/api/v1/orders", json=changed(field, "<script>alert(1)</script>")), 422, field)
+def test_html_where_no_text_belongs_is_is_problem(refused: FlaskClient, field: str):
+    _is_problem(refused.post("/api/v1/orders", json=changed(field, "<script>alert(1)</script>")), 422, field)
 
 
 WRONG_HEADERS = [
@@ -166,12 +166,12 @@ WRONG_HEADERS = [
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG_HEADERS)
-def test_a_wrong_header_is_named(any_app: Flask, name: str, value: str):
+def test_a_wrong_header_is_named(refused: FlaskClient, name: str, value: str):
     key = "HTTP_" + name.upper().replace("-", "_")
 
-    _refused(any_app.test_client().post("/api/v1/orders", json=wish(), environ_overrides={key: value}), 422, name)
+    _is_problem(refused.post("/api/v1/orders", json=wish(), environ_overrides={key: value}), 422, name)
 
 
 @pytest.mark.parametrize("id", ["1", "%00", "..%2F..", "x" * 3000, "00000000-0000-0000-0000-00000000000g"])
-def test_an_id_that_cannot_be_one_is_not_found(any_app: Flask, id: str):
-    _refused(any_app.test_client().get(f"/api/v1/orders/{id}?token=x"), 404)
+def test_an_id_that_cannot_be_one_is_not_found(refused: FlaskClient, id: str):
+    _is_problem(refused.get(f"/api/v1/orders/{id}?token=x"), 404)

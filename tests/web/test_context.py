@@ -54,7 +54,9 @@ def test_a_request_without_an_id_gets_one_and_is_told(client: FlaskClient):
     assert headers["X-Correlation-Id"] == str(created.correlation_id)
 
 
-@pytest.mark.parametrize("sent", ["not-a-uuid", CORRELATION + "0", "{" + CORRELATION + "}", "x" * 5000, CORRELATION + "\r\nSet-Cookie: a=b", ""])
+@pytest.mark.parametrize(
+    "sent", ["not-a-uuid", CORRELATION + "0", "{" + CORRELATION + "}", "x" * 5000, CORRELATION + "\r\nSet-Cookie: a=b", ""]
+)
 def test_a_correlation_id_that_is_no_uuid_is_replaced(client: FlaskClient, sent: str):
     [created], headers = _order(client, HTTP_X_CORRELATION_ID=sent)
 
@@ -64,7 +66,16 @@ def test_a_correlation_id_that_is_no_uuid_is_replaced(client: FlaskClient, sent:
 
 @pytest.mark.parametrize(
     "sent",
-    ["", "00", TRACE + "-00", TRACE.upper(), "ff" + TRACE[2:], "00-" + "0" * 32 + "-b7ad6b7169203331-01", TRACE.replace("b7ad6b7169203331", "0" * 16), TRACE + "\n"],
+    [
+        "",
+        "00",
+        TRACE + "-00",
+        TRACE.upper(),
+        "ff" + TRACE[2:],
+        "00-" + "0" * 32 + "-b7ad6b7169203331-01",
+        TRACE.replace("b7ad6b7169203331", "0" * 16),
+        TRACE + "\n",
+    ],
 )
 def test_a_traceparent_that_is_not_valid_is_replaced(client: FlaskClient, sent: str):
     [created], _ = _order(client, HTTP_TRACEPARENT=sent)

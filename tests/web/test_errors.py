@@ -24,8 +24,8 @@ def test_every_error_of_the_web_has_its_line_in_the_table():
 
 
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api", "/nothing", "/api/v1/orders/"])
-def test_an_unknown_address_is_a_problem(client: FlaskClient, path: str):
-    answer = client.get(path)
+def test_an_unknown_address_is_a_problem(refused: FlaskClient, path: str):
+    answer = refused.get(path)
 
     assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
     assert answer.json["instance"] == f"urn:uuid:{answer.headers['X-Correlation-Id']}"
@@ -41,8 +41,8 @@ def test_an_unknown_address_is_a_problem(client: FlaskClient, path: str):
         ("MADE-UP", "/api/v1/products", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_a_method_that_is_not_allowed_names_those_that_are(client: FlaskClient, method: str, path: str, allowed: set[str]):
-    answer = client.open(path, method=method)
+def test_a_method_that_is_not_allowed_names_those_that_are(refused: FlaskClient, method: str, path: str, allowed: set[str]):
+    answer = refused.open(path, method=method)
 
     assert (answer.status_code, answer.content_type) == (405, "application/problem+json")
     assert {each.strip() for each in answer.headers["Allow"].split(",")} == allowed
@@ -80,20 +80,20 @@ def test_an_error_that_nobody_foresaw_is_a_500():
     assert problem_of(TidingsError("something new")).status == 500
 
 
-def test_a_browser_gets_a_page(client: FlaskClient):
-    answer = client.get("/nothing", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+def test_a_browser_gets_a_page(refused: FlaskClient):
+    answer = refused.get("/nothing", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
 
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
 
 
-def test_under_the_api_a_browser_gets_a_problem_too(client: FlaskClient):
-    answer = client.get("/api/v1/nothing", headers={"Accept": "text/html"})
+def test_under_the_api_a_browser_gets_a_problem_too(refused: FlaskClient):
+    answer = refused.get("/api/v1/nothing", headers={"Accept": "text/html"})
 
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
 
 
-def test_an_error_is_not_kept_by_caches(client: FlaskClient):
-    assert client.get("/api/v1/nothing").headers["Cache-Control"] == "no-store"
+def test_an_error_is_not_kept_by_caches(refused: FlaskClient):
+    assert refused.get("/api/v1/nothing").headers["Cache-Control"] == "no-store"
 
 
 def test_a_page_of_another_site_changes_nothing_with_the_login_of_its_reader(client: FlaskClient):

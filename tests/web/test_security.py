@@ -29,17 +29,26 @@ def _basic(login: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
 
 
-@pytest.mark.parametrize(("method", "path"), OPS_PATHS)
-@pytest.mark.parametrize(
-    "headers",
-    [{}, _basic("ada:wrong"), _basic("eve:correct horse"), _basic(OPS_AUTH + "x"), _basic(":"), {"Authorization": "Basic ?"}, {"Authorization": "Bearer x"}],
-    ids=["none", "wrong password", "wrong user", "longer password", "empty", "garbage", "bearer"],
-)
-def test_what_operators_do_needs_their_login(client: FlaskClient, method: str, path: str, headers: dict[str, str]):
-    answer = client.open(path, method=method, headers=headers)
+WRONG_LOGINS: dict[str, dict[str, str]] = {
+    "none": {},
+    "wrong password": _basic("ada:wrong"),
+    "wrong user": _basic("eve:correct horse"),
+    "longer password": _basic(OPS_AUTH + "x"),
+    "no user": _basic(":correct horse"),
+    "empty": _basic(":"),
+    "not ascii": _basic("ada:c\u00f6rrect horse"),
+    "garbage": {"Authorization": "Basic ?"},
+    "an order's token": {"Authorization": "Bearer x"},
+}
 
-    assert (answer.status_code, answer.content_type) == (401, "application/problem+json")
-    assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
+
+@pytest.mark.parametrize(("method", "path"), OPS_PATHS)
+def test_what_operators_do_needs_their_login(refused: FlaskClient, method: str, path: str):
+    answers = {name: refused.open(path, method=method, headers=headers) for name, headers in WRONG_LOGINS.items()}
+
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(WRONG_LOGINS, 401)
+    assert {answer.content_type for answer in answers.values()} == {"application/problem+json"}
+    assert all(answer.headers["WWW-Authenticate"].startswith("Basic realm=") for answer in answers.values())
 
 
 def test_without_ops_auth_nobody_can_log_in(stocked: None, environment: pytest.MonkeyPatch):
@@ -50,8 +59,8 @@ def test_without_ops_auth_nobody_can_log_in(stocked: None, environment: pytest.M
 
 
 @pytest.mark.parametrize("path", ["/livez", "/api/v1/products", "/api/v1/nothing", "/metrics"])
-def test_every_answer_has_the_security_headers(client: FlaskClient, path: str):
-    headers = client.get(path).headers
+def test_every_answer_has_the_security_headers(refused: FlaskClient, path: str):
+    headers = refused.get(path).headers
 
     policy = headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
@@ -63,13 +72,13 @@ def test_every_answer_has_the_security_headers(client: FlaskClient, path: str):
     assert "Strict-Transport-Security" not in headers
 
 
-def test_over_https_browsers_are_told_to_stay_there(client: FlaskClient):
-    assert "Strict-Transport-Security" in client.get("/livez", base_url="https://localhost").headers
+def test_over_https_browsers_are_told_to_stay_there(refused: FlaskClient):
+    assert "Strict-Transport-Security" in refused.get("/livez", base_url="https://localhost").headers
 
 
 @pytest.mark.parametrize(("scheme", "secure"), [("http", False), ("https", True)])
-def test_a_cookie_is_secure_exactly_over_https(client: FlaskClient, scheme: str, secure: bool):
-    cookies = client.get("/", base_url=f"{scheme}://localhost").headers.getlist("Set-Cookie")
+def test_a_cookie_is_secure_exactly_over_https(refused: FlaskClient, scheme: str, secure: bool):
+    cookies = refused.get("/", base_url=f"{scheme}://localhost").headers.getlist("Set-Cookie")
 
     assert cookies
     for cookie in cookies:
@@ -82,8 +91,8 @@ def test_the_api_sets_no_cookie(client: FlaskClient):
     assert "Set-Cookie" not in client.post("/api/v1/orders", json=wish()).headers
 
 
-def test_a_thousand_orders_from_one_address_are_fine_by_default(client: FlaskClient):
-    assert {client.post("/api/v1/orders", json={}).status_code for _ in range(1000)} == {422}
+def test_hundreds_of_orders_from_one_address_are_fine_by_default(refused: FlaskClient):
+    assert {refused.post("/api/v1/orders", json={}).status_code for _ in range(300)} == {422}
 
 
 def test_with_a_rate_limit_one_address_may_place_so_many_orders(stocked: None, environment: pytest.MonkeyPatch):
