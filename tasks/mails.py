@@ -5,6 +5,7 @@ from email.headerregistry import Address as Mailbox
 from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import singledispatch
+from uuid import NAMESPACE_OID, uuid5
 
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -83,7 +84,7 @@ def letter(subject: str, *, key: str, at: datetime) -> EmailMessage:
     message["Subject"] = subject
     message["From"] = sender
     message["Date"] = format_datetime(at)
-    message["Message-ID"] = f"<{key.replace(':', '.')}@{sender.domain}>"
+    message["Message-ID"] = f"<{uuid5(NAMESPACE_OID, key)}@{sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"
     return message
 

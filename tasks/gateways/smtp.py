@@ -25,7 +25,7 @@ class SmtpMailer:
         try:
             server = _connect(settings().smtp_url)
         except OSError as error:
-            raise GatewayDown(f"the mail server cannot be reached: {type(error).__name__}") from error
+            raise GatewayDown(f"the mail server cannot be used: {type(error).__name__}") from error
         try:
             server.send_message(message)
         except smtplib.SMTPRecipientsRefused as refused:
@@ -48,10 +48,14 @@ def _connect(url: str) -> smtplib.SMTP:
         server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=trusted)
     else:
         server = smtplib.SMTP(host, port, timeout=TIMEOUT)
-    if parts.scheme == "smtp+starttls":
-        server.starttls(context=trusted)
-    if parts.username:
-        server.login(unquote(parts.username), unquote(parts.password or ""))
+    try:
+        if parts.scheme == "smtp+starttls":
+            server.starttls(context=trusted)
+        if parts.username:
+            server.login(unquote(parts.username), unquote(parts.password or ""))
+    except OSError:  # of which SMTP's own errors are a kind
+        server.close()
+        raise
     return server
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from events import transaction
-from events.catalog import Address, Line, Money, OrderCreated
+from events.catalog import Address, Line, Money, OrderCancelled, OrderCreated
 from tasks import orders
 from tasks.gateways import sandbox_switch
 from tasks.inventory import stock_up
@@ -39,6 +39,10 @@ def order_created(id: str = "o-1", token: str = "tok_ok", **quantities: int) -> 
     )
 
 
+def order_cancelled(id: str = "o-1") -> OrderCancelled:
+    return OrderCancelled(order_id=id, number=f"ORD-{id}", email="ada@example.org", reason="changed my mind")
+
+
 def wished(token: str = "tok_ok", **quantities: int) -> dict[str, Any]:
     return {
         "customer": {"name": "Ada Example", "email": "ada@example.org"},
@@ -53,9 +57,9 @@ def wish(token: str = "tok_ok", **quantities: int) -> PlaceOrder:
 
 
 def stocked(session: Session, **quantities: int) -> None:
-    for sku in NAMES:
+    for sku, name in NAMES.items():
         if session.get(Product, sku) is None:
-            session.add(Product(sku=sku, name=NAMES[sku], description="", price_amount=PRICES[sku], currency="EUR"))
+            session.add(Product(sku=sku, name=name, description="", price_amount=PRICES[sku], currency="EUR"))
     for sku, quantity in quantities.items():
         stock_up(session, sku, quantity)
 

@@ -6,13 +6,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from events import Database, transaction
-from events.catalog import InventoryReleased, InventoryReservationFailed, InventoryReserved, OrderCancelled
+from events.catalog import InventoryReleased, InventoryReservationFailed, InventoryReserved
 from tasks.inventory import Movement, OutOfStock, Stock, fill_shelf, release_stock, reserve_stock, shelf, stock_up
-from tests.tasks.builders import lines, order_created, stocked
-
-
-def order_cancelled(id: str = "o-1") -> OrderCancelled:
-    return OrderCancelled(order_id=id, number=f"ORD-{id}", email="ada@example.org", reason="changed my mind")
+from tests.tasks.builders import lines, order_cancelled, order_created, stocked
 
 
 def moved(session: Session) -> dict[str, int]:

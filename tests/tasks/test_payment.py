@@ -7,8 +7,7 @@ from events.testing import Bus
 from tasks.gateways.payment import SandboxCharge, SandboxPayments, SandboxRefund
 from tasks.gateways.ports import Charged, Declined, GatewayDown, GatewayError
 from tasks.payment import charge, charge_order, give_back, refund
-from tests.tasks.builders import cancelled, found, order_created, placed, switched
-from tests.tasks.test_inventory import order_cancelled
+from tests.tasks.builders import cancelled, found, order_cancelled, order_created, placed, switched
 
 
 def charges() -> list[SandboxCharge]:
@@ -49,7 +48,9 @@ def test_a_good_card_is_charged_once(bus: Bus) -> None:
 
     [row] = charges()
     assert (row.amount, row.currency, row.tries) == (2500, "EUR", 1)
-    assert told(bus, PaymentCharged) == [PaymentCharged(order_id=_id(bus), charge_id=row.charge_id, total=Money(amount=2500, currency="EUR"))]
+    assert told(bus, PaymentCharged) == [
+        PaymentCharged(order_id=_id(bus), charge_id=row.charge_id, total=Money(amount=2500, currency="EUR"))
+    ]
 
 
 def _id(bus: Bus) -> str:
@@ -234,7 +235,11 @@ class TestSandbox:
 
     def test_while_it_is_down_every_call_fails_and_nothing_is_taken(self, any_database: Database) -> None:
         switched("payment", down=True)
-        for call in (lambda: _charge("k-1"), lambda: SandboxPayments().find("k-1"), lambda: SandboxPayments().refund("k-1", charge_id="ch_1")):
+        for call in (
+            lambda: _charge("k-1"),
+            lambda: SandboxPayments().find("k-1"),
+            lambda: SandboxPayments().refund("k-1", charge_id="ch_1"),
+        ):
             with pytest.raises(GatewayDown, match="payment sandbox is down") as refused:
                 call()
             assert isinstance(refused.value, ConnectionError)
