@@ -8,13 +8,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+import events.settings
+import tasks.settings
+import web.settings
+from tasks.cli import main as tidings
+from tasks.products import SEED
+from tasks.wishes import PlaceOrder
 from tests.compose import ROOT
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 TUTORIAL = (ROOT / "docs/tutorial.md").read_text()
-BIN = Path(sys.executable).parent
 
 
 def _code(path: str) -> str:
@@ -43,36 +50,118 @@ def test_the_subscriber_of_the_tutorial_works_as_it_is_written(tmp_path: Path):
     assert "2 passed" in run.stdout, run.stdout + run.stderr
 
 
-def _commands() -> Iterator[tuple[str, str]]:
-    for document in DOCUMENTS:
-        for block in re.findall(r"```(?:console|bash|sh)?\n(.*?)```", document.read_text(), re.DOTALL):
-            for line in block.replace("\\\n", " ").splitlines():
-                command = line.removeprefix("$ ").split(" #")[0].strip()
-                if command:
-                    yield document.name, command
+@pytest.mark.parametrize("name", ["publish", "upcaster", "call"])
+def test_the_code_of_the_how_to_runs(name: str, tmp_path: Path):
+    [block] = re.findall(rf"<!-- {name} -->\n```python\n(.*?)```", (ROOT / "docs/how-to.md").read_text(), re.DOTALL)
+    url = f"sqlite:///{tmp_path / 'tidings.sqlite'}"
+    program = f"from events import Base, database\nBase.metadata.create_all(database.database().writer)\n{block}"
 
-
-def _unique(program: str) -> list[str]:
-    named = {command for _, command in _commands() if command.split()[0] == program}
-    return sorted({re.sub(r"-Q (\w+) -n \1@%h", "-Q payment -n payment@%h", command) for command in named})
-
-
-@pytest.mark.parametrize("command", [*_unique("tidings"), *_unique("celery")])
-def test_each_command_of_the_documents_exists_with_its_options(command: str):
-    program, *arguments = shlex.split(command)
-    options = [word.split("=")[0] for word in arguments if word.startswith("--")]
-
-    run = subprocess.run([str(BIN / program), *arguments, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    # In a process of its own: its events and subscriptions are no part of the shop.
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env={"PYTHONPATH": str(ROOT), "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
     assert run.returncode == 0, run.stderr
-    assert [option for option in options if option not in run.stdout] == []
+
+
+def _written(default: object) -> str:
+    return f"{default:g}" if isinstance(default, float) else "none" if default in ("", None) else str(default)
+
+
+def test_every_setting_is_explained_with_its_default():
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", (ROOT / "docs/how-to.md").read_text(), re.MULTILINE))
+    fields = {
+        name.upper(): field.default
+        for part in (events.settings, tasks.settings, web.settings)
+        for name, field in part.Settings.model_fields.items()
+    }
+
+    assert rows.keys() == fields.keys()
+    assert {name: told for name, told in rows.items() if told.strip("`") != _written(fields[name])} == {}
+
+
+def _blocks(text: str) -> tuple[list[tuple[str, str]], str]:
+    """The fenced blocks with their languages, and the text around them."""
+    blocks, around, inside = [], [], None
+    for line in text.splitlines():
+        if line.startswith("```"):
+            inside = None if inside is not None else (line[3:], [])
+            if inside:
+                blocks.append(inside)
+        else:
+            (around if inside is None else inside[1]).append(line)
+    return [(language, "\n".join(lines)) for language, lines in blocks], "\n".join(around)
+
+
+def _lines() -> Iterator[str]:
+    """Every command line that a reader is told to type: in blocks without a language, and in those of a console."""
+    for document in DOCUMENTS:
+        for language, block in _blocks(document.read_text())[0]:
+            if language in ("", "console"):
+                for line in block.replace("\\\n", " ").splitlines():
+                    yield line.removeprefix("$ ").split("  #")[0].strip()
+
+
+def _mentions() -> Iterator[str]:
+    """Every command that is quoted within a text."""
+    for document in DOCUMENTS:
+        yield from re.findall(r"`((?:tidings|celery|make) [^`]+)`", _blocks(document.read_text())[1])
+
+
+def _unique(program: str, commands: Iterator[str]) -> list[str]:
+    return sorted({command for command in commands if command.startswith(program + " ")})
+
+
+def _parse(command: click.Command, name: str, words: list[str], parent: click.Context | None = None) -> None:
+    """Parse a whole command line without running it. Raises what click would say."""
+    context = command.make_context(name, words, parent=parent)
+    rest = [*context._protected_args, *context.args]
+    if isinstance(command, click.Group) and rest:
+        found, below, left = command.resolve_command(context, rest)
+        assert below is not None
+        _parse(below, found or "", left, context)
+
+
+@pytest.mark.parametrize("line", _unique("tidings", _lines()))
+def test_each_line_of_tidings_in_the_documents_can_be_typed(line: str):
+    program, *words = shlex.split(line)
+
+    _parse(tidings, program, words)
+
+
+@pytest.mark.parametrize("mention", _unique("tidings", _mentions()))
+def test_each_command_of_tidings_that_a_text_mentions_exists(mention: str):
+    answer = CliRunner().invoke(tidings, [*shlex.split(mention)[1:], "--help"])
+
+    assert answer.exit_code == 0, answer.output
+
+
+def test_each_worker_that_a_document_starts_is_started_as_everywhere():
+    lines = {*_unique("celery", _lines()), *_unique("celery", _mentions())}
+
+    assert lines
+    assert [line for line in lines if not re.fullmatch(r"celery -A tasks (flower|tidings|worker -Q (\w+) -n \2@%h(?: -c \d+)?)", line)] == []
+
+
+def test_the_order_of_the_readme_is_one_that_the_shop_takes():
+    [block] = [block for _, block in _blocks((ROOT / "README.md").read_text())[0] if block.startswith("curl")]
+    [body] = re.findall(r"-d '(.*)'", block, re.DOTALL)
+
+    wish = PlaceOrder.model_validate_json(body)
+
+    assert {item.sku for item in wish.items} <= {sku for sku, *_ in SEED}
 
 
 def test_each_target_of_make_in_the_documents_exists():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {(document, command.split()[1]) for document, command in _commands() if command.startswith("make ")}
+    named = {command.split()[1] for command in (*_unique("make", _lines()), *_unique("make", _mentions()))}
 
-    assert {name for name in named if name[1] not in targets} == set()
+    assert named - targets == set()
 
 
 def test_each_file_that_a_document_links_to_is_there():
