@@ -16,7 +16,7 @@ def add_missing(session: Session, kind: type[Row], *rows: dict[str, Any]) -> Non
     if not rows:
         return
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    session.execute(dialect.insert(kind).values(list(rows)).on_conflict_do_nothing())
+    session.execute(dialect.insert(kind).on_conflict_do_nothing(), list(rows))
 
 
 def locked(session: Session, kind: type[Row], key: str, **first: Any) -> Row:

@@ -43,14 +43,13 @@ def _connect(url: str) -> smtplib.SMTP:
     if parts.scheme not in PORTS or not parts.hostname:
         raise ValueError(f"SMTP_URL begins with {parts.scheme}://; write smtp://host:port, smtp+starttls:// or smtps://")
     host, port = parts.hostname, parts.port or PORTS[parts.scheme]
-    trusted = ssl.create_default_context()
     if parts.scheme == "smtps":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=trusted)
+        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=ssl.create_default_context())
     else:
         server = smtplib.SMTP(host, port, timeout=TIMEOUT)
     try:
         if parts.scheme == "smtp+starttls":
-            server.starttls(context=trusted)
+            server.starttls(context=ssl.create_default_context())
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
     except OSError:  # of which SMTP's own errors are a kind

@@ -170,7 +170,7 @@ class Shop(RuleBasedStateMachine):
 def test_every_order_ends_and_every_effect_happens_once(mail_server: MailServer) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: Shop(mail_server),
-        settings=settings(max_examples=12, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=10, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)),
     )
 
 
