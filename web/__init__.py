@@ -3,9 +3,8 @@
 from flask_openapi.openapi import OpenAPI
 
 from events import database, logs
-from web import api, errors, health, ops, ops_api, requests, security, shop
+from web import api, documentation, errors, health, ops, ops_api, requests, security, shop
 from web.answers import Problem
-from web.documentation import INFO, PAGE, SCHEMES
 
 
 def create_app() -> OpenAPI:
@@ -14,17 +13,17 @@ def create_app() -> OpenAPI:
     database.forget_after_fork()
     app = OpenAPI(
         __name__,
-        info=INFO,
-        security_schemes=SCHEMES,
+        info=documentation.INFO,
+        security_schemes=documentation.SCHEMES,
         validation_error_model=Problem,
         validation_error_callback=errors.refuse,
     )
-    app.config.update(OPENAPI_HTML_STRING=PAGE, SWAGGER_HTML_STRING=PAGE)
+    app.config.update(OPENAPI_HTML_STRING=documentation.PAGE, SWAGGER_HTML_STRING=documentation.PAGE)
     for part in (errors, requests, security, health):
         part.init_app(app)
     for interface in (api.bp, ops_api.bp):
         security.csrf.exempt(interface)  # no cookie means anything there
-        app.register_api(interface)
+        documentation.register(app, interface)
     for pages in (shop.bp, ops.bp):
         app.register_blueprint(pages)
     return app

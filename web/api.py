@@ -17,6 +17,7 @@ from tasks.orders import Order, UnknownOrder
 from tasks.wishes import PlaceOrder
 from web import idempotency
 from web.answers import Accepted, Links, OrderState, Products, ProductView, Step, optional_body, problems
+from web.errors import WrongToken
 from web.health import ORDERS
 from web.security import limiter, ops_user, order_limit
 
@@ -99,7 +100,7 @@ def links(order: Order) -> Links:
     )
 
 
-@bp.get("/orders/<uuid:order_id>", security=HOLDER, responses={200: OrderState, 304: None, **problems(401, 404)})
+@bp.get("/orders/<uuid:order_id>", security=HOLDER, responses={200: OrderState, 304: None, **problems(401, 403, 404)})
 def show_order(path: OrderPath, query: Token) -> Response:
     """Show how far an order is."""
     with reading() as session:
@@ -124,17 +125,20 @@ def cancel_order(path: OrderPath, query: Token, body: Cancellation) -> Response:
 def held(session: Session, order_id: str, token: str | None) -> Order:
     """The order, for who holds its token or the ops login.
 
-    Raises 401 without either. A wrong token and an unknown order look alike: `UnknownOrder`.
+    Raises 401 without either, `UnknownOrder` for operators only: to others a wrong id and a wrong token look alike, `WrongToken`.
     """
+    if ops_user():
+        return orders.find(session, order_id)
     sent = request.authorization
     given = sent.token if sent is not None and sent.type == "bearer" else token
-    if not given and not ops_user():
-        raise Unauthorized(
-            "This needs the order's token, or the ops login.", www_authenticate=WWWAuthenticate("bearer", {"realm": "order"})
-        )
-    order = orders.find(session, order_id)
-    if not ops_user() and not orders.may_read(order, given):
-        raise UnknownOrder(order_id)
+    if not given:
+        raise Unauthorized("This needs the order's token, or the ops login.", www_authenticate=WWWAuthenticate("bearer"))
+    try:
+        order = orders.find(session, order_id)
+    except UnknownOrder:
+        raise WrongToken from None
+    if not orders.may_read(order, given):
+        raise WrongToken
     return order
 
 

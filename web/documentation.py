@@ -1,7 +1,9 @@
 """The OpenAPI document's page at /openapi: Swagger UI from its package, started by a script of ours, nothing from elsewhere."""
 
+from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.info import Info
 from flask_openapi.models.security_scheme import SecurityScheme
+from flask_openapi.openapi import OpenAPI
 
 INFO = Info(
     title="Tidings",
@@ -31,3 +33,11 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
+
+
+def register(app: OpenAPI, interface: APIBlueprint) -> None:
+    """Add an interface to `app` and its document; what others offer under the same path stays in the document."""
+    offered = {path: item for path, item in app.paths.items() if path in interface.paths}
+    app.register_api(interface)  # flask-openapi 5.0 lets the last blueprint have the path
+    for path, item in offered.items():
+        app.paths[path] = item.model_copy(update={method: operation for method, operation in interface.paths[path] if operation})

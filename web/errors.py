@@ -6,6 +6,7 @@ TidingsError
     │   └── MalformedJson     the body is no JSON at all
     ├── KeyReused             an Idempotency-Key came again with another body
     ├── StillRunning          the request with this Idempotency-Key has not ended yet
+    ├── WrongToken            no order has this id and this token
     └── ForeignOrigin         a page of another site asked for a change
 """
 
@@ -66,6 +67,13 @@ class StillRunning(WebError):
         super().__init__("a request with this Idempotency-Key is still running; ask again in a second")
 
 
+class WrongToken(WebError):
+    """No order has this id and this token; which of the two is wrong is not told."""
+
+    def __init__(self) -> None:
+        super().__init__("no order has this id and this token; the token came with the answer that accepted the order")
+
+
 class ForeignOrigin(WebError):
     """A page of another site asked for a change with the login of whoever looked at it."""
 
@@ -106,6 +114,7 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
     InvalidInput: (HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid input", {}),
     KeyReused: (HTTPStatus.UNPROCESSABLE_ENTITY, "Idempotency key reused", {}),
     StillRunning: (HTTPStatus.CONFLICT, "Still running", RETRY_SOON),
+    WrongToken: (HTTPStatus.FORBIDDEN, "Wrong token", {}),
     ForeignOrigin: (HTTPStatus.FORBIDDEN, "Foreign origin", {}),
     UnknownDelivery: (HTTPStatus.NOT_FOUND, "Unknown dead letter", {}),
     UnknownSubscription: (HTTPStatus.NOT_FOUND, "Unknown subscription", {}),

@@ -40,7 +40,7 @@ class DeadFilter(_Asked):
 
     queue: Name | None = None
     subscription: Name | None = None
-    fingerprint: Text | None = None
+    fingerprint: Annotated[Text, StringConstraints(min_length=1)] | None = None
 
 
 class DeadList(DeadFilter):
@@ -55,8 +55,21 @@ class Why(_Asked):
     why: Text = ""
 
 
+def _given(**fields: dict[str, object]) -> dict[str, object]:
+    return {"required": list(fields), "properties": fields}
+
+
+CHOOSING = [
+    _given(ids={"type": "array"}),
+    *(_given(**{name: {"type": "string"}}) for name in ("queue", "subscription", "fingerprint")),
+    _given(everything={"const": True}),
+]
+
+
 class Many(DeadFilter):
     """Which dead letters, and why. At least one filter or id, unless it is really everything."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"anyOf": CHOOSING})
 
     ids: list[DeadId] | None = Field(default=None, min_length=1, max_length=500)
     everything: bool = False

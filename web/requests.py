@@ -14,7 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from events import Actor, Context, acting
 from tasks.settings import settings as shop_settings
-from web.errors import FieldError, ForeignOrigin, InvalidInput, MalformedJson
+from web.errors import MOST_ERRORS, FieldError, ForeignOrigin, InvalidInput, MalformedJson
 from web.security import ops_user
 from web.settings import settings
 
@@ -33,7 +33,7 @@ class JsonRequest(Request):
     """
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body as JSON text; no body is an empty object. Raises 413, 415 for another media type, `MalformedJson` for what is no text."""
+        """The body as JSON text; no body is an empty object. Raises 413, 415 and, for what is no text, `MalformedJson`."""
         body = self.get_data()
         if not body:
             return "{}"
@@ -69,6 +69,7 @@ def capture() -> None:
     """Set the context that every event of this request inherits."""
     g.correlation_id = _correlation()
     refuse_foreign_origins()
+    refuse_double_parameters()
     actor = Actor(
         user=ops_user(),
         tenant=_tenant(request.headers.get("X-Tenant-Id")),
@@ -101,6 +102,13 @@ def refuse_foreign_origins() -> None:
         return
     if origin.partition("://")[2] != request.host:
         raise ForeignOrigin(_CONTROL.sub("", origin)[:100])
+
+
+def refuse_double_parameters() -> None:
+    """Refuse a query that says two things at once, which each reader would take differently."""
+    double = [FieldError(name[:100], "given twice") for name, values in request.args.lists() if len(values) > 1]
+    if double:
+        raise InvalidInput(double[:MOST_ERRORS])
 
 
 def _tenant(sent: str | None) -> str | None:

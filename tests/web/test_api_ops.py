@@ -187,6 +187,7 @@ WRONG_QUESTIONS = {
     "GET /api/v1/orders?before=99999999999999999999": 422,
     "GET /api/v1/orders?before=x": 422,
     "GET /api/v1/orders?befor=1": 422,
+    "GET /api/v1/orders?limit=1&limit=2": 422,
     "GET /api/v1/events?subject=%00": 422,
     "GET /api/v1/dead-letters?queue=%00": 422,
     "GET /api/v1/dead-letters?fingerprint=%F0%28%8C%28": 200,

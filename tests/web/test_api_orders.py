@@ -66,6 +66,7 @@ def test_operators_see_every_order(client: FlaskClient):
     accepted = _placed(client)
 
     assert client.get(accepted["links"]["self"], headers=OPS).status_code == 200
+    assert client.get(f"/api/v1/orders/{uuid4()}", headers=OPS).status_code == 404
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -78,9 +79,9 @@ def test_a_wrong_token_looks_like_an_unknown_order(client: FlaskClient, method: 
         for order, token in ((mine["id"], "wrong"), (mine["id"], other["token"]), (str(uuid4()), mine["token"]), (mine["id"], "wröng"))
     ]
 
-    assert {answer.status_code for answer in answers} == {404}
+    assert {answer.status_code for answer in answers} == {403}
     assert {answer.content_type for answer in answers} == {"application/problem+json"}
-    assert len({answer.json["title"] for answer in answers}) == 1
+    assert len({(answer.json["title"], answer.json["detail"]) for answer in answers}) == 1
     assert mine["token"] not in "".join(answer.text for answer in answers)
 
 
