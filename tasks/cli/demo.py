@@ -1,6 +1,6 @@
 """`tidings demo`: real orders, mixed, against a running shop."""
 
-import random
+import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tasks.cli.printing import console, print_table
 from tasks.cli.shop import Shop
 
+_chance = secrets.SystemRandom()
 _AT_ONCE = 4
 _PAUSE = 0.3  # seconds between two looks at the open orders
 _ENDS = ("shipped", "cancelled")
@@ -72,8 +73,8 @@ def demo(count: int, url: str, patience: float) -> None:
 def _mix(count: int) -> list[str]:
     """Kinds of orders in their proportions, each kind once at least if there is room, in an order of chance."""
     kinds = list(_KINDS)[:count]
-    kinds += random.choices(list(_KINDS), [share for share, _ in _KINDS.values()], k=count - len(kinds))
-    random.shuffle(kinds)
+    kinds += _chance.choices(list(_KINDS), [share for share, _ in _KINDS.values()], k=count - len(kinds))
+    _chance.shuffle(kinds)
     return kinds
 
 
@@ -90,16 +91,16 @@ def _place(shop: Shop, kinds: Sequence[str], pool: ThreadPoolExecutor, progress:
 
 
 def _wish(kind: str, products: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    name = random.choice(_NAMES)
-    city, postcode, country = random.choice(_CITIES)
+    name = _chance.choice(_NAMES)
+    city, postcode, country = _chance.choice(_CITIES)
     plenty = [each["sku"] for each in products if each["available"] >= 100] or [each["sku"] for each in products]
-    items = [{"sku": sku, "quantity": random.randint(1, 3)} for sku in random.sample(plenty, k=min(random.randint(1, 3), len(plenty)))]
+    items = [{"sku": sku, "quantity": _chance.randint(1, 3)} for sku in _chance.sample(plenty, k=min(_chance.randint(1, 3), len(plenty)))]
     if kind == "out of stock":
         items.append({"sku": min(products, key=lambda each: int(each["available"]))["sku"], "quantity": 99})
     return {
         "customer": {"name": name, "email": f"{uuid4().hex[:8]}@customers.example"},
         "items": items,
-        "shipping_address": {"line1": f"{random.randint(1, 99)} Example Street", "city": city, "postcode": postcode, "country": country},
+        "shipping_address": {"line1": f"{_chance.randint(1, 99)} Example Street", "city": city, "postcode": postcode, "country": country},
         "payment_token": kind if kind.startswith("tok_") else "tok_ok",
     }
 

@@ -8,8 +8,6 @@ from sqlalchemy.exc import DBAPIError
 
 from events import TidingsError, database
 
-FAILED, USAGE, PROBLEMS = 1, 2, 3  # exit codes; 0 is done
-
 # By name: `tidings relay` must not load what `tidings up` needs, nor Celery's own commands what ours need.
 _PLACES: Final = {
     "up": "tasks.cli.up:up",
@@ -47,9 +45,7 @@ class Commands(click.Group):
         """Run the command. What it raises ends it with exit code 1."""
         try:
             return super().invoke(ctx)
-        except (TidingsError, click.ClickException) as error:
-            if isinstance(error, click.ClickException):
-                raise
+        except TidingsError as error:
             raise click.ClickException(str(error)) from error
         except DBAPIError as error:
             raise click.ClickException(_database_trouble(error)) from error

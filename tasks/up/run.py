@@ -1,6 +1,7 @@
 """The whole run of `tidings up`, from the checks before the start to the last process's end."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,6 +32,9 @@ def run(options: Options) -> None:
         supervisor = Supervisor(output := Output(), sockets.all)
         try:
             output.say("starting")
+            if os.geteuid() == 0:
+                output.say("running as root; a user of its own would be safer")
+                warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")  # said above, once
             if _start(supervisor, home, sockets, options, own_broker=own_broker):
                 _announce(output, home, sockets, options, own_login=own_login)
             supervisor.serve()

@@ -153,7 +153,11 @@ class Supervisor:
                 self._output.feed(slot.program.name, data)
         except BlockingIOError:
             return
-        self._selector.unregister(slot.process.output)  # nobody can write there any more; its end comes as SIGCHLD
+        self._forget(slot.process.output)  # nobody can write there any more; its end comes as SIGCHLD
+
+    def _forget(self, output: int) -> None:
+        if output in self._selector.get_map():
+            self._selector.unregister(output)
 
     def _reap(self) -> None:
         while True:
@@ -170,8 +174,7 @@ class Supervisor:
     def _ended(self, slot: Slot, process: Process, code: int) -> None:
         process.end_group()
         self._read(slot)
-        if process.output in self._selector.get_map():
-            self._selector.unregister(process.output)
+        self._forget(process.output)
         os.close(process.output)
         self._output.end(slot.program.name)
         slot.process, slot.code = None, code
