@@ -1,10 +1,11 @@
 """/ops/mails: what the local mail sink received, so that a demonstration needs no mailbox."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 
 from flask import Blueprint, render_template
@@ -44,13 +45,18 @@ def _latest(folder: Path) -> Iterator[Mail]:
 
 def _mail(raw: bytes, at: datetime) -> Mail:
     message = message_from_bytes(raw, _class=EmailMessage, policy=policy.default)
-    sender, to, subject = (str(message.get(name, "")) for name in ("From", "To", "Subject"))
-    return Mail(at, sender, to, subject, _text(message))
+    sender, to, subject = (_read(partial(message.get, name, "")) for name in ("From", "To", "Subject"))
+    return Mail(at, sender, to, subject, _read(partial(_text, message)))
 
 
 def _text(message: EmailMessage) -> str:
     body = message.get_body(("plain",))
+    return str(body.get_content()) if body else "(no text in it)"
+
+
+def _read(part: Callable[[], object]) -> str:
+    """A part of a mail; anybody can send anything, and the standard library's parser fails in many ways (`To: a,,<`: IndexError)."""
     try:
-        return str(body.get_content()) if body else "(no text in it)"
-    except (LookupError, ValueError) as error:
-        return f"(its text cannot be read: {error})"
+        return str(part())
+    except Exception as error:
+        return f"(cannot be read: {type(error).__name__})"

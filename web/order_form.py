@@ -1,6 +1,6 @@
 """The order form: from what was typed to a wish, and from what is wrong with a wish back to the fields."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,11 @@ class Filled:
             index = int(path.split(".")[1])
             name = QUANTITY + chosen[index][0] if index < len(chosen) else "items"
         self.errors.setdefault(name, message)
+
+    def gather(self, offered: Collection[str]) -> None:
+        """Move errors about products that the form does not offer to the head of the products."""
+        for name in [name for name in self.errors if name.startswith(QUANTITY) and name.removeprefix(QUANTITY) not in offered]:
+            self.errors.setdefault("items", self.errors.pop(name))
 
     def chosen(self) -> list[tuple[str, str]]:
         """The products that were given a quantity, with it."""

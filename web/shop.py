@@ -14,7 +14,7 @@ from tasks import inventory, orders, products
 from tasks.orders import NotCancellable, Order, OrderError, UnknownOrder
 from tasks.wishes import PlaceOrder, countries
 from web import formats, idempotency, order_page
-from web.errors import KeyReused
+from web.errors import KeyReused, render
 from web.health import ORDERS
 from web.order_form import METHODS, MOST, Filled
 from web.order_page import Place
@@ -66,6 +66,7 @@ def _form(filled: Filled, *, status: int = 200, key: str | None = None) -> Respo
     with reading() as session:
         shelf = inventory.shelf(session)
         offered = products.listed(session)
+    filled.gather({product.sku for product in offered})
     page = render_template(
         "form.html",
         filled=filled,
@@ -86,7 +87,7 @@ def _form(filled: Filled, *, status: int = 200, key: str | None = None) -> Respo
 def expired(error: CSRFError) -> ResponseReturnValue:
     """Show the order form again, with what was typed, when its token ran out."""
     if request.endpoint != "shop.place":
-        raise error
+        return render(error)
     return _form(Filled(request.form, {"": TOO_LATE}), status=400, key=request.form.get("key"))
 
 

@@ -1,0 +1,351 @@
+"""The operators' pages: what they show, what can be done on them, and that it is written down who did it."""
+
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+import tasks.settings as tasks_settings
+from events import audit, control, heartbeat, reading, strays, transaction
+from events.tables import AuditEntry, Delivery
+from tasks.inventory import shelf
+from tests.web.asking import OPS
+from tests.web.pages import HTML, ordered, post, working
+
+PAGES = ["", "/orders", "/products", "/events", "/dead-letters", "/queues", "/catalog", "/mails"]
+HANDS = HTML | OPS
+
+
+@pytest.fixture
+def dead(client: FlaskClient) -> str:
+    """The id of a delivery that no retry saved."""
+    with working() as bus:
+        ordered(client, payment_token="tok_broken", name="<b>Eve</b>")
+        for _ in range(12):
+            bus.advance(600)
+    with reading() as session:
+        [found] = session.scalars(select(Delivery).where(Delivery.state == "dead", Delivery.queue == "payment"))
+        return found.id
+
+
+def _state(delivery_id: str) -> str:
+    _, subscription = delivery_id.split(":")
+    with reading() as session:
+        return session.scalars(select(Delivery.state).where(Delivery.subscription == subscription)).one()
+
+
+def _audited() -> list[tuple[str, str, str]]:
+    with reading() as session:
+        return [(row.who, row.action, row.why) for row in audit.listed(session)]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_of_operators_asks_for_the_login(refused: FlaskClient, path: str):
+    assert refused.get("/ops" + path, headers=HTML).status_code == 401
+    answer = refused.get("/ops" + path, headers=HANDS)
+    assert answer.status_code == 200
+    assert "Dead letters" in answer.text
+
+
+def test_the_overview_says_when_nothing_can_go_on(client: FlaskClient):
+    with working() as bus:
+        ordered(client)
+        before = client.get("/ops", headers=HANDS).text
+        heartbeat.beat("relay@a", "relay", trouble="connection refused")
+        bus._collect()
+        after = client.get("/ops", headers=HANDS).text
+
+    assert "No relay is alive" in before
+    assert "The broker does not answer relay@a: connection refused." in after
+    assert "No worker serves the queue payment; 1 delivery waits there." in after
+
+
+def test_the_overview_is_content_when_all_is_well(client: FlaskClient):
+    heartbeat.beat("relay@a", "relay")
+
+    assert "All is well" in client.get("/ops", headers=HANDS).text
+
+
+def test_the_list_of_orders_leads_to_each_and_finds_one_by_its_number(client: FlaskClient):
+    address = ordered(client).partition("?")[0]
+
+    assert f"/ops{address}" in client.get("/ops/orders", headers=HANDS).text
+    for number in ("ORD-1001", "ord-1001", " 1001 "):
+        assert client.get("/ops/orders", query_string={"number": number}, headers=HANDS).location == f"/ops{address}"
+    unknown = client.get("/ops/orders?number=<9>", headers=HANDS)
+    assert unknown.status_code == 404
+    assert "There is no order &lt;9&gt;." in unknown.text
+
+
+@pytest.mark.parametrize(("path", "rows"), [("/ops/orders", "ORD-"), ("/ops/events", "order.created</b>")])
+def test_long_lists_come_in_pages(client: FlaskClient, path: str, rows: str):
+    for _ in range(52):
+        ordered(client)
+    first = client.get(path, headers=HANDS).text
+    [older] = [line.split('"')[5] for line in first.splitlines() if ">Older<" in line]
+    second = client.get(older.replace("&amp;", "&"), headers=HANDS).text
+
+    assert (first + second).count(rows) >= 52
+    assert ">Older<" not in second
+    assert "ORD-1052" in first
+    assert "ORD-1052" not in second
+    assert "ORD-1001" in second
+
+
+@pytest.mark.parametrize("before", ["x", "-1", "0", str(10**30)])
+def test_a_senseless_page_number_is_the_first_page(refused: FlaskClient, before: str):
+    assert refused.get(f"/ops/orders?before={before}", headers=HANDS).status_code == 200
+
+
+def test_an_operator_may_cancel_an_order_and_says_why(client: FlaskClient):
+    address = "/ops" + ordered(client).partition("?")[0]
+
+    page = post(client, address, f"{address}/cancel", OPS, reason="the customer rang")
+
+    assert "Cancelled: the customer rang" in page.text
+    assert ("ada", "cancel", "the customer rang") in _audited()
+
+
+def test_an_order_that_is_stuck_is_replayed_from_its_page(client: FlaskClient, dead: str):
+    address = client.get("/ops/orders?number=1001", headers=HANDS).location
+
+    page = post(client, address, f"{address}/replay", OPS, reason="the gateway is mended")
+
+    assert "Replayed" in page.text
+    assert _state(dead) == "retrying"
+
+
+def test_restocking_puts_more_on_the_shelf_and_is_written_down(client: FlaskClient):
+    page = post(client, "/ops/products", "/ops/products/MUG-BLUE", OPS, quantity="25", reason="a pallet came")
+
+    assert "25 more of MUG-BLUE are on the shelf." in page.text
+    with reading() as session:
+        assert shelf(session)["MUG-BLUE"] == 125
+    assert _audited()[0] == ("ada", "restock", "25 more: a pallet came")
+
+
+@pytest.mark.parametrize(
+    ("sku", "typed"),
+    [
+        ("MUG-BLUE", {"quantity": "0", "reason": "x"}),
+        ("MUG-BLUE", {"quantity": "100001", "reason": "x"}),
+        ("MUG-BLUE", {"quantity": "many", "reason": "x"}),
+        ("MUG-BLUE", {"quantity": "9" * 5000, "reason": "x"}),
+        ("MUG-BLUE", {"quantity": "1", "reason": "  "}),
+        ("CAR", {"quantity": "1", "reason": "x"}),
+    ],
+)
+def test_a_senseless_restocking_changes_nothing(refused: FlaskClient, sku: str, typed: dict[str, str]):
+    assert post(refused, "/ops/products", f"/ops/products/{sku}", OPS, **typed).status_code == 422
+
+
+def test_the_log_of_events_is_filtered_by_type_and_by_what_they_are_about(client: FlaskClient):
+    with working() as bus:
+        ordered(client)
+        ordered(client)
+        bus.drain()
+    page = client.get("/ops/events?type=payment.charged&subject=ORD-1002", headers=HANDS).text
+
+    assert "<b>payment.charged</b>" in page
+    assert "<b>order.created</b>" not in page
+    assert "subject=ORD-1002" in page
+    assert "subject=ORD-1001" not in page
+
+
+def test_an_event_is_shown_with_its_origin_its_deliveries_and_the_cloudevent(client: FlaskClient):
+    client.environ_base["HTTP_X_TENANT_ID"] = "acme"
+    client.environ_base["HTTP_USER_AGENT"] = "<i>curl</i>"
+    with working() as bus:
+        ordered(client, name=NAME)
+        bus.drain()
+    listed = client.get("/ops/events?type=order.created", headers=HANDS).text
+    [link] = [line.split('"')[1] for line in listed.splitlines() if "<b>order.created</b>" in line]
+    page = client.get(link, headers=HANDS).text
+
+    for shown in ("acme", "&lt;i&gt;curl&lt;/i&gt;", "127.0.0.1", "00-", "payment.charge_order", "&#34;specversion&#34;: &#34;1.0&#34;"):
+        assert shown in page, shown
+    assert "inventory.reserved" in page
+    assert "<i>" not in page
+
+
+NAME = "<i>Ada</i>"
+
+
+@pytest.mark.parametrize(
+    "path", ["events/01a2078e-dbc3-70e2-bd43-ff936927098b", "dead-letters/x", "dead-letters/1:2", "orders/1", "nothing"]
+)
+def test_what_does_not_exist_is_a_page_that_says_so(refused: FlaskClient, path: str):
+    answer = refused.get(f"/ops/{path}", headers=HANDS)
+
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.text
+
+
+def test_dead_letters_are_grouped_by_what_went_wrong_and_counted_in_the_head(client: FlaskClient, dead: str):
+    page = client.get("/ops/dead-letters", headers=HANDS).text
+
+    assert "deliveries need a decision" in page or "delivery needs a decision" in page
+    assert "<b>GatewayError</b> payment sandbox: 500 for this card" in page
+    assert "Replay 1" in page
+    assert '<span class="badge">' in client.get("/ops/products", headers=HANDS).text
+
+
+def _group(client: FlaskClient) -> str:
+    page = client.get("/ops/dead-letters", headers=HANDS).text
+    [value] = [line.split('value="')[1].split('"')[0] for line in page.splitlines() if 'name="group"' in line and "GatewayError" in line]
+    return value
+
+
+@pytest.mark.parametrize(("act", "state"), [("replay", "retrying"), ("discard", "discarded")])
+@pytest.mark.parametrize("field", ["only", "group"])
+def test_a_group_is_replayed_or_discarded_with_a_reason(client: FlaskClient, dead: str, act: str, state: str, field: str):
+    chosen = {field: _group(client)}
+
+    page = post(client, "/ops/dead-letters", f"/ops/dead-letters/{act}", OPS, reason="mended", **chosen)
+
+    assert "ed 1 of them." in page.text
+    assert _state(dead) == state
+    assert ("ada", act, "mended") in _audited()
+
+
+@pytest.mark.parametrize("typed", [{"group": "x"}, {"group": "a b", "reason": " "}, {"reason": "x"}, {"reason": "x", "group": "y"}])
+def test_dead_letters_stay_when_it_is_not_said_which_or_why(client: FlaskClient, dead: str, typed: dict[str, str]):
+    for act in ("replay", "discard"):
+        assert post(client, "/ops/dead-letters", f"/ops/dead-letters/{act}", OPS, **typed).status_code == 422
+
+    assert _state(dead) == "dead"
+
+
+@pytest.mark.parametrize(("act", "state"), [("replay", "retrying"), ("discard", "discarded")])
+def test_one_dead_letter_is_shown_with_every_attempt_and_can_be_settled(client: FlaskClient, dead: str, act: str, state: str):
+    address = f"/ops/dead-letters/{dead}"
+    page = client.get(address, headers=HANDS).text
+    settled = post(client, address, f"{address}/{act}", OPS, reason="looked at")
+
+    assert "→ dead letter" in page
+    assert "Traceback (most recent call last)" in page
+    assert settled.status_code == 200
+    assert _state(dead) == state
+
+
+def test_a_dead_letter_that_somebody_settled_meanwhile_is_left_alone(client: FlaskClient, dead: str):
+    address = f"/ops/dead-letters/{dead}"
+    post(client, address, f"{address}/discard", OPS, reason="first")
+
+    page = post(client, "/ops/products", f"{address}/replay", OPS, reason="second")
+
+    assert "it is not dead any more" in page.text
+    assert _state(dead) == "discarded"
+
+
+def test_a_stray_is_shown_as_text_and_can_be_taken_off_the_list(client: FlaskClient):
+    with transaction() as session:
+        strays.keep(session, queue="payment", reason="undecodable", error="<u>", headers='{"a": "<s>"}', body=b"\xff<script>")
+
+    page = client.get("/ops/dead-letters", headers=HANDS).text
+    after = post(client, "/ops/dead-letters", "/ops/dead-letters/strays/1/discard", OPS, reason="a test of ours")
+
+    assert "\\xff&lt;script&gt;" in page
+    assert "<u>" not in page
+    assert "<s>" not in page
+    assert "undecodable" not in after.text
+
+
+def test_a_subscription_is_paused_and_resumed_with_a_reason(client: FlaskClient):
+    with working():
+        paused = post(client, "/ops/queues", "/ops/queues/payment.charge_order/pause", OPS, reason="<b>bank</b> holiday").text
+        resumed = post(client, "/ops/queues", "/ops/queues/payment.charge_order/resume", OPS, reason="over").text
+
+    assert "by ada: &lt;b&gt;bank&lt;/b&gt; holiday" in paused
+    assert 'class="pill wait">paused' in paused
+    assert 'class="pill wait">paused' not in resumed
+    assert [act for _, act, _ in _audited()] == ["resume", "pause"]
+    with reading() as session:
+        assert control.find(session, "payment.charge_order").paused_at is None
+
+
+def test_pausing_an_unknown_subscription_is_refused(client: FlaskClient):
+    with working():
+        assert post(client, "/ops/queues", "/ops/queues/nobody.listens/pause", OPS, reason="x").status_code == 404
+
+
+def test_the_queues_page_shows_what_waits_and_who_works(client: FlaskClient):
+    heartbeat.beat("payment@box", "worker", ["payment"])
+    with working() as bus:
+        ordered(client)
+        bus._collect()
+        page = client.get("/ops/queues", headers=HANDS).text
+
+    assert "payment@box" in page
+    assert "order.created" in page
+
+
+def test_the_catalog_shows_every_type_with_its_schemas_and_who_hears_it(client: FlaskClient):
+    with working():
+        page = client.get("/ops/catalog", headers=HANDS).text
+
+    assert "<b>OrderCreated</b> <code>order.created</code>" in page
+    assert "JSON Schema of v1" in page
+    assert "&#34;payment_token&#34;" in page
+    assert "inventory.reserve_stock" in page
+
+
+def test_mails_of_the_local_sink_are_shown_as_text(client: FlaskClient, tmp_path: Path, environment: pytest.MonkeyPatch):
+    (tmp_path / "mail").mkdir()
+    for name, raw in MAILS.items():
+        (tmp_path / "mail" / f"{name}.eml").write_bytes(raw)
+    environment.setenv("MAIL_DIR", str(tmp_path / "mail"))
+    tasks_settings.settings.cache_clear()
+
+    page = client.get("/ops/mails", headers=HANDS).text
+
+    assert "Your order &lt;i&gt;1&lt;/i&gt;" in page
+    assert "Dear &lt;b&gt;Ada&lt;/b&gt; × 2" in page
+    assert "(cannot be read: IndexError)" in page
+    assert "(no text in it)" in page
+    assert "<b>Ada" not in page
+
+
+MAILS = {
+    "good": (
+        "From: shop@x.example\nTo: ada@example.org\nSubject: Your order <i>1</i>\n"
+        "Content-Type: text/plain; charset=utf-8\n\nDear <b>Ada</b> × 2"
+    ).encode(),
+    "html": b"Subject: html only\nContent-Type: text/html\n\n<b>Ada</b>",
+    "charset": b"Subject: odd\nContent-Type: text/plain; charset=nonsense\n\n\xff",
+    "empty": b"",
+    "header": b"Subject: =?utf-8?q?=ff?=\nTo: a,b,,<\n\nx",
+}
+
+
+def test_without_a_mail_sink_the_page_says_so(client: FlaskClient, tmp_path: Path, environment: pytest.MonkeyPatch):
+    environment.setenv("MAIL_DIR", str(tmp_path / "none"))
+    tasks_settings.settings.cache_clear()
+
+    assert "There is no local mail sink here" in client.get("/ops/mails", headers=HANDS).text
+
+
+CHANGES = [
+    "/ops/products/MUG-BLUE",
+    "/ops/dead-letters/replay",
+    "/ops/dead-letters/discard",
+    "/ops/dead-letters/x/replay",
+    "/ops/dead-letters/x/discard",
+    "/ops/dead-letters/strays/1/discard",
+    "/ops/queues/payment.charge_order/pause",
+    "/ops/queues/payment.charge_order/resume",
+    "/ops/orders/01a2078e-dbc3-70e2-bd43-ff936927098b/cancel",
+    "/ops/orders/01a2078e-dbc3-70e2-bd43-ff936927098b/replay",
+]
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_nothing_is_changed_without_the_login_or_by_a_form_that_is_not_ours(refused: FlaskClient, path: str):
+    typed = {"reason": "x", "quantity": "1"}
+
+    assert refused.post(path, data=typed, headers=HANDS).status_code == 400
+    assert post(refused, "/", path, **typed).status_code == 401
+    assert refused.get(path, headers=HANDS).status_code in (404, 405)
+    with reading() as session:
+        assert session.scalars(select(AuditEntry)).all() == []
