@@ -143,9 +143,10 @@ def test_each_command_of_tidings_that_a_text_mentions_exists(mention: str):
 
 def test_each_worker_that_a_document_starts_is_started_as_everywhere():
     lines = {*_unique("celery", _lines()), *_unique("celery", _mentions())}
+    usual = re.compile(r"celery -A tasks (flower|tidings|worker -Q (\w+) -n \2@%h(?: -c \d+)?)")
 
     assert lines
-    assert [line for line in lines if not re.fullmatch(r"celery -A tasks (flower|tidings|worker -Q (\w+) -n \2@%h(?: -c \d+)?)", line)] == []
+    assert [line for line in lines if not usual.fullmatch(line)] == []
 
 
 def test_the_order_of_the_readme_is_one_that_the_shop_takes():
