@@ -35,7 +35,7 @@ class Alert(Base):
 def notify(event: DeliveryDead, key: str) -> datetime | None:
     """Say it in the log, write to the operator unless that was done for this cause lately, and tell when it was."""
     logger.error(
-        "delivery.dead", subscription=event.subscription, event_id=event.event_id, attempts=event.attempts, error=event.fingerprint
+        "dead_letter.alert", subscription=event.subscription, event_id=event.event_id, attempts=event.attempts, error=event.fingerprint
     )
     operator = settings().operator_email
     if not operator or _mailed_lately(_cause(event)):

@@ -45,7 +45,7 @@ def alerts() -> list[Alert]:
 def test_a_dead_letter_is_an_error_in_the_log(bus: Bus) -> None:
     with capture_logs() as lines:
         dead(bus)
-    [line] = [line for line in lines if line["event"] == "delivery.dead"]
+    [line] = [line for line in lines if line["event"] == "dead_letter.alert"]
     assert line["log_level"] == "error"
     assert (line["subscription"], line["event_id"], line["attempts"]) == ("payment.charge_order", "e-0", 8)
 
