@@ -17,12 +17,13 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import Celery, Task
 from celery.bootsteps import StartStopStep
 from celery.exceptions import Retry
-from celery.signals import setup_logging
+from celery.signals import celeryd_init, setup_logging
 from celery.worker.consumer.consumer import Consumer
 from celery.worker.consumer.tasks import Tasks
 from celery.worker.request import Request
 from kombu import Exchange, Producer, Queue
 from kombu.exceptions import KombuError
+from kombu.transport import TRANSPORT_ALIASES
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import control, heartbeat, ledger, logs, strays
@@ -60,12 +61,18 @@ def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
         declare: Any = app.task(name=subscription.name, bind=True, typing=False, throws=(Dead,), Request=CrashCounting)
         declare(_runner(subscription))
     app.steps["consumer"].add(Pulse)
-    setup_logging.connect(_configure_logs, weak=False)
+    TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "events.redis_channel:Transport"))
+    setup_logging.connect(_leave_logs, weak=False)
+    celeryd_init.connect(_configure_logs, weak=False)
     forget_after_fork()
 
 
-def _configure_logs(**_: Any) -> None:
-    logs.configure("worker")
+def _configure_logs(sender: str, **_: Any) -> None:
+    logs.configure(sender)
+
+
+def _leave_logs(**_: Any) -> None:
+    """That somebody hears this signal keeps Celery from setting up logs of its own."""
 
 
 class Dead(Exception):

@@ -1,6 +1,6 @@
 """Fixtures for the bus's own tests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,3 +23,17 @@ def any_stack(any_database: Database, any_broker: str, tmp_path: Path) -> Iterat
     stack = Stack(any_database, any_broker, tmp_path)
     yield stack
     stack.close()
+
+
+@pytest.fixture
+def make_stack(database: Database, tmp_path: Path) -> Iterator[Callable[[str], Stack]]:
+    """Makes the small application on SQLite with the broker that the test names."""
+    stacks: list[Stack] = []
+
+    def make(broker_url: str) -> Stack:
+        stacks.append(Stack(database, broker_url, tmp_path))
+        return stacks[-1]
+
+    yield make
+    for stack in stacks:
+        stack.close()

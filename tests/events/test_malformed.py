@@ -1,0 +1,82 @@
+"""Whatever lies on a queue: a real worker keeps it, lives on and handles what comes after it."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from kombu import Connection, Exchange, Producer
+from sqlalchemy import select, text
+
+from events import reading, transaction
+from events.tables import Stray
+from tests.events.malformed import EVERYTHING, GARBAGE, WRONG_BODIES, Malformed
+from tests.events.stack import Stack
+from tests.servers import Valkey, wait_until
+
+pytestmark = pytest.mark.system
+
+MakeStack = Callable[[str], Stack]
+
+
+def throw(url: str, messages: Sequence[Malformed]) -> None:
+    """Publish them to the queue `pings` as they are."""
+    with Connection(url) as connection:
+        producer = Producer(connection.channel(), exchange=Exchange("pings", type="direct"), routing_key="pings", auto_declare=False)
+        for each in messages:
+            how: dict[str, Any] = {"content_type": each.content_type, "content_encoding": each.content_encoding}
+            producer.publish(each.body, headers=each.headers, **how)
+
+
+def kept() -> list[Stray]:
+    with reading() as session:
+        return list(session.scalars(select(Stray).order_by(Stray.id)))
+
+
+def keeps(stack: Stack, bodies: Sequence[bytes]) -> list[Stray]:
+    """Wait until the worker has kept these messages, and show that it lives on and handles what comes after."""
+    [worker] = stack.workers.values()
+    pid = worker.pid
+    wait_until(lambda: len(kept()) >= len(bodies), within=40, what=f"{len(bodies)} strays")
+    strays = kept()
+    assert Counter(row.body for row in strays) == Counter(bodies)
+    assert {row.queue for row in strays} == {"pings"}
+    stack.relay()
+    stack.ping(1)
+    wait_until(lambda: stack.effects("answered")[1] == 1, within=30, what="a good message handled")
+    assert (worker.running(), worker.pid) == (True, pid)
+    assert "Unrecoverable" not in worker.log()
+    return strays
+
+
+@pytest.mark.parametrize("broker", ["valkey", "rabbitmq"])
+def test_a_worker_keeps_every_malformed_message_and_lives_on(broker: str, request: pytest.FixtureRequest, make_stack: MakeStack) -> None:
+    url = request.getfixturevalue(f"{broker}_url")
+    stack = make_stack(url)
+    stack.work("pings")
+
+    throw(url, EVERYTHING)
+
+    strays = keeps(stack, [each.body for each in EVERYTHING])
+    assert all('"headers"' in row.headers for row in strays)
+    assert sum('"id": "m-1"' in row.headers for row in strays) > len(EVERYTHING) / 2
+
+
+def test_raw_garbage_in_a_list_of_valkey_is_kept_and_stays_on_the_queue_while_the_store_cannot_take_it(
+    valkey: Valkey, valkey_url: str, make_stack: MakeStack
+) -> None:
+    stack = make_stack(valkey_url)
+    worker = stack.work("pings")
+    bad = WRONG_BODIES[0]
+    with transaction() as session:
+        session.execute(text("ALTER TABLE strays RENAME TO elsewhere"))
+
+    with valkey.client() as client:
+        client.lpush("pings", *GARBAGE)
+    throw(valkey_url, [bad])
+    wait_until(lambda: worker.log().count("stray.unkept") >= 3, what="several tries to keep them")
+    with transaction() as session:
+        session.execute(text("ALTER TABLE elsewhere RENAME TO strays"))
+
+    strays = keeps(stack, [*GARBAGE, bad.body])
+    assert Counter(row.reason for row in strays)["not a message"] == len(GARBAGE)
