@@ -1,12 +1,13 @@
 """The HTTP API for customers: products, and orders from placing to cancelling."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from flask import Response, jsonify, request, url_for
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.tag import Tag
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
@@ -29,8 +30,8 @@ HOLDER: list[dict[str, list[str]]] = [{"order_token": []}, {"order_token_query":
 class Headers(BaseModel):
     """The request headers that are heeded."""
 
-    idempotency_key: str | None = Field(
-        default=None, alias="Idempotency-Key", pattern=r"^[!-~]{1,200}$", description="the same key and body get the first answer again"
+    idempotency_key: Annotated[str, Field(pattern=r"^[!-~]{1,200}$")] | SkipJsonSchema[None] = Field(
+        default=None, alias="Idempotency-Key", description="the same key and body get the first answer again"
     )
 
 
@@ -45,7 +46,7 @@ class Token(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    token: str | None = Field(default=None, max_length=200)
+    token: str = Field(default="", max_length=200)
 
 
 class Cancellation(BaseModel):
@@ -122,7 +123,7 @@ def cancel_order(path: OrderPath, query: Token, body: Cancellation) -> Response:
         return conditional(_state(session, order))
 
 
-def held(session: Session, order_id: str, token: str | None) -> Order:
+def held(session: Session, order_id: str, token: str) -> Order:
     """The order, for who holds its token or the ops login.
 
     Raises 401 without either, `UnknownOrder` for operators only: to others a wrong id and a wrong token look alike, `WrongToken`.

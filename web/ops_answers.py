@@ -5,12 +5,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from events.catalog import Money
 
 Text = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\u0000-\u001F\u007F]*$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,120}$")]
 DeadId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}:[a-z][a-z0-9_.]{0,120}$")]
+Unset = SkipJsonSchema[None]  # may be left out; there is no way to write null in an address
 
 
 class _Asked(BaseModel):
@@ -25,22 +27,22 @@ class Page(_Asked):
     """Which part of a long list: `limit` rows that are older than `before`."""
 
     limit: int = Field(default=50, ge=1, le=500)
-    before: int | None = Field(default=None, ge=1, le=2**63 - 1)
+    before: Annotated[int, Field(ge=1, le=2**63 - 1)] | Unset = None
 
 
 class EventFilter(Page):
     """Which events."""
 
-    type: Text | None = Field(default=None, examples=["order.created"])
-    subject: Text | None = Field(default=None, examples=["ORD-1042"])
+    type: Text | Unset = Field(default=None, examples=["order.created"])
+    subject: Text | Unset = Field(default=None, examples=["ORD-1042"])
 
 
 class DeadFilter(_Asked):
     """Which dead letters."""
 
-    queue: Name | None = None
-    subscription: Name | None = None
-    fingerprint: Annotated[Text, StringConstraints(min_length=1)] | None = None
+    queue: Name | Unset = None
+    subscription: Name | Unset = None
+    fingerprint: Annotated[Text, StringConstraints(min_length=1)] | Unset = None
 
 
 class DeadList(DeadFilter):
@@ -55,23 +57,26 @@ class Why(_Asked):
     why: Text = ""
 
 
-def _given(**fields: dict[str, object]) -> dict[str, object]:
+def _given(**fields: Any) -> Any:
     return {"required": list(fields), "properties": fields}
 
 
-CHOOSING = [
+CHOOSING: list[Any] = [
     _given(ids={"type": "array"}),
     *(_given(**{name: {"type": "string"}}) for name in ("queue", "subscription", "fingerprint")),
     _given(everything={"const": True}),
 ]
 
 
-class Many(DeadFilter):
+class Many(_Asked):
     """Which dead letters, and why. At least one filter or id, unless it is really everything."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"anyOf": CHOOSING})
 
     ids: list[DeadId] | None = Field(default=None, min_length=1, max_length=500)
+    queue: Name | None = None
+    subscription: Name | None = None
+    fingerprint: Text | None = Field(default=None, min_length=1)
     everything: bool = False
     why: Text = ""
 

@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_httpauth import HTTPBasicAuth  # type: ignore[import-untyped]
 from flask_limiter import Limiter
-from flask_wtf.csrf import CSRFProtect  # type: ignore[import-untyped]
+from flask_wtf.csrf import CSRFProtect
 from secure import (
     ContentSecurityPolicy,
     CrossOriginOpenerPolicy,
