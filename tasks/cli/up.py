@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from tasks.up.plan import Options
+from tasks.up.plan import Options, UnknownQueue
 from tasks.up.run import run
 
 
@@ -31,4 +31,7 @@ def up(port: int, flower_port: int, data_dir: Path, scale: Counter[str]) -> None
 
     DATABASE_URL, BROKER_URL and SMTP_URL name others' services to use instead of its own. Ctrl-C ends it in good order.
     """
-    run(Options(port=port, flower_port=flower_port, data_dir=data_dir, scale=scale))
+    try:
+        run(Options(port=port, flower_port=flower_port, data_dir=data_dir, scale=scale))
+    except UnknownQueue as error:
+        raise click.BadParameter(str(error), param_hint="--scale") from error

@@ -17,6 +17,10 @@ WEB, RELAY, WORKERS, FLOWER, MAILS, BROKER = range(6)  # the order in which they
 _DRAIN = 40.0  # seconds for a worker to finish: more than a handler's time limit
 
 
+class UnknownQueue(CannotStart):
+    """No subscription listens on this queue."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What `tidings up` was asked for."""
@@ -73,10 +77,10 @@ def environment(options: Options, home: Home, sockets: Sockets) -> dict[str, str
 
 
 def workers(scale: Mapping[str, int]) -> dict[str, int]:
-    """How many workers each queue gets: one, unless `scale` says otherwise. Raises `CannotStart` for a queue nobody subscribes to."""
+    """How many workers each queue gets: one, unless `scale` says otherwise. Raises `UnknownQueue`."""
     queues = sorted({each.queue for each in subscriptions.registered().values()})
     if unknown := sorted(set(scale) - set(queues)):
-        raise CannotStart(f"no subscription listens on queue {unknown[0]!r}; --scale takes one of {', '.join(queues)}")
+        raise UnknownQueue(f"no subscription listens on queue {unknown[0]!r}; --scale takes one of {', '.join(queues)}")
     return {queue: scale.get(queue, 1) for queue in queues}
 
 

@@ -25,7 +25,10 @@ def backoff(deaths: int) -> float:
 
 def ending(code: int) -> str:
     """How a process ended, in words."""
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    known = {each.value: each.name for each in signal.Signals}
+    return f"was killed by {known.get(-code, f'signal {-code}')}"
 
 
 @dataclass
