@@ -79,6 +79,10 @@ class Dead(Exception):
     """The task ends as FAILURE: a delivery of its message is dead. The ledger has the whole story."""
 
 
+class Waiting(Exception):
+    """The task ends as RETRY: a delivery of its message waits in the ledger for its next try."""
+
+
 def _runner(subscription: Subscription) -> Callable[[Task[Any, Any], list[str]], str]:
     def run(task: Task[Any, Any], ids: list[str]) -> str:
         # What came back from a dying worker may be what killed it, so its start is counted.
@@ -88,11 +92,11 @@ def _runner(subscription: Subscription) -> Callable[[Task[Any, Any], list[str]],
         except SQLAlchemyError as error:
             if not is_transient(error):
                 raise
-            raise Retry("the database is away; the ledger sends again after the lease") from error
+            raise Retry(exc=Waiting("the database is away; the ledger sends again after the lease")) from error
         if report.dead:
             raise Dead(str(report))
         if report.retrying:
-            raise Retry(str(report), when=report.wait)  # type: ignore[arg-type]  # the stubs say numbers.Real, which no float is to mypy
+            raise Retry(str(report), exc=Waiting(str(report)), when=report.wait)  # type: ignore[arg-type]  # the stubs say numbers.Real
         return str(report)
 
     run.__doc__ = subscription.handler.__doc__
