@@ -18,15 +18,16 @@ help: ## what can be made
 
 setup: $(INSTALLED) ## install what is missing into .venv
 
-$(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and there is no python3 on the PATH."; exit 1; }
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and there is no python3 on the PATH." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Python 3.11 or newer is needed; $(PYTHON) is $$("$(PYTHON)" --version 2>&1). Name another: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+		echo "Python 3.11 or newer is needed; $(PYTHON) is $$("$(PYTHON)" --version 2>&1). Name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
+	@echo "installing what Tidings needs; the first time takes a minute or two"
 
-$(INSTALLED): pyproject.toml requirements-dev.txt | $(BIN)/python
+$(INSTALLED): pyproject.toml requirements-dev.txt | $(BIN)/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $(INSTALLED)
@@ -56,7 +57,7 @@ bench: setup ## measure, side by side with what one would use instead
 screenshot: setup ## take the README's pictures from a running instance of its own
 	$(BIN)/python -m docs.screenshot
 
-lock: | $(BIN)/python ## pin the dependencies anew, with hashes and without addresses
+lock: | $(BIN)/pip ## pin the dependencies anew, with hashes and without addresses
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --extra dev --constraint requirements.txt --output-file requirements-dev.txt

@@ -85,7 +85,7 @@ def test_scaling_a_queue_that_is_none_is_wrong_usage(running: Instance, tmp_path
 
 
 def test_flower_wants_the_ops_login_and_knows_the_workers(running: Instance):
-    address = f"http://127.0.0.1:{running.flower_port}/api/workers"
+    address = f"http://127.0.0.1:{running.flower_port}/api/workers?refresh=1"  # asks the workers, over the broker
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(address, timeout=10)
     login = base64.b64encode(running.login().encode()).decode()
