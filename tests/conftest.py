@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 import events.database
 from events import Base, Database, transaction
-from tests import rabbitmq
-from tests.rabbitmq import RabbitMQ
+from tasks.chaos import rabbitmq
+from tasks.chaos.rabbitmq import RabbitMQ
 from tests.servers import Valkey, missing
 
 _numbers = count(1)
