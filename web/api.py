@@ -1,13 +1,12 @@
 """The HTTP API for customers: products, and orders from placing to cancelling."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from flask import Response, jsonify, request, url_for
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.tag import Tag
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
@@ -17,7 +16,7 @@ from tasks import inventory, orders, products, timeline
 from tasks.orders import Order, UnknownOrder
 from tasks.wishes import PlaceOrder
 from web import idempotency
-from web.answers import Accepted, Links, OrderState, Products, ProductView, Step, optional_body, problems
+from web.answers import Accepted, Links, OrderState, Parameters, Products, ProductView, Step, optional_body, problems
 from web.errors import WrongToken
 from web.health import ORDERS
 from web.security import limiter, ops_user, order_limit
@@ -27,21 +26,21 @@ bp = APIBlueprint("api", __name__, url_prefix="/api/v1", abp_tags=[SHOP], abp_re
 HOLDER: list[dict[str, list[str]]] = [{"order_token": []}, {"order_token_query": []}, {"ops_login": []}]
 
 
-class Headers(BaseModel):
+class Headers(Parameters):
     """The request headers that are heeded."""
 
-    idempotency_key: Annotated[str, Field(pattern=r"^[!-~]{1,200}$")] | SkipJsonSchema[None] = Field(
-        default=None, alias="Idempotency-Key", description="the same key and body get the first answer again"
+    idempotency_key: str | None = Field(
+        default=None, alias="Idempotency-Key", pattern=r"^[!-~]{1,200}$", description="the same key and body get the first answer again"
     )
 
 
-class OrderPath(BaseModel):
+class OrderPath(Parameters):
     """Which order."""
 
     order_id: UUID
 
 
-class Token(BaseModel):
+class Token(Parameters):
     """The order's token, where a header cannot be sent."""
 
     model_config = ConfigDict(extra="forbid")

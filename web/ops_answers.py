@@ -5,53 +5,51 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from pydantic.json_schema import SkipJsonSchema
 
 from events.catalog import Money
+from web.answers import Parameters
 
 Text = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\u0000-\u001F\u007F]*$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,120}$")]
 DeadId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}:[a-z][a-z0-9_.]{0,120}$")]
-Unset = SkipJsonSchema[None]  # may be left out; there is no way to write null in an address
 
 
-class _Asked(BaseModel):
+class _Query(Parameters):
     model_config = ConfigDict(extra="forbid")
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class _Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-class Page(_Asked):
+class Page(_Query):
     """Which part of a long list: `limit` rows that are older than `before`."""
 
     limit: int = Field(default=50, ge=1, le=500)
-    before: Annotated[int, Field(ge=1, le=2**63 - 1)] | Unset = None
+    before: int | None = Field(default=None, ge=1, le=2**63 - 1)
 
 
 class EventFilter(Page):
     """Which events."""
 
-    type: Text | Unset = Field(default=None, examples=["order.created"])
-    subject: Text | Unset = Field(default=None, examples=["ORD-1042"])
+    type: Text | None = Field(default=None, examples=["order.created"])
+    subject: Text | None = Field(default=None, examples=["ORD-1042"])
 
 
-class DeadFilter(_Asked):
-    """Which dead letters."""
-
-    queue: Name | Unset = None
-    subscription: Name | Unset = None
-    fingerprint: Annotated[Text, StringConstraints(min_length=1)] | Unset = None
-
-
-class DeadList(DeadFilter):
+class DeadList(_Query):
     """Which dead letters, and how many at most."""
 
+    queue: Name | None = None
+    subscription: Name | None = None
+    fingerprint: Text | None = Field(default=None, min_length=1)
     limit: int = Field(default=100, ge=1, le=500)
 
 
-class Why(_Asked):
+class Why(_Body):
     """The reason, for the audit."""
 
     why: Text = ""
@@ -68,10 +66,10 @@ CHOOSING: list[Any] = [
 ]
 
 
-class Many(_Asked):
+class Many(_Body):
     """Which dead letters, and why. At least one filter or id, unless it is really everything."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"anyOf": CHOOSING})
+    model_config = ConfigDict(json_schema_extra={"anyOf": CHOOSING})
 
     ids: list[DeadId] | None = Field(default=None, min_length=1, max_length=500)
     queue: Name | None = None
@@ -88,13 +86,13 @@ class Many(_Asked):
         return self
 
 
-class DeadPath(BaseModel):
+class DeadPath(Parameters):
     """Which dead letter."""
 
     id: DeadId
 
 
-class SubscriptionPath(BaseModel):
+class SubscriptionPath(Parameters):
     """Which subscription."""
 
     name: Name
