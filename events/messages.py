@@ -35,6 +35,9 @@ class Transport(Protocol):
     def waiting(self, queue: str) -> int:
         """How many messages lie ready on `queue`, those in a worker's hands left out. Raises `BrokerDown`."""
 
+    def keep_dead(self) -> int:
+        """Take what the broker itself gave up into the ledger as strays; returns how many. Raises `BrokerDown`."""
+
 
 ShortText = Annotated[str, Field(max_length=1000)]
 Nothing = Literal[False, 0, ""] | None  # what Celery writes into a header of which we make no use

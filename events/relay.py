@@ -108,6 +108,7 @@ class Relay:
         try:
             self._transport.connect()
             self._losses.look()
+            self._transport.keep_dead()
             self._well()
         except BrokerDown as error:
             self._broker_is_down(error)

@@ -26,7 +26,7 @@ from kombu.exceptions import KombuError
 from kombu.transport import TRANSPORT_ALIASES
 from sqlalchemy.exc import SQLAlchemyError
 
-from events import control, heartbeat, ledger, logs, strays
+from events import control, dead_queue, heartbeat, ledger, logs, strays
 from events.confirms import Confirms
 from events.database import forget_after_fork, is_transient, transaction
 from events.dispatch import dispatch
@@ -38,7 +38,6 @@ logger = structlog.get_logger("tidings.transport")
 
 MAX_BODY = 1 << 20  # bytes; the longest doorbell we ring is 40 kB
 CONFIRM_TIMEOUT = 10.0  # seconds
-DEAD_QUEUE = "tidings.dead"  # where RabbitMQ puts what was delivered too often
 
 
 def queues(names: Iterable[str], *, quorum: bool) -> list[Queue]:
@@ -47,8 +46,8 @@ def queues(names: Iterable[str], *, quorum: bool) -> list[Queue]:
         "x-queue-type": "quorum",
         "x-delivery-limit": 20,
         "x-overflow": "reject-publish",
-        "x-dead-letter-exchange": DEAD_QUEUE,
-        "x-dead-letter-routing-key": DEAD_QUEUE,
+        "x-dead-letter-exchange": dead_queue.NAME,
+        "x-dead-letter-routing-key": dead_queue.NAME,
         "x-dead-letter-strategy": "at-least-once",
     }
     chosen = arguments if quorum else None
@@ -110,6 +109,7 @@ class CeleryTransport:
         self._app = app
         self._producer: Any = None  # a kombu Producer; the stubs do not know batch()
         self._confirms: Confirms | None = None
+        self._dead: dead_queue.DeadQueue | None = None
         self._declared: set[str] = set()
         self._origin = f"relay@{socket.gethostname()}"
 
@@ -139,9 +139,15 @@ class CeleryTransport:
             ready: int = channel.queue_declare(queue=queue, passive=self._confirms is not None).message_count
         return ready
 
+    def keep_dead(self) -> int:
+        """Take what RabbitMQ gave up into the ledger; on Redis there is nothing of the kind. Raises `BrokerDown`."""
+        with self._guarded():
+            self._connected()
+            return self._dead.drain() if self._dead else 0
+
     def close(self) -> None:
         """Give up the connection; never raises."""
-        producer, self._producer, self._confirms = self._producer, None, None
+        producer, self._producer, self._confirms, self._dead = self._producer, None, None, None
         self._declared.clear()
         if producer is not None:
             try:
@@ -167,7 +173,8 @@ class CeleryTransport:
             connection = self._app.connection_for_write()
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=5)
             channel = connection.channel()
-            self._confirms = Confirms(channel) if hasattr(channel, "confirm_select") else None
+            if hasattr(channel, "confirm_select"):
+                self._dead, self._confirms = dead_queue.DeadQueue(channel), Confirms(channel)
             self._producer = Producer(channel)
         return self._producer
 
