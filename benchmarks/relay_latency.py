@@ -45,24 +45,29 @@ def main() -> None:
     }
     relay = subprocess.Popen([sys.executable, "-m", "tests.events.live_app"], env=env)
     try:
-        client = Redis(host="127.0.0.1", port=port)
-        took = [_one(client, number) for number in range(options.events + 3)][3:]
-        took.sort()
-        print(f"{database.url.get_backend_name()}: commit to broker, {len(took)} events one at a time, ms:", end=" ")
-        print(f"p50 {statistics.median(took) * 1e3:.1f}, p95 {took[int(len(took) * 0.95)] * 1e3:.1f}, max {took[-1] * 1e3:.1f}")
-        with transaction() as session:  # nobody handles them, and a relay that finds losses is not idle
-            session.execute(update(Delivery).values(state="done"))
-        process = psutil.Process(relay.pid)
-        before = process.cpu_times()
-        time.sleep(options.idle)
-        after = process.cpu_times()
-        used = after.user + after.system - before.user - before.system
-        print(f"idle relay over {options.idle} s: {used / options.idle:.2%} of a core, {process.memory_info().rss / 1e6:.0f} MB resident")
+        _latency(database, Redis(host="127.0.0.1", port=port), options.events)
+        _idle(psutil.Process(relay.pid), options.idle)
     finally:
         relay.send_signal(signal.SIGTERM)
         relay.wait(20)
         broker.terminate()
         broker.wait(20)
+
+
+def _latency(database: Database, client: Redis, events: int) -> None:
+    took = sorted([_one(client, number) for number in range(events + 3)][3:])
+    print(f"{database.url.get_backend_name()}: commit to broker, {events} events one at a time, ms:", end=" ")
+    print(f"p50 {statistics.median(took) * 1e3:.1f}, p95 {took[int(events * 0.95)] * 1e3:.1f}, max {took[-1] * 1e3:.1f}")
+
+
+def _idle(process: psutil.Process, seconds: int) -> None:
+    with transaction() as session:  # nobody handles them, and a relay that finds losses is not idle
+        session.execute(update(Delivery).values(state="done"))
+    before = process.cpu_times()
+    time.sleep(seconds)
+    after = process.cpu_times()
+    used = after.user + after.system - before.user - before.system
+    print(f"idle relay over {seconds} s: {used / seconds:.2%} of a core, {process.memory_info().rss / 1e6:.0f} MB resident")
 
 
 def _options() -> argparse.Namespace:

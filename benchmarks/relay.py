@@ -1,8 +1,8 @@
-"""The relay of the kill benchmark's bus."""
+"""The relay of the benchmarks' bus."""
 
 import threading
 
-from benchmarks.kills_bus import app
+from benchmarks.on_bus import app
 from events.relay import Relay
 from events.transport import CeleryTransport
 

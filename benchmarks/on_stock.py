@@ -1,4 +1,4 @@
-"""The kill benchmark's application on stock Celery, untouched by the bus's transport."""
+"""The benchmarks' application on stock Celery, untouched by the bus's transport."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from events import Base, transaction
 
-WORK = 0.004  # seconds that one effect takes
+WORK = float(os.environ.get("WORK", "0.004"))  # seconds that one effect takes
 
 
 class Effect(Base):
@@ -41,7 +41,7 @@ def stock_count(number: int) -> None:
         session.add(Effect(number=number))
 
 
-if __name__ == "__main__":  # python -m benchmarks.kills_stock N sends N messages
+if __name__ == "__main__":  # python -m benchmarks.on_stock N sends N messages
     with app.connection_for_write() as connection:
         for each in range(int(sys.argv[1])):
             stock_count.apply_async((each,), connection=connection)

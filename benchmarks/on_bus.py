@@ -1,11 +1,12 @@
-"""The kill benchmark's application on the bus."""
+"""The benchmarks' application on the bus."""
 
+import os
 import time
 
 from celery import Celery
 from sqlalchemy.orm import Session
 
-from benchmarks.kills_stock import WORK, Effect
+from benchmarks.on_stock import WORK, Effect
 from events import Event, subscribe, transport
 from events.subscriptions import registered
 
@@ -16,7 +17,7 @@ class Counted(Event, type="kills.counted", source="benchmark"):
     number: int
 
 
-@subscribe(Counted, queue="kills")
+@subscribe(Counted, queue="kills", batch=int(os.environ.get("BATCH", "1")))
 def count(event: Counted, session: Session) -> None:
     """Do the work, by way of the bus."""
     time.sleep(WORK)
