@@ -22,7 +22,7 @@ from events.ledger import Failure
 from events.retry import Decision, decide
 from events.sending import ALONE
 from events.subscriptions import Subscription
-from events.tables import SubscriptionRow, delivery_id
+from events.tables import delivery_id
 
 logger = structlog.get_logger("tidings.dispatch")
 
@@ -55,23 +55,18 @@ def dispatch(subscription: Subscription, ids: Sequence[UUID], *, worker: str, su
     """
     report = Report()
     with reading() as session:
-        rows = ledger.rung(session, subscription.name, ids)
-        envelopes = log.read(session, list(rows))
-        paused = rows and _paused(session, subscription.name)
-    report.duplicate = len(ids) - len(rows)
-    if paused:
-        return _release(subscription, list(rows), report, wait=0.0, why="paused")
-    suspects = {id for id, row in rows.items() if suspect or row.losses >= ALONE}
-    if len(envelopes) > 1 and not subscription.call and not suspects and _run_batch(subscription, envelopes, report):
+        rung = ledger.rung(session, subscription.name, ids)
+    report.duplicate = len(ids) - len(rung)
+    if any(each.paused for each in rung):
+        return _release(subscription, [each.envelope.id for each in rung], report, wait=0.0, why="paused")
+    suspects = {each.envelope.id for each in rung if suspect or each.losses >= ALONE}
+    together = len(rung) > 1 and not subscription.call and not suspects
+    if together and _run_batch(subscription, [each.envelope for each in rung], report):
         return report
-    for envelope in envelopes:
-        _run_alone(subscription, envelope, report, worker, attempt=rows[envelope.id].attempts + 1, suspect=envelope.id in suspects)
+    for each in rung:
+        suspected = each.envelope.id in suspects
+        _run_alone(subscription, each.envelope, report, worker, attempt=each.attempts + 1, suspect=suspected)
     return report
-
-
-def _paused(session: Session, name: str) -> bool:
-    row = session.get(SubscriptionRow, name)
-    return row is not None and row.paused_at is not None
 
 
 def _run_batch(subscription: Subscription, envelopes: Sequence[Envelope], report: Report) -> bool:
@@ -79,7 +74,7 @@ def _run_batch(subscription: Subscription, envelopes: Sequence[Envelope], report
     try:
         events = [(envelope, envelope.event()) for envelope in envelopes]
         with transaction() as session:
-            claimed = set(ledger.claim(session, subscription.name, [envelope.id for envelope in envelopes]))
+            claimed = ledger.claim(session, subscription.name, [envelope.id for envelope in envelopes])
             for envelope, event in events:
                 if envelope.id in claimed:
                     _handle(subscription, envelope, session, event)

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from events import clock, log
+from events.envelope import Envelope
 from events.facts import DeliveryDead
 from events.retry import Decision
 from events.sending import ALONE, IS_OPEN
 from events.settings import settings
-from events.tables import Attempt, Delivery, LogEntry
+from events.tables import Attempt, Delivery, LogEntry, SubscriptionRow
 
 RUNG = (IS_OPEN, Delivery.sent_at.is_not(None))
 
@@ -53,25 +54,50 @@ def _one(subscription: str, event_id: UUID) -> ColumnElement[bool]:
     return and_(Delivery.subscription == subscription, Delivery.event_id == event_id)
 
 
-def rung(session: Session, subscription: str, ids: Sequence[UUID]) -> dict[UUID, Delivery]:
-    """Those of the deliveries that a message may still ring for: open, and sent."""
-    rows = session.scalars(select(Delivery).where(Delivery.subscription == subscription, Delivery.event_id.in_(ids), *RUNG))
-    return {row.event_id: row for row in rows}
+@dataclass(frozen=True)
+class Rung:
+    """A delivery that a message may ring for, with its event: open, and sent."""
+
+    envelope: Envelope
+    attempts: int
+    losses: int
+    paused: bool
 
 
-def claim(session: Session, subscription: str, ids: Sequence[UUID]) -> list[UUID]:
+# Both statements are built once: building them took as long as running them, and they run for every message.
+_OURS = and_(Delivery.subscription == bindparam("name"), Delivery.event_id.in_(bindparam("ids", expanding=True)), *RUNG)
+_LOOK = (
+    select(*log.COLUMNS, Delivery.attempts, Delivery.losses, SubscriptionRow.paused_at)
+    .join(LogEntry, LogEntry.id == Delivery.event_id)
+    .outerjoin(SubscriptionRow, SubscriptionRow.name == Delivery.subscription)
+    .where(_OURS)
+    .order_by(LogEntry.position)
+)
+_CLAIM = (
+    update(Delivery)
+    .where(
+        Delivery.subscription == bindparam("name"),
+        Delivery.event_id.in_(select(Delivery.event_id).where(_OURS).with_for_update(skip_locked=True)),
+        *RUNG,
+    )
+    .values(state="done", done_at=bindparam("now"), error=None, fingerprint=None, losses=0, starts=0)
+    .returning(Delivery.event_id)
+    .execution_options(synchronize_session=False)
+)
+
+
+def rung(session: Session, subscription: str, ids: Sequence[UUID]) -> list[Rung]:
+    """Those of the deliveries that a message may still ring for, oldest event first."""
+    rows = session.execute(_LOOK, {"name": subscription, "ids": ids})
+    return [Rung(log.envelope(row), row.attempts, row.losses, row.paused_at is not None) for row in rows]
+
+
+def claim(session: Session, subscription: str, ids: Sequence[UUID]) -> set[UUID]:
     """Mark deliveries done and return those that were open; the handler's work commits with the mark or not at all.
 
     A row that another worker is handling is skipped, not waited for: it ends or fails there.
     """
-    free = select(Delivery.event_id).where(Delivery.subscription == subscription, Delivery.event_id.in_(ids), *RUNG)
-    mark = (
-        update(Delivery)
-        .where(Delivery.subscription == subscription, Delivery.event_id.in_(free.with_for_update(skip_locked=True)), *RUNG)
-        .values(state="done", done_at=clock.now(), error=None, fingerprint=None, losses=0, starts=0)
-        .returning(Delivery.event_id)
-    )
-    return list(session.scalars(mark, execution_options={"synchronize_session": False}))
+    return set(session.scalars(_CLAIM, {"name": subscription, "ids": ids, "now": clock.now()}))
 
 
 def start(session: Session, subscription: str, event_id: UUID, *, worker: str) -> bool:
