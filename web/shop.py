@@ -33,10 +33,19 @@ def form() -> ResponseReturnValue:
     return _form(Filled(EMPTY))
 
 
-@bp.post("/")
+@bp.get("/orders")
+def form_again() -> ResponseReturnValue:
+    """Lead who reloads a form that was refused to a new one."""
+    return redirect(url_for("shop.form"))
+
+
+@bp.post("/orders")
 @limiter.limit(order_limit)
 def place() -> ResponseReturnValue:
-    """Place the order of the form, once however often it is sent, and lead to its page."""
+    """Place the order of the form, once however often it is sent, and lead to its page.
+
+    Not under the form's own address: a browser would forget the form, and the way back would lead to one with a new key.
+    """
     filled = Filled(request.form)
     try:
         wish = filled.wish()
@@ -79,7 +88,8 @@ def _form(filled: Filled, *, status: int = 200, key: str | None = None) -> Respo
         currency=offered[0].currency if offered else "EUR",
     )
     response = make_response(page, status)
-    response.headers["Cache-Control"] = "no-store"
+    # Kept for the way back only: there the form has the same key, and sending it again leads to the same order.
+    response.headers["Cache-Control"] = "private, no-cache"
     return response
 
 

@@ -54,7 +54,7 @@ def filled_in(client: FlaskClient, **typed: str) -> dict[str, str]:
 
 def sent(client: FlaskClient, **typed: str) -> TestResponse:
     """The answer to the order form."""
-    return client.post("/", data=filled_in(client, **typed), headers=HTML)
+    return client.post("/orders", data=filled_in(client, **typed), headers=HTML)
 
 
 def ordered(client: FlaskClient, **typed: str) -> str:

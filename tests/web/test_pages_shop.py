@@ -44,7 +44,7 @@ def test_the_page_of_a_customer_masks_the_address_it_was_told(client: FlaskClien
 def test_a_form_that_is_sent_twice_is_one_order(client: FlaskClient):
     form = filled_in(client)
 
-    first, second = (client.post("/", data=form, headers=HTML) for _ in range(2))
+    first, second = (client.post("/orders", data=form, headers=HTML) for _ in range(2))
 
     assert first.location == second.location
     assert written()["orders"] == 1
@@ -54,23 +54,23 @@ def test_a_form_sent_again_for_the_last_pieces_still_leads_to_its_order(client: 
     with transaction() as session:
         session.get_one(Stock, "MUG-BLUE").available = 2
     form = filled_in(client)
-    first = client.post("/", data=form, headers=HTML)
+    first = client.post("/orders", data=form, headers=HTML)
     with transaction() as session:
         session.get_one(Stock, "MUG-BLUE").available = 0
 
-    assert client.post("/", data=form, headers=HTML).location == first.location
+    assert client.post("/orders", data=form, headers=HTML).location == first.location
 
 
 def test_a_form_that_was_sent_and_then_changed_asks_before_it_is_a_new_order(client: FlaskClient):
     form = filled_in(client)
-    client.post("/", data=form, headers=HTML)
+    client.post("/orders", data=form, headers=HTML)
 
-    changed = client.post("/", data=form | {"quantity.MUG-BLUE": "5"}, headers=HTML)
+    changed = client.post("/orders", data=form | {"quantity.MUG-BLUE": "5"}, headers=HTML)
 
     assert changed.status_code == 409
     assert "sent before with other contents" in changed.text
     assert 'value="5"' in changed.text
-    again = client.post("/", data=form | {"quantity.MUG-BLUE": "5", "key": hidden(changed.text, "key")}, headers=HTML)
+    again = client.post("/orders", data=form | {"quantity.MUG-BLUE": "5", "key": hidden(changed.text, "key")}, headers=HTML)
     assert again.status_code == 303
     assert written()["orders"] == 2
 
@@ -100,7 +100,7 @@ def test_what_is_wrong_is_said_beside_its_field_and_all_that_was_typed_is_kept(
 ):
     form = filled_in(refused) | {typed: value}
 
-    answer = refused.post("/", data=form, headers=HTML)
+    answer = refused.post("/orders", data=form, headers=HTML)
 
     assert answer.status_code == 422
     [_, beside] = answer.text.split(f'id="{field}-error">')
@@ -130,7 +130,7 @@ def test_stock_that_went_away_since_the_form_was_opened_is_told_beside_the_produ
         session.get_one(Stock, "MUG-BLUE").available = 1
         session.get_one(Stock, "TEE-M").available = 0
 
-    answer = client.post("/", data=form, headers=HTML)
+    answer = client.post("/orders", data=form, headers=HTML)
 
     assert answer.status_code == 409
     assert 'id="quantity.MUG-BLUE-error">Only 1 of Blue mug are left.' in answer.text
@@ -140,7 +140,7 @@ def test_stock_that_went_away_since_the_form_was_opened_is_told_beside_the_produ
 
 @pytest.mark.parametrize("token", ["", "forged"])
 def test_a_form_without_our_token_changes_nothing_and_keeps_what_was_typed(refused: FlaskClient, token: str):
-    answer = refused.post("/", data=GOOD | {"csrf_token": token}, headers=HTML)
+    answer = refused.post("/orders", data=GOOD | {"csrf_token": token}, headers=HTML)
 
     assert answer.status_code == 400
     assert "open for too long" in answer.text
@@ -150,17 +150,17 @@ def test_a_form_without_our_token_changes_nothing_and_keeps_what_was_typed(refus
 NASTY = '"><script>alert(1)</script>'
 
 
-@pytest.mark.parametrize("field", sorted(GOOD))
-def test_html_in_any_field_is_shown_as_text(client: FlaskClient, field: str):
+def test_html_in_any_field_is_shown_as_text(client: FlaskClient):
     form = filled_in(client)
+    for field in GOOD:
+        emptied = "city" if field == "name" else "name"
+        refused_page = client.post("/orders", data=form | {field: NASTY, emptied: ""}, headers=HTML).text
+        answer = client.post("/orders", data=form | {field: NASTY[:16], "key": field}, headers=HTML)
+        next_page = client.get(answer.location).text if answer.status_code == 303 else answer.text
 
-    refused_page = client.post("/", data=form | {field: NASTY, "name" if field != "name" else "city": ""}, headers=HTML).text
-    answer = client.post("/", data=form | {field: NASTY[:16]}, headers=HTML)
-    order_page = client.get(answer.location).text if answer.status_code == 303 else answer.text
-
-    for page in (refused_page, order_page):
-        assert "<script>" not in page
-        assert '"><scr' not in page
+        for page in (refused_page, next_page):
+            assert "<script>" not in page, field
+            assert '"><scr' not in page, field
 
 
 @pytest.mark.parametrize("path", ["", "/live"])

@@ -4,6 +4,7 @@ const QUICK = 700; // milliseconds between looks while things change
 const SLOW = 5000;
 const SLOWEST = 30000; // when the server does not answer
 
+const shown = new Map(); // each part of the page as the server wrote it
 let skew = 0; // the server's clock minus ours, in milliseconds
 
 /** Poll the page's live part until the server says that nothing more will happen. */
@@ -14,6 +15,7 @@ function follow(live) {
   let tag = null;
   let timer = 0;
   let asking = false;
+  for (const part of live.querySelectorAll("[data-part]")) shown.set(part.dataset.part, part.outerHTML);
 
   async function look() {
     if (asking) return;
@@ -82,8 +84,6 @@ function swap(live, html) {
   count();
 }
 
-const shown = new Map();
-
 function say(state) {
   const word = { live: "live", lost: "connection lost, trying again", complete: "complete" }[state];
   for (const light of document.querySelectorAll(".live")) {
@@ -116,17 +116,19 @@ function sum(form) {
   add();
 }
 
-/** A second click sends nothing; coming back to the page makes the form usable again. */
-function once(form) {
-  let sent = false;
-  form.addEventListener("submit", (event) => {
-    if (sent) return event.preventDefault();
-    sent = true;
+/** A second click sends nothing; coming back to the page makes its forms usable again. */
+function once() {
+  let sent = new WeakSet();
+  addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches("[data-once]")) return;
+    if (sent.has(form)) return event.preventDefault();
+    sent.add(form);
     setTimeout(() => form.querySelectorAll("button").forEach((button) => (button.disabled = true)));
   });
   addEventListener("pageshow", () => {
-    sent = false;
-    form.querySelectorAll("button").forEach((button) => (button.disabled = false));
+    sent = new WeakSet();
+    document.querySelectorAll("[data-once] button").forEach((button) => (button.disabled = false));
   });
 }
 
@@ -145,5 +147,5 @@ function tick(form) {
 document.querySelectorAll("#live").forEach(follow);
 document.querySelectorAll("form:has(#sum)").forEach(sum);
 document.querySelectorAll("form:has([data-ticked])").forEach(tick);
-document.querySelectorAll("form[data-once]").forEach(once);
+once();
 if (document.querySelector("#live")) setInterval(count, 500);

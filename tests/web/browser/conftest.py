@@ -1,0 +1,153 @@
+"""A real browser before the real application, with every service at work beside it."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import Controller
+from flask import Flask
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from werkzeug.serving import make_server
+
+import tasks.settings
+from events import clock
+from events.testing import Bus
+from tasks.up.mailsink import Keep
+from tests.servers import free_port, missing
+from tests.web.asking import OPS_AUTH
+from tests.web.pages import services
+
+PATIENCE = 30_000  # milliseconds; a machine that runs every test at once is slow
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, without a screen."""
+    if not CHROMIUM.exists():
+        missing("chromium (Debian's package)")
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=QUIET,
+            ignore_default_args=["--disable-back-forward-cache"],  # customers have it; with it go_back() sees no load
+        )
+        yield browser
+        browser.close()
+
+
+@dataclass(frozen=True)
+class Site:
+    """The application on a loopback port. Nothing works on its orders but inside `with site.services()`."""
+
+    url: str
+
+    @contextmanager
+    def services(self) -> Iterator[None]:
+        """Relay and workers, in a thread."""
+        ended = threading.Event()
+        thread = threading.Thread(target=_work, args=(ended,))
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _work(ended: threading.Event) -> None:
+    with Bus(subscriptions=services()) as bus:
+        clock.follow(None)  # on time as it goes by
+        while not ended.wait(0.05):
+            bus.drain()
+
+
+@pytest.fixture
+def mails(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The folder in which a mail sink keeps what it gets."""
+    folder, port = tmp_path / "mail", free_port()
+    folder.mkdir()
+    environment.setenv("MAIL_DIR", str(folder))
+    environment.setenv("SMTP_URL", f"smtp://127.0.0.1:{port}")
+    tasks.settings.settings.cache_clear()
+    sink = Controller(Keep(folder), hostname="127.0.0.1", port=port)
+    sink.start()
+    yield folder
+    sink.stop()
+
+
+@pytest.fixture
+def site(mails: Path, app: Flask) -> Iterator[Site]:
+    """The application, served."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield Site(f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@contextmanager
+def _tab(chromium: Browser, site: Site, *, javascript: bool = True, width: int = 1300, login: str = "") -> Iterator[Page]:
+    user, _, password = login.partition(":")
+    context = chromium.new_context(
+        base_url=site.url,
+        java_script_enabled=javascript,
+        viewport={"width": width, "height": 900},
+        http_credentials={"username": user, "password": password} if login else None,
+    )
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    strangers: list[str] = []
+    mistakes: list[str] = []
+    page.on("request", lambda request: None if request.url.startswith(site.url) else strangers.append(request.url))
+    page.on("pageerror", lambda error: mistakes.append(str(error)))
+    page.on("console", lambda message: mistakes.append(message.text) if "Content Security Policy" in message.text else None)
+    yield page
+    context.close()
+    assert strangers == [], "a page asked another host"
+    assert mistakes == [], "a page made a mistake"
+
+
+@pytest.fixture
+def tab(chromium: Browser, site: Site) -> Iterator[Page]:
+    """A browser's tab. It is checked that no page asks another host, fails in its script or breaks the policy."""
+    with _tab(chromium, site) as page:
+        yield page
+
+
+@pytest.fixture
+def plain_tab(chromium: Browser, site: Site) -> Iterator[Page]:
+    """A tab without JavaScript."""
+    with _tab(chromium, site, javascript=False) as page:
+        yield page
+
+
+@pytest.fixture
+def narrow_tab(chromium: Browser, site: Site) -> Iterator[Page]:
+    """A tab 400 pixels wide, of an operator."""
+    with _tab(chromium, site, width=400, login=OPS_AUTH) as page:
+        yield page
+
+
+@pytest.fixture
+def ops_tab(chromium: Browser, site: Site) -> Iterator[Page]:
+    """A tab of an operator."""
+    with _tab(chromium, site, login=OPS_AUTH) as page:
+        yield page

@@ -1,0 +1,70 @@
+"""An operator with a browser: finds what is stuck and decides."""
+
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy import select
+
+from events import clock, reading, transaction
+from events.tables import Delivery
+from tests.web.browser.conftest import Site
+from tests.web.browser.test_order import place
+
+pytestmark = pytest.mark.browser
+
+
+def _hurry() -> None:
+    """Make every retry due now."""
+    with transaction() as session:
+        for row in session.scalars(select(Delivery).where(Delivery.state == "retrying")):
+            row.due_at = clock.now()
+
+
+def _dead() -> bool:
+    with reading() as session:
+        return session.scalars(select(Delivery).where(Delivery.state == "dead")).first() is not None
+
+
+def test_an_operator_finds_a_dead_letter_looks_at_its_tries_and_replays_its_group(site: Site, ops_tab: Page):
+    place(ops_tab, card="tok_broken")
+    with site.services():
+        while not _dead():  # ends with the test's own time limit
+            _hurry()
+            ops_tab.wait_for_timeout(100)
+    ops_tab.goto("/ops")
+    ops_tab.get_by_role("link", name="Dead letters 1").first.click()
+    expect(ops_tab.get_by_role("heading", name="1 delivery needs a decision")).to_be_visible()
+    ops_tab.locator("#letters tbody a").click()
+    ops_tab.get_by_text("traceback").first.click()
+    expect(ops_tab.get_by_text("Traceback (most recent call last)").first).to_be_visible()
+    ops_tab.go_back(wait_until="commit")
+    ops_tab.get_by_label("Choose GatewayError").check()
+    expect(ops_tab.get_by_role("button", name="Replay selected (1)")).to_be_visible()
+    ops_tab.get_by_label("Why").fill("the bank is awake")
+    ops_tab.get_by_role("button", name="Replay selected (1)").click()
+
+    expect(ops_tab.get_by_text("Replayed 1 of them.")).to_be_visible()
+    expect(ops_tab.get_by_role("heading", name="Nothing needs a decision")).to_be_visible()
+    ops_tab.goto("/ops")
+    expect(ops_tab.get_by_text("the bank is awake")).to_be_visible()
+
+
+def test_an_operator_pauses_a_subscription_and_lets_it_go_on(site: Site, ops_tab: Page):
+    with site.services():
+        ops_tab.goto("/ops/queues")
+        row = ops_tab.get_by_role("row", name="payment.charge_order")
+        row.get_by_label("Why").fill("bank holiday")
+        row.get_by_role("button", name="Pause").click()
+        expect(ops_tab.get_by_text("payment.charge_order is paused.")).to_be_visible()
+        row.get_by_label("Why").fill("over")
+        row.get_by_role("button", name="Resume").click()
+        expect(ops_tab.get_by_text("payment.charge_order goes on.")).to_be_visible()
+
+
+def test_an_operator_reads_the_mails_of_an_order(site: Site, ops_tab: Page):
+    with site.services():
+        place(ops_tab)
+        expect(ops_tab.locator("#live")).to_have_attribute("data-final", "yes")
+    ops_tab.goto("/ops/mails")
+
+    expect(ops_tab.get_by_text("Your order ORD-1001 is on its way", exact=False).first).to_be_visible()
+    expect(ops_tab.get_by_role("article")).to_have_count(3)
