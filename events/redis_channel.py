@@ -49,7 +49,7 @@ class Channel(redis.Channel):
             raise ValueError("too many brackets for an envelope")
         message = self.Message(loads(bytes_to_str(item)), channel=self)
         where = message.delivery_info
-        if (where["exchange"], where["routing_key"]) != (queue, queue):
+        if where["exchange"] not in ("", queue) or where["routing_key"] != queue:
             raise ValueError("its delivery info names another queue")
         if not isinstance(message.delivery_tag, str) or not isinstance(message.body, bytes | None):
             raise TypeError("its delivery tag or body is not text")

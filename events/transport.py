@@ -188,7 +188,9 @@ class CeleryTransport:
         body, headers = encode(message, origin=self._origin)
         producer.publish(
             body,
-            exchange=message.queue,
+            # The default exchange reaches the queue of that name by itself. On Redis the binding to any other is a key, and gone
+            # with the rest when the broker is emptied: every later message would vanish until a worker was started anew.
+            exchange="",
             routing_key=message.queue,
             headers=headers,
             content_type="application/json",
