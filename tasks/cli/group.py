@@ -21,8 +21,10 @@ _PLACES: Final = {
     "pause": "tasks.cli.subscribers:pause",
     "resume": "tasks.cli.subscribers:resume",
     "backfill": "tasks.cli.subscribers:backfill",
+    "doctor": "tasks.cli.doctor:doctor",
     "catalog": "tasks.cli.contract:catalog",
     "sandbox": "tasks.cli.sandbox:sandbox",
+    "chaos": "tasks.cli.chaos:chaos",
 }
 
 

@@ -1,0 +1,110 @@
+"""`tidings chaos`: break everything while orders come in, then see whether anything was lost or done twice."""
+
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tasks.chaos.run import Options, Outcome, Watcher, run
+from tasks.cli.printing import console, print_table
+
+PROBLEMS_FOUND = 3
+_SHOWN = 30  # findings that are printed; all are in a file
+
+
+class Bars(Watcher):
+    """Shows a run as two bars: what is being broken right now, and the orders."""
+
+    def __init__(self, progress: Progress, options: Options) -> None:
+        self._progress, self._options, self._lock = progress, options, threading.Lock()
+        self._breaking = progress.add_task("starting everything", total=int(options.seconds))
+        self._orders = progress.add_task("orders accepted", total=options.orders)
+
+    def breaking(self, what: str, seconds: float) -> None:
+        """Name it."""
+        self._progress.update(self._breaking, description=what, completed=int(seconds))
+
+    def accepted(self) -> None:
+        """One further."""
+        self._progress.advance(self._orders)
+
+    def waiting(self, left: int) -> None:
+        """Say what is waited for."""
+        words = f"{left} orders have not ended yet" if left else "the last deliveries"
+        self._progress.update(self._breaking, description=f"waiting: {words}", completed=int(self._options.seconds))
+
+
+@click.command()
+@click.option("--orders", type=click.IntRange(1, 100_000), default=500, show_default=True, help="How many orders to place.")
+@click.option("--minutes", type=click.FloatRange(0.05), default=2.0, show_default=True, help="How long to break things.")
+@click.option("--database", default="sqlite", show_default=True, metavar="sqlite|postgres|URL", help="What to run on.")
+@click.option("--broker", default="valkey", show_default=True, metavar="valkey|rabbitmq|URL", help="What to run on.")
+@click.option("--seed", type=int, help="Draw the same orders and faults as another run.")
+@click.option("--pace", type=click.FloatRange(0.05), default=1.2, show_default=True, help="Seconds between two faults, on average.")
+@click.option("--settle", type=click.FloatRange(1), default=180.0, show_default=True, help="Seconds to wait for the ends, at most.")
+@click.option("--keep", is_flag=True, help="Keep the data directory also when all is well.")
+def chaos(orders: int, minutes: float, database: str, broker: str, seed: int | None, pace: float, settle: float, *, keep: bool) -> None:
+    """Break everything while orders come in, and audit.
+
+    Starts an instance of its own and kills, freezes, floods and empties its parts at random; what it did not start it leaves
+    alone. Ends with exit code 3 if anything was lost or done twice. An address instead of a name is used and not broken.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="tidings-chaos-"))
+    chosen = secrets.randbelow(1_000_000) if seed is None else seed
+    signal.signal(signal.SIGTERM, _stop)
+    click.echo(f"seed {chosen}, {database} and {broker}, data in {folder}")
+    options = Options(folder, orders, minutes * 60.0, database, broker, chosen, pace, settle)
+    columns = (TextColumn("{task.description:<40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console()) as progress:
+        outcome = run(options, Bars(progress, options))
+    _sum_up(outcome)
+    if outcome.findings:
+        _complain(outcome.findings, folder)
+        sys.exit(PROBLEMS_FOUND)
+    click.echo("nothing was lost and nothing was done twice")
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _sum_up(outcome: Outcome) -> None:
+    figures = outcome.figures
+    print_table(("fault", "times"), [*sorted(outcome.faults.items()), ("all", outcome.faults.total())], empty="nothing was broken")
+    click.echo()
+    print_table(("orders", "count"), [("accepted", outcome.accepted), *sorted(figures.ends.items())], empty="no orders")
+    click.echo()
+    rows = [
+        ("requests that customers made again", outcome.asked_again.total()),
+        ("events", figures.events),
+        ("deliveries", figures.deliveries),
+        ("sent again", figures.sends_again),
+        ("failed tries", figures.failed_tries),
+        ("duplicates absorbed, as far as workers told", figures.absorbed),
+        ("malformed messages kept", figures.strays),
+        ("mails", figures.mails),
+        ("mails that came twice (permitted)", figures.mails_twice),
+        ("processes started again", figures.restarts),
+        *((f"by itself: {what}", count) for what, count in sorted(figures.ended_by_themselves.items())),
+    ]
+    print_table(("figure", "count"), rows, empty="")
+    click.echo()
+
+
+def _complain(findings: list[str], folder: Path) -> None:
+    (folder / "findings").write_text("\n".join(findings) + "\n")
+    click.secho(f"{len(findings)} promises were broken:", fg="red", bold=True)
+    for finding in findings[:_SHOWN]:
+        click.echo(f"  {finding}")
+    if len(findings) > _SHOWN:
+        click.echo(f"  and {len(findings) - _SHOWN} more")
+    click.echo(f"the data is kept in {folder}: `findings`, `faults` (what was broken when), `log` (what the processes said)")
