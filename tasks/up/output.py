@@ -14,7 +14,7 @@ class Output:
 
     def __init__(self, stream: BinaryIO | None = None, *, terminal: bool | None = None) -> None:
         self._stream = stream or sys.stdout.buffer
-        self._terminal = self._stream.isatty() if terminal is None else terminal
+        self.terminal = self._stream.isatty() if terminal is None else terminal
         self._rests: dict[str, bytes] = {}
         self._colours: dict[str, str] = {}
         self._width = 0
@@ -47,14 +47,14 @@ class Output:
             self._print(name, rest)
 
     def _print(self, name: str, line: bytes) -> None:
-        if line.startswith(b"{") and not self._terminal:
+        if line.startswith(b"{") and not self.terminal:
             self._write(line + b"\n")
         elif line.strip():
             self._write(self._label(name).encode() + line + b"\n")
 
     def _label(self, name: str) -> str:
         label = f"{name:<{self._width}} | "
-        if not self._terminal:
+        if not self.terminal:
             return label
         colour = self._colours.setdefault(name, _COLOURS[len(self._colours) % len(_COLOURS)])
         return click.style(label, fg=colour)

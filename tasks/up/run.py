@@ -27,9 +27,12 @@ def run(options: Options) -> None:
         options = replace(options, flower_port=ports.free(options.flower_port, "--flower-port"))
         own_broker, own_login = not os.environ.get("BROKER_URL"), not os.environ.get("OPS_AUTH")
         os.environ.update(environment(options, home, sockets))
+        output = Output()
+        if output.terminal:  # their output is a pipe, so they could not know that a person reads it
+            os.environ.setdefault("LOG_FORMAT", "console")
         save_memory()
         adopt_orphans()
-        supervisor = Supervisor(output := Output(), sockets.all)
+        supervisor = Supervisor(output, sockets.all)
         try:
             output.say("starting")
             if os.geteuid() == 0:
