@@ -7,7 +7,7 @@ import time
 from datetime import datetime
 
 import structlog
-from sqlalchemy import exists, select
+from sqlalchemy import bindparam, exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock, heartbeat
@@ -21,6 +21,8 @@ from events.tables import LogEntry
 from events.wakeup import wakeup
 
 logger = structlog.get_logger("tidings.relay")
+
+_TO_RELAY = select(exists().where(LogEntry.relayed_at.is_(None), LogEntry.publish_at <= bindparam("now")))
 
 LONGEST_PATIENCE = 5.0  # seconds between two tries to reach a broker that is down
 
@@ -53,15 +55,14 @@ class Relay:
             self._farewell()
 
     def work(self) -> float:
-        """Do everything that is due now; returns the seconds until something else will be."""
-        while self._fan_out():
-            pass
+        """One round: fan out, look after losses, send, each of it for a while only; returns the seconds until the next is due."""
+        fanned_out = self._fan_out()
         now = time.monotonic()
         if now >= self._upkeep_at:
             self._upkeep()
             self._upkeep_at = now + heartbeat.INTERVAL
         next_due = self._send() if now >= self._ask_broker_at else None
-        waits = [self._upkeep_at - now, heartbeat.INTERVAL]
+        waits = [self._upkeep_at - now, 0.0 if fanned_out else heartbeat.INTERVAL]
         if next_due is not None:
             waits.append((next_due - clock.now()).total_seconds())
         if self._trouble:
@@ -70,27 +71,33 @@ class Relay:
 
     def _fan_out(self) -> int:
         with reading() as session:  # a look is cheap; the write lock is not
-            if not session.scalar(select(exists().where(LogEntry.relayed_at.is_(None), LogEntry.publish_at <= clock.now()))):
+            if not session.scalar(_TO_RELAY, {"now": clock.now()}):
                 return 0
         with transaction() as session:
             return fan_out(session)
 
     def _send(self) -> datetime | None:
-        """Send what is due and return when the next delivery will be."""
+        """Send some of each subscription's due deliveries and return when the next one is due."""
+        with reading() as session:
+            times = due_times(session)
         try:
-            while True:
-                with reading() as session:
-                    times = due_times(session)
-                due = [name for name, at in times.items() if at <= clock.now()]
-                if not due:
-                    self._well()
-                    return min(times.values(), default=None)
-                self._transport.connect()
-                for name in due:
-                    self._send_some(name)
+            self._send_each([name for name, at in times.items() if at <= clock.now()])
         except BrokerDown as error:
             self._broker_is_down(error)
             return None
+        self._well()
+        return min(times.values(), default=None)
+
+    def _send_each(self, subscriptions: list[str]) -> None:
+        refused: BrokerDown | None = None
+        for name in subscriptions:
+            self._transport.connect()  # if this one is refused too, it is the broker; otherwise one full queue holds up no other
+            try:
+                self._send_some(name)
+            except BrokerDown as error:
+                refused = error
+        if refused:
+            raise refused
 
     def _send_some(self, subscription: str) -> None:
         with transaction() as session:
