@@ -30,8 +30,9 @@ class Event(BaseModel):
         cls.type, cls.version, cls.source = type, version, source
         versions = _classes.setdefault(type, {})
         known = versions.get(version)
-        if known and known.__qualname__ != cls.__qualname__:
-            raise CatalogError(f"{type} v{version} is both {known.__qualname__} and {cls.__qualname__}; raise the version of one")
+        if known and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            both = f"{known.__module__}.{known.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+            raise CatalogError(f"{type} v{version} is both {both}; raise the version of one")
         versions[version] = cls
 
 

@@ -79,6 +79,8 @@ def _check(subscription: Subscription) -> None:
     for type in subscription.types:
         if not type.type:
             raise SubscriptionError(f"{name}: {type.__name__} has no wire type; subscribe to its subclasses")
+    if len(set(subscription.event_types)) < len(subscription.types):
+        raise SubscriptionError(f"{name}: hears one type twice; handlers see the newest version of an event only, so name that")
     if subscription.batch < 1 or (call and subscription.batch > 1):
         raise SubscriptionError(
             f"{name}: batch={subscription.batch}; it is 1 or more, and 1 with call=, because a call to the world cannot be rolled back"

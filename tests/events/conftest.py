@@ -5,8 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from events import Database
+from events import Database, clock
+from tests.events.sample import MovedClock
 from tests.events.stack import Stack
+
+
+@pytest.fixture
+def time() -> Iterator[MovedClock]:
+    """The bus's clock, which stands still until the test moves it."""
+    moved = MovedClock()
+    clock.follow(moved)
+    yield moved
+    clock.follow(None)
 
 
 @pytest.fixture

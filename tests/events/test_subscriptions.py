@@ -1,0 +1,122 @@
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from events import Event, subscribe
+from events.errors import SubscriptionError, UnknownSubscription
+from events.event import catalog
+from events.subscriptions import _registry, discover, registered, subscription
+from tests.events.sample import Heard, Noted
+from tests.events.test_event import TicketSold, TicketSoldV1
+
+
+class Abstract(Event):
+    pass
+
+
+def handle(event: Noted, session: Session) -> None: ...
+
+
+def record(event: Noted, session: Session, answer: str) -> None: ...
+
+
+def ask(event: Noted, key: str) -> str:
+    return key
+
+
+def ask_without_key(event: Noted) -> str:
+    return ""
+
+
+def _named(name: str, function: Callable[..., Any] = handle) -> Callable[..., Any]:
+    def renamed(event: Any, session: Any) -> None: ...
+
+    renamed.__name__ = name
+    return renamed
+
+
+@pytest.fixture(autouse=True)
+def registry() -> Iterator[None]:
+    """Puts the registered subscriptions back as they were."""
+    before = dict(_registry)
+    yield
+    _registry.clear()
+    _registry.update(before)
+
+
+@pytest.mark.parametrize(
+    ("declare", "handler", "message"),
+    [
+        (lambda: subscribe(queue="notes"), handle, r"notes\.handle: say which events it hears"),
+        (lambda: subscribe(Abstract, queue="notes"), handle, "Abstract has no wire type; subscribe to its subclasses"),
+        (lambda: subscribe(Noted, Noted, queue="notes"), handle, "hears one type twice"),
+        (lambda: subscribe(TicketSoldV1, TicketSold, queue="notes"), handle, "handlers see the newest version of an event only"),
+        (lambda: subscribe(Noted, queue="Notes"), handle, "a queue and a handler are named in small letters, digits and _"),
+        (lambda: subscribe(Noted, queue="notes.more"), handle, "are named in small letters"),
+        (lambda: subscribe(Noted, queue=""), handle, "are named in small letters"),
+        (lambda: subscribe(Noted, queue="n" * 60), handle, "are named in small letters"),
+        (lambda: subscribe(Noted, queue="notes"), _named("<lambda>"), "are named in small letters"),
+        (lambda: subscribe(Noted, queue="notes", batch=0), handle, "batch=0; it is 1 or more"),
+        (lambda: subscribe(Noted, queue="notes", batch=5, call=ask), record, "and 1 with call=, because a call to the world cannot be"),  # type: ignore[call-overload]
+        (lambda: subscribe(Noted, queue="notes"), record, r"takes 3 arguments; write \(event, session\)"),
+        (lambda: subscribe(Noted, queue="notes", call=ask), handle, r"takes 2 arguments; write \(event, session, answer\)"),
+        (lambda: subscribe(Noted, queue="notes", call=ask_without_key), record, r"its call ask_without_key takes \(event, key\)"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_declaration_that_cannot_work_is_refused_at_import(declare: Callable[[], Any], handler: Any, message: str) -> None:
+    before = registered()
+
+    with pytest.raises(SubscriptionError, match=message):
+        declare()(handler)
+    assert registered() == before
+
+
+def test_a_subscription_is_named_after_its_queue_and_handler() -> None:
+    def handle(event: Noted | Heard, session: Session) -> None: ...
+
+    subscribe(Noted, Heard, queue="notes", batch=5)(handle)  # type: ignore[arg-type]  # mypy joins the two into Event
+
+    found = subscription("notes.handle")
+    assert (found.queue, found.event_types, found.batch, found.call) == ("notes", ["sample.noted", "sample.heard"], 5, None)
+
+
+def test_the_same_handler_may_be_imported_twice_and_another_of_its_name_may_not() -> None:
+    subscribe(Noted, queue="notes")(handle)
+    subscribe(Noted, queue="notes")(handle)
+
+    with pytest.raises(SubscriptionError, match=r"notes\.handle is both .* and .*; rename one of the handlers"):
+        subscribe(Noted, queue="notes")(_named("handle"))
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    subscribe(Noted, queue="notes")(handle)
+
+    with pytest.raises(UnknownSubscription, match=r"no subscription is called 'notes.nobody'; there are: .*notes\.handle"):
+        subscription("notes.nobody")
+
+
+def test_a_new_file_in_a_package_is_all_a_new_subscriber_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "shop_of_a_test"
+    (package / "inner").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "inner" / "__init__.py").write_text("raise RuntimeError('only the modules right under it')")
+    (package / "cli.py").write_text("raise RuntimeError('left out')")
+    (package / "loyalty.py").write_text(
+        "from events import subscribe\n"
+        "from tests.events.sample import Noted\n"
+        "@subscribe(Noted, queue='loyalty')\n"
+        "def award_points(event, session): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert discover("shop_of_a_test", skip=["cli"]) == ["shop_of_a_test.loyalty"]
+    assert "loyalty.award_points" in registered()
+    sys.modules.pop("shop_of_a_test.loyalty")
+
+
+def test_what_the_tests_subscribe_to_is_in_the_catalog() -> None:
+    assert {Noted, Heard, TicketSold} <= set(catalog())
