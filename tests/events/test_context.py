@@ -1,0 +1,155 @@
+import random
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from events import Actor, Context, Database, Envelope, acting, current, dead_letters, envelope, log, publish, reading, transaction
+from events.facts import DeliveryDead
+from events.ledger import crash
+from events.settings import settings
+from events.tables import LogEntry
+from events.testing import Bus
+from tests.events.sample import PATIENT, Heard, Mark, Noted, delivery, hearing, note, send
+
+ACTOR = Actor(user="ada", tenant="acme", ip="192.0.2.7", agent="curl/8")
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def envelopes() -> dict[str, Envelope]:
+    """The envelopes of the log by type; one of each."""
+    with reading() as session:
+        found = [log.envelope(row) for row in session.scalars(select(LogEntry).order_by(LogEntry.position))]
+    assert len({each.type for each in found}) == len(found)
+    return {each.type: each for each in found}
+
+
+def same_origin(*those: Envelope) -> bool:
+    """Whether these carry one actor, correlation, trace and subject."""
+    return len({(each.actor, each.correlation_id, each.traceparent, each.subject) for each in those}) == 1
+
+
+def answer(event: Noted, session: Session) -> Heard:
+    session.add(Mark(what=f"{envelope().subject} {envelope().actor.user}"))
+    return Heard(text=event.text)
+
+
+def test_what_follows_from_a_request_carries_its_actor_correlation_trace_and_subject(any_database: Database) -> None:
+    correlation = uuid4()
+    second = hearing(lambda event, session: None, Heard, name="more.hear")
+    with Bus(subscriptions=[hearing(answer), second]) as bus:
+        with acting(Context(actor=ACTOR, correlation_id=correlation, traceparent=TRACE)):
+            bus.publish(Noted(text="x"), subject="N-1")
+        bus.drain()
+
+    noted, heard = envelopes()["sample.noted"], envelopes()["sample.heard"]
+    assert (noted.actor, noted.correlation_id, noted.traceparent, noted.subject) == (ACTOR, correlation, TRACE, "N-1")
+    assert same_origin(noted, heard)
+    assert (noted.causation_id, heard.causation_id) == (None, noted.id)
+
+
+def test_an_event_without_a_request_begins_a_correlation_and_a_trace_of_its_own(any_database: Database) -> None:
+    note("x", "y")
+
+    with reading() as session:
+        first, second = session.scalars(select(LogEntry).order_by(LogEntry.position))
+    assert (first.correlation_id, second.correlation_id) == (first.id, second.id)
+    assert first.traceparent != second.traceparent
+    assert first.actor == {}
+
+
+def test_the_context_is_the_same_after_retries_and_a_replay(any_database: Database) -> None:
+    broken = [True]
+
+    def answer_when_mended(event: Noted, session: Session) -> Heard:
+        if broken:
+            raise ValueError("still broken")
+        return Heard(text=event.text)
+
+    with Bus(subscriptions=[hearing(answer_when_mended)]) as bus:
+        with acting(Context(actor=ACTOR, traceparent=TRACE)):
+            bus.publish(Noted(text="x"), subject="N-1")
+        for _ in range(PATIENT.attempts):
+            bus.advance(60)
+        assert delivery().state == "dead"
+        broken.clear()
+        with acting(Context(actor=Actor(user="operator"))), transaction() as session:
+            dead_letters.replay(session, who="operator", everything=True)
+        bus.drain()
+
+    found = envelopes()
+    assert same_origin(*found.values())
+    assert found["sample.heard"].causation_id == found["delivery.dead"].causation_id == found["sample.noted"].id
+
+
+def test_the_fact_of_a_death_follows_from_the_event_also_when_a_crash_loop_is_found_by_the_relay(any_database: Database) -> None:
+    subscription = hearing(answer)
+    with acting(Context(actor=ACTOR, traceparent=TRACE)):
+        [id] = note("x")
+    send(subscription)
+    with transaction() as session:
+        session.get_one(type(delivery()), (subscription.name, id)).starts = settings().max_crashes
+    with transaction() as session:
+        crash(session, subscription.name, [id], worker="w", why="its process died")
+
+    found = envelopes()
+    assert found[DeliveryDead.type].causation_id == id
+    assert same_origin(*found.values())
+
+
+def test_a_handler_can_ask_what_it_handles_and_nobody_else_can(any_database: Database) -> None:
+    seen: list[UUID] = []
+
+    def look(event: Noted, session: Session) -> None:
+        seen.append(envelope().id)
+
+    with Bus(subscriptions=[hearing(look)]) as bus:
+        [id] = note("x")
+        bus.drain()
+
+    assert seen == [id]
+    with pytest.raises(LookupError, match="can be called inside a handler only"):
+        envelope()
+
+
+def test_the_call_to_the_world_has_the_events_context_too(any_database: Database) -> None:
+    seen: list[str | None] = []
+
+    def ask(event: Noted, key: str) -> str:
+        seen.append(envelope().subject)
+        return "answer"
+
+    with Bus(subscriptions=[hearing(lambda event, session, answer: None, call=ask)]) as bus:
+        note("x", subject="N-7")
+        bus.drain()
+
+    assert seen == ["N-7"]
+
+
+def test_handlers_of_one_batch_do_not_see_each_others_context(any_database: Database) -> None:
+    with Bus(subscriptions=[hearing(answer, batch=10)]) as bus:
+        bus.shuffle = random.Random(1)
+        for number in range(3):
+            with acting(Context(actor=Actor(user=f"user-{number}"))):
+                bus.publish(Noted(text=str(number)), subject=f"N-{number}")
+        bus.drain()
+
+    with reading() as session:
+        heard = session.scalars(select(LogEntry).where(LogEntry.type == "sample.heard")).all()
+    assert sorted((row.data["text"], row.subject, row.actor["user"]) for row in heard) == [
+        (str(n), f"N-{n}", f"user-{n}") for n in range(3)
+    ]
+
+
+def test_the_context_ends_with_its_block() -> None:
+    with acting(Context(actor=ACTOR)):
+        assert current().actor == ACTOR
+    assert current() == Context()
+
+
+def test_a_subject_can_be_named_anew(any_database: Database) -> None:
+    with acting(Context(subject="N-1")), transaction() as session:
+        publish(session, Noted(text="x"), subject="N-2")
+
+    assert envelopes()["sample.noted"].subject == "N-2"

@@ -1,0 +1,64 @@
+from datetime import UTC, datetime
+from typing import Any
+
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from hypothesis import given
+from hypothesis import strategies as st
+from uuid_utils.compat import uuid7
+
+from events import Actor, Envelope
+
+word = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
+json_data = st.dictionaries(word, st.none() | st.booleans() | st.integers(-(2**53), 2**53) | word | st.lists(word, max_size=3), max_size=4)
+envelopes = st.builds(
+    Envelope,
+    id=st.uuids(),
+    type=st.just("order.created"),
+    version=st.integers(1, 99),
+    source=st.sampled_from(["web", "orders"]),
+    time=st.datetimes(timezones=st.just(UTC)),
+    subject=st.none() | word,
+    correlation_id=st.uuids(),
+    causation_id=st.none() | st.uuids(),
+    actor=st.builds(Actor, user=st.none() | word, tenant=st.none() | word, ip=st.none() | word, agent=st.none() | word),
+    traceparent=st.none() | st.just("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    data=json_data,
+)
+
+
+@given(envelopes)
+def test_an_envelope_comes_back_from_its_cloudevent_as_it_was(envelope: Envelope) -> None:
+    assert Envelope.from_cloudevent(envelope.to_cloudevent()) == envelope
+
+
+@given(envelopes)
+def test_an_envelope_comes_back_from_json_as_it_was(envelope: Envelope) -> None:
+    event = JSONFormat().read(CloudEvent, envelope.to_json())
+
+    assert isinstance(event, CloudEvent)
+    assert Envelope.from_cloudevent(event) == envelope
+
+
+def test_a_cloudevent_names_what_the_standard_names_and_carries_the_rest_as_extensions() -> None:
+    id = uuid7()
+    parts: dict[str, Any] = {"id": id, "type": "order.created", "version": 2, "source": "web", "time": datetime(2026, 5, 4, tzinfo=UTC)}
+    origin: dict[str, Any] = {"subject": "ORD-1042", "correlation_id": id, "causation_id": None, "traceparent": None}
+    envelope = Envelope(**parts, **origin, actor=Actor(user="ada", tenant="acme"), data={"a": 1})
+
+    event = envelope.to_cloudevent()
+
+    assert event.get_attributes() == {
+        "id": str(id),
+        "source": "/web",
+        "type": "order.created",
+        "specversion": "1.0",
+        "time": datetime(2026, 5, 4, tzinfo=UTC),
+        "subject": "ORD-1042",
+        "datacontenttype": "application/json",
+        "dataversion": "2",
+        "correlationid": str(id),
+        "user": "ada",
+        "tenant": "acme",
+    }
+    assert event.get_data() == {"a": 1}
