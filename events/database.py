@@ -99,6 +99,11 @@ def forget_after_fork() -> None:
     os.register_at_fork(after_in_child=lambda: use(None))
 
 
+def storable(text: str, limit: int) -> str:
+    """The first `limit` characters of a text in a form that every database takes: PostgreSQL refuses NUL, none takes half a character."""
+    return text[:limit].replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()[:limit]
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether the database failed in a way that the same statements may survive: a lock, a deadlock, a lost connection."""
     if not isinstance(error, DBAPIError):

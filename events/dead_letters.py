@@ -141,9 +141,11 @@ def parse(id: str) -> tuple[UUID, str]:
     """A delivery's event and subscription from its id. Raises `UnknownDelivery`."""
     event_id, _, subscription = id.partition(":")
     try:
-        return UUID(event_id), subscription
+        if subscription.isprintable():  # what is not, NUL above all, is no name, and PostgreSQL refuses to look for it
+            return UUID(event_id), subscription
     except ValueError:
-        raise UnknownDelivery(id) from None
+        pass
+    raise UnknownDelivery(id)
 
 
 def _wanted(

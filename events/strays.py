@@ -6,15 +6,15 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from events import audit, clock
+from events.database import storable
 from events.errors import UnknownDelivery
 from events.tables import Stray
 
 
 def keep(session: Session, *, queue: str, reason: str, error: str, headers: str, body: bytes) -> None:
     """Write a stray down in the caller's transaction; acknowledge its message only after that committed."""
-    session.execute(
-        insert(Stray).values(at=clock.now(), queue=queue, reason=reason[:200], error=error[:2000], headers=headers[:20_000], body=body)
-    )
+    texts = {"queue": storable(queue, 100), "reason": storable(reason, 200), "error": storable(error, 2000)}
+    session.execute(insert(Stray).values(at=clock.now(), headers=storable(headers, 20_000), body=body, **texts))
 
 
 def listed(session: Session, *, limit: int = 100) -> Sequence[Stray]:
