@@ -8,7 +8,7 @@ import json
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -35,8 +35,10 @@ from events.messages import Message, encode, unfit
 from events.subscriptions import Subscription, registered
 
 logger = structlog.get_logger("tidings.transport")
+Answer = TypeVar("Answer")
 
 MAX_BODY = 1 << 20  # bytes; the longest doorbell we ring is 40 kB
+SERVING = 60.0  # seconds between two notes of which subscriptions a worker serves
 CONFIRM_TIMEOUT = 10.0  # seconds
 
 
@@ -113,6 +115,11 @@ class CeleryTransport:
         self._declared: set[str] = set()
         self._origin = f"relay@{socket.gethostname()}"
 
+    @property
+    def address(self) -> str:
+        """Where the broker is, without its password."""
+        return str(self._app.connection_for_write().as_uri())
+
     def connect(self) -> None:
         """Be connected. Raises `BrokerDown`."""
         with self._guarded():
@@ -138,6 +145,11 @@ class CeleryTransport:
             # On Redis an empty queue does not exist, so only RabbitMQ may be asked passively.
             ready: int = channel.queue_declare(queue=queue, passive=self._confirms is not None).message_count
         return ready
+
+    def ask(self, question: Callable[[Any], Answer]) -> Answer:
+        """What the broker answers to `question`, which is put to the connection's channel. Raises `BrokerDown`, also for a refusal."""
+        with self._guarded():
+            return question(self._connected().channel)
 
     def keep_dead(self) -> int:
         """Take what RabbitMQ gave up into the ledger; on Redis there is nothing of the kind. Raises `BrokerDown`."""
@@ -308,18 +320,21 @@ class Pulse(StartStopStep):
     def start(self, consumer: Any) -> None:
         """Say which subscriptions this worker serves, and beat."""
         consumes = {queue.name for queue in consumer.task_consumer.queues}
-        self._serves = [each for each in registered().values() if each.queue in consumes]
-        self._beat(consumer.hostname, sorted(consumes))
-        self._timer = consumer.timer.call_repeatedly(heartbeat.INTERVAL, self._beat, (consumer.hostname, sorted(consumes)))
+        serves = [each for each in registered().values() if each.queue in consumes]
+        self._timers = [
+            self._repeat(consumer, SERVING, lambda: control.seen(serves)),
+            self._repeat(consumer, heartbeat.INTERVAL, lambda: heartbeat.beat(consumer.hostname, "worker", sorted(consumes))),
+        ]
 
     def stop(self, consumer: Any) -> None:
         """End the beat."""
-        self._timer.cancel()
+        for timer in self._timers:
+            timer.cancel()
         self._quietly(lambda: heartbeat.leave(consumer.hostname))
 
-    def _beat(self, name: str, queues: list[str]) -> None:
-        self._quietly(lambda: control.seen(self._serves))
-        self._quietly(lambda: heartbeat.beat(name, "worker", queues))
+    def _repeat(self, consumer: Any, seconds: float, action: Callable[[], None]) -> Any:
+        self._quietly(action)
+        return consumer.timer.call_repeatedly(seconds, self._quietly, (action,))
 
     def _quietly(self, action: Callable[[], None]) -> None:
         try:
