@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
 import tasks.settings as tasks_settings
-from events import audit, control, heartbeat, reading, strays, transaction
+from events import Database, audit, control, heartbeat, reading, strays, transaction
 from events.tables import AuditEntry, Delivery
 from tasks.inventory import shelf
 from tests.web.asking import OPS
@@ -42,10 +43,23 @@ def _audited() -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_of_operators_asks_for_the_login(refused: FlaskClient, path: str):
-    assert refused.get("/ops" + path, headers=HTML).status_code == 401
+    stranger = refused.get("/ops" + path, headers=HTML)
+    assert stranger.status_code == 401
+    assert "Dead letters" not in stranger.text
     answer = refused.get("/ops" + path, headers=HANDS)
     assert answer.status_code == 200
     assert "Dead letters" in answer.text
+
+
+def test_while_the_database_is_down_operators_are_told_so(app: Flask, database: Database):
+    client = app.test_client()
+    with database.writer.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE subscriptions")
+
+    answer = client.get("/ops/queues", headers=HANDS)
+
+    assert answer.status_code == 500
+    assert "Internal error" in answer.text
 
 
 def test_the_overview_says_when_nothing_can_go_on(client: FlaskClient):
