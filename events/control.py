@@ -7,13 +7,12 @@ from uuid import UUID
 from sqlalchemy import exists, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from events import audit, clock, log
+from events import audit, clock, log, retention
 from events.database import transaction
 from events.errors import UnknownSubscription
 from events.fanout import delivery
-from events.sending import IS_OPEN
 from events.subscriptions import Subscription
-from events.tables import Delivery, LogEntry, SubscriptionRow
+from events.tables import IS_OPEN, Delivery, LogEntry, SubscriptionRow
 
 
 def register(session: Session, subscriptions: Iterable[Subscription]) -> None:
@@ -52,8 +51,9 @@ def seen(subscriptions: Iterable[Subscription]) -> None:
         changed = [each for name, each in wanted.items() if name not in rows or _differs(rows[name], each)]
         if changed:
             register(session, changed)
-        now = clock.now()
-        session.execute(update(SubscriptionRow).where(SubscriptionRow.name.in_(wanted)).values(last_seen=now))
+        rows_in_order = select(SubscriptionRow.name).where(SubscriptionRow.name.in_(wanted)).order_by(SubscriptionRow.name)
+        session.execute(rows_in_order.with_for_update())  # in any other order two of these, or one and a fan-out, could block each other
+        session.execute(update(SubscriptionRow).where(SubscriptionRow.name.in_(wanted)).values(last_seen=clock.now()))
 
 
 def _differs(row: SubscriptionRow, subscription: Subscription) -> bool:
@@ -101,7 +101,8 @@ def remove(session: Session, name: str, *, who: str, why: str) -> int:
 def backfill(name: str, *, who: str, limit: int = 1000) -> int:
     """Give a subscription every event of its types that was relayed before it was there; returns how many.
 
-    Gap-free while live events flow: an event not relayed yet gets its delivery from the fan-out, every other one here.
+    Gap-free while live events flow: an event not relayed yet gets its delivery from the fan-out, every other one here, but
+    those whose delivery was there and was pruned: they were handled or given up.
     Commits after each `limit` events, so that nobody waits long; run twice it adds nothing.
     """
     total, after = 0, 0
@@ -110,7 +111,7 @@ def backfill(name: str, *, who: str, limit: int = 1000) -> int:
         audit.record(session, who=who, action="backfill", target=name)
     while True:
         with transaction() as session:
-            row = find(session, name)
+            row = session.scalars(select(SubscriptionRow).where(SubscriptionRow.name == name).with_for_update()).one()  # one at a time
             missing = _missing(session, row, after, limit)
             if not missing:
                 return total
@@ -124,6 +125,7 @@ def _missing(session: Session, row: SubscriptionRow, after: int, limit: int) -> 
     found = session.execute(
         select(LogEntry.position, LogEntry.id)
         .where(LogEntry.type.in_(row.event_types), LogEntry.position > after, LogEntry.relayed_at.is_not(None), ~has)
+        .where(~retention.forgotten(row.name))
         .order_by(LogEntry.position)
         .limit(limit)
     )

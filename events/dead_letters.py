@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from events import audit, clock, log
 from events.errors import UnknownDelivery
-from events.tables import Attempt, Delivery, LogEntry
+from events.tables import IS_DEAD, Attempt, Delivery, LogEntry
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def groups(session: Session) -> list[Group]:
             func.max(func.coalesce(Delivery.died_at, Delivery.due_at)),
         )
         .join(LogEntry, LogEntry.id == Delivery.event_id)
-        .where(Delivery.state == "dead")
+        .where(IS_DEAD)
         .group_by(Delivery.fingerprint, Delivery.queue, Delivery.subscription, LogEntry.type)
         .order_by(func.count().desc())
     )
@@ -79,7 +79,7 @@ def groups(session: Session) -> list[Group]:
 
 def count(session: Session) -> int:
     """How many dead letters there are."""
-    return session.scalar(select(func.count()).select_from(Delivery).where(Delivery.state == "dead")) or 0
+    return session.scalar(select(func.count()).select_from(Delivery).where(IS_DEAD)) or 0
 
 
 def show(session: Session, id: str) -> DeadLetterView:
@@ -161,7 +161,7 @@ def _wanted(
 def _chosen(
     *, ids: Collection[str] | None, queue: str | None = None, subscription: str | None = None, fingerprint: str | None = None
 ) -> ColumnElement[bool]:
-    tests: list[ColumnElement[bool]] = [Delivery.state == "dead"]
+    tests: list[ColumnElement[bool]] = [IS_DEAD]
     if ids is not None:
         tests.append(or_(False, *[and_(Delivery.event_id == event, Delivery.subscription == name) for event, name in map(parse, ids)]))
     for column, value in ((Delivery.queue, queue), (Delivery.subscription, subscription), (Delivery.fingerprint, fingerprint)):

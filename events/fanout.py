@@ -39,7 +39,7 @@ def hearers(session: Session) -> defaultdict[str, list[SubscriptionRow]]:
     """The subscriptions by the type they hear. They are locked for sharing: while an event is being fanned out no new
     subscription can appear, so a backfill after the registration misses nothing (see `control.register`)."""
     heard_by: defaultdict[str, list[SubscriptionRow]] = defaultdict(list)
-    for row in session.scalars(select(SubscriptionRow).with_for_update(read=True)):
+    for row in session.scalars(select(SubscriptionRow).order_by(SubscriptionRow.name).with_for_update(read=True)):
         for type in row.event_types:
             heard_by[type].append(row)
     return heard_by

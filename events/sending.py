@@ -5,23 +5,24 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, tuple_, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.orm import Session
 
 from events import clock
 from events.messages import Message
-from events.tables import OPEN, Delivery, LogEntry, SubscriptionRow, delivery_id
+from events.tables import IS_OPEN, Delivery, LogEntry, SubscriptionRow, delivery_id
 
 ALONE = 2  # losses from which a delivery is a suspect: it travels alone and its starts are counted
-IS_OPEN = Delivery.state.in_(OPEN)
 TO_SEND = (Delivery.sent_at.is_(None), IS_OPEN)
+
+
+_EARLIEST = select(func.min(Delivery.due_at)).where(Delivery.subscription == SubscriptionRow.name, *TO_SEND)
+_DUE_TIMES = select(SubscriptionRow.name, _EARLIEST.correlate(SubscriptionRow).scalar_subquery()).where(SubscriptionRow.paused_at.is_(None))
 
 
 def due_times(session: Session) -> dict[str, datetime]:
     """When the next delivery of each subscription is due; paused ones and those with nothing to send are left out."""
-    to_send = select(func.min(Delivery.due_at)).where(Delivery.subscription == SubscriptionRow.name, *TO_SEND)
-    earliest = to_send.correlate(SubscriptionRow).scalar_subquery()
-    rows: Iterable[Any] = session.execute(select(SubscriptionRow.name, earliest).where(SubscriptionRow.paused_at.is_(None)))
+    rows: Iterable[Any] = session.execute(_DUE_TIMES)
     return {name: at for name, at in rows if at is not None}
 
 
@@ -31,8 +32,9 @@ def take_due(session: Session, subscription: str, *, limit: int = 500) -> list[M
     A delivery that was lost twice, or whose worker died, travels alone: its neighbours are not punished for it.
     """
     now = clock.now()
+    # Two statements: in one, PostgreSQL may run the limited, locking inner one again for each row of the outer.
     due = (
-        select(Delivery.subscription, Delivery.event_id)
+        select(Delivery.event_id)
         .where(Delivery.subscription == subscription, *TO_SEND, Delivery.due_at <= now)
         .order_by(Delivery.due_at)
         .limit(limit)
@@ -40,7 +42,7 @@ def take_due(session: Session, subscription: str, *, limit: int = 500) -> list[M
     )
     mark = (
         update(Delivery)
-        .where(tuple_(Delivery.subscription, Delivery.event_id).in_(due), *TO_SEND)
+        .where(Delivery.subscription == subscription, Delivery.event_id.in_(session.scalars(due).all()), *TO_SEND)
         .values(sent_at=now, sends=Delivery.sends + 1)
         .returning(Delivery.event_id, Delivery.queue, Delivery.sends, Delivery.attempts, Delivery.losses)
     )

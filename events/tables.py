@@ -18,6 +18,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    bindparam,
+    literal,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -124,6 +126,12 @@ class Delivery(Base):
         return delivery_id(self.event_id, self.subscription)
 
 
+# Written out in each statement: SQLite uses a partial index only when it sees the values of its condition.
+IS_OPEN = Delivery.state.in_(bindparam("open", OPEN, expanding=True, literal_execute=True))
+IS_DEAD = Delivery.state == literal("dead", literal_execute=True)
+IS_DONE = Delivery.state == literal("done", literal_execute=True)
+
+
 def delivery_id(event_id: UUID, subscription: str) -> str:
     """`<event id>:<subscription>`: the same on every retry, redelivery and replay."""
     return f"{event_id}:{subscription}"
@@ -208,3 +216,13 @@ class Stray(Base):
     headers: Mapped[str] = mapped_column(Text)
     body: Mapped[bytes] = mapped_column(LargeBinary)
     discarded_at: Mapped[datetime | None]
+
+
+class Pruning(Base):
+    """Up to when deliveries of one type of event to one subscription were removed: a backfill begins after that."""
+
+    __tablename__ = "prunings"
+
+    subscription: Mapped[str] = mapped_column(String(200), primary_key=True)
+    event_type: Mapped[str] = mapped_column(String(200), primary_key=True)
+    until: Mapped[datetime]

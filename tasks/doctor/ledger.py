@@ -8,9 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from events import clock, dead_letters, heartbeat, strays
-from events.sending import IS_OPEN
 from events.subscriptions import registered
-from events.tables import Delivery, Heartbeat, LogEntry, SubscriptionRow
+from events.tables import IS_OPEN, Delivery, Heartbeat, LogEntry, SubscriptionRow
 from tasks.doctor.database import MOST_SKEW
 from tasks.doctor.findings import Finding, notice, ok, one_of, problem
 
