@@ -1,6 +1,7 @@
 """The ledger: every change of a delivery's state, each in one statement that only an open row answers to."""
 
 import traceback
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,15 +12,17 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from events import clock, log
+from events import clock, context, log
+from events.database import storable
 from events.envelope import Envelope
 from events.facts import DeliveryDead
 from events.retry import Decision
-from events.sending import ALONE, IS_OPEN
+from events.sending import ALONE
 from events.settings import settings
-from events.tables import Attempt, Delivery, LogEntry, SubscriptionRow
+from events.tables import IS_DONE, IS_OPEN, Attempt, Delivery, LogEntry, SubscriptionRow
 
 RUNG = (IS_OPEN, Delivery.sent_at.is_not(None))
+LONGEST_MESSAGE, LONGEST_TRACEBACK = 10_000, 100_000  # characters
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,14 @@ class Failure:
     def kind(self) -> str:
         """The error's class."""
         return type(self.error).__name__
+
+    @property
+    def message(self) -> str:
+        """What the error says, if it can."""
+        try:
+            return storable(str(self.error), LONGEST_MESSAGE)
+        except Exception:
+            return "it could not say what it is"
 
     @property
     def fingerprint(self) -> str:
@@ -117,7 +128,7 @@ def fail(session: Session, subscription: str, event_id: UUID, failure: Failure, 
         "losses": 0,
         "starts": 0,
         "sent_at": None,
-        "error": f"{failure.kind}: {failure.error}",
+        "error": f"{failure.kind}: {failure.message}",
         "fingerprint": failure.fingerprint,
     }
     if decision.wait is None:
@@ -137,27 +148,38 @@ def fail(session: Session, subscription: str, event_id: UUID, failure: Failure, 
 
 
 def release(session: Session, subscription: str, ids: Sequence[UUID], *, wait: float, why: str | None = None) -> None:
-    """Give deliveries back unharmed, to be sent again in `wait` seconds; no try is counted."""
-    values = {"sent_at": None, "due_at": clock.now() + timedelta(seconds=wait)} | ({"error": why} if why else {})
+    """Give deliveries back unharmed, to be sent again in `wait` seconds; no try is counted, and no start: the worker lives."""
+    values: dict[str, Any] = {"sent_at": None, "starts": 0, "due_at": clock.now() + timedelta(seconds=wait)}
+    values |= ({"error": why} if why else {}) | ({"state": "retrying"} if wait else {})
     session.execute(update(Delivery).where(Delivery.subscription == subscription, Delivery.event_id.in_(ids), *RUNG).values(**values))
     log.wake(session)
 
 
-def lose(session: Session, where: ColumnElement[bool], *, worker: str = "", why: str = "its message was lost", weight: int = 1) -> int:
+def lose(
+    session: Session,
+    where: ColumnElement[bool],
+    *,
+    worker: str = "",
+    why: str = "its message was lost",
+    weight: int = 1,
+    limit: int | None = None,
+) -> int:
     """Deliveries whose message is gone without an answer: send them again, or end a crash loop. Returns how many there were.
 
     From a weight of `ALONE` on, a delivery travels alone and its starts are counted; after `max_crashes` counted starts
     without an end it is dead. One loss may be the broker's fault and weighs less.
     """
-    rows = session.scalars(select(Delivery).where(where, *RUNG).with_for_update(skip_locked=True)).all()
+    rows = session.scalars(select(Delivery).where(where, *RUNG).limit(limit).with_for_update(skip_locked=True)).all()
+    again: defaultdict[tuple[str, int], list[UUID]] = defaultdict(list)
     for row in rows:
         if row.starts >= settings().max_crashes:
             _end_crash_loop(session, row, worker, why)
         else:
-            row.due_at = clock.now() + timedelta(seconds=min(row.losses, 10))
-            row.losses, row.sent_at = row.losses + weight, None
+            again[row.subscription, min(row.losses, 10)].append(row.event_id)
+    for (subscription, patience), ids in again.items():
+        values = {"losses": Delivery.losses + weight, "sent_at": None, "due_at": clock.now() + timedelta(seconds=patience)}
+        session.execute(update(Delivery).where(Delivery.subscription == subscription, Delivery.event_id.in_(ids)).values(values))
     if rows:
-        session.flush()
         log.wake(session)
     return len(rows)
 
@@ -191,28 +213,34 @@ def _write_attempt(session: Session, row: Delivery, failure: Failure) -> None:
             started_at=failure.started_at,
             took=failure.took,
             worker=failure.worker,
-            error_type=failure.kind,
-            message=str(failure.error),
-            traceback="".join(traceback.format_exception(failure.error)),
+            error_type=failure.kind[:200],
+            message=failure.message,
+            traceback=storable("".join(traceback.format_exception(failure.error)), LONGEST_TRACEBACK),
         )
     )
 
 
 def _tell_of_death(session: Session, row: Delivery) -> None:
-    type, subject = session.execute(select(LogEntry.type, LogEntry.subject).where(LogEntry.id == row.event_id)).one()
-    if type == DeliveryDead.type:  # the alert itself died; telling of it would go round for ever
+    [cause] = log.read(session, [row.event_id])
+    if cause.type == DeliveryDead.type:  # the alert itself died; telling of it would go round for ever
         return
     fact = DeliveryDead(
         subscription=row.subscription,
         queue=row.queue,
         event_id=str(row.event_id),
-        event_type=type,
+        event_type=cause.type,
         attempts=row.attempts,
         fingerprint=row.fingerprint or "",
     )
-    log.publish(session, fact, subject=subject)
+    with context.acting(context.caused_by(cause)):
+        log.publish(session, fact)
 
 
 def last_settled(session: Session, queue: str) -> datetime | None:
-    """When the latest-sent of the queue's done deliveries was sent: what was sent before it has left the queue too."""
-    return session.scalar(select(func.max(Delivery.sent_at)).where(Delivery.queue == queue, Delivery.state == "done"))
+    """When the latest-sent of the queue's done deliveries was sent: what was sent before it has left the queue too.
+
+    Only those sent once tell: of one sent again, the first message may have been the one that was handled, and the second
+    still lies behind thousands that would all be taken for lost.
+    """
+    sent_once = (Delivery.queue == queue, IS_DONE, Delivery.sends == 1)
+    return session.scalar(select(func.max(Delivery.sent_at)).where(*sent_once))

@@ -20,6 +20,7 @@ from events.tables import Delivery
 
 logger = structlog.get_logger("tidings.loss")
 
+SOME = 1000  # deliveries that are sent again in one transaction, so that nobody waits long for the database
 MARGIN = timedelta(seconds=2)  # between marking a delivery sent and its message lying on the queue
 
 
@@ -54,8 +55,11 @@ class LossWatch:
             before = marks.popleft()[1]
         if before is None:
             return 0
-        with transaction() as session:
-            lost = ledger.lose(session, and_(Delivery.queue == queue, Delivery.sent_at < before - MARGIN))
+        lost, some = 0, SOME
+        while some == SOME:
+            with transaction() as session:
+                some = ledger.lose(session, and_(Delivery.queue == queue, Delivery.sent_at < before - MARGIN), limit=SOME)
+            lost += some
         if lost:
             logger.warning("deliveries.lost", queue=queue, count=lost, note="sending them again")
         return lost
