@@ -21,6 +21,7 @@ _PLACES: Final = {
     "pause": "tasks.cli.subscribers:pause",
     "resume": "tasks.cli.subscribers:resume",
     "backfill": "tasks.cli.subscribers:backfill",
+    "prune": "tasks.cli.prune:prune",
     "doctor": "tasks.cli.doctor:doctor",
     "catalog": "tasks.cli.contract:catalog",
     "sandbox": "tasks.cli.sandbox:sandbox",
