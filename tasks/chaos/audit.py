@@ -11,8 +11,7 @@ from functools import partial
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from events.sending import IS_OPEN
-from events.tables import Delivery, LogEntry, SubscriptionRow
+from events.tables import IS_OPEN, Delivery, LogEntry, SubscriptionRow
 from tasks.gateways.payment import SandboxCharge, SandboxRefund
 from tasks.gateways.shipping import SandboxParcel
 from tasks.inventory import Movement, Stock
@@ -90,13 +89,12 @@ def deliveries_are_done(session: Session) -> Iterator[str]:
 
 def every_handler_heard(session: Session) -> Iterator[str]:
     """Every event has a delivery for each subscription that hears its type."""
-    events = dict(session.execute(select(LogEntry.type, func.count()).group_by(LogEntry.type)).tuples().all())
-    joined = select(Delivery.subscription, func.count()).group_by(Delivery.subscription)
-    heard = dict(session.execute(joined).tuples().all())
+    events = Counter(session.scalars(select(LogEntry.type)))
+    heard = Counter(session.scalars(select(Delivery.subscription)))
     for row in session.scalars(select(SubscriptionRow)):
-        owed = sum(events.get(type, 0) for type in row.event_types)
-        if owed != heard.get(row.name, 0):
-            yield f"{row.name} was given {heard.get(row.name, 0)} of {owed} events"
+        owed = sum(events[type] for type in row.event_types)
+        if owed != heard[row.name]:
+            yield f"{row.name} was given {heard[row.name]} of {owed} events"
 
 
 def events_happened_once(session: Session) -> Iterator[str]:
@@ -168,7 +166,7 @@ def parcels_fit(session: Session) -> Iterator[str]:
 
 def mails_were_sent(session: Session) -> Iterator[str]:
     """The customer was told of the order and of its end; a second record of one mail the table itself refuses."""
-    sent = set(session.execute(select(Mail.order_id, Mail.kind)).tuples())
+    sent = {(order_id, kind) for order_id, kind in session.execute(select(Mail.order_id, Mail.kind))}
     for order in session.scalars(select(Order)):
         kinds = [*TOLD.get(order.status, ()), *(["refunded"] if order.payment == "refunded" else [])]
         for kind in kinds:

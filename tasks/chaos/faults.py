@@ -89,7 +89,9 @@ class Breaker:
         except _PASSING as error:
             what = None
             self._note(f"{fault.name}: not possible now: {type(error).__name__}: {error}")
-        if what is not None:
+        if what is None:
+            self._deck.insert(0, fault)  # later, when its victim is back
+        else:
             self.counts[fault.name] += 1
             self._note(f"{fault.name}: {what}")
         return what

@@ -107,8 +107,8 @@ def _strike(breaker: Breaker, stack: Stack, options: Options, watcher: Watcher, 
     while (age := time.monotonic() - began) < options.seconds and stack.up.running():
         fault = breaker.next()
         watcher.breaking(fault.name, age)
-        if breaker.strike(fault) is not None:
-            _pause(chance.uniform(0.2, 1.8) * options.pace, breaker)
+        struck = breaker.strike(fault) is not None
+        _pause(chance.uniform(0.2, 1.8) * options.pace if struck else _LOOK, breaker)
 
 
 def _pause(seconds: float, breaker: Breaker) -> None:

@@ -19,7 +19,7 @@ from tasks.up import broker
 from tasks.up.home import Home
 
 READY = 120.0  # seconds until an order must go through
-_DRAIN = 25.0
+_DRAIN = 5.0  # seconds for an end in good order, which nobody needs here
 _DEFAULTS = {"LEASE": "15", "TASK_SOFT_TIME_LIMIT": "10", "TASK_TIME_LIMIT": "12"}  # a short run must see its losses mended
 _NOT_OURS = ("DATABASE_URL", "BROKER_URL", "SMTP_URL", "OPS_AUTH", "MAIL_DIR", "OPERATOR_EMAIL", "RATE_LIMIT", "LOG_LEVEL", "LOG_FORMAT")
 _ROLES = (

@@ -84,7 +84,7 @@ def _sum_up(outcome: Outcome) -> None:
     print_table(("orders", "count"), [("accepted", outcome.accepted), *sorted(figures.ends.items())], empty="no orders")
     click.echo()
     rows = [
-        ("requests that customers made again", outcome.asked_again.total()),
+        *((f"customers asked again: {why}", count) for why, count in sorted(outcome.asked_again.items())),
         ("events", figures.events),
         ("deliveries", figures.deliveries),
         ("sent again", figures.sends_again),
