@@ -4,7 +4,7 @@ import asyncio
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
-from socket import socket
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from setproctitle import setproctitle
@@ -33,6 +33,9 @@ def serve(listening: socket, folder: Path) -> None:
     """Take mails on `listening` until told to end."""
     setproctitle("tidings: mail sink")
     folder.mkdir(parents=True, exist_ok=True)
+    # The greeting is written line by line: without this each mail waits 40 ms for an acknowledgement. asyncio sees to it only
+    # for sockets that name their protocol, and those that `socket.create_server` makes do not.
+    listening.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
     asyncio.run(_serve(listening, folder))
 
 
