@@ -1,0 +1,150 @@
+"""Whatever is sent, doubled, lost, failed, crashed and replayed in whatever order: a done delivery had its effect once."""
+
+from collections import Counter
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from sqlalchemy import and_, delete, event, select
+from sqlalchemy.orm import Session
+
+from events import Database, Retry, clock, dead_letters, ledger, reading, transaction
+from events.dispatch import dispatch
+from events.messages import Message
+from events.sending import take_back
+from events.tables import Attempt, AuditEntry, Delivery, LogEntry
+from tests.events.sample import Heard, Mark, MovedClock, Noted, hearing, note, send
+from tests.events.test_crash_loop import Killed
+
+
+class Handlers:
+    """Two handlers that work, fail or kill their worker, as the machine says."""
+
+    mood = "work"
+
+    def mark(self, event: Noted, session: Session) -> Heard:
+        session.add(Mark(what=f"notes {event.text}"))
+        self.act()
+        return Heard(text=event.text)
+
+    def call(self, event: Noted, key: str) -> str:
+        self.act()
+        return key
+
+    def record(self, event: Noted, session: Session, answer: str) -> None:
+        session.add(Mark(what=f"calls {event.text}"))
+        self.act()
+
+    def act(self) -> None:
+        if self.mood == "fail":
+            raise ValueError("as the machine says")
+        if self.mood == "die":
+            raise Killed
+
+
+class Deliveries(RuleBasedStateMachine):
+    """A broker and workers that do anything they can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time, self.handlers = MovedClock(), Handlers()
+        clock.follow(self.time)
+        with transaction() as session:
+            for table in (Attempt, Delivery, LogEntry, Mark, AuditEntry):
+                session.execute(delete(table))
+        patience = Retry(attempts=2, first=1, cap=1)
+        notes = hearing(self.handlers.mark, batch=3, retry=patience)
+        calls = hearing(self.handlers.record, call=self.handlers.call, name="calls.record", retry=patience)
+        self.subscriptions = {each.name: each for each in (notes, calls)}
+        self.queue: list[Message] = []
+        self.gone: list[Message] = []
+        self.published = 0
+
+    def teardown(self) -> None:
+        self.everything_ends_well()
+        clock.follow(None)
+
+    @rule(count=st.integers(1, 4))
+    def publish(self, count: int) -> None:
+        note(*(str(self.published + number) for number in range(count)))
+        self.published += count
+
+    @rule(seconds=st.sampled_from([0.5, 5.0, 60.0]))
+    def relay_sends(self, seconds: float) -> None:
+        self.time.advance(seconds)
+        self.queue += send(*self.subscriptions.values())
+
+    @precondition(lambda self: self.queue)
+    @rule(data=st.data(), mood=st.sampled_from(["work", "work", "fail", "die"]), redelivered=st.booleans())
+    def worker_takes(self, data: st.DataObject, mood: str, redelivered: bool) -> None:
+        message = self.queue.pop(data.draw(st.integers(0, len(self.queue) - 1)))
+        self.handle(message, mood, redelivered=redelivered)
+        self.gone.append(message)
+
+    @precondition(lambda self: self.gone)
+    @rule(data=st.data(), mood=st.sampled_from(["work", "fail", "die"]))
+    def an_old_message_comes_again(self, data: st.DataObject, mood: str) -> None:
+        self.handle(self.gone[data.draw(st.integers(0, len(self.gone) - 1))], mood, redelivered=True)
+
+    @precondition(lambda self: self.queue)
+    @rule(data=st.data())
+    def the_broker_loses_one(self, data: st.DataObject) -> None:
+        self.gone.append(self.queue.pop(data.draw(st.integers(0, len(self.queue) - 1))))
+
+    @precondition(lambda self: self.queue)
+    @rule()
+    def the_broker_refuses_and_has_them_all_the_same(self) -> None:
+        with transaction() as session:
+            take_back(session, self.queue)
+
+    @rule(name=st.sampled_from(["notes.mark", "calls.record"]))
+    def the_relay_takes_all_for_lost(self, name: str) -> None:
+        with transaction() as session:
+            ledger.lose(session, and_(Delivery.subscription == name))
+
+    @rule()
+    def the_operator_replays(self) -> None:
+        with transaction() as session:
+            dead_letters.replay(session, who="ada", everything=True)
+
+    def handle(self, message: Message, mood: str, *, redelivered: bool) -> None:
+        self.handlers.mood = mood
+        try:
+            dispatch(self.subscriptions[message.subscription], message.event_ids, worker="w", suspect=redelivered)
+        except Killed:
+            with transaction() as session:
+                ledger.crash(session, message.subscription, message.event_ids, worker="w", why="its process died")
+
+    @invariant()
+    def a_done_delivery_had_its_effect_once_and_no_other_had_any(self) -> None:
+        with reading() as session:
+            done = session.execute(
+                select(Delivery.queue, LogEntry.data["text"].as_string())
+                .join(LogEntry, LogEntry.id == Delivery.event_id)
+                .where(Delivery.state == "done")
+            )
+            expected = Counter(f"{queue} {text}" for queue, text in done)
+            assert Counter(session.scalars(select(Mark.what))) == expected
+            heard = Counter(f"notes {row.data['text']}" for row in session.scalars(select(LogEntry).where(LogEntry.type == Heard.type)))
+            assert heard == Counter({what: count for what, count in expected.items() if what.startswith("notes")})
+
+    def everything_ends_well(self) -> None:
+        for _ in range(8):
+            self.relay_sends(3600)
+            while self.queue:
+                self.handle(self.queue.pop(), "work", redelivered=False)
+            self.the_relay_takes_all_for_lost("notes.mark")
+            self.the_relay_takes_all_for_lost("calls.record")
+            self.the_operator_replays()
+        with reading() as session:
+            assert set(session.scalars(select(Delivery.state))) <= {"done"}
+            assert Counter(session.scalars(select(Mark.what))) == Counter(
+                f"{q} {n}" for q in ("notes", "calls") for n in range(self.published)
+            )
+
+
+def test_whatever_happens_in_whatever_order_a_done_delivery_had_its_effect_once(database: Database) -> None:
+    database.close()
+    event.listen(database.writer, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+
+    run_state_machine_as_test(Deliveries, settings=settings(max_examples=20, stateful_step_count=25, deadline=None))
