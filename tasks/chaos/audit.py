@@ -50,10 +50,26 @@ def audit(session: Session, accepted: Sequence[Accepted]) -> list[str]:
     return [finding for check in checks for finding in check(session)]
 
 
-def settled(session: Session) -> bool:
-    """Whether nothing is under way any more: every event relayed, no delivery open."""
-    unrelayed = session.scalar(select(LogEntry.position).where(LogEntry.relayed_at.is_(None)).limit(1))
-    return unrelayed is None and session.scalar(select(Delivery.subscription).where(IS_OPEN).limit(1)) is None
+@dataclass(frozen=True)
+class StillOpen:
+    """What is under way: events to be relayed, deliveries to be handled, and how many are handled already."""
+
+    events: int
+    deliveries: int
+    done: int
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all has come to rest."""
+        return not self.events and not self.deliveries
+
+
+def still_open(session: Session) -> StillOpen:
+    """What is under way now."""
+    unrelayed = select(func.count(LogEntry.position)).where(LogEntry.relayed_at.is_(None))
+    deliveries = select(func.count(Delivery.subscription))
+    counts = [session.scalar(each) or 0 for each in (unrelayed, deliveries.where(IS_OPEN), deliveries.where(Delivery.state == "done"))]
+    return StillOpen(*counts)
 
 
 def accepted_orders_are_there(session: Session, accepted: Sequence[Accepted]) -> Iterator[str]:

@@ -25,7 +25,7 @@ class Figures:
     events: int
     deliveries: int
     sends_again: int
-    failed_tries: int
+    failed_tries: dict[str, int]
     strays: int
     absorbed: int
     mails: int
@@ -43,7 +43,7 @@ def figures(session: Session, *, mails: Path, said: str) -> Figures:
         events=_count(session, LogEntry.position),
         deliveries=_count(session, Delivery.subscription),
         sends_again=session.scalar(select(func.sum(Delivery.sends - 1)).where(Delivery.sends > 1)) or 0,
-        failed_tries=_count(session, Attempt.id),
+        failed_tries=dict(Counter(session.scalars(select(Attempt.error_type)))),
         strays=_count(session, Stray.id),
         absorbed=sum(int(count or 1) for count in _ABSORBED.findall(said)),
         mails=ids.total(),

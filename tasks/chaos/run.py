@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import func, inspect, select
+from sqlalchemy import inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import Database, reading
 from events.database import use
-from tasks.chaos.audit import ENDS, Accepted, audit, settled
+from tasks.chaos.audit import Accepted, audit, still_open
 from tasks.chaos.customers import Customers, Shop, errands
 from tasks.chaos.faults import Breaker
 from tasks.chaos.figures import Figures, figures
@@ -57,7 +57,7 @@ class Watcher:
         """One more order was accepted."""
 
     def waiting(self, left: int) -> None:
-        """So many orders have not ended yet."""
+        """Nothing is broken any more, and so many deliveries are open."""
 
 
 def run(options: Options, watcher: Watcher) -> Outcome:
@@ -119,17 +119,20 @@ def _pause(seconds: float, breaker: Breaker) -> None:
 
 
 def _wait(customers: Customers, watcher: Watcher, stack: Stack, patience: float) -> None:
-    """Until every customer was answered and nothing is under way."""
-    deadline = time.monotonic() + patience
+    """Until every customer was answered and nothing is under way, or nothing has moved for `patience` seconds."""
+    seen, deadline = None, time.monotonic() + patience
     while time.monotonic() < deadline and stack.up.running():
         try:
             with reading() as session:
-                left = session.scalar(select(func.count(Order.key)).where(Order.status.not_in(ENDS))) or 0
-                if not customers.busy and not left and settled(session):
-                    return
-            watcher.waiting(left)
+                now = still_open(session)
         except SQLAlchemyError:  # the database recovers from what was done to it
-            pass
+            time.sleep(_LOOK)
+            continue
+        if now.nothing and not customers.busy:
+            return
+        if now != seen:
+            seen, deadline = now, time.monotonic() + patience
+        watcher.waiting(now.deliveries)
         time.sleep(_LOOK)
 
 

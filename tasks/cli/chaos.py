@@ -36,9 +36,8 @@ class Bars(Watcher):
         self._progress.advance(self._orders)
 
     def waiting(self, left: int) -> None:
-        """Say what is waited for."""
-        words = f"{left} orders have not ended yet" if left else "the last deliveries"
-        self._progress.update(self._breaking, description=f"waiting: {words}", completed=int(self._options.seconds))
+        """Say for how much."""
+        self._progress.update(self._breaking, description=f"waiting for {left} deliveries", completed=int(self._options.seconds))
 
 
 @click.command()
@@ -48,7 +47,7 @@ class Bars(Watcher):
 @click.option("--broker", default="valkey", show_default=True, metavar="valkey|rabbitmq|URL", help="What to run on.")
 @click.option("--seed", type=int, help="Draw the same orders and faults as another run.")
 @click.option("--pace", type=click.FloatRange(0.05), default=1.2, show_default=True, help="Seconds between two faults, on average.")
-@click.option("--settle", type=click.FloatRange(1), default=180.0, show_default=True, help="Seconds to wait for the ends, at most.")
+@click.option("--settle", type=click.FloatRange(1), default=90.0, show_default=True, help="Seconds without progress until it gives up.")
 @click.option("--keep", is_flag=True, help="Keep the data directory also when all is well.")
 def chaos(orders: int, minutes: float, database: str, broker: str, seed: int | None, pace: float, settle: float, *, keep: bool) -> None:
     """Break everything while orders come in, and audit.
@@ -58,7 +57,8 @@ def chaos(orders: int, minutes: float, database: str, broker: str, seed: int | N
     """
     folder = Path(tempfile.mkdtemp(prefix="tidings-chaos-"))
     chosen = secrets.randbelow(1_000_000) if seed is None else seed
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     click.echo(f"seed {chosen}, {database} and {broker}, data in {folder}")
     options = Options(folder, orders, minutes * 60.0, database, broker, chosen, pace, settle)
     columns = (TextColumn("{task.description:<40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -88,7 +88,7 @@ def _sum_up(outcome: Outcome) -> None:
         ("events", figures.events),
         ("deliveries", figures.deliveries),
         ("sent again", figures.sends_again),
-        ("failed tries", figures.failed_tries),
+        *((f"failed tries: {error}", count) for error, count in sorted(figures.failed_tries.items())),
         ("duplicates absorbed, as far as workers told", figures.absorbed),
         ("malformed messages kept", figures.strays),
         ("mails", figures.mails),

@@ -11,7 +11,7 @@ from events import clock, publish, reading, transaction
 from events.catalog import OrderShipped
 from events.tables import Delivery, LogEntry
 from events.testing import Bus
-from tasks.chaos.audit import Accepted, audit, settled
+from tasks.chaos.audit import Accepted, audit, still_open
 from tasks.gateways.payment import SandboxCharge
 from tasks.gateways.shipping import SandboxParcel
 from tasks.inventory import Movement, Stock
@@ -44,7 +44,7 @@ def test_nothing_is_found_after_an_honest_run(any_bus: Bus) -> None:
 
     assert _audited(accepted) == []
     with reading() as session:
-        assert settled(session)
+        assert still_open(session).nothing
 
 
 def _second_charge(session: Session) -> None:
@@ -164,7 +164,7 @@ def test_what_is_still_under_way_is_not_settled(bus: Bus) -> None:
     placed()
 
     with reading() as session:
-        assert not settled(session)
+        assert still_open(session).events == 1
     bus.drain()
     with reading() as session:
-        assert settled(session)
+        assert still_open(session).nothing
