@@ -52,6 +52,11 @@ def upcaster(old: type[Old], new: type[New]) -> Callable[[Callable[[Old], New]],
     return register
 
 
+def stored_as(type: str, version: int) -> type["Event"] | None:
+    """The class of this version of `type`, if this process knows it."""
+    return _classes.get(type, {}).get(version)
+
+
 def newest(type: str) -> int | None:
     """The highest version of `type` that this process knows, if any."""
     return max(_classes.get(type, ()), default=None)
@@ -59,7 +64,7 @@ def newest(type: str) -> int | None:
 
 def decode(type: str, version: int, data: dict[str, Any]) -> Event:
     """The event in its newest version. Raises `UnknownEvent`, or pydantic's `ValidationError` if the data does not fit."""
-    found = _classes.get(type, {}).get(version)
+    found = stored_as(type, version)
     if found is None:
         raise UnknownEvent(type, version, newest(type))
     event = found.model_validate(data)

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from events import Retry, clock, envelope, log, reading, subscribe
 from events.catalog import OrderCancelled, OrderConfirmed, OrderCreated, OrderEvent, OrderShipped, PaymentRefunded
+from events.personal import ERASED_EMAIL
 from tasks import gateways
 from tasks.mails import KINDS, Mail, compose
 from tasks.rows import add_missing
@@ -22,6 +23,8 @@ def send(event: OrderEvent, key: str) -> str | None:
         if _sent(session, event, kind) or (kind in MOOT_ONCE_CANCELLED and _sent(session, event, "cancelled")):
             return None
         order = _ordered(session, event)
+    if order.email == ERASED_EMAIL:  # the customer is erased: there is nobody to write to
+        return None
     message = compose(event, order, key=key, at=clock.now())
     gateways.mailer().send(message)
     return str(message["Message-ID"])

@@ -5,6 +5,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, DeadLetter, reading, subscribe
 from events.catalog import OrderCancelled, OrderConfirmed, OrderCreated, OrderShipped, ShipmentOrphaned, ShipmentRecalled
+from events.personal import ERASED
 from tasks import gateways
 from tasks.gateways.ports import PATIENCE, Parcel
 from tasks.rows import locked
@@ -35,6 +36,8 @@ def hand_over(event: OrderConfirmed, key: str) -> Parcel | None:
         return gateways.carrier().find(key)
     if event.shipping_address is None:
         raise DeadLetter(f"{event.number} has no shipping address: it was placed before orders had one; ask the customer")
+    if event.shipping_address.line1 == ERASED:
+        raise DeadLetter(f"{event.number} has no shipping address any more: its customer was erased; cancel it")
     return gateways.carrier().hand_over(key, address=event.shipping_address, lines=event.lines)
 
 

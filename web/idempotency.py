@@ -14,6 +14,9 @@ from sqlalchemy import String, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, current
+from events.erasure import Person, erases
+from events.personal import ERASED
+from tasks.orders import Order
 from web.errors import KeyReused, StillRunning
 
 KEPT = timedelta(hours=24)
@@ -57,6 +60,18 @@ def once(session: Session, key: str | None, request: str, work: Callable[[], dic
     _sweep(session)
     session.merge(IdempotencyKey(digest=digest, body=body, answer=answer, created_at=clock.now()))
     return Answer(answer)
+
+
+@erases("idempotency answers")
+def forget(session: Session, person: Person) -> int:
+    """Take the right to see the order out of the answers about a person's orders; the answers stay, so that none is placed twice."""
+    ids = set(session.scalars(select(Order.id).where(Order.number.in_(person.subjects))))
+    rows = [row for row in session.scalars(select(IdempotencyKey)) if row.answer["id"] in ids and row.answer["token"] != ERASED]
+    for row in rows:
+        links = row.answer.get("links", {})
+        kept = {"links": links | {"page": links["page"].partition("?")[0]}} if links else {}
+        row.answer = row.answer | {"token": ERASED} | kept
+    return len(rows)
 
 
 def _digest(key: str) -> str:

@@ -1,14 +1,15 @@
 """What orders publishes: the decisions of its process manager."""
 
 from events.catalog.values import Address, Line, Money, OrderEvent
+from events.personal import PersonalEmail, PersonalName, PersonalText
 
 
 class OrderConfirmed(OrderEvent, type="order.confirmed", source="orders"):
     """Stock is set aside and the money is in."""
 
     number: str
-    customer: str
-    email: str
+    customer: PersonalName
+    email: PersonalEmail
     lines: tuple[Line, ...]
     total: Money
     shipping_address: Address | None
@@ -18,8 +19,8 @@ class OrderCancelled(OrderEvent, type="order.cancelled", source="orders"):
     """The order will not be fulfilled; who has acted undoes it."""
 
     number: str
-    email: str
-    reason: str
+    email: PersonalEmail
+    reason: PersonalText
 
 
 class PaymentOrphaned(OrderEvent, type="payment.orphaned", source="orders"):

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from events.event import Event
+from events.personal import PersonalName, PersonalText
 
 
 class Money(BaseModel):
@@ -27,10 +28,10 @@ class Address(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    line1: str
-    line2: str = ""
-    city: str
-    postcode: str
+    line1: PersonalName
+    line2: PersonalText = ""
+    city: PersonalText
+    postcode: PersonalText
     country: str
 
 

@@ -4,29 +4,30 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from events.catalog.values import Address, Line, Money, OrderEvent
 from events.event import upcaster
+from events.personal import PersonalEmail, PersonalName, PersonalText
 
 
 class OrderCreatedV1(OrderEvent, type="order.created", version=1, source="web"):
     """The first version: a bare total in US dollars and no address."""
 
     number: str
-    customer: str
-    email: str
+    customer: PersonalName
+    email: PersonalEmail
     lines: tuple[Line, ...]
     total: Decimal
-    payment_token: str
+    payment_token: PersonalText
 
 
 class OrderCreated(OrderEvent, type="order.created", version=2, source="web"):
     """An order was accepted and saved. The token stands for the card; card data never enters an event."""
 
     number: str
-    customer: str
-    email: str
+    customer: PersonalName
+    email: PersonalEmail
     lines: tuple[Line, ...]
     total: Money
     shipping_address: Address | None
-    payment_token: str
+    payment_token: PersonalText
 
 
 @upcaster(OrderCreatedV1, OrderCreated)

@@ -22,6 +22,7 @@ _PLACES: Final = {
     "resume": "tasks.cli.subscribers:resume",
     "backfill": "tasks.cli.subscribers:backfill",
     "prune": "tasks.cli.prune:prune",
+    "erase": "tasks.cli.erase:erase",
     "doctor": "tasks.cli.doctor:doctor",
     "catalog": "tasks.cli.contract:catalog",
     "sandbox": "tasks.cli.sandbox:sandbox",
