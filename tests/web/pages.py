@@ -8,6 +8,7 @@ from html import unescape
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from events import audit, reading
 from events.subscriptions import Subscription, registered
 from events.testing import Bus
 
@@ -68,3 +69,9 @@ def post(client: FlaskClient, page: str, to: str, headers: dict[str, str] | None
     """The page that a form of `page` leads to when it is sent."""
     token = hidden(client.get(page, headers=HTML | (headers or {})).text, "csrf_token")
     return client.post(to, data={"csrf_token": token, **typed}, headers=HTML | (headers or {}), follow_redirects=True)
+
+
+def audited() -> list[tuple[str, str, str]]:
+    """Who did what for which reason, the latest first."""
+    with reading() as session:
+        return [(row.who, row.action, row.why) for row in audit.listed(session)]

@@ -8,37 +8,14 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 import tasks.settings as tasks_settings
-from events import Database, audit, control, heartbeat, reading, strays, transaction
-from events.tables import AuditEntry, Delivery
+from events import Database, control, heartbeat, reading
+from events.tables import AuditEntry
 from tasks.inventory import shelf
 from tests.web.asking import OPS
-from tests.web.pages import HTML, ordered, post, working
+from tests.web.pages import HTML, audited, ordered, post, working
 
 PAGES = ["", "/orders", "/products", "/events", "/dead-letters", "/queues", "/catalog", "/mails"]
 HANDS = HTML | OPS
-
-
-@pytest.fixture
-def dead(client: FlaskClient) -> str:
-    """The id of a delivery that no retry saved."""
-    with working() as bus:
-        ordered(client, payment_token="tok_broken", name="<b>Eve</b>")
-        for _ in range(12):
-            bus.advance(600)
-    with reading() as session:
-        [found] = session.scalars(select(Delivery).where(Delivery.state == "dead", Delivery.queue == "payment"))
-        return found.id
-
-
-def _state(delivery_id: str) -> str:
-    _, subscription = delivery_id.split(":")
-    with reading() as session:
-        return session.scalars(select(Delivery.state).where(Delivery.subscription == subscription)).one()
-
-
-def _audited() -> list[tuple[str, str, str]]:
-    with reading() as session:
-        return [(row.who, row.action, row.why) for row in audit.listed(session)]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -118,16 +95,7 @@ def test_an_operator_may_cancel_an_order_and_says_why(client: FlaskClient):
     page = post(client, address, f"{address}/cancel", OPS, reason="the customer rang")
 
     assert "Cancelled: the customer rang" in page.text
-    assert ("ada", "cancel", "the customer rang") in _audited()
-
-
-def test_an_order_that_is_stuck_is_replayed_from_its_page(client: FlaskClient, dead: str):
-    address = client.get("/ops/orders?number=1001", headers=HANDS).location
-
-    page = post(client, address, f"{address}/replay", OPS, reason="the gateway is mended")
-
-    assert "Replayed" in page.text
-    assert _state(dead) == "retrying"
+    assert ("ada", "cancel", "the customer rang") in audited()
 
 
 def test_restocking_puts_more_on_the_shelf_and_is_written_down(client: FlaskClient):
@@ -136,7 +104,7 @@ def test_restocking_puts_more_on_the_shelf_and_is_written_down(client: FlaskClie
     assert "25 more of MUG-BLUE are on the shelf." in page.text
     with reading() as session:
         assert shelf(session)["MUG-BLUE"] == 125
-    assert _audited()[0] == ("ada", "restock", "25 more: a pallet came")
+    assert audited()[0] == ("ada", "restock", "25 more: a pallet came")
 
 
 @pytest.mark.parametrize(
@@ -196,75 +164,6 @@ def test_what_does_not_exist_is_a_page_that_says_so(refused: FlaskClient, path: 
     assert "There is nothing here" in answer.text
 
 
-def test_dead_letters_are_grouped_by_what_went_wrong_and_counted_in_the_head(client: FlaskClient, dead: str):
-    page = client.get("/ops/dead-letters", headers=HANDS).text
-
-    assert "deliveries need a decision" in page or "delivery needs a decision" in page
-    assert "<b>GatewayError</b> payment sandbox: 500 for this card" in page
-    assert "Replay 1" in page
-    assert '<span class="badge">' in client.get("/ops/products", headers=HANDS).text
-
-
-def _group(client: FlaskClient) -> str:
-    page = client.get("/ops/dead-letters", headers=HANDS).text
-    [value] = [line.split('value="')[1].split('"')[0] for line in page.splitlines() if 'name="group"' in line and "GatewayError" in line]
-    return value
-
-
-@pytest.mark.parametrize(("act", "state", "field"), [("replay", "retrying", "only"), ("discard", "discarded", "group")])
-def test_a_group_is_replayed_or_discarded_with_a_reason(client: FlaskClient, dead: str, act: str, state: str, field: str):
-    chosen = {field: _group(client)}
-
-    page = post(client, "/ops/dead-letters", f"/ops/dead-letters/{act}", OPS, reason="mended", **chosen)
-
-    assert "ed 1 of them." in page.text
-    assert _state(dead) == state
-    assert ("ada", act, "mended") in _audited()
-
-
-def test_dead_letters_stay_when_it_is_not_said_which_or_why(client: FlaskClient, dead: str):
-    for typed in ({"group": "x"}, {"group": "a b", "reason": " "}, {"reason": "x"}, {"reason": "x", "group": "y"}):
-        for act in ("replay", "discard"):
-            assert post(client, "/ops/dead-letters", f"/ops/dead-letters/{act}", OPS, **typed).status_code == 422
-
-    assert _state(dead) == "dead"
-
-
-@pytest.mark.parametrize(("act", "state"), [("replay", "retrying"), ("discard", "discarded")])
-def test_one_dead_letter_is_shown_with_every_attempt_and_can_be_settled(client: FlaskClient, dead: str, act: str, state: str):
-    address = f"/ops/dead-letters/{dead}"
-    page = client.get(address, headers=HANDS).text
-    settled = post(client, address, f"{address}/{act}", OPS, reason="looked at")
-
-    assert "→ dead letter" in page
-    assert "Traceback (most recent call last)" in page
-    assert settled.status_code == 200
-    assert _state(dead) == state
-
-
-def test_a_dead_letter_that_somebody_settled_meanwhile_is_left_alone(client: FlaskClient, dead: str):
-    address = f"/ops/dead-letters/{dead}"
-    post(client, address, f"{address}/discard", OPS, reason="first")
-
-    page = post(client, "/ops/products", f"{address}/replay", OPS, reason="second")
-
-    assert "it is not dead any more" in page.text
-    assert _state(dead) == "discarded"
-
-
-def test_a_stray_is_shown_as_text_and_can_be_taken_off_the_list(client: FlaskClient):
-    with transaction() as session:
-        strays.keep(session, queue="payment", reason="undecodable", error="<u>", headers='{"a": "<s>"}', body=b"\xff<script>")
-
-    page = client.get("/ops/dead-letters", headers=HANDS).text
-    after = post(client, "/ops/dead-letters", "/ops/dead-letters/strays/1/discard", OPS, reason="a test of ours")
-
-    assert "\\xff&lt;script&gt;" in page
-    assert "<u>" not in page
-    assert "<s>" not in page
-    assert "undecodable" not in after.text
-
-
 def test_a_subscription_is_paused_and_resumed_with_a_reason(client: FlaskClient):
     with working():
         paused = post(client, "/ops/queues", "/ops/queues/payment.charge_order/pause", OPS, reason="<b>bank</b> holiday").text
@@ -273,7 +172,7 @@ def test_a_subscription_is_paused_and_resumed_with_a_reason(client: FlaskClient)
     assert "by ada: &lt;b&gt;bank&lt;/b&gt; holiday" in paused
     assert 'class="pill wait">paused' in paused
     assert 'class="pill wait">paused' not in resumed
-    assert [act for _, act, _ in _audited()] == ["resume", "pause"]
+    assert [act for _, act, _ in audited()] == ["resume", "pause"]
     with reading() as session:
         assert control.find(session, "payment.charge_order").paused_at is None
 
