@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +58,13 @@ def bus(database: Database, mail_server: MailServer) -> Iterator[Bus]:
 def any_bus(any_database: Database, mail_server: MailServer) -> Iterator[Bus]:
     """The whole shop on SQLite and on PostgreSQL."""
     yield from _shop(any_database)
+
+
+@pytest.fixture
+def mail_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The local mail sink's folder."""
+    monkeypatch.setenv("MAIL_DIR", str(tmp_path / "mail"))
+    settings.cache_clear()
+    (tmp_path / "mail").mkdir()
+    yield tmp_path / "mail"
+    settings.cache_clear()

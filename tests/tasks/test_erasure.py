@@ -1,84 +1,23 @@
 """A customer is forgotten everywhere, and everything goes on without them."""
 
-import base64
-import importlib
-import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Text, cast, select
+from sqlalchemy import select
 
-from events import Actor, Base, Context, Database, acting, audit, control, dead_letters, publish, reading, strays, transaction
+from events import audit, control, dead_letters, publish, reading, transaction
 from events.catalog import OrderCreated, OrderCreatedV1
-from events.database import database
-from events.erasure import digest
 from events.personal import ERASED_EMAIL
 from events.tables import Attempt, LogEntry
 from events.testing import Bus
-from tasks import erasure, orders
+from tasks import orders
 from tasks.erasure import StillOpen
 from tasks.inventory import shelf
-from tasks.orders import Order
-from tasks.settings import settings
-from tasks.timeline import entries
 from tests.tasks import builders
-from tests.tasks.builders import found, stocked, wish, wished
+from tests.tasks.builders import found
+from tests.tasks.grace import EMAIL, NAME, STREET, everything, forget, known, placed
 from tests.tasks.mailserver import MailServer
-
-idempotency = importlib.import_module("web.idempotency")
-EMAIL, NAME, STREET, CITY, POSTCODE = "grace.Hopper@navy.example", "Grace Brewster Hopper", "17 Würzburg Lane", "Arlingtown", "22201-X"
-MARKS = (EMAIL, NAME, STREET, CITY, POSTCODE, "203.0.113.77", "Netscape/4.7")
-
-
-def placed(token: str = "tok_ok", email: str = EMAIL, **quantities: int) -> Order:
-    """Grace's order, as the web would place it."""
-    wanted = wished(token, **quantities)
-    wanted["customer"] = {"name": NAME, "email": email}
-    wanted["shipping_address"] = {"line1": STREET, "line2": "", "city": CITY, "postcode": POSTCODE, "country": "US"}
-    actor = Actor(tenant="shop-1", ip="203.0.113.77", agent="Netscape/4.7")
-    with acting(Context(actor=actor)), transaction() as session:
-        return orders.place(session, wish().model_validate(wanted))
-
-
-def forget(email: str = EMAIL, *, force: bool = False, why: str = "she asked") -> dict[str, int]:
-    return erasure.forget(email, who="ada", why=why, force=force)
-
-
-def everything(*, but: str = "") -> str:
-    """Every row of every table, as text in small letters; what JSON escapes is read."""
-    chosen = database()
-    metadata = MetaData()
-    metadata.reflect(chosen.reader)
-    texts: list[str] = []
-    with reading() as session:
-        for table in (each for each in metadata.sorted_tables if each.name != but):
-            columns = [column if isinstance(column.type, LargeBinary) else cast(column, Text) for column in table.columns]
-            texts += [_text(value) for row in session.execute(select(*columns)) for value in row]
-    return "\n".join(texts).lower()
-
-
-def _text(value: Any) -> str:
-    text = bytes(value).decode(errors="replace") if isinstance(value, bytes | memoryview) else str(value)
-    return f"{text}\n{text.encode('latin-1', 'replace').decode('unicode_escape', 'replace')}" if "\\u" in text else text
-
-
-def known() -> list[str]:
-    """What is still known of her."""
-    text = everything()
-    return [mark for mark in MARKS if mark.lower() in text]
-
-
-@pytest.fixture
-def mail_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The local mail sink's folder."""
-    monkeypatch.setenv("MAIL_DIR", str(tmp_path / "mail"))
-    settings.cache_clear()
-    (tmp_path / "mail").mkdir()
-    yield tmp_path / "mail"
-    settings.cache_clear()
 
 
 def test_nothing_that_tells_of_the_customer_is_left_and_everything_else_is(any_bus: Bus, mail_server: MailServer, mail_dir: Path) -> None:
@@ -160,23 +99,6 @@ def test_a_dead_letter_that_is_replayed_afterwards_writes_to_nobody(bus: Bus, ma
     assert {row.state for row in bus.deliveries()} == {"done"}
 
 
-def test_strays_about_the_customer_are_emptied_and_others_kept(bus: Bus) -> None:
-    envelope = json.dumps({"body": base64.b64encode(f"from {NAME}".encode()).decode()}).encode()
-    bodies = [f"to {EMAIL.upper()}".encode(), json.dumps({"street": STREET}).encode(), envelope, b"\xff\xfe", b"about somebody else"]
-    placed()
-    with transaction() as session:
-        for body in bodies:
-            strays.keep(session, queue="payment", reason="unknown task", error="", headers="{}", body=body)
-        strays.keep(session, queue="payment", reason="unknown task", error=f"{NAME}?", headers=f'{{"to": "{EMAIL}"}}', body=b"x")
-
-    assert forget(force=True)["strays"] == 4
-
-    with reading() as session:
-        rows = strays.listed(session)
-    assert sorted(row.body for row in rows) == sorted([b"erased"] * 4 + bodies[3:])
-    assert known() == []
-
-
 def test_an_order_of_the_first_version_can_still_be_read(any_bus: Bus) -> None:
     old = OrderCreatedV1(
         order_id="o-1", number="ORD-1", customer=NAME, email=EMAIL, lines=placed().lines, total="25.00", payment_token="tok_declined"
@@ -253,86 +175,6 @@ def test_with_force_an_order_goes_on_without_a_name_and_pays_and_sends_nothing(b
     [dead] = [row for row in bus.deliveries() if row.state == "dead"]
     assert "its customer was erased; cancel it" in str(dead.error)
     assert mail_server.mails == []
-
-
-def test_the_audit_knows_the_address_by_its_hash_only(bus: Bus) -> None:
-    placed()
-    bus.drain()
-    forget(why=f"letter of {EMAIL}")
-
-    with reading() as session:
-        line = audit.listed(session)[0]
-    assert (line.who, line.action, line.target, line.why) == ("ada", "erase", f"customer {digest(EMAIL.lower())}", "letter of erased")
-
-
-def test_the_answers_to_idempotency_keys_no_longer_open_the_order(bus: Bus) -> None:
-    order = placed()
-    bus.drain()
-    page = f"/orders/{order.id}?token={order.token}"
-    answers = [{"id": order.id, "token": order.token, "links": {"page": page, "self": "/x"}}, {"id": order.id, "token": order.token}]
-    with transaction() as session:
-        for number, answer in enumerate(answers):
-            idempotency.once(session, f"k-{number}", "order", lambda answer=answer: answer)
-
-    assert forget()["idempotency answers"] == 2
-
-    assert order.token not in everything()
-    with transaction() as session:
-        again = idempotency.once(session, "k-0", "order", lambda: pytest.fail("it was placed twice"))
-    assert again.body == {"id": order.id, "token": "erased", "links": {"page": f"/orders/{order.id}", "self": "/x"}}
-
-
-def test_the_timeline_keeps_its_lines_without_what_the_customer_wrote(bus: Bus) -> None:
-    order = placed()
-    with transaction() as session:
-        orders.cancel(session, order.id, reason=f"I, {NAME}, moved", who="customer")
-    bus.drain()
-    forget()
-
-    with reading() as session:
-        texts = [entry.text for entry in entries(session, order.id)]
-    assert "Order cancelled: erased" in texts
-    assert known() == []
-
-
-def test_the_file_of_sqlite_holds_none_of_it_either(bus: Bus, tmp_path: Path) -> None:
-    with transaction() as session:
-        stocked(session, MUG=1000)
-    for _ in range(5):
-        for _ in range(4):
-            placed()
-        bus.drain()
-    forget()
-
-    chosen = database()
-    raw = b"".join(path.read_bytes() for path in Path(chosen.url.database or "").parent.glob("tidings.sqlite*")).lower()
-    assert len(raw) > 50_000
-    assert [mark for mark in (EMAIL, NAME, STREET) if mark.lower().encode() in raw or json.dumps(mark)[1:-1].lower().encode() in raw] == []
-
-
-def test_mails_that_cannot_be_read_do_no_harm(bus: Bus, mail_dir: Path) -> None:
-    (mail_dir / "1.eml").write_bytes(b"To: a,,<\xff\r\n\r\nnothing")
-    (mail_dir / "2.eml").write_bytes(f"To: =?utf-8?q?G?= <{EMAIL.upper()}>\r\n\r\nDear".encode())
-
-    assert forget()["mail files"] == 1
-
-    assert [path.name for path in mail_dir.iterdir()] == ["1.eml"]
-    shutil.rmtree(mail_dir)
-    assert forget()["mail files"] == 0
-
-
-def test_a_table_that_nobody_said_how_to_forget_is_named(database: Database) -> None:
-    table = Table("points", Base.metadata, Column("email", String(200), primary_key=True), Column("points", Integer))
-    try:
-        table.create(database.writer)
-        with transaction() as session:
-            session.execute(table.insert().values(email=EMAIL.upper(), points=3))
-        forget()
-
-        assert erasure.remains(EMAIL) == ["points.email"]
-        assert erasure.remains("ada@example.org") == []
-    finally:
-        Base.metadata.remove(table)
 
 
 def test_an_event_about_nothing_in_particular_is_found_by_its_address(bus: Bus) -> None:
