@@ -1,0 +1,95 @@
+"""Twenty rolling restarts under load: no order is refused to a client that asks twice, nothing is lost or doubled, no attempt is burnt."""
+
+import signal
+import threading
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from tests.servers import wait_until
+from tests.tasks.up.instance import Instance
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+# As `ps` shows them. The web's name is gunicorn's master: its workers go with it, the supervisor holds the socket.
+PLAN = ["inventory@", "payment@", "shipping@", "orders@", "email@", "tidings relay", "gunicorn: master"] * 3
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Instance]:
+    """A running instance."""
+    instance = Instance(tmp_path)
+    instance.start()
+    yield instance
+    instance.stop(60)
+
+
+class Customers:
+    """Somebody who places one order after the other, and asks once more when nothing answers."""
+
+    def __init__(self, shop: Instance) -> None:
+        self.shop, self.placed, self.refused = shop, [], []  # type: ignore[var-annotated]
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._order)
+        self.thread.start()
+
+    def _order(self) -> None:
+        while not self.stop.wait(0.1):
+            key = str(uuid4())
+            for attempt in (1, 2):
+                try:
+                    self.placed.append(self.shop.ask("/api/v1/orders", _wish(), **{"Idempotency-Key": key}))
+                    break
+                except (urllib.error.URLError, OSError) as error:
+                    if attempt == 2:
+                        self.refused.append(repr(error))
+
+    def go(self) -> list[dict[str, Any]]:
+        """Leave, and say what was ordered."""
+        self.stop.set()
+        self.thread.join(30)
+        return self.placed
+
+
+def _wish() -> dict[str, Any]:
+    return {
+        "customer": {"name": "Ada Example", "email": "ada@example.org"},
+        "items": [{"sku": "TEE-M", "quantity": 1}],
+        "shipping_address": {"line1": "1 Test Street", "city": "Berlin", "postcode": "10115", "country": "DE"},
+        "payment_token": "tok_ok",
+    }
+
+
+def test_rolling_restarts_are_noticed_by_nobody(shop: Instance):
+    customers = Customers(shop)
+    for name in PLAN[:20]:
+        [old] = shop.titled(name)
+        old.send_signal(signal.SIGTERM)
+        wait_until(lambda name=name, old=old: [each for each in shop.titled(name) if each.pid != old.pid], within=40, what=f"a new {name}")
+
+    orders = customers.go()
+
+    assert customers.refused == []
+    assert len(orders) > 20
+    for order in orders:
+        wait_until(lambda order=order: shop.status(order) == "shipped", within=90, what=f"{order['number']} to be shipped")
+    assert _rows(shop, "SELECT count(*) FROM orders") == [(len(orders),)]
+    assert _rows(shop, "SELECT subscription, error_type, message FROM attempts") == []
+    assert _rows(shop, "SELECT count(*) FROM sandbox_charges") == [(len(orders),)]
+    assert _rows(shop, "SELECT count(*) FROM sandbox_parcels") == [(len(orders),)]
+    once = "SELECT subject, type FROM events GROUP BY subject, type HAVING count(*) > 1"
+    assert _rows(shop, once) == []
+
+
+def _rows(shop: Instance, query: str) -> list[Any]:
+    engine = create_engine(f"sqlite:///{shop.data}/tidings.sqlite")
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+    finally:
+        engine.dispose()
