@@ -36,11 +36,11 @@ def any_stack(any_database: Database, any_broker: str, tmp_path: Path) -> Iterat
 
 
 @pytest.fixture
-def make_stack(database: Database, tmp_path: Path) -> Iterator[Callable[[str], Stack]]:
-    """Makes the small application on SQLite with the broker that the test names."""
+def make_stack(tmp_path: Path) -> Iterator[Callable[[Database, str], Stack]]:
+    """Makes the small application on a database and with a broker that the test names."""
     stacks: list[Stack] = []
 
-    def make(broker_url: str) -> Stack:
+    def make(database: Database, broker_url: str) -> Stack:
         stacks.append(Stack(database, broker_url, tmp_path))
         return stacks[-1]
 

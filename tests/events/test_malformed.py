@@ -8,7 +8,7 @@ import pytest
 from kombu import Connection, Exchange, Producer
 from sqlalchemy import select, text
 
-from events import reading, transaction
+from events import Database, reading, transaction
 from events.tables import Stray
 from tests.events.malformed import EVERYTHING, GARBAGE, WRONG_BODIES, Malformed
 from tests.events.stack import Stack
@@ -16,7 +16,7 @@ from tests.servers import Valkey, wait_until
 
 pytestmark = pytest.mark.system
 
-MakeStack = Callable[[str], Stack]
+MakeStack = Callable[[Database, str], Stack]
 
 
 def throw(url: str, messages: Sequence[Malformed]) -> None:
@@ -50,9 +50,11 @@ def keeps(stack: Stack, bodies: Sequence[bytes]) -> list[Stray]:
 
 
 @pytest.mark.parametrize("broker", ["valkey", "rabbitmq"])
-def test_a_worker_keeps_every_malformed_message_and_lives_on(broker: str, request: pytest.FixtureRequest, make_stack: MakeStack) -> None:
+def test_a_worker_keeps_every_malformed_message_and_lives_on(
+    broker: str, database: Database, request: pytest.FixtureRequest, make_stack: MakeStack
+) -> None:
     url = request.getfixturevalue(f"{broker}_url")
-    stack = make_stack(url)
+    stack = make_stack(database, url)
     stack.work("pings")
 
     throw(url, EVERYTHING)
@@ -63,9 +65,9 @@ def test_a_worker_keeps_every_malformed_message_and_lives_on(broker: str, reques
 
 
 def test_raw_garbage_in_a_list_of_valkey_is_kept_and_stays_on_the_queue_while_the_store_cannot_take_it(
-    valkey: Valkey, valkey_url: str, make_stack: MakeStack
+    valkey: Valkey, valkey_url: str, database: Database, make_stack: MakeStack
 ) -> None:
-    stack = make_stack(valkey_url)
+    stack = make_stack(database, valkey_url)
     worker = stack.work("pings")
     bad = WRONG_BODIES[0]
     with transaction() as session:
