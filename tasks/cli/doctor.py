@@ -33,8 +33,8 @@ _MARKS: dict[Level, tuple[str, str]] = {
 def doctor(*, data_dir: Path, as_json: bool) -> None:
     """Examine this deployment: database, broker, processes, backlog, secrets, Flower.
 
-    It looks with the environment that it is given, so run it where relay and web run; what that leaves open is taken from
-    a `tidings up` beside it. Exit code 3 says that something is to be done.
+    It looks with the environment that it is given, so run it where the web runs; what that leaves open is taken from a
+    `tidings up` beside it. Exit code 3 says that something is to be done.
     """
     os.environ.update(found.environment(data_dir))  # before anything reads a setting
     transport = CeleryTransport(app)
