@@ -118,6 +118,8 @@ class Stack:
         return found
 
     def _below(self) -> list[psutil.Process]:
+        if not self.up.running():
+            return []
         try:
             return psutil.Process(self.up.pid).children(recursive=True)
         except psutil.Error:
