@@ -8,7 +8,7 @@ import pytest
 from kombu import Connection, Exchange, Producer
 from sqlalchemy import select
 
-from events import reading
+from events import Database, reading
 from events.tables import Stray
 from tests.events.live_app import app
 from tests.events.stack import Stack
@@ -37,9 +37,11 @@ def kept() -> list[Stray]:
 
 @pytest.mark.system
 @pytest.mark.parametrize("broker", ["valkey", "rabbitmq"])
-def test_a_message_cannot_name_a_task_that_is_no_subscription(broker: str, request: pytest.FixtureRequest, make_stack: Any) -> None:
+def test_a_message_cannot_name_a_task_that_is_no_subscription(
+    broker: str, database: Database, request: pytest.FixtureRequest, make_stack: Any
+) -> None:
     url = request.getfixturevalue(f"{broker}_url")
-    stack: Stack = make_stack(url)
+    stack: Stack = make_stack(database, url)
     worker = stack.work("pings")
     assert {"celery.chord", "celery.chain", "celery.group", "celery.starmap", "celery.backend_cleanup"} <= set(OF_CELERY)
     names = [*OF_CELERY, "os.system", "tests.events.live_app.hang"]
@@ -53,8 +55,8 @@ def test_a_message_cannot_name_a_task_that_is_no_subscription(broker: str, reque
 
 
 @pytest.mark.system
-def test_a_forged_doorbell_for_what_is_not_open_does_nothing(make_stack: Any, valkey_url: str) -> None:
-    stack: Stack = make_stack(valkey_url)
+def test_a_forged_doorbell_for_what_is_not_open_does_nothing(database: Database, make_stack: Any, valkey_url: str) -> None:
+    stack: Stack = make_stack(database, valkey_url)
     stack.ping(1)
     stack.work("pings")
     stack.relay()
