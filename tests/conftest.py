@@ -32,16 +32,36 @@ def scratch() -> Iterator[Path]:
 
 def _in_use(url: str) -> Iterator[Database]:
     chosen = Database(url)
-    Base.metadata.create_all(chosen.writer)
+    Base.metadata.create_all(chosen.writer)  # the template has most of them; to look is quick
     events.database.use(chosen)
     yield chosen
     events.database.use(None)
     chosen.close()
 
 
+def _with_tables(url: str) -> None:
+    template = Database(url)
+    Base.metadata.create_all(template.writer)
+    if template.sqlite:
+        with template.writer.connect() as connection:
+            connection.exec_driver_sql("COMMIT")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.exec_driver_sql("BEGIN")
+    template.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(scratch: Path) -> Path:
+    """An SQLite file with all tables, to be copied: making them takes longer than most tests."""
+    path = scratch / "template.sqlite"
+    _with_tables(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
     """An SQLite database with all tables, in use by this process."""
+    shutil.copyfile(sqlite_template, tmp_path / "tidings.sqlite")
     yield from _in_use(f"sqlite:///{tmp_path / 'tidings.sqlite'}")
 
 
@@ -63,21 +83,39 @@ def postgres(scratch: Path) -> Iterator[PostgresServer]:
     server.cleanup()
 
 
-@pytest.fixture
-def postgres_url(postgres: PostgresServer) -> Iterator[str]:
-    """The address of a fresh, empty PostgreSQL database."""
+def _new_postgres(server: PostgresServer, template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
-    with psycopg.connect(postgres.get_uri(), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}".encode())
-        yield make_url(postgres.get_uri()).set(database=name).render_as_string(hide_password=False)
+    with psycopg.connect(server.get_uri(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        yield make_url(server.get_uri()).set(database=name).render_as_string(hide_password=False)
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The address of a fresh, empty PostgreSQL database."""
+    yield from _new_postgres(postgres, "template1")
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresServer) -> str:
+    """A PostgreSQL database with all tables, to be copied."""
+    name = "with_tables"
+    with psycopg.connect(postgres.get_uri(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}".encode())
+    _with_tables(make_url(postgres.get_uri()).set(database=name).render_as_string(hide_password=False))
+    return name
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def any_database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database with all tables, in use by this process: the test runs on SQLite and on PostgreSQL."""
-    sqlite = f"sqlite:///{tmp_path / 'tidings.sqlite'}"
-    yield from _in_use(sqlite if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
+    if request.param == "sqlite":
+        yield request.getfixturevalue("database")
+    else:
+        template = request.getfixturevalue("postgres_template")
+        for url in _new_postgres(request.getfixturevalue("postgres"), template):
+            yield from _in_use(url)
 
 
 @pytest.fixture(scope="session")

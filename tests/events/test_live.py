@@ -23,6 +23,7 @@ def test_every_event_has_its_effect_once_and_so_has_what_it_caused(any_stack: St
     assert any_stack.effects("heard") == once
 
 
+@pytest.mark.slow
 def test_a_handler_that_kills_its_process_is_dead_after_some_sends_and_its_neighbours_are_handled(any_stack: Stack) -> None:
     any_stack.ping(0, deed="die")
     any_stack.ping(*range(1, 10))

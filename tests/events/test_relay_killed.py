@@ -11,7 +11,7 @@ from tests.events.stack import Stack
 from tests.events.stopping_relay import EACH, STEPS
 from tests.servers import Process, Valkey, wait_until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 
 def test_a_relay_that_is_killed_at_any_step_loses_nothing_and_doubles_nothing(

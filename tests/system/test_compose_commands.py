@@ -17,7 +17,7 @@ from aiosmtpd.handlers import Message
 from tests.compose import OURS, example, services
 from tests.servers import Process, free_port, wait_until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
 BIN = Path(sys.executable).parent
 ORDER = {
     "customer": {"name": "Ada Lovelace", "email": "ada@example.com"},

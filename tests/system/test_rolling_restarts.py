@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from tests.servers import wait_until
 from tests.tasks.up.instance import Instance
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300)]
 
 # As `ps` shows them. The web's name is gunicorn's master: its workers go with it, the supervisor holds the socket.
 PLAN = ["inventory@", "payment@", "shipping@", "orders@", "email@", "tidings relay", "gunicorn: master"] * 3

@@ -7,7 +7,7 @@ from events import heartbeat, strays, transaction
 from tests.web.browser.conftest import Site
 from tests.web.browser.test_order import ended, fill_in, place
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PAGES = [
     "/",
     "/ops",
