@@ -131,8 +131,8 @@ def test_a_message_that_the_relay_has_not_quite_sent_is_not_lost(any_database: D
     sent(broker, "a")
     broker.lying.clear()
     watch = LossWatch(broker)
-    watch.look()  # between the mark and the message: the queue is empty, and the message is on its way
     time.advance(MARGIN.total_seconds() / 2)
+    watch.look()  # between the mark and the message: the queue is empty, and the message is on its way
     broker.lying["notes"] = 1
 
     assert pass_time(watch, time, 10 * LEASE) == 0
