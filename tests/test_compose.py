@@ -112,6 +112,7 @@ def _help(*words: str) -> str:
     return run.stdout
 
 
+@pytest.mark.slow
 # The workers' commands are alike but for the name, so one stands for all.
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - set(WORKERS) | {"payment"}))
 def test_each_command_is_one_that_exists_with_its_options(name: str):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -143,6 +144,7 @@ class Deliveries(RuleBasedStateMachine):
             )
 
 
+@pytest.mark.slow
 def test_whatever_happens_in_whatever_order_a_done_delivery_had_its_effect_once(database: Database) -> None:
     database.close()
     event.listen(database.writer, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))

@@ -50,6 +50,7 @@ def server(database: Database, stocked: None, tmp_path: Path) -> Iterator[str]:
     assert "Traceback" not in gunicorn.log()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_schemathesis_asks_everything_it_can_think_of_and_finds_nothing(server: str, tmp_path: Path):
     config = tmp_path / "schemathesis.toml"

@@ -90,6 +90,7 @@ def test_a_name_that_is_no_database_is_a_mistake_in_usage():
     assert (told.returncode, "'mysql' is none of sqlite, postgres, and no address" in told.stderr) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_an_interrupted_run_leaves_no_process_and_no_file_behind(scratch: Path):
     home = scratch / "chaos"

@@ -106,6 +106,7 @@ def test_no_secret_stands_in_a_process_title_and_everything_listens_on_loopback(
     assert listening == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 def test_nothing_outlives_a_supervisor_that_is_killed_and_the_next_one_finishes_its_orders(tmp_path: Path):
     instance = Instance(tmp_path)
     instance.start()
