@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from events import dead_queue
 from events.errors import BrokerDown
-from events.transport import CeleryTransport, queues
+from events.transport import CeleryTransport, dead_queue, queues
 from tasks.doctor.findings import Finding, ok, one_of, problem, unknown
 
 _NOT_FOUND = 404  # AMQP's reply code

@@ -8,10 +8,10 @@ from celery import Celery
 from kombu import Connection, Exchange, Producer, Queue
 
 from events import transport
-from events.confirms import Confirms
 from events.errors import BrokerDown
 from events.messages import Message
 from events.transport import CeleryTransport
+from events.transport.confirms import Confirms
 from tasks.chaos.rabbitmq import RabbitMQ
 from tests.servers import wait_until
 
@@ -92,7 +92,7 @@ def test_a_thousand_messages_are_confirmed_and_waited_for_once(celery_transport:
 def test_a_broker_that_says_nothing_is_down(
     celery_transport: CeleryTransport, rabbitmq_node: RabbitMQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "CONFIRM_TIMEOUT", 0.5)
+    monkeypatch.setattr("events.transport.outward.CONFIRM_TIMEOUT", 0.5)
     celery_transport.send([message()])
     rabbitmq_node.freeze()
     try:

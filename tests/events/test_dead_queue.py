@@ -9,11 +9,11 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 from uuid_utils.compat import uuid7
 
-from events import Database, dead_queue, reading, transaction
+from events import Database, reading, transaction
 from events.messages import Message
 from events.relay import Relay
 from events.tables import Stray
-from events.transport import CeleryTransport, queues
+from events.transport import CeleryTransport, dead_queue, queues
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.system

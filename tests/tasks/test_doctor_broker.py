@@ -8,9 +8,9 @@ import pytest
 from celery import Celery
 from kombu import Connection, Exchange, Queue
 
-from events import dead_queue, transport
+from events import transport
 from events.settings import Settings
-from events.transport import CeleryTransport
+from events.transport import CeleryTransport, dead_queue
 from tasks.doctor import broker
 from tasks.doctor.findings import Finding
 from tests.servers import Valkey, free_port, wait_until

@@ -1,14 +1,8 @@
 """RabbitMQ's own dead queue: where it puts what it delivered too often, until the ledger has it as strays."""
 
-import json
 from typing import Any
 
-import structlog
-
-from events import strays
-from events.database import transaction
-
-logger = structlog.get_logger("tidings.dead_queue")
+from events.transport.keeping import keep_message
 
 NAME = "tidings.dead"  # of the exchange and of the queue
 MOST = 500  # messages taken at one time, so that a flood does not hold up the relay
@@ -43,12 +37,8 @@ class DeadQueue:
 
 def _keep(message: Any) -> None:
     death = _death(message.headers or {})
-    body = message.body.encode("utf-8", "surrogatepass") if isinstance(message.body, str) else bytes(message.body or b"")
-    headers = json.dumps({"headers": message.headers, "properties": message.properties}, default=str)
     queue, reason = str(death.get("queue") or NAME), f"given up by the broker: {death.get('reason') or 'unknown'}"
-    with transaction() as session:
-        strays.keep(session, queue=queue[:100], reason=reason, error="", headers=headers, body=body)
-    logger.error("stray.kept", queue=queue, reason=reason)
+    keep_message(message, queue, reason)
 
 
 def _death(headers: dict[str, Any]) -> dict[str, Any]:

@@ -6,16 +6,12 @@
 import time
 from typing import Any
 
-import structlog
 from kombu.transport import redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from sqlalchemy.exc import SQLAlchemyError
 
-from events import strays
-from events.database import transaction
-
-logger = structlog.get_logger("tidings.redis")
+from events.transport.keeping import keep
 
 PATIENCE = 1.0  # seconds before garbage that the store did not take is looked at again
 BRACKETS = 100  # an envelope of kombu's has a dozen; a thousand, one in the other, end the worker that writes them down
@@ -56,15 +52,11 @@ class Channel(redis.Channel):
 
     def _keep(self, key: bytes, item: bytes, queue: str, error: Exception) -> None:
         try:
-            with transaction() as session:
-                strays.keep(session, queue=queue, reason="not a message", error=repr(error), headers="{}", body=item)
-        except SQLAlchemyError as failure:
-            logger.critical("stray.unkept", queue=queue, reason="not a message", error=type(failure).__name__, note="it stays on the queue")
+            keep(queue, "not a message", item, error=error)
+        except SQLAlchemyError:
             with self.conn_or_acquire() as client:
                 client.lpush(key, item)
             time.sleep(PATIENCE)
-            return
-        logger.error("stray.kept", queue=queue, reason="not a message")
 
 
 class Transport(redis.Transport):

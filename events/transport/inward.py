@@ -1,0 +1,66 @@
+"""Inward: one Celery task for each subscription. What it is rung for goes to `dispatch`."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+from celery import Celery, Task
+from celery.exceptions import Retry
+from celery.signals import celeryd_init, setup_logging
+from kombu.transport import TRANSPORT_ALIASES
+from sqlalchemy.exc import SQLAlchemyError
+
+from events import logs
+from events.database import forget_after_fork, is_transient
+from events.dispatch import dispatch
+from events.subscriptions import Subscription
+from events.transport.crashes import CrashCounting
+from events.transport.steps import Pulse
+
+
+def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
+    """Give `app` one task per subscription, and our consumer's parts."""
+    for subscription in subscriptions:
+        declare: Any = app.task(name=subscription.name, bind=True, typing=False, throws=(Dead,), Request=CrashCounting)
+        declare(_runner(subscription))
+    app.steps["consumer"].add(Pulse)
+    TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "events.transport.redis_channel:Transport"))
+    setup_logging.connect(_leave_logs, weak=False)
+    celeryd_init.connect(_configure_logs, weak=False)
+    forget_after_fork()
+
+
+def _configure_logs(sender: str, **_: Any) -> None:
+    logs.configure(sender)
+
+
+def _leave_logs(**_: Any) -> None:
+    """That somebody hears this signal keeps Celery from setting up logs of its own."""
+
+
+class Dead(Exception):
+    """The task ends as FAILURE: a delivery of its message is dead. The ledger has the whole story."""
+
+
+class Waiting(Exception):
+    """The task ends as RETRY: a delivery of its message waits in the ledger for its next try."""
+
+
+def _runner(subscription: Subscription) -> Callable[[Task[Any, Any], list[str]], str]:
+    def run(task: Task[Any, Any], ids: list[str]) -> str:
+        # What came back from a dying worker may be what killed it, so its start is counted.
+        suspect = bool((task.request.delivery_info or {}).get("redelivered"))
+        try:
+            report = dispatch(subscription, [UUID(id) for id in ids], worker=task.request.hostname or "", suspect=suspect)
+        except SQLAlchemyError as error:
+            if not is_transient(error):
+                raise
+            raise Retry(exc=Waiting("the database is away; the ledger sends again after the lease")) from error
+        if report.dead:
+            raise Dead(str(report))
+        if report.retrying:
+            raise Retry(str(report), exc=Waiting(str(report)), when=report.wait)  # type: ignore[arg-type]  # the stubs say numbers.Real
+        return str(report)
+
+    run.__doc__ = subscription.handler.__doc__
+    return run

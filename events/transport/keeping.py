@@ -1,0 +1,30 @@
+"""Keeping what is no doorbell as a stray: committed before its message is acknowledged, so it is on the queue or in the ledger."""
+
+import json
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from events import strays
+from events.database import transaction
+
+logger = structlog.get_logger("tidings.transport")
+
+
+def keep(queue: str, reason: str, body: bytes, *, headers: str = "{}", error: Exception | None = None) -> None:
+    """Write it down. Raises what the database raises, and then it must stay on its queue."""
+    try:
+        with transaction() as session:
+            strays.keep(session, queue=queue, reason=reason, error=repr(error) if error else "", headers=headers, body=body)
+    except SQLAlchemyError as failure:
+        logger.critical("stray.unkept", queue=queue, reason=reason, error=type(failure).__name__, note="it stays on the queue")
+        raise
+    logger.error("stray.kept", queue=queue, reason=reason)  # never the body: it can hold personal data
+
+
+def keep_message(message: Any, queue: str, reason: str, *, error: Exception | None = None) -> None:
+    """Write a message down with its headers and raw body. Raises what the database raises."""
+    body = message.body.encode("utf-8", "surrogatepass") if isinstance(message.body, str) else bytes(message.body or b"")
+    headers = json.dumps({"headers": message.headers, "properties": message.properties}, default=repr)
+    keep(queue, reason, body, headers=headers, error=error)
