@@ -41,7 +41,7 @@ worker_enable_soft_shutdown_on_idle = False
 
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
-broker_channel_error_retry = _amqp
+broker_channel_error_retry = True
 broker_heartbeat = 30
 broker_transport_options = (
     {"confirm_publish": False, "read_timeout": 30, "write_timeout": 30, "connect_timeout": 5}

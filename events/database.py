@@ -1,6 +1,7 @@
 """The one way to the database: `transaction()` to write, `reading()` to read."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,6 +15,20 @@ from events.settings import settings
 
 LOCK_TIMEOUT = 30.0  # seconds a writer of SQLite waits for its turn
 _TRANSIENT = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08")  # SQLSTATE: serialization, deadlock, lock, shutdown, connection
+_FULL, _READ_ONLY = "its disk is full: make room", "it is read-only: make it writable, or name the one that is in DATABASE_URL"
+_BY_CODE = {
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_READONLY: _READ_ONLY,
+    sqlite3.SQLITE_IOERR: "its disk is full or fails: make room, or look into the machine's log",
+    sqlite3.SQLITE_CANTOPEN: "its file cannot be opened: see whether its folder is there and writable",
+}
+_BY_STATE = {
+    "53100": _FULL,
+    "53300": "it has no connection left: raise max_connections, or run fewer processes",
+    "53": "it lacks memory: give it more",
+    "25006": _READ_ONLY,
+    "58": "its disk fails: look into the server's log",
+}
 
 
 class Database:
@@ -104,11 +119,32 @@ def storable(text: str, limit: int) -> str:
     return text[:limit].replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()[:limit]
 
 
+def unwritable(error: BaseException) -> str | None:
+    """Why the database takes nothing now although it is there, and what mends it; `None` if it is something else.
+
+    Nothing is lost by it: what was asked is rolled back, and goes on by itself when the database takes it again.
+    """
+    if not isinstance(error, DBAPIError):
+        return None
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return _BY_CODE.get(code & 0xFF)  # the rest of an extended code tells where it was noticed
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return next((why for known, why in _BY_STATE.items() if state.startswith(known)), None)
+
+
+def in_words(error: Exception) -> str:
+    """The first line of what the database says, without the statement, and what mends it where that is known. Further lines hold values."""
+    said = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
+    mend = unwritable(error)
+    return f"{said}; {mend}" if mend else said
+
+
 def is_transient(error: BaseException) -> bool:
-    """Whether the database failed in a way that the same statements may survive: a lock, a deadlock, a lost connection."""
+    """Whether the database failed in a way that the same statements may survive: a lock, a deadlock, a lost connection, a full disk."""
     if not isinstance(error, DBAPIError):
         return False
-    if error.connection_invalidated or "database is locked" in str(error.orig):
+    if error.connection_invalidated or "database is locked" in str(error.orig) or unwritable(error):
         return True
     state = getattr(error.orig, "sqlstate", None)
     return bool(state and state.startswith(_TRANSIENT)) or (

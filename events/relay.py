@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock, heartbeat
-from events.database import database, reading, transaction
+from events.database import database, in_words, reading, transaction
 from events.errors import BrokerDown
 from events.fanout import fan_out
 from events.loss import LossWatch
@@ -35,6 +35,7 @@ class Relay:
         self._name = name or f"relay@{socket.gethostname()}:{os.getpid()}"
         self._losses = LossWatch(transport)
         self._trouble: str | None = None
+        self._away: str | None = None
         self._patience = 0.0
         self._ask_broker_at = 0.0
         self._upkeep_at = 0.0
@@ -46,10 +47,13 @@ class Relay:
         try:
             while not stop.is_set():
                 try:
-                    signal.wait(self.work(), stop)
+                    wait = self.work()
                 except SQLAlchemyError as error:
-                    logger.error("database.away", error=type(error).__name__, detail=str(error.__cause__ or error).splitlines()[0])
+                    self._database_is_away(error)
                     stop.wait(1.0)
+                else:
+                    self._database_is_back()
+                    signal.wait(wait, stop)
         finally:
             signal.close()
             self._farewell()
@@ -120,6 +124,17 @@ class Relay:
         except BrokerDown as error:
             self._broker_is_down(error)
 
+    def _database_is_away(self, error: SQLAlchemyError) -> None:
+        detail = in_words(error)
+        if self._away != detail:
+            logger.error("database.away", detail=detail, note="everything waits, and goes on by itself")
+            self._away = detail
+
+    def _database_is_back(self) -> None:
+        if self._away is not None:
+            logger.info("database.back")
+            self._away = None
+
     def _broker_is_down(self, error: BrokerDown) -> None:
         if self._trouble is None:
             logger.error("broker.down", error=str(error), note="deliveries wait in the ledger")
@@ -140,5 +155,5 @@ class Relay:
         try:
             heartbeat.leave(self._name)
         except SQLAlchemyError as error:
-            logger.warning("heartbeat.missed", error=type(error).__name__)
+            logger.warning("heartbeat.missed", detail=in_words(error))
         logger.info("relay.stopped", name=self._name)

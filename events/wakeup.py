@@ -38,10 +38,10 @@ class SqliteWakeup:
         self._seen = -1
 
     def wait(self, timeout: float, stop: threading.Event) -> None:
-        """Look until the version changes."""
+        """Look until the version changes. A file that cannot be read changes nothing: the relay's own look will say why."""
         deadline = time.monotonic() + timeout
         while True:
-            version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+            version = self._version()
             if version != self._seen:
                 self._seen = version
                 return
@@ -49,6 +49,12 @@ class SqliteWakeup:
             if now >= deadline or stop.is_set():
                 return
             time.sleep(min(LOOK, deadline - now))
+
+    def _version(self) -> int:
+        try:
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error:
+            return self._seen
 
     def close(self) -> None:
         """Close the file."""

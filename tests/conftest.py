@@ -16,6 +16,7 @@ import events.database
 from events import Base, Database, transaction
 from tasks.chaos import rabbitmq
 from tasks.chaos.rabbitmq import RabbitMQ
+from tests.disks import Disk
 from tests.servers import Valkey, missing
 
 _numbers = count(1)
@@ -63,6 +64,14 @@ def database(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
     """An SQLite database with all tables, in use by this process."""
     shutil.copyfile(sqlite_template, tmp_path / "tidings.sqlite")
     yield from _in_use(f"sqlite:///{tmp_path / 'tidings.sqlite'}")
+
+
+@pytest.fixture
+def disk(scratch: Path) -> Iterator[Disk]:
+    """A small file system of its own."""
+    disk = Disk(scratch / f"disk-{next(_numbers)}")
+    yield disk
+    disk.close()
 
 
 @pytest.fixture

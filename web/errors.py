@@ -20,7 +20,7 @@ from flask import Flask, Response, g, jsonify, render_template, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from events.database import is_transient
+from events.database import in_words, is_transient, unwritable
 from events.errors import TidingsError, UnknownDelivery, UnknownSubscription
 from tasks.orders import OrderError
 
@@ -120,6 +120,12 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
     UnknownSubscription: (HTTPStatus.NOT_FOUND, "Unknown subscription", {}),
 }
 BUSY = Problem(503, "Database busy", "The database did not answer in time. Nothing was saved; try again.", headers=RETRY_SOON)
+UNWRITABLE = Problem(
+    503,
+    "Database cannot save",
+    "The database takes nothing now, and its operator has to mend it. Nothing was saved; try again later.",
+    headers={"Retry-After": "30"},
+)
 BROKEN = Problem(500, "Internal error", "Nothing was saved. The error is in the log under the id given here as instance.")
 
 
@@ -134,6 +140,8 @@ def problem_of(error: Exception) -> Problem:
         if kind in TABLE:
             status, title, headers = TABLE[kind]
             return Problem(status, title, str(error), tuple(getattr(error, "errors", ())), headers)
+    if unwritable(error):
+        return UNWRITABLE
     return BUSY if is_transient(error) else BROKEN
 
 
@@ -160,8 +168,7 @@ def refuse(error: ValidationError) -> NoReturn:
 def render(error: Exception) -> Response:
     """The one answer to every error: problem+json, or a page when a browser asked for one."""
     problem = problem_of(error)
-    if problem is BROKEN or problem is BUSY:
-        log.error("request failed", path=request.path, method=request.method, status=problem.status, exc_info=error)
+    _log(problem, error)
     response = _page(problem) if _wants_page() else jsonify(problem.body())
     if response.mimetype == "application/json":
         response.mimetype = MEDIA_TYPE
@@ -169,6 +176,13 @@ def render(error: Exception) -> Response:
     response.headers.extend(problem.headers)
     response.headers.setdefault("Cache-Control", "no-store")
     return response
+
+
+def _log(problem: Problem, error: Exception) -> None:
+    if problem is UNWRITABLE:  # where in the code it was noticed says nothing
+        log.error("request failed", path=request.path, method=request.method, status=problem.status, database=in_words(error))
+    elif problem is BROKEN or problem is BUSY:
+        log.error("request failed", path=request.path, method=request.method, status=problem.status, exc_info=error)
 
 
 def _wants_page() -> bool:

@@ -10,7 +10,7 @@ from celery.worker.request import Request
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import ledger
-from events.database import transaction
+from events.database import in_words, transaction
 
 logger = structlog.get_logger("tidings.transport")
 
@@ -37,4 +37,4 @@ class CrashCounting(Request):
             with transaction() as session:
                 ledger.crash(session, self.name, [UUID(id) for id in self.args[0]], worker=self.hostname, why=why)
         except SQLAlchemyError as error:
-            logger.error("crash.uncounted", task=self.name, why=why, error=type(error).__name__)
+            logger.error("crash.uncounted", task=self.name, why=why, detail=in_words(error))

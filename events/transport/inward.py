@@ -11,7 +11,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import logs
-from events.database import forget_after_fork, is_transient
+from events.database import forget_after_fork, in_words, is_transient
 from events.dispatch import dispatch
 from events.subscriptions import Subscription
 from events.transport.crashes import CrashCounting
@@ -55,7 +55,7 @@ def _runner(subscription: Subscription) -> Callable[[Task[Any, Any], list[str]],
         except SQLAlchemyError as error:
             if not is_transient(error):
                 raise
-            raise Retry(exc=Waiting("the database is away; the ledger sends again after the lease")) from error
+            raise Retry(exc=Waiting(f"database: {in_words(error)}; the ledger sends again after the lease")) from error
         if report.dead:
             raise Dead(str(report))
         if report.retrying:

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import strays
-from events.database import transaction
+from events.database import in_words, transaction
 
 logger = structlog.get_logger("tidings.transport")
 
@@ -18,7 +18,7 @@ def keep(queue: str, reason: str, body: bytes, *, headers: str = "{}", error: Ex
         with transaction() as session:
             strays.keep(session, queue=queue, reason=reason, error=repr(error) if error else "", headers=headers, body=body)
     except SQLAlchemyError as failure:
-        logger.critical("stray.unkept", queue=queue, reason=reason, error=type(failure).__name__, note="it stays on the queue")
+        logger.critical("stray.unkept", queue=queue, reason=reason, detail=in_words(failure), note="it stays on the queue")
         raise
     logger.error("stray.kept", queue=queue, reason=reason)  # never the body: it can hold personal data
 

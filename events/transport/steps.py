@@ -9,6 +9,7 @@ from celery.worker.consumer.tasks import Tasks
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import control, heartbeat
+from events.database import in_words
 from events.subscriptions import registered
 
 logger = structlog.get_logger("tidings.transport")
@@ -44,4 +45,4 @@ class Pulse(StartStopStep):
         try:
             action()
         except SQLAlchemyError as error:
-            logger.warning("heartbeat.missed", error=type(error).__name__)
+            logger.warning("heartbeat.missed", detail=in_words(error))

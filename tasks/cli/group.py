@@ -7,6 +7,7 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from events import TidingsError, database
+from events.database import in_words
 
 # By name: `tidings relay` must not load what `tidings up` needs, nor Celery's own commands what ours need.
 _PLACES: Final = {
@@ -56,6 +57,6 @@ class Commands(click.Group):
 
 
 def _database_trouble(error: DBAPIError) -> str:
-    said = str(error.orig).strip().partition("\n")[0]
+    said = in_words(error)
     hint = "; has `tidings migrate` run?" if "no such table" in said or "does not exist" in said else ""
     return f"the database at {database.database().url.render_as_string()} says: {said}{hint}"

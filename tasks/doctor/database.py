@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock
-from events.database import Database
+from events.database import Database, in_words
 from tasks import migrations
 from tasks.doctor.findings import Finding, notice, ok, one_of, problem
 
@@ -32,9 +32,24 @@ def check(database: Database) -> Iterator[Finding]:
         with database.reader.connect() as connection:
             yield from _sqlite(connection, Path(database.url.database or "")) if database.sqlite else _postgres(connection, where)
             yield _migrations(connection)
+        yield from one_of("writing", _writing(database), "orders can be saved")
     except SQLAlchemyError as error:
-        told = str(error.__cause__ or error).strip().partition("\n")[0]
-        yield problem("database", f"{where} does not answer: {told}", "start it, or set DATABASE_URL to one that runs")
+        yield problem("database", f"{where} does not answer: {in_words(error)}", "start it, or set DATABASE_URL to one that runs")
+
+
+def _writing(database: Database) -> Iterator[Finding]:
+    why = None
+    try:
+        with database.writer.connect() as connection:
+            if database.sqlite:
+                connection.execute(text("PRAGMA user_version = 0"))  # a write, which is rolled back
+            elif connection.scalar(text("SHOW transaction_read_only")) == "on":
+                why = "every transaction is read-only; is it a standby, or has its server run out of disk?"
+    except SQLAlchemyError as error:
+        why = in_words(error)
+    if why:
+        fix = "mend that, or set DATABASE_URL to the database that takes orders; what waits goes on by itself"
+        yield problem("writing", f"no order can be saved: {why}", fix)
 
 
 def _sqlite(connection: Connection, path: Path) -> Iterator[Finding]:

@@ -60,17 +60,26 @@ class Home:
     def locked(self) -> Iterator[None]:
         """Hold the data directory. Every process of `up` inherits the lock: it is free when the last of them is gone.
 
-        Raises `CannotStart` when another `up` has it.
+        Raises `CannotStart` when another `up` has it, or when nothing can be written there.
         """
-        for folder in (self.folder, self.mails, self.broker, self.broker_socket.parent):
-            _private(folder)
-        with (self.folder / "up.lock").open("a+") as file:
+        with self._usable():
+            for folder in (self.folder, self.mails, self.broker, self.broker_socket.parent):
+                _private(folder)
+            file = (self.folder / "up.lock").open("a+b", buffering=0)
+        with file:
             self._take(file.fileno())
             file.truncate(0)
-            file.write(f"{os.getpid()}\n")
-            file.flush()
+            with self._usable():
+                file.write(f"{os.getpid()}\n".encode())
             yield
             file.truncate(0)
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:  # a full disk, a file system that is read-only, a folder of somebody else's
+            raise CannotStart(f"{self.folder} cannot be used: {error.strerror}; mend that, or name another --data-dir") from error
 
     def _take(self, lock: int) -> None:
         deadline = time.monotonic() + _PATIENCE
@@ -92,15 +101,16 @@ class Home:
                 return
 
     def secret(self, name: str, make: Callable[[], str]) -> str:
-        """The secret kept in the file `name`, made by `make` the first time. Nobody else can read it."""
+        """The secret kept in the file `name`, made by `make` the first time. Nobody else can read it. Raises `CannotStart`."""
         path = self.folder / name
-        if not path.exists():
-            draft = path.with_suffix(".new")
-            draft.unlink(missing_ok=True)
-            draft.touch(mode=0o600)
-            draft.write_text(make())
-            draft.rename(path)
-        return path.read_text().strip()
+        with self._usable():
+            if not path.exists():
+                draft = path.with_suffix(".new")
+                draft.unlink(missing_ok=True)
+                draft.touch(mode=0o600)
+                draft.write_text(make())
+                draft.rename(path)
+            return path.read_text().strip()
 
 
 def ops_login() -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import create_engine, text, update
 
@@ -16,6 +17,7 @@ from tasks.doctor import database as store
 from tasks.doctor import ledger
 from tasks.doctor.findings import Finding, carefully
 from tasks.migrations.run import migrate
+from tests.disks import Disk, left_by_a_kill
 from tests.tasks.builders import placed, stocked
 from tests.tasks.conftest import QUEUES, services
 
@@ -224,6 +226,29 @@ def test_a_disk_that_is_nearly_full_is_found(database: Database, monkeypatch: py
     monkeypatch.setattr(store, "LEAST_SPACE", 1 << 62)
 
     assert "disk space" in [each.about for each in store.check(database) if each.level == "problem"]
+
+
+def test_a_sqlite_that_can_only_be_read_is_found(disk: Disk) -> None:
+    database = Database(f"sqlite:///{disk.folder / 'tidings.sqlite'}")
+    migrate(database)
+    left = left_by_a_kill(database)
+    disk.seal()
+    found = [each for each in store.check(left) if each.about == "writing"]
+    left.close()
+
+    [wrong] = problems(found)
+    assert wrong.startswith("writing: no order can be saved: attempt to write a readonly database; it is read-only: make it writable")
+
+
+def test_a_postgres_that_is_a_standby_is_found(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        name = admin.info.dbname
+        admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+    database = Database(postgres_url)
+    found = [each for each in store.check(database) if each.about == "writing"]
+    database.close()
+
+    assert [(each.level, "every transaction is read-only" in each.told) for each in found] == [("problem", True)]
 
 
 def test_a_postgres_that_does_not_answer_is_found_without_its_password() -> None:

@@ -1,20 +1,39 @@
 """Every error looks alike: problem+json from one handler, a page where a browser asked for one."""
 
 import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
-from events import transaction
+import web
+from events import Database, transaction
+from events.database import use
 from events.errors import TidingsError
+from tests.disks import Disk
 from tests.web.asking import NOTHING, OPS, wish, written
 from web.errors import TABLE, WebError, problem_of
 
 
 def _tree(kind: type[Exception]) -> list[type[Exception]]:
     return [kind, *(each for child in kind.__subclasses__() for each in _tree(child))]
+
+
+@pytest.fixture
+def sealed(disk: Disk, sqlite_template: Path, environment: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
+    """Who asks while the database lies on a file system that became read-only."""
+    path = disk.folder / "tidings.sqlite"
+    shutil.copyfile(sqlite_template, path)
+    disk.seal()
+    database = Database(f"sqlite:///{path}")
+    use(database)
+    yield web.create_app().test_client()
+    use(None)
+    database.close()
 
 
 def test_every_error_of_the_web_has_its_line_in_the_table():
@@ -74,6 +93,17 @@ def test_a_database_that_is_busy_asks_to_try_again(app: Flask, monkeypatch: pyte
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert "INSERT" not in answer.text
+
+
+def test_a_database_that_can_only_be_read_is_said_to_client_log_and_probe(sealed: FlaskClient, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.ERROR):
+        api, form, ready = sealed.post("/api/v1/orders", json=wish()), sealed.get("/"), sealed.get("/readyz")
+
+    assert (api.status_code, api.json["title"], api.headers["Retry-After"]) == (503, "Database cannot save", "30")
+    assert (ready.status_code, ready.json) == (503, {"status": "not ready", "database": "cannot save"})
+    assert (form.status_code, "The database takes nothing now" in form.text) == (503, True)
+    assert "its file cannot be opened: see whether its folder is there and writable" in caplog.text
+    assert "ada@example.org" not in caplog.text
 
 
 def test_an_error_that_nobody_foresaw_is_a_500():

@@ -5,7 +5,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,9 @@ from tasks.up.home import CannotStart, Home, ops_login
 from tasks.up.output import Output
 from tasks.up.plan import Options, Sockets, UnknownQueue, environment, workers
 from tasks.up.supervisor import backoff, ending
+from tests.disks import Disk
 from tests.servers import free_port
+from tests.tasks.up.instance import TIDINGS
 
 
 @pytest.fixture
@@ -94,6 +96,17 @@ def test_a_data_directory_is_used_by_one_at_a_time(tmp_path: Path):
     assert "another `tidings up` (pid " in again.stderr
     with home.locked():
         pass
+
+
+@pytest.mark.parametrize(("trouble", "told"), [(Disk.fill, "No space left on device"), (Disk.seal, "Read-only file system")])
+def test_a_data_directory_that_cannot_be_written_is_said_in_one_line(
+    trouble: Callable[[Disk], None], told: str, disk: Disk, tmp_path: Path
+):
+    trouble(disk)
+    refused = subprocess.run([TIDINGS, "up", "--data-dir", str(disk.folder)], capture_output=True, text=True, check=False)
+
+    assert refused.returncode == 1
+    assert refused.stderr == f"Error: {disk.folder} cannot be used: {told}; mend that, or name another --data-dir\n"
 
 
 def test_a_data_directory_with_a_long_or_odd_name_has_its_socket_elsewhere(tmp_path: Path):
