@@ -4,16 +4,18 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from events.errors import Interrupted
 from events.settings import settings
 
-LOCK_TIMEOUT = 30.0  # seconds a writer of SQLite waits for its turn
+PATIENCE = 30.0  # seconds a writer of SQLite waits for its turn: longer than a handler may take
 _TRANSIENT = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08")  # SQLSTATE: serialization, deadlock, lock, shutdown, connection
 _FULL, _READ_ONLY = "its disk is full: make room", "it is read-only: make it writable, or name the one that is in DATABASE_URL"
 _BY_CODE = {
@@ -36,10 +38,12 @@ class Database:
 
     On SQLite a writer begins with BEGIN IMMEDIATE: a deferred transaction that turns into a writer fails at once when
     another wrote meanwhile, whatever the timeout. Readers begin deferred, on an engine of their own, and wait for nobody.
+    `patience` is how many seconds a writer of SQLite waits for its turn.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
         self.url = make_url(url)
+        self._patience = patience
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self.writer = self._engine("BEGIN IMMEDIATE")
         self.reader = self._engine("BEGIN") if self.sqlite else self.writer
@@ -51,11 +55,10 @@ class Database:
             return create_engine(self.url, hide_parameters=True, pool_pre_ping=True, max_overflow=20, connect_args=network)
         if self.url.database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(
-            self.url, hide_parameters=True, connect_args={"isolation_level": None, "timeout": LOCK_TIMEOUT, "check_same_thread": False}
-        )
+        alone: dict[str, Any] = {"isolation_level": None, "timeout": self._patience, "check_same_thread": False}
+        engine = create_engine(self.url, hide_parameters=True, connect_args=alone)
         event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        event.listen(engine, "begin", partial(_begin, begin))
         return engine
 
     @contextmanager
@@ -76,9 +79,18 @@ class Database:
         self.reader.dispose()
 
 
+def _begin(statement: str, connection: Connection) -> None:
+    try:
+        connection.exec_driver_sql(statement)
+    except DBAPIError:
+        raise
+    except Exception as error:  # Celery's soft time limit, while somebody else was writing all the time
+        raise Interrupted(f"{type(error).__name__} while waiting for the database") from error
+
+
 def _set_up_sqlite(connection: Any, _: Any) -> None:
     # FULL: an accepted order survives a power cut, not only a crash of the process.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={int(LOCK_TIMEOUT * 1000)}", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -142,6 +154,8 @@ def in_words(error: Exception) -> str:
 
 def is_transient(error: BaseException) -> bool:
     """Whether the database failed in a way that the same statements may survive: a lock, a deadlock, a lost connection, a full disk."""
+    if isinstance(error, Interrupted):
+        return True
     if not isinstance(error, DBAPIError):
         return False
     if error.connection_invalidated or "database is locked" in str(error.orig) or unwritable(error):

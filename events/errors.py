@@ -6,6 +6,7 @@ TidingsError
 ├── UnknownSubscription   a name nobody registered
 ├── UnknownEvent          a type or version that this process does not know; the delivery waits for one that does
 ├── UnknownDelivery       no dead letter has that id
+├── Interrupted           a transaction was stopped before it began, while it waited for its turn; it may be tried again
 ├── BrokerDown            the broker could not take a message; the ledger keeps it and the relay tries again
 ├── DeadLetter            raised by a handler: no retry can save this delivery
 └── RetryAfter            raised by a handler: try again in so many seconds
@@ -46,6 +47,10 @@ class UnknownDelivery(TidingsError):
 
     def __init__(self, id: str) -> None:
         super().__init__(f"no dead letter has the id {id!r}; `tidings dead-letters list` shows them")
+
+
+class Interrupted(TidingsError):
+    """A transaction was stopped before it began, while it waited for its turn."""
 
 
 class BrokerDown(TidingsError):

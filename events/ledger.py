@@ -117,7 +117,7 @@ def start(session: Session, subscription: str, event_id: UUID, *, worker: str) -
     starts = session.scalar(update(Delivery).where(here, *RUNG).values(starts=Delivery.starts + 1).returning(Delivery.starts))
     if starts is None or starts <= settings().max_crashes:
         return True
-    lose(session, here, worker=worker, why="its worker died")
+    lose(session, here, worker=worker)
     return False
 
 
@@ -160,7 +160,7 @@ def lose(
     where: ColumnElement[bool],
     *,
     worker: str = "",
-    why: str = "its message was lost",
+    why: str = "its worker died",
     weight: int = 1,
     limit: int | None = None,
 ) -> int:
@@ -194,7 +194,7 @@ class CrashLoop(Exception):
 
 
 def _end_crash_loop(session: Session, row: Delivery, worker: str, why: str) -> None:
-    error = CrashLoop(f"crash loop: started {row.starts} times, {why} each time")
+    error = CrashLoop(f"crash loop: started {settings().max_crashes} times, {why} each time")
     failure = Failure(error, worker, clock.now(), where=row.subscription)
     row.state, row.died_at, row.attempts = "dead", clock.now(), row.attempts + 1
     row.error, row.fingerprint, row.losses, row.starts, row.sent_at = f"CrashLoop: {error}", failure.fingerprint, 0, 0, None

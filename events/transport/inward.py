@@ -8,14 +8,14 @@ from celery import Celery, Task
 from celery.exceptions import Retry
 from celery.signals import celeryd_init, setup_logging
 from kombu.transport import TRANSPORT_ALIASES
-from sqlalchemy.exc import SQLAlchemyError
 
 from events import logs
 from events.database import forget_after_fork, in_words, is_transient
 from events.dispatch import dispatch
 from events.subscriptions import Subscription
 from events.transport.crashes import CrashCounting
-from events.transport.steps import Pulse
+from events.transport.overtime import Overtime, watched
+from events.transport.steps import Haste, Pulse
 
 
 def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
@@ -24,6 +24,7 @@ def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
         declare: Any = app.task(name=subscription.name, bind=True, typing=False, throws=(Dead,), Request=CrashCounting)
         declare(_runner(subscription))
     app.steps["consumer"].add(Pulse)
+    app.steps["worker"].update((Haste, Overtime))
     TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "events.transport.redis_channel:Transport"))
     setup_logging.connect(_leave_logs, weak=False)
     celeryd_init.connect(_configure_logs, weak=False)
@@ -50,9 +51,11 @@ def _runner(subscription: Subscription) -> Callable[[Task[Any, Any], list[str]],
     def run(task: Task[Any, Any], ids: list[str]) -> str:
         # What came back from a dying worker may be what killed it, so its start is counted.
         suspect = bool((task.request.delivery_info or {}).get("redelivered"))
+        worker, events = task.request.hostname or "", [UUID(id) for id in ids]
         try:
-            report = dispatch(subscription, [UUID(id) for id in ids], worker=task.request.hostname or "", suspect=suspect)
-        except SQLAlchemyError as error:
+            with watched(subscription.name, events, worker):
+                report = dispatch(subscription, events, worker=worker, suspect=suspect)
+        except Exception as error:
             if not is_transient(error):
                 raise
             raise Retry(exc=Waiting(f"database: {in_words(error)}; the ledger sends again after the lease")) from error

@@ -4,17 +4,33 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from celery.bootsteps import StartStopStep
+from celery.bootsteps import StartStopStep, Step
+from celery.concurrency.prefork import TaskPool
 from celery.worker.consumer.tasks import Tasks
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import control, heartbeat
-from events.database import in_words
+from events.database import Database, in_words, use
+from events.settings import settings
 from events.subscriptions import registered
 
 logger = structlog.get_logger("tidings.transport")
 
+HASTE = 1.0  # seconds that a pool's parent waits for SQLite's write lock
 SERVING = 60.0  # seconds between two notes of which subscriptions a worker serves
+
+
+class Haste(Step):
+    """Lets the parent of a prefork pool wait for nobody's lock: as long as it waits it ends no child that runs over its time limit,
+    and on SQLite that child may be the one which holds the lock."""
+
+    def include_if(self, worker: Any) -> bool:
+        """In other pools the handlers run in this process."""
+        return issubclass(worker.pool_cls, TaskPool)
+
+    def create(self, worker: Any) -> None:
+        """The children are forked later, and open the database with all the patience they need."""
+        use(Database(settings().database_url, patience=HASTE))
 
 
 class Pulse(StartStopStep):

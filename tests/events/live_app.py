@@ -48,6 +48,8 @@ def answer_ping(event: Pinged, session: Session) -> Answered:
         raise ValueError("secret@example.org could not be answered")
     if event.deed == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if event.deed == "grow":
+        grow()
     if event.deed == "hang":
         hang()
     return Answered(number=event.number)
@@ -60,6 +62,14 @@ def hang() -> None:
             time.sleep(3600)
         except Exception:
             continue
+
+
+def grow() -> None:
+    """Take memory until somebody ends this process."""
+    taken = []
+    while True:
+        taken.append(bytearray(10_000_000))
+        time.sleep(0.01)
 
 
 @subscribe(Answered, queue="answers", batch=20, retry=QUICK)

@@ -1,5 +1,6 @@
 """A database that cannot just now burns no attempt: the delivery is given back and tried again soon."""
 
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -78,6 +79,27 @@ def test_a_sqlite_that_stays_locked_is_the_callers_to_know_and_the_delivery_stay
 
     assert is_transient(raised.value)
     assert (delivery().state, delivery().attempts, delivery().sent_at is not None) == ("pending", 0, True)
+
+
+class Stopped(Exception):
+    """As Celery's soft time limit is raised: from a signal."""
+
+
+def test_to_be_stopped_while_somebody_else_writes_burns_no_attempt(database: Database) -> None:
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    note("a")
+    [message] = send(hearing())
+    before = signal.signal(signal.SIGALRM, stop)
+    with locked(database) as other:
+        threading.Timer(0.4, other.rollback).start()
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        report = dispatch(hearing(), message.event_ids, worker="w")
+    signal.signal(signal.SIGALRM, before)
+
+    assert str(report) == "retrying: database: Interrupted"
+    assert unharmed()
 
 
 def serialization(database: Database) -> Callable[[Noted, Session], None]:

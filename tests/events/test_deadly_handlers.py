@@ -1,0 +1,50 @@
+"""Handlers that kill their process, grow until they are killed, or never return: dead with the reason, on every pool and broker."""
+
+from collections import Counter
+
+import psutil
+import pytest
+
+from tests.events.sample import tries
+from tests.events.stack import Stack
+from tests.servers import Process, wait_until
+
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(180)]
+
+TOO_BIG = 400_000_000  # bytes of a process, from which it is killed as the kernel would
+NEIGHBOURS = range(3, 15)
+LIMITS = {"TASK_SOFT_TIME_LIMIT": "2", "TASK_TIME_LIMIT": "3", "LEASE": "4"}
+
+
+def tend(worker: Process) -> None:
+    """Be the kernel that kills what grows, and the supervisor that starts a worker again."""
+    if not worker.running():
+        worker.launch()
+        return
+    for process in [psutil.Process(worker.pid), *psutil.Process(worker.pid).children(recursive=True)]:
+        try:
+            if process.memory_info().rss > TOO_BIG:
+                process.kill()
+        except psutil.Error:  # it has just ended
+            continue
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
+@pytest.mark.parametrize(("any_database", "any_broker"), [("sqlite", "valkey"), ("postgres", "rabbitmq")], indirect=True)
+def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_handled(pool: str, any_stack: Stack) -> None:
+    for number, deed in enumerate(("die", "grow", "hang")):
+        any_stack.ping(number, deed=deed)
+    any_stack.ping(*NEIGHBOURS)
+    worker = any_stack.work("pings", "--pool", pool, "-c", "2", **LIMITS)
+    any_stack.work("answers")
+    any_stack.relay(**LIMITS)
+
+    settled = {"done": len(NEIGHBOURS), "dead": 3}
+    wait_until(lambda: tend(worker) or any_stack.states("pings.answer_ping") == settled, within=150, what="three dead, the others done")
+    wait_until(lambda: any_stack.effects("heard") == Counter(NEIGHBOURS), within=20, what="every answer heard")
+    assert any_stack.effects("answered") == Counter(NEIGHBOURS)
+    dies, grows, hangs, *others = any_stack.deliveries("pings.answer_ping")
+    assert all("crash loop: started 3 times, its " in (each.error or "") for each in (dies, grows))
+    assert "crash loop: started 3 times, it" in (hangs.error or "")
+    assert {row.event_id for row in tries()} == {dies.event_id, grows.event_id, hangs.event_id}
+    assert {row.attempts for row in others} == {0}
