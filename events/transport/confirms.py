@@ -5,7 +5,10 @@ Without confirms a killed broker loses what it had accepted; waiting for each co
 """
 
 import time
+from contextlib import suppress
 from typing import Any
+
+from amqp import Message
 
 from events.errors import BrokerDown
 
@@ -34,8 +37,9 @@ class Confirms:
         while self._open:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise BrokerDown(f"the broker did not confirm {len(self._open)} messages in {timeout:g} s")
-            self._channel.connection.drain_events(timeout=left)
+                raise BrokerDown(f"{len(self._open)} published and unconfirmed for {timeout:g} s; is the broker out of memory or disk?")
+            with suppress(TimeoutError):  # said above, in words
+                self._channel.connection.drain_events(timeout=left)
         refused, self._refused = self._refused, []
         if refused:
             raise BrokerDown(f"the broker refused {len(refused)} messages: {refused[0]}")
@@ -49,3 +53,19 @@ class Confirms:
 
     def _returned(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:
         self._refused.append(f"no queue {routing_key!r} is bound to exchange {exchange!r}")
+
+
+def prove(channel: Any, timeout: float) -> None:
+    """Publish to a queue of one's own and wait for the confirm, `timeout` seconds at most. Raises `BrokerDown`.
+
+    A RabbitMQ that has run out of memory or disk takes connections, answers questions and confirms one message; then it stops
+    reading. So there are two.
+    """
+    own = channel.connection.channel()
+    queue = own.queue_declare(exclusive=True, auto_delete=True).queue
+    confirms = Confirms(own)
+    for _ in range(2):
+        own.basic_publish(Message(b""), routing_key=queue, mandatory=True)
+        confirms.expect()
+        confirms.wait(timeout)
+    own.close()

@@ -104,6 +104,8 @@ class CeleryTransport:
             yield
         except self._errors() as error:
             self.close()
+            if isinstance(error, BrokerDown):
+                raise
             raise BrokerDown(f"{type(error).__name__}: {error}") from error
 
     def _errors(self) -> tuple[type[BaseException], ...]:

@@ -3,18 +3,28 @@
 from collections.abc import Iterable, Iterator
 
 from events.errors import BrokerDown
-from events.transport import CeleryTransport, dead_queue, queues
+from events.transport import CeleryTransport, confirms, dead_queue, queues
 from tasks.doctor.findings import Finding, ok, one_of, problem, unknown
 
+CONFIRM_TIMEOUT = 5.0  # seconds
 _NOT_FOUND = 404  # AMQP's reply code
 
 
 def check(transport: CeleryTransport, names: Iterable[str]) -> Iterator[Finding]:
     """Everything that a connection can find out. Raises `BrokerDown`."""
-    yield ok("broker", f"{transport.address} answers, and confirms what it takes")
+    yield ok("broker", f"{transport.address} answers")
+    yield from one_of("confirms", _confirms(transport), "it confirms what it takes")
     wanted = sorted(names)
     yield from one_of("queues", (each for name in wanted for each in _queue(transport, name)), f"all {len(wanted)} are as they should be")
     yield from one_of("dead queue", _dead(transport), "empty")
+
+
+def _confirms(transport: CeleryTransport) -> Iterator[Finding]:
+    try:
+        transport.ask(lambda channel: confirms.prove(channel, CONFIRM_TIMEOUT))
+    except BrokerDown as error:
+        fix = "rabbitmq-diagnostics alarms says whether it lacks memory or disk; make room, and what waits in the ledger is sent"
+        yield problem("confirms", f"it answers, but takes no message: {error}", fix)
 
 
 def _queue(transport: CeleryTransport, name: str) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """What RabbitMQ says to what is published: real nodes, real refusals."""
 
+import json
 import uuid
 from collections.abc import Iterator
 
@@ -7,13 +8,17 @@ import pytest
 from celery import Celery
 from kombu import Connection, Exchange, Producer, Queue
 
-from events import transport
+from events import Database, heartbeat, reading, transport
 from events.errors import BrokerDown
-from events.messages import Message
+from events.messages import Message, encode, unfit
+from events.relay import Relay
 from events.transport import CeleryTransport
 from events.transport.confirms import Confirms
+from events.transport.consumer import MAX_BODY
 from tasks.chaos.rabbitmq import RabbitMQ
-from tests.servers import wait_until
+from tests.events.sample import deliveries, hearing, note, send
+from tests.events.test_relay import work
+from tests.servers import rabbitmqctl, wait_until
 
 QUORUM = {"x-queue-type": "quorum"}
 
@@ -118,3 +123,37 @@ def test_a_killed_node_is_down_and_when_it_is_back_what_it_confirmed_is_there(
 
     wait_until(lambda: takes(celery_transport), within=40, what="a queue with a leader")
     assert celery_transport.waiting("notes") >= 21
+
+
+def test_a_message_too_large_for_the_broker_waits_and_holds_up_no_other(
+    celery_transport: CeleryTransport, rabbitmq_node: RabbitMQ, database: Database
+) -> None:
+    relay = Relay(celery_transport, name="relay@test")
+    send(hearing(batch=100), hearing(name="others.mark"))
+    rabbitmqctl(rabbitmq_node, "eval", "application:set_env(rabbit, max_message_size, 1500).")
+    try:
+        note(*map(str, range(100)))
+        work(relay, rounds=3)
+        large, small = deliveries(), deliveries("others.mark")
+        with reading() as session:
+            [trouble] = [row.trouble for row in heartbeat.alive(session)]
+    finally:
+        rabbitmqctl(rabbitmq_node, "eval", "application:set_env(rabbit, max_message_size, 134217728).")
+
+    assert {row.sent_at for row in large} == {None}
+    assert all(row.sent_at for row in small)
+    assert "larger than configured max size 1500" in (trouble or "")
+    wait_until(lambda: work(relay, rounds=1) or all(row.sent_at for row in deliveries()), what="the large one to be sent")
+    assert celery_transport.waiting("notes") == 1
+
+
+def test_the_largest_doorbell_is_one_that_every_worker_takes(database: Database) -> None:
+    subscription = hearing(name=f"notes.{'x' * 150}", batch=1_000_000)
+    note(*map(str, range(700)), subject="S" * 200)
+    largest = max(send(subscription), key=lambda message: len(message.event_ids))
+
+    body, headers = encode(largest, origin="relay@here")
+
+    assert len(largest.event_ids) == 500
+    assert len(body) < MAX_BODY / 10
+    assert unfit(headers, json.loads(body)) is None

@@ -11,9 +11,10 @@ from kombu import Connection, Exchange, Queue
 from events import transport
 from events.settings import Settings
 from events.transport import CeleryTransport, dead_queue
+from tasks.chaos.rabbitmq import RabbitMQ
 from tasks.doctor import broker
 from tasks.doctor.findings import Finding
-from tests.servers import Valkey, free_port, wait_until
+from tests.servers import Valkey, free_port, rabbitmqctl, wait_until
 
 Examine = Callable[..., list[Finding]]
 TIMES = {"task_time_limit": 30, "task_soft_time_limit": 25, "broker_transport_options": {"visibility_timeout": 120}}
@@ -143,6 +144,20 @@ def test_a_rabbitmq_that_is_well_is_told_so(rabbitmq_url: str, examine: Examine)
 
     assert {each.level for each in found} == {"ok"}
     assert "all 2 are as they should be" in [each.told for each in found]
+
+
+def test_a_rabbitmq_that_answers_and_takes_nothing_is_found(
+    rabbitmq_node: RabbitMQ, rabbitmq_url: str, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.doctor.rabbitmq.CONFIRM_TIMEOUT", 1.0)
+    rabbitmqctl(rabbitmq_node, "set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        [found] = [each for each in examine(rabbitmq_url) if each.level == "problem"]
+    finally:
+        rabbitmqctl(rabbitmq_node, "set_vm_memory_high_watermark", "absolute", "1GB")
+
+    assert found.about == "confirms"
+    assert "it answers, but takes no message: 1 published and unconfirmed for 1 s; is the broker out of memory or disk?" in found.told
 
 
 def test_a_queue_that_is_not_there_yet_is_told_and_not_made(rabbitmq_url: str, examine: Examine) -> None:
