@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 from celery import Celery
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -48,6 +49,8 @@ def answer_ping(event: Pinged, session: Session) -> Answered:
         raise ValueError("secret@example.org could not be answered")
     if event.deed == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if event.deed == "wait":
+        wait_for_the_gate()
     if event.deed == "grow":
         grow()
     if event.deed == "hang":
@@ -62,6 +65,14 @@ def hang() -> None:
             time.sleep(3600)
         except Exception:
             continue
+
+
+def wait_for_the_gate() -> None:
+    """Say that it waits, and go on when the test has made the file `GATE`."""
+    gate = Path(os.environ["GATE"])
+    gate.with_suffix(".reached").touch()
+    while not gate.exists():
+        time.sleep(0.05)
 
 
 def grow() -> None:

@@ -1,9 +1,12 @@
 """The whole bus with real workers, on every pair of database and broker."""
 
+import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from tests.events.sample import tries
 from tests.events.stack import Stack
 from tests.servers import wait_until
 
@@ -35,3 +38,25 @@ def test_a_handler_that_kills_its_process_is_dead_after_some_sends_and_its_neigh
     assert dead.error == "CrashLoop: crash loop: started 3 times, its process died each time"
     assert dead.sends == 4
     assert any_stack.effects("answered") == Counter(range(1, 10))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("any_database", "any_broker"), [("sqlite", "valkey"), ("postgres", "rabbitmq")], indirect=True)
+def test_what_a_killed_worker_held_is_taken_up_by_another_within_a_minute(any_stack: Stack, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    any_stack.env["GATE"] = str(gate)  # the lease and all else as they are by default
+    any_stack.ping(1, deed="wait")
+    any_stack.ping(2)
+    first = any_stack.work("pings")
+    any_stack.relay()
+    wait_until(gate.with_suffix(".reached").exists, what="the handler to be amid its work")
+
+    first.kill()
+    died = time.monotonic()
+    gate.touch()
+    any_stack.work("pings")
+
+    wait_until(lambda: any_stack.states("pings.answer_ping") == {"done": 2}, within=60, what="what the dead worker held")
+    assert time.monotonic() - died < 60
+    assert any_stack.effects("answered") == Counter([1, 2])
+    assert tries() == []

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from events import Database, reading, transaction
 from events.tables import Stray
-from tests.events.malformed import EVERYTHING, GARBAGE, WRONG_BODIES, Malformed
+from tests.events.malformed import EVERYTHING, GARBAGE, UNDECODABLE, WRONG_BODIES, Malformed
 from tests.events.stack import Stack
 from tests.servers import Valkey, wait_until
 
@@ -82,3 +82,24 @@ def test_raw_garbage_in_a_list_of_valkey_is_kept_and_stays_on_the_queue_while_th
 
     strays = keeps(stack, [*GARBAGE, bad.body])
     assert Counter(row.reason for row in strays)["not a message"] == len(GARBAGE)
+
+
+@pytest.mark.parametrize("broker", ["valkey", "rabbitmq"])
+def test_what_the_store_cannot_take_stays_on_the_queue_though_its_worker_dies(
+    broker: str, database: Database, request: pytest.FixtureRequest, make_stack: MakeStack
+) -> None:
+    url = request.getfixturevalue(f"{broker}_url")
+    stack = make_stack(database, url)
+    worker = stack.work("pings", "--prefetch-multiplier", "1")
+    with transaction() as session:
+        session.execute(text("ALTER TABLE strays RENAME TO elsewhere"))
+
+    throw(url, UNDECODABLE)
+    wait_until(lambda: worker.log().count("stray.unkept") >= 3, what="several tries to keep them")
+    if broker == "rabbitmq":  # on Valkey what a dead worker held comes back after two minutes
+        worker.kill()
+        worker.launch()
+    with transaction() as session:
+        session.execute(text("ALTER TABLE elsewhere RENAME TO strays"))
+
+    keeps(stack, [each.body for each in UNDECODABLE])
