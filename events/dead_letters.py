@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
@@ -49,7 +49,7 @@ def listed(
     session: Session, *, queue: str | None = None, subscription: str | None = None, fingerprint: str | None = None, limit: int = 100
 ) -> list[DeadLetterView]:
     """The dead letters that fit, the latest death first."""
-    chosen = _chosen(ids=None, queue=queue, subscription=subscription, fingerprint=fingerprint)
+    chosen = _chosen({"queue": queue, "subscription": subscription, "fingerprint": fingerprint})
     return _views(session, _joined().where(chosen).order_by(Delivery.died_at.desc()).limit(limit))
 
 
@@ -84,7 +84,7 @@ def count(session: Session) -> int:
 
 def show(session: Session, id: str) -> DeadLetterView:
     """One dead letter. Raises `UnknownDelivery`."""
-    found = _views(session, _joined().where(_chosen(ids=[id])))
+    found = _views(session, _joined().where(_chosen({"ids": [id]})))
     if not found:
         raise UnknownDelivery(id)
     return found[0]
@@ -98,43 +98,31 @@ def attempts(session: Session, id: str) -> Sequence[Attempt]:
     ).all()
 
 
-def replay(
-    session: Session,
-    *,
-    who: str,
-    why: str = "",
-    ids: Collection[str] | None = None,
-    queue: str | None = None,
-    subscription: str | None = None,
-    fingerprint: str | None = None,
-    everything: bool = False,
-) -> int:
+class Which(TypedDict, total=False):
+    """Which dead letters: by id, or all that fit every filter; really all of them only by `everything`."""
+
+    ids: Collection[str] | None
+    queue: str | None
+    subscription: str | None
+    fingerprint: str | None
+    everything: bool
+
+
+def replay(session: Session, *, who: str, why: str = "", **which: Unpack[Which]) -> int:
     """Send dead letters again, with all their tries before them; returns how many.
 
     Their events keep their context, and a call to the world keeps its idempotency key. Raises `ValueError` when nothing
     says which ones, `UnknownDelivery` when an id is no dead letter's.
     """
-    chosen = _wanted(session, ids, queue, subscription, fingerprint, everything)
     fresh = {"state": "retrying", "attempts": 0, "due_at": clock.now(), "sent_at": None, "died_at": None, "losses": 0, "starts": 0}
-    replayed = _settle(session, chosen, fresh, who=who, action="replay", why=why)
+    replayed = _settle(session, which, fresh, who=who, action="replay", why=why)
     log.wake(session)
     return replayed
 
 
-def discard(
-    session: Session,
-    *,
-    who: str,
-    why: str = "",
-    ids: Collection[str] | None = None,
-    queue: str | None = None,
-    subscription: str | None = None,
-    fingerprint: str | None = None,
-    everything: bool = False,
-) -> int:
+def discard(session: Session, *, who: str, why: str = "", **which: Unpack[Which]) -> int:
     """Give dead letters up; their rows and events stay. Returns how many. Raises as `replay` does."""
-    chosen = _wanted(session, ids, queue, subscription, fingerprint, everything)
-    return _settle(session, chosen, {"state": "discarded", "done_at": clock.now()}, who=who, action="discard", why=why)
+    return _settle(session, which, {"state": "discarded", "done_at": clock.now()}, who=who, action="discard", why=why)
 
 
 def parse(id: str) -> tuple[UUID, str]:
@@ -148,30 +136,24 @@ def parse(id: str) -> tuple[UUID, str]:
     raise UnknownDelivery(id)
 
 
-def _wanted(
-    session: Session, ids: Collection[str] | None, queue: str | None, subscription: str | None, fingerprint: str | None, everything: bool
-) -> ColumnElement[bool]:
-    if ids is None and not (queue or subscription or fingerprint or everything):
+def _filters(which: Which) -> list[ColumnElement[bool]]:
+    values = ((Delivery.queue, which.get("queue")), (Delivery.subscription, which.get("subscription")))
+    return [column == value for column, value in (*values, (Delivery.fingerprint, which.get("fingerprint"))) if value is not None]
+
+
+def _chosen(which: Which) -> ColumnElement[bool]:
+    ids = which.get("ids")
+    named = [and_(Delivery.event_id == event, Delivery.subscription == name) for event, name in map(parse, ids or ())]
+    return and_(IS_DEAD, *_filters(which), *([or_(False, *named)] if ids is not None else []))
+
+
+def _settle(session: Session, which: Which, values: dict[str, Any], *, who: str, action: str, why: str) -> int:
+    ids = which.get("ids")
+    if ids is None and not any(which.values()):
         raise ValueError("say which dead letters: ids, a queue, a subscription, a fingerprint, or everything=True")
     for id in ids or ():
         show(session, id)
-    return _chosen(ids=ids, queue=queue, subscription=subscription, fingerprint=fingerprint)
-
-
-def _chosen(
-    *, ids: Collection[str] | None, queue: str | None = None, subscription: str | None = None, fingerprint: str | None = None
-) -> ColumnElement[bool]:
-    tests: list[ColumnElement[bool]] = [IS_DEAD]
-    if ids is not None:
-        tests.append(or_(False, *[and_(Delivery.event_id == event, Delivery.subscription == name) for event, name in map(parse, ids)]))
-    for column, value in ((Delivery.queue, queue), (Delivery.subscription, subscription), (Delivery.fingerprint, fingerprint)):
-        if value is not None:
-            tests.append(column == value)
-    return and_(*tests)
-
-
-def _settle(session: Session, chosen: ColumnElement[bool], values: dict[str, Any], *, who: str, action: str, why: str) -> int:
-    rows = session.scalars(update(Delivery).where(chosen).values(**values).returning(Delivery)).all()
+    rows = session.scalars(update(Delivery).where(_chosen(which)).values(**values).returning(Delivery)).all()
     for row in rows:
         audit.record(session, who=who, action=action, target=row.id, why=why)
     return len(rows)

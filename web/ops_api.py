@@ -7,11 +7,8 @@ from flask import url_for
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.tag import Tag
 from pydantic import BaseModel
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from events import control, dead_letters, log, queues, reading, transaction
-from events.tables import LogEntry
 from tasks import orders
 from web.answers import optional_body, problems
 from web.ops_answers import (
@@ -66,21 +63,10 @@ def list_orders(query: Page) -> dict[str, Any]:
 def list_events(query: EventFilter) -> dict[str, Any]:
     """List the latest events of the log as CloudEvents."""
     with reading() as session:
-        entries = _entries(session, query)
+        entries = log.listed(session, **query.model_dump())
     told = [json.loads(log.envelope(each).to_json()) for each in entries]
     more = query.model_dump(exclude_none=True) | {"before": entries[-1].position} if len(entries) == query.limit else None
     return _answer(Events(events=told, next=more and url_for(".list_events", **more)))
-
-
-def _entries(session: Session, query: EventFilter) -> list[LogEntry]:
-    wanted = select(LogEntry).order_by(LogEntry.position.desc()).limit(query.limit)
-    if query.before is not None:
-        wanted = wanted.where(LogEntry.position < query.before)
-    if query.type is not None:
-        wanted = wanted.where(LogEntry.type == query.type)
-    if query.subject is not None:
-        wanted = wanted.where(LogEntry.subject == query.subject)
-    return list(session.scalars(wanted))
 
 
 @bp.get("/dead-letters", responses={200: DeadLetters})

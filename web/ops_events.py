@@ -23,7 +23,7 @@ def listed() -> ResponseReturnValue:
     """List the events, newest first, by type and by what they are about."""
     type, subject = (request.args.get(name, "").strip()[:200] for name in ("type", "subject"))
     with reading() as session:
-        rows = _rows(session, type, subject)
+        rows = log.listed(session, type=type, subject=subject, before=before(), limit=PAGE + 1)
     return render_template(
         "ops/events.html",
         entries=rows[:PAGE],
@@ -32,17 +32,6 @@ def listed() -> ResponseReturnValue:
         type=type,
         subject=subject,
     )
-
-
-def _rows(session: Session, type: str, subject: str) -> list[LogEntry]:
-    wanted = select(LogEntry).order_by(LogEntry.position.desc()).limit(PAGE + 1)
-    if type:
-        wanted = wanted.where(LogEntry.type == type)
-    if subject:
-        wanted = wanted.where(LogEntry.subject == subject)
-    if last := before():
-        wanted = wanted.where(LogEntry.position < last)
-    return list(session.scalars(wanted))
 
 
 @bp.get("/<uuid:event_id>")

@@ -6,11 +6,9 @@ from typing import Any
 from uuid import UUID
 
 import click
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from events import TidingsError, log, reading, trace
-from events.tables import LogEntry
 from events.trace import TracedEvent
 from tasks.cli.printing import cell, json_option, print_json, print_table
 
@@ -34,11 +32,8 @@ def events() -> None:
 @json_option
 def listed(*, event_type: str | None, subject: str | None, limit: int, as_json: bool) -> None:
     """List the latest events, newest first; with --json as CloudEvents."""
-    wanted = select(LogEntry).order_by(LogEntry.position.desc()).limit(limit)
-    for column, value in ((LogEntry.type, event_type), (LogEntry.subject, subject)):
-        wanted = wanted.where(column == value) if value else wanted
     with reading() as session:
-        entries = session.scalars(wanted).all()
+        entries = log.listed(session, type=event_type, subject=subject, limit=limit)
     if as_json:
         print_json([json.loads(log.envelope(each).to_json()) for each in entries])
         return
