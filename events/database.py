@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -45,21 +46,26 @@ class Database:
         self.url = make_url(url)
         self._patience = patience
         self.sqlite = self.url.get_backend_name() == "sqlite"
-        self.writer = self._engine("BEGIN IMMEDIATE")
-        self.reader = self._engine("BEGIN") if self.sqlite else self.writer
+        self.writer = self._sqlite(self.url, "BEGIN IMMEDIATE") if self.sqlite else self._postgres()
+        self.reader = self._sqlite(_existing(self.url), "BEGIN") if self.sqlite else self.writer
+        if self.sqlite:
+            event.listen(self.writer, "do_connect", self._make_folder)
 
-    def _engine(self, begin: str) -> Engine:
-        if not self.sqlite:
-            options = "-c timezone=utc -c idle_in_transaction_session_timeout=60000"
-            network: dict[str, Any] = {"connect_timeout": 5, "keepalives_idle": 10, "options": options}
-            return create_engine(self.url, hide_parameters=True, pool_pre_ping=True, max_overflow=20, connect_args=network)
-        if self.url.database:
-            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+    def _postgres(self) -> Engine:
+        options = "-c timezone=utc -c idle_in_transaction_session_timeout=60000"
+        network: dict[str, Any] = {"connect_timeout": 5, "keepalives_idle": 10, "options": options}
+        return create_engine(self.url, hide_parameters=True, pool_pre_ping=True, max_overflow=20, connect_args=network)
+
+    def _sqlite(self, url: URL, begin: str) -> Engine:
         alone: dict[str, Any] = {"isolation_level": None, "timeout": self._patience, "check_same_thread": False}
-        engine = create_engine(self.url, hide_parameters=True, connect_args=alone)
+        engine = create_engine(url, hide_parameters=True, connect_args=alone)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", partial(_begin, begin))
         return engine
+
+    def _make_folder(self, *_: Any) -> None:
+        if self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -77,6 +83,11 @@ class Database:
         """Close every connection."""
         self.writer.dispose()
         self.reader.dispose()
+
+
+def _existing(url: URL) -> URL:
+    """The same file for one who reads: opened if it is there, and not made if it is not."""
+    return url.set(database=f"file:{quote(url.database or '')}", query={"mode": "rw", "uri": "true"})
 
 
 def _begin(statement: str, connection: Connection) -> None:

@@ -77,9 +77,9 @@ def groups(session: Session) -> list[Group]:
     ]
 
 
-def count(session: Session) -> int:
-    """How many dead letters there are."""
-    return session.scalar(select(func.count()).select_from(Delivery).where(IS_DEAD)) or 0
+def count(session: Session, *, queue: str | None = None) -> int:
+    """How many dead letters there are, of all queues or of one."""
+    return session.scalar(select(func.count()).select_from(Delivery).where(_chosen({"queue": queue}))) or 0
 
 
 def show(session: Session, id: str) -> DeadLetterView:

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock, heartbeat
-from events.database import database, in_words, reading, transaction
+from events.database import database, in_words, reading, transaction, unwritable
 from events.errors import BrokerDown
 from events.fanout import fan_out
 from events.loss import LossWatch
@@ -125,10 +125,10 @@ class Relay:
             self._broker_is_down(error)
 
     def _database_is_away(self, error: SQLAlchemyError) -> None:
-        detail = in_words(error)
-        if self._away != detail:
-            logger.error("database.away", detail=detail, note="everything waits, and goes on by itself")
-            self._away = detail
+        kind = unwritable(error) or type(error).__name__  # the words differ with the statement that noticed it
+        if self._away != kind:
+            logger.error("database.away", detail=in_words(error), note="everything waits, and goes on by itself")
+            self._away = kind
 
     def _database_is_back(self) -> None:
         if self._away is not None:

@@ -20,8 +20,7 @@ from events.tables import IS_OPEN, Delivery, LogEntry
 from tasks.orders import Order
 from tasks.settings import settings
 from tasks.timeline import TEXTS, TimelineEntry
-
-ENDED = ("shipped", "cancelled")
+from tasks.unfinished import ENDS
 
 
 class StillOpen(TidingsError):
@@ -61,7 +60,7 @@ def _telling(order: Order) -> Iterator[str]:
 
 def _open(session: Session, rows: Sequence[Order], person: Person) -> set[str]:
     """Orders that have not ended, and what else is on its way about something that is no order."""
-    ended = {row.number for row in rows if row.status in ENDED}
+    ended = {row.number for row in rows if row.status in ENDS}
     due = exists().where(Delivery.event_id == LogEntry.id, IS_OPEN)
     unfinished = select(LogEntry.subject).where(LogEntry.id.in_(person.events), or_(due, LogEntry.relayed_at.is_(None)))
     about = {subject or "something without a number" for subject in session.scalars(unfinished)}

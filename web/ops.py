@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from events import audit, dead_letters, heartbeat, queues, reading, strays
 from events.queues import QueueView
 from events.tables import Heartbeat
+from tasks import unfinished
 from tasks.settings import settings
 from web import ops_catalog, ops_dead_letters, ops_events, ops_mails, ops_orders, ops_products, ops_queues
 from web.security import require_ops
@@ -56,6 +57,7 @@ def overview() -> ResponseReturnValue:
             "ops/overview.html",
             queues=rows,
             troubles=[*_of_relays(heartbeat.alive(session)), *_of_queues(rows)],
+            stranded=unfinished.stranded(session, limit=20),
             waiting=sum(row.waiting for row in rows),
             retrying=sum(row.retrying for row in rows),
             dead=dead_count(),

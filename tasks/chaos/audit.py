@@ -18,8 +18,8 @@ from tasks.inventory import Movement, Stock
 from tasks.mails import Mail
 from tasks.orders import Order
 from tasks.timeline import TEXTS, TimelineEntry
+from tasks.unfinished import ENDS
 
-ENDS = ("shipped", "cancelled")
 TOLD = {"shipped": ("received", "confirmed", "shipped"), "cancelled": ("received", "cancelled")}  # the mails that each end needs
 _ORDER_ID = LogEntry.data["order_id"].as_string()
 

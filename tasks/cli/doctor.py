@@ -11,7 +11,7 @@ from rich.text import Text
 
 from events.transport import CeleryTransport
 from tasks.celery import app
-from tasks.cli.printing import console, json_option, print_json
+from tasks.cli.printing import console, counted, json_option, print_json
 from tasks.doctor.examination import examine
 from tasks.doctor.findings import Finding, Level
 from tasks.up import found
@@ -60,4 +60,5 @@ def _show(findings: list[Finding]) -> None:
         table.add_row(Text(mark, style=colour), Text(each.about), told)
     console().print(table)
     counts = Counter(each.level for each in findings)
-    click.echo(f"\n{counts['problem']} problems, {counts['notice']} notices, {counts['unknown']} unknown, {counts['ok']} well")
+    wrong, notices = counted(counts["problem"], "problem"), counted(counts["notice"], "notice")
+    click.echo(f"\n{wrong}, {notices}, {counts['unknown']} unknown, {counts['ok']} well")

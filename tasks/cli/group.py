@@ -58,5 +58,6 @@ class Commands(click.Group):
 
 def _database_trouble(error: DBAPIError) -> str:
     said = in_words(error)
-    hint = "; has `tidings migrate` run?" if "no such table" in said or "does not exist" in said else ""
+    unmade = any(each in said for each in ("no such table", "does not exist", "unable to open database file"))
+    hint = "; has `tidings migrate` run?" if unmade else ""
     return f"the database at {database.database().url.render_as_string()} says: {said}{hint}"

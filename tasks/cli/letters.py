@@ -10,7 +10,7 @@ from events import dead_letters as ledger
 from events import reading, transaction
 from events.tables import Attempt
 from tasks.cli.operator import who, why_option
-from tasks.cli.printing import cell, json_option, print_json, print_table
+from tasks.cli.printing import cell, counted, json_option, print_json, print_table
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COLUMNS = ("id", "event", "about", "tries", "died", "error")
@@ -72,7 +72,7 @@ def show(id: str, *, as_json: bool) -> None:
 @why_option
 def replay(**asked: Any) -> None:
     """Send dead letters again, with all their tries before them."""
-    click.echo(f"{_settle(ledger.replay, **asked)} dead letters are sent again")
+    click.echo(f"sent again: {counted(_settle(ledger.replay, **asked), 'dead letter')}")
 
 
 @dead_letters.command()
@@ -82,7 +82,7 @@ def replay(**asked: Any) -> None:
 @why_option
 def discard(**asked: Any) -> None:
     """Give dead letters up; their events stay in the log."""
-    click.echo(f"{_settle(ledger.discard, **asked)} dead letters are given up")
+    click.echo(f"given up: {counted(_settle(ledger.discard, **asked), 'dead letter')}")
 
 
 def _settle(act: Callable[..., int], *, ids: tuple[str, ...], why: str, everything: bool, **chosen: str | None) -> int:

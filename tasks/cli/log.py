@@ -13,7 +13,7 @@ from events.trace import TracedEvent
 from tasks.cli.printing import cell, json_option, print_json, print_table
 
 _COLUMNS = ("position", "time", "type", "about", "by", "id")
-_DELIVERIES = ("subscription", "state", "tries", "due", "done", "error")
+_DELIVERIES = ("subscription", "state", "failed", "due", "done", "error")
 
 
 class UnknownToTheLog(TidingsError):

@@ -44,6 +44,11 @@ def console() -> Console:
     return found if found.is_terminal else Console(width=WIDE)
 
 
+def counted(count: int, what: str) -> str:
+    """`1 problem`, `2 problems`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def cell(value: object) -> str:
     """A value in words."""
     match value:

@@ -2,8 +2,9 @@
 
 import click
 
-from events import audit, reading, transaction
+from events import audit, dead_letters, reading, transaction
 from tasks.cli.operator import who, why_option
+from tasks.cli.printing import counted
 from tasks.gateways import NAMES, is_down, sandbox_switch
 
 
@@ -20,4 +21,9 @@ def sandbox(gateway: str, *, down: bool | None, why: str) -> None:
     with transaction() as session:
         sandbox_switch(session, gateway, down=down)
         audit.record(session, who=who(), action="break" if down else "mend", target=f"{gateway} sandbox", why=why)
-    click.echo(f"the {gateway} sandbox is {'down; its deliveries wait and are retried' if down else 'up'}")
+        dead = dead_letters.count(session, queue=gateway)
+    if down:
+        click.echo(f"the {gateway} sandbox is down; its deliveries are tried again for about a minute, then they are dead letters")
+        return
+    died = f"; {counted(dead, 'dead letter')}: tidings dead-letters replay --queue {gateway}" if dead else ""
+    click.echo(f"the {gateway} sandbox is up{died}")

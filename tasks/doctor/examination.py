@@ -5,15 +5,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from events.database import database, reading
 from events.settings import settings
 from events.subscriptions import registered
 from events.tables import SubscriptionRow
 from events.transport import CeleryTransport
+from tasks import unfinished
 from tasks.doctor import broker, flower, ledger, logins
 from tasks.doctor import database as store
-from tasks.doctor.findings import Finding, carefully, unknown
+from tasks.doctor.findings import Finding, carefully, one_of, problem, unknown
 from tasks.settings import settings as shop_settings
 
 
@@ -34,6 +36,14 @@ def examine(transport: CeleryTransport, configuration: Any) -> Iterator[Finding]
 def _ledger() -> Iterator[Finding]:
     with reading() as session:
         yield from ledger.check(session)
+        yield from one_of("orders", _orders(session), "every order is at its end, under way, or at a dead letter")
+
+
+def _orders(session: Session) -> Iterator[Finding]:
+    if left := unfinished.stranded(session):
+        numbers = ", ".join(each.number for each in left[:5]) + (", ..." if len(left) > 5 else "")
+        fix = "a delivery of theirs was discarded, so no answer will come: cancel them on /ops/orders, and what was done is undone"
+        yield problem("orders", f"nothing moves {numbers} any more", fix)
 
 
 def _queues(*, usable: bool) -> set[str]:

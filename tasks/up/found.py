@@ -16,7 +16,7 @@ def environment(folder: Path) -> dict[str, str]:
     if not (home.folder / "up.lock").exists():
         return {}
     found = {"DATABASE_URL": home.database_url, "BROKER_URL": broker.url(home), "MAIL_DIR": str(home.mails), "FLOWER_ADDRESS": ports.HOST}
-    for name in ("secret_key", "ops_auth"):
+    for name in ("secret_key", "ops_auth", "flower_url"):
         if (home.folder / name).exists():
             found[name.upper()] = (home.folder / name).read_text().strip()
     login = os.environ.get("OPS_AUTH") or found.get("OPS_AUTH", "")

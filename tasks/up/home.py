@@ -112,6 +112,11 @@ class Home:
                 draft.rename(path)
             return path.read_text().strip()
 
+    def note(self, name: str, text: str) -> None:
+        """Leave a text in the file `name` for commands beside `up`. Raises `CannotStart`."""
+        with self._usable():
+            (self.folder / name).write_text(text)
+
 
 def ops_login() -> str:
     """A new login for the ops pages and Flower."""

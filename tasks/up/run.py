@@ -27,6 +27,7 @@ def run(options: Options) -> None:
         options = replace(options, flower_port=ports.free(options.flower_port, "--flower-port"))
         own_broker, own_login = not os.environ.get("BROKER_URL"), not os.environ.get("OPS_AUTH")
         os.environ.update(environment(options, home, sockets))
+        home.note("flower_url", os.environ["FLOWER_URL"])
         output = Output()
         if output.terminal:  # their output is a pipe, so they could not know that a person reads it
             os.environ.setdefault("LOG_FORMAT", "console")

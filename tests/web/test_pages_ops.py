@@ -1,5 +1,6 @@
 """The operators' pages: what they show, what can be done on them, and that it is written down who did it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 import tasks.settings as tasks_settings
-from events import Database, control, heartbeat, reading
+from events import Database, control, dead_letters, heartbeat, reading, transaction
 from events.tables import AuditEntry
 from tasks.inventory import shelf
 from tests.web.asking import OPS
@@ -56,6 +57,24 @@ def test_the_overview_is_content_when_all_is_well(client: FlaskClient):
     heartbeat.beat("relay@a", "relay")
 
     assert "All is well" in client.get("/ops", headers=HANDS).text
+
+
+def test_the_overview_names_what_waits_for_a_decision_and_what_nothing_moves_any_more(client: FlaskClient):
+    heartbeat.beat("relay@a", "relay")
+    with working() as bus:
+        ordered(client, payment_token="tok_broken")
+        for _ in range(12):
+            bus.advance(600)
+        dead = client.get("/ops", headers=HANDS).text
+        with transaction() as session:
+            dead_letters.discard(session, who="ada", everything=True)
+        stranded = client.get("/ops", headers=HANDS).text
+
+    assert "All is well" not in dead
+    assert re.search(r"\d dead letters? needs? a decision", " ".join(dead.split()))
+    assert "Nothing moves" not in dead
+    assert "All is well" not in stranded
+    assert re.search(r"Nothing moves <a href=\S+>ORD-1001</a> any more", stranded)
 
 
 def test_the_list_of_orders_leads_to_each_and_finds_one_by_its_number(client: FlaskClient):

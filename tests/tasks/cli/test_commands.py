@@ -1,5 +1,6 @@
 """What `tidings` can do, and where else its commands are found."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from tasks.cli import main
 from tests.tasks.cli.calls import answered, call, told
+from tests.tasks.up.instance import CLEARED
 
 BIN = Path(sys.executable).parent
 
@@ -21,6 +23,14 @@ def test_a_command_that_is_none_is_wrong_usage():
     result = call("fly")
 
     assert (result.exit_code, "No such command 'fly'" in result.stderr) == (2, True)
+
+
+def test_a_command_that_reads_makes_no_database_where_there_is_none(tmp_path: Path):
+    env = {name: value for name, value in os.environ.items() if name not in CLEARED}
+    asked = subprocess.run([BIN / "tidings", "queues"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (asked.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert "has `tidings migrate` run?" in asked.stderr
 
 
 def test_the_catalog_names_every_version_and_who_hears_it():

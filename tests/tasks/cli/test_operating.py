@@ -66,7 +66,7 @@ def test_an_unknown_dead_letter_is_one_line_and_exit_code_1(bus: Bus):
 
 
 def test_a_replayed_dead_letter_is_tried_again_and_the_audit_says_who_and_why(bus: Bus, letter: str):
-    assert told("dead-letters", "replay", letter, "--why", "the bank is back") == "1 dead letters are sent again\n"
+    assert told("dead-letters", "replay", letter, "--why", "the bank is back") == "sent again: 1 dead letter\n"
 
     assert answered("dead-letters", "list") == []
     with reading() as session:
@@ -76,7 +76,7 @@ def test_a_replayed_dead_letter_is_tried_again_and_the_audit_says_who_and_why(bu
 
 
 def test_discarding_by_filter_gives_all_that_fit_up(bus: Bus, letter: str):
-    assert told("dead-letters", "discard", "--queue", "payment") == "1 dead letters are given up\n"
+    assert told("dead-letters", "discard", "--queue", "payment") == "given up: 1 dead letter\n"
     assert ("discard", letter, "") in audited()
 
 

@@ -48,6 +48,25 @@ def test_an_operator_finds_a_dead_letter_looks_at_its_tries_and_replays_its_grou
     expect(ops_tab.get_by_text("the bank is awake")).to_be_visible()
 
 
+def test_enter_in_the_reason_is_for_what_is_ticked_and_for_nothing_else(site: Site, ops_tab: Page):
+    place(ops_tab, card="tok_broken")
+    with site.services():
+        while not _dead():
+            _hurry()
+            ops_tab.wait_for_timeout(100)
+    ops_tab.goto("/ops/dead-letters")
+    ops_tab.get_by_label("Why").fill("because")
+    ops_tab.get_by_label("Why").press("Enter")
+    expect(ops_tab.get_by_text("tick what you want to replay or discard").first).to_be_visible()
+
+    ops_tab.goto("/ops/dead-letters")
+    expect(ops_tab.get_by_role("heading", name="1 delivery needs a decision")).to_be_visible()
+    ops_tab.get_by_label("Choose GatewayError").check()
+    ops_tab.get_by_label("Why").fill("because")
+    ops_tab.get_by_label("Why").press("Enter")
+    expect(ops_tab.get_by_text("Replayed 1 of them.")).to_be_visible()
+
+
 def test_an_operator_pauses_a_subscription_and_lets_it_go_on(site: Site, ops_tab: Page):
     with site.services():
         ops_tab.goto("/ops/queues")
