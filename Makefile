@@ -38,8 +38,9 @@ up: setup ## run everything on this machine; PORT, FLOWER_PORT and DATA_DIR may 
 demo: setup ## place 100 mixed orders against what `make up` runs
 	@$(BIN)/tidings demo --url http://127.0.0.1:$(PORT)
 
+# In the order of their files: the long ones are few to a file, and would come last and alone otherwise.
 test: setup ## run the tests; with CI=true the slow ones too
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(if $(CI),,-m "not slow")
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(CI),,-m "not slow")
 
 check: setup ## lint, types and import contracts
 	$(BIN)/ruff check .
