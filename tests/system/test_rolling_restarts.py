@@ -20,10 +20,11 @@ pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300)]
 PLAN = ["inventory@", "payment@", "shipping@", "orders@", "email@", "tidings relay", "gunicorn: master"] * 3
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Instance]:
-    """A running instance."""
-    instance = Instance(tmp_path)
+@pytest.fixture(params=["sqlite and valkey", "postgres and rabbitmq"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instance]:
+    """A running instance, on what `up` brings along or on servers."""
+    servers = {"DATABASE_URL": "postgres_url", "BROKER_URL": "rabbitmq_url"} if request.param == "postgres and rabbitmq" else {}
+    instance = Instance(tmp_path, **{name: request.getfixturevalue(fixture) for name, fixture in servers.items()})
     instance.start()
     yield instance
     instance.stop(60)
@@ -87,7 +88,7 @@ def test_rolling_restarts_are_noticed_by_nobody(shop: Instance):
 
 
 def _rows(shop: Instance, query: str) -> list[Any]:
-    engine = create_engine(f"sqlite:///{shop.data}/tidings.sqlite")
+    engine = create_engine(shop.env.get("DATABASE_URL", f"sqlite:///{shop.data}/tidings.sqlite"))
     try:
         with engine.connect() as connection:
             return [tuple(row) for row in connection.execute(text(query))]
