@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, insert, select, text, update
+from sqlalchemy import exists, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from events import audit, clock, log, retention
@@ -12,14 +12,12 @@ from events.database import transaction
 from events.errors import UnknownSubscription
 from events.fanout import delivery
 from events.subscriptions import Subscription
-from events.tables import IS_OPEN, Delivery, LogEntry, SubscriptionRow
+from events.tables import IS_DEAD, IS_OPEN, Delivery, LogEntry, SubscriptionRow
 
 
 def register(session: Session, subscriptions: Iterable[Subscription]) -> None:
     """Tell the relay of these subscriptions; a changed one is changed, and all are marked as seen now."""
-    if session.get_bind().dialect.name == "postgresql":
-        # Waits for every fan-out in flight: an event is relayed either with the new subscription or before the backfill.
-        session.execute(text("LOCK TABLE subscriptions IN EXCLUSIVE MODE"))
+    _wait_for_fan_outs(session)
     known = {row.name: row for row in session.scalars(select(SubscriptionRow))}
     now = clock.now()
     for subscription in subscriptions:
@@ -33,6 +31,12 @@ def register(session: Session, subscriptions: Iterable[Subscription]) -> None:
     session.flush()
 
 
+def _wait_for_fan_outs(session: Session) -> None:
+    """Those in flight end first: an event is relayed either with what is registered now or before the backfill."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("LOCK TABLE subscriptions IN EXCLUSIVE MODE"))
+
+
 def _values(subscription: Subscription) -> dict[str, Any]:
     retry = subscription.retry
     return {
@@ -44,20 +48,25 @@ def _values(subscription: Subscription) -> dict[str, Any]:
 
 
 def seen(subscriptions: Iterable[Subscription]) -> None:
-    """Register in a transaction of its own what is new or changed, and mark the rest as served now."""
+    """Register in a transaction of its own what nobody has registered yet, and mark the rest as served now.
+
+    Of a row that is there only the list of types grows, for who says so may be the older worker of two: the rest is changed by
+    `register`, at `tidings migrate`.
+    """
     wanted = {each.name: each for each in subscriptions}
     with transaction() as session:
         rows = {row.name: row for row in session.scalars(select(SubscriptionRow).where(SubscriptionRow.name.in_(wanted)))}
-        changed = [each for name, each in wanted.items() if name not in rows or _differs(rows[name], each)]
-        if changed:
-            register(session, changed)
+        if missing := [each for name, each in wanted.items() if name not in rows]:
+            register(session, missing)
+        if wider := [row for row in rows.values() if set(wanted[row.name].event_types) - set(row.event_types)]:
+            _wait_for_fan_outs(session)
+            for row in wider:
+                session.refresh(row)
+                row.event_types = sorted({*row.event_types, *wanted[row.name].event_types})
+            session.flush()
         rows_in_order = select(SubscriptionRow.name).where(SubscriptionRow.name.in_(wanted)).order_by(SubscriptionRow.name)
         session.execute(rows_in_order.with_for_update())  # in any other order two of these, or one and a fan-out, could block each other
         session.execute(update(SubscriptionRow).where(SubscriptionRow.name.in_(wanted)).values(last_seen=clock.now()))
-
-
-def _differs(row: SubscriptionRow, subscription: Subscription) -> bool:
-    return any(getattr(row, name) != value for name, value in _values(subscription).items())
 
 
 def listed(session: Session) -> Sequence[SubscriptionRow]:
@@ -89,11 +98,13 @@ def resume(session: Session, name: str, *, who: str, why: str = "") -> None:
 
 
 def remove(session: Session, name: str, *, who: str, why: str) -> int:
-    """Forget a subscription whose code is gone; its open deliveries are discarded. Returns how many those were."""
+    """Forget a subscription whose code is gone; its open and dead deliveries are discarded. Returns how many those were.
+
+    The dead too: replayed, they would wait for ever for a subscription that is not there.
+    """
     session.delete(find(session, name))
-    discarded = session.execute(
-        update(Delivery).where(Delivery.subscription == name, IS_OPEN).values(state="discarded").returning(Delivery.event_id)
-    )
+    left = (Delivery.subscription == name, or_(IS_OPEN, IS_DEAD))
+    discarded = session.execute(update(Delivery).where(*left).values(state="discarded", done_at=clock.now()).returning(Delivery.event_id))
     audit.record(session, who=who, action="remove", target=name, why=why)
     return len(discarded.all())
 

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from events.errors import Interrupted
 from events.settings import settings
 
+# A server that vanished without a farewell is noticed after ten seconds instead of a quarter of an hour.
+NETWORK = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 PATIENCE = 30.0  # seconds a writer of SQLite waits for its turn: longer than a handler may take
 _TRANSIENT = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08")  # SQLSTATE: serialization, deadlock, lock, shutdown, connection
 _FULL, _READ_ONLY = "its disk is full: make room", "it is read-only: make it writable, or name the one that is in DATABASE_URL"
@@ -39,7 +43,7 @@ class Database:
 
     On SQLite a writer begins with BEGIN IMMEDIATE: a deferred transaction that turns into a writer fails at once when
     another wrote meanwhile, whatever the timeout. Readers begin deferred, on an engine of their own, and wait for nobody.
-    `patience` is how many seconds a writer of SQLite waits for its turn.
+    `patience` is how many seconds a writer waits for its turn or for a lock; on PostgreSQL only one below the default is heeded.
     """
 
     def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
@@ -52,9 +56,12 @@ class Database:
             event.listen(self.writer, "do_connect", self._make_folder)
 
     def _postgres(self) -> Engine:
-        options = "-c timezone=utc -c idle_in_transaction_session_timeout=60000"
-        network: dict[str, Any] = {"connect_timeout": 5, "keepalives_idle": 10, "options": options}
-        return create_engine(self.url, hide_parameters=True, pool_pre_ping=True, max_overflow=20, connect_args=network)
+        options = "-c timezone=utc -c idle_in_transaction_session_timeout=60000 -c client_connection_check_interval=5000"
+        if self._patience < PATIENCE:
+            options += f" -c lock_timeout={int(self._patience * 1000)}"
+        return create_engine(
+            self.url, hide_parameters=True, pool_pre_ping=True, max_overflow=20, connect_args=NETWORK | {"options": options}
+        )
 
     def _sqlite(self, url: URL, begin: str) -> Engine:
         alone: dict[str, Any] = {"isolation_level": None, "timeout": self._patience, "check_same_thread": False}
@@ -71,7 +78,13 @@ class Database:
     def transaction(self) -> Iterator[Session]:
         """A session that commits when the block ends, and rolls back when it fails."""
         with Session(self.writer, expire_on_commit=False) as session, session.begin():
-            yield session
+            try:
+                yield session
+            except DBAPIError:  # the statement has come to its end
+                raise
+            except BaseException:
+                _abandon(session)
+                raise
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -83,6 +96,23 @@ class Database:
         """Close every connection."""
         self.writer.dispose()
         self.reader.dispose()
+
+
+def _abandon(session: Session) -> None:
+    """End a statement that was left while it ran, as Celery's soft time limit leaves it.
+
+    psycopg cannot roll back then, and the error of that would hide the true one; the server would go on, and hold the locks of every
+    row that the transaction touched.
+    """
+    if session.get_bind().dialect.name != "postgresql" or not session.in_transaction():
+        return
+    try:
+        connection: Any = session.connection().connection.dbapi_connection
+        if connection is not None and connection.info.transaction_status == TransactionStatus.ACTIVE:
+            connection.cancel_safe(timeout=2.0)
+            session.invalidate()
+    except (SQLAlchemyError, psycopg.Error):  # it is gone already, and its statement with it
+        return
 
 
 def _existing(url: URL) -> URL:

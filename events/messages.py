@@ -73,8 +73,8 @@ class Headers(BaseModel):
 
 def unfit(headers: Any, payload: Any) -> str | None:
     """Why this message is no doorbell, or `None` when it is one."""
-    if not isinstance(headers, dict):
-        return "headers are not a table"
+    if not isinstance(headers, dict) or not all(isinstance(name, str) for name in headers):
+        return "headers are not a table with names that are text"
     try:
         Headers.model_validate({name: value for name, value in headers.items() if not name.startswith("x-")})  # RabbitMQ's own
     except ValidationError as error:

@@ -119,10 +119,18 @@ class Relay:
         try:
             self._transport.connect()
             self._losses.look()
-            self._transport.keep_dead()
+            self._keep_dead()
             self._well()
         except BrokerDown as error:
             self._broker_is_down(error)
+
+    def _keep_dead(self) -> None:
+        try:
+            self._transport.keep_dead()
+        except (BrokerDown, SQLAlchemyError):
+            raise
+        except Exception as error:  # whatever lies there, it must not keep the relay from sending
+            logger.error("dead_queue.unread", error=repr(error)[:500])
 
     def _database_is_away(self, error: SQLAlchemyError) -> None:
         kind = unwritable(error) or type(error).__name__  # the words differ with the statement that noticed it

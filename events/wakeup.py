@@ -8,7 +8,7 @@ from typing import Protocol
 
 import psycopg
 
-from events.database import Database
+from events.database import NETWORK, Database
 from events.log import CHANNEL
 
 LOOK = 0.02  # seconds between two looks at SQLite's version; fifty looks a second cost half a percent of a slow core
@@ -85,7 +85,7 @@ class PostgresWakeup:
             stop.wait(min(1.0, timeout))
 
     def _listen(self) -> psycopg.Connection:
-        connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5, keepalives_idle=10)
+        connection = psycopg.connect(self._url, autocommit=True, **NETWORK)
         connection.execute(f"LISTEN {CHANNEL}")
         return connection
 

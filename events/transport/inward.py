@@ -13,6 +13,7 @@ from events import logs
 from events.database import forget_after_fork, in_words, is_transient
 from events.dispatch import dispatch
 from events.subscriptions import Subscription
+from events.transport import amqp_message
 from events.transport.crashes import CrashCounting
 from events.transport.overtime import Overtime, watched
 from events.transport.steps import Haste, Pulse
@@ -26,6 +27,7 @@ def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
     app.steps["consumer"].add(Pulse)
     app.steps["worker"].update((Haste, Overtime))
     TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "events.transport.redis_channel:Transport"))
+    amqp_message.install()
     setup_logging.connect(_leave_logs, weak=False)
     celeryd_init.connect(_configure_logs, weak=False)
     forget_after_fork()

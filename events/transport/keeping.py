@@ -26,5 +26,9 @@ def keep(queue: str, reason: str, body: bytes, *, headers: str = "{}", error: Ex
 def keep_message(message: Any, queue: str, reason: str, *, error: Exception | None = None) -> None:
     """Write a message down with its headers and raw body. Raises what the database raises."""
     body = message.body.encode("utf-8", "surrogatepass") if isinstance(message.body, str) else bytes(message.body or b"")
-    headers = json.dumps({"headers": message.headers, "properties": message.properties}, default=repr)
+    told = {"headers": message.headers, "properties": message.properties}
+    try:
+        headers = json.dumps(told, default=repr)
+    except (TypeError, ValueError, RecursionError):  # a name that is no text, or a table without a bottom
+        headers = json.dumps(repr(told)[:10_000])
     keep(queue, reason, body, headers=headers, error=error)

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from events import Database, Retry, audit, control, publish, reading, transaction
+from events import Database, DeadLetter, Retry, audit, control, dead_letters, publish, reading, transaction
 from events.errors import UnknownSubscription
 from events.fanout import fan_out
 from events.subscriptions import Subscription
@@ -49,7 +49,7 @@ def test_a_registration_anew_changes_what_changed_and_keeps_the_rest(any_databas
     assert rows()["late.mark"].last_seen == first
 
 
-def test_a_worker_registers_what_is_new_or_changed_and_marks_the_rest_as_seen(any_database: Database, time: MovedClock) -> None:
+def test_a_worker_registers_what_is_new_marks_the_rest_as_seen_and_changes_nothing(any_database: Database, time: MovedClock) -> None:
     control.seen([ONE])
     time.advance(60)
     control.seen([ONE, LATER])
@@ -57,7 +57,18 @@ def test_a_worker_registers_what_is_new_or_changed_and_marks_the_rest_as_seen(an
     control.seen([hearing(batch=4), LATER])
     control.seen([])
 
-    assert {name: (row.batch, row.last_seen == time()) for name, row in rows().items()} == {"notes.mark": (4, True), "late.mark": (1, True)}
+    assert {name: (row.batch, row.last_seen == time()) for name, row in rows().items()} == {"notes.mark": (1, True), "late.mark": (1, True)}
+
+
+def test_while_old_and_new_workers_live_side_by_side_no_event_misses_its_new_hearer(any_database: Database) -> None:
+    old, new = hearing(mark, Noted), hearing(mark, Noted, Heard)
+    register(old)
+    control.seen([new])
+    control.seen([old])  # the old version's worker says once a minute what it knows
+
+    assert rows()["notes.mark"].event_types == sorted(new.event_types)
+    register(old)  # only a migration takes something away
+    assert rows()["notes.mark"].event_types == old.event_types
 
 
 def test_a_hundred_workers_that_start_at_once_register_each_subscription_once(any_database: Database) -> None:
@@ -137,6 +148,20 @@ def test_removing_a_subscription_discards_what_is_open_and_keeps_what_is_done(an
 
     assert [row.state for row in deliveries()] == ["done", "discarded"]
     assert rows() == {}
+
+
+def test_a_dead_letter_of_a_removed_subscription_is_discarded_and_not_replayed_into_nowhere(any_database: Database) -> None:
+    def give_up(event: Noted, session: Session) -> None:
+        raise DeadLetter("no")
+
+    with Bus(subscriptions=[hearing(give_up)]) as bus:
+        note("a")
+        bus.drain()
+    with transaction() as session:
+        assert control.remove(session, "notes.mark", who="ada", why="its code is gone") == 1
+        assert dead_letters.replay(session, who="bob", everything=True) == 0
+
+    assert [row.state for row in deliveries()] == ["discarded"]
 
 
 def test_a_new_subscription_hears_nothing_of_the_past_until_it_is_backfilled(any_database: Database) -> None:

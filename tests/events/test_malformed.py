@@ -1,15 +1,19 @@
 """Whatever lies on a queue: a real worker keeps it, lives on and handles what comes after it."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
+import amqp
 import pytest
 from kombu import Connection, Exchange, Producer
 from sqlalchemy import select, text
 
 from events import Database, reading, transaction
 from events.tables import Stray
+from events.transport import dead_queue
 from tests.events.malformed import EVERYTHING, GARBAGE, UNDECODABLE, WRONG_BODIES, Malformed
 from tests.events.stack import Stack
 from tests.servers import Valkey, wait_until
@@ -103,3 +107,42 @@ def test_what_the_store_cannot_take_stays_on_the_queue_though_its_worker_dies(
         session.execute(text("ALTER TABLE elsewhere RENAME TO strays"))
 
     keeps(stack, [each.body for each in UNDECODABLE])
+
+
+def throw_unreadable(url: str, queue: str) -> int:
+    """Publish messages whose properties py-amqp itself cannot read; returns how many."""
+    deep: dict[str, Any] = {}
+    for _ in range(1500):
+        deep = {"a": deep}
+    wrong: list[dict[str, Any]] = [
+        {"application_headers": {"when": datetime(2030, 1, 1)}},  # noqa: DTZ001 - AMQP's have no zone
+        {"application_headers": deep},
+        {"application_headers": {b"\xff\xfe": 1}},
+        {"content_type": b"\xff\xfe"},
+    ]
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(30_000)
+    try:
+        with Connection(url) as connection, pytest.MonkeyPatch.context() as patch:
+            patch.setattr("calendar.timegm", lambda *_: 1_900_000_000_000)  # milliseconds, as many a program writes them
+            for each in wrong:
+                connection.default_channel.basic_publish(amqp.Message(b"x", **each), "", queue)
+    finally:
+        sys.setrecursionlimit(limit)
+    return len(wrong)
+
+
+@pytest.mark.parametrize("queue", ["pings", dead_queue.NAME])
+def test_properties_that_cannot_be_read_end_neither_worker_nor_relay(
+    queue: str, database: Database, rabbitmq_url: str, make_stack: MakeStack
+) -> None:
+    stack = make_stack(database, rabbitmq_url)
+    worker, relay = stack.work("pings"), stack.relay()
+
+    count = throw_unreadable(rabbitmq_url, queue)
+    stack.ping(1)
+
+    wait_until(lambda: len(kept()) == count, within=40, what=f"{count} strays")
+    wait_until(lambda: stack.effects("answered")[1] == 1, within=30, what="a good message handled")
+    assert (worker.running(), relay.running()) == (True, True)
+    assert {row.body for row in kept()} == {b"x"}

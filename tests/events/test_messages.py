@@ -33,7 +33,7 @@ def test_a_body_that_rings_for_no_event_is_unfit(bad: Malformed) -> None:
 
 @pytest.mark.parametrize("headers", [None, [], 5, "text"])
 def test_headers_that_are_no_table_are_unfit(headers: object) -> None:
-    assert unfit(headers, []) == "headers are not a table"
+    assert unfit(headers, []) == "headers are not a table with names that are text"
 
 
 @given(st.lists(st.uuids(), min_size=1, max_size=5), st.integers(0, 100), st.text(st.characters(codec="utf-8"), max_size=300))

@@ -217,3 +217,44 @@ def test_a_suspect_that_is_given_back_again_and_again_is_no_crash_loop(any_datab
         bus.advance(60)
 
     assert (delivery().state, marks()) == ("done", {"a": 1})
+
+
+def test_a_statement_that_runs_over_the_time_limit_is_the_handlers_failure_and_ends_on_the_server(on_postgres: Database) -> None:
+    def slow(event: Noted, session: Session) -> None:
+        session.add(Mark(what=event.text))
+        session.flush()
+        if event.text == "slow":
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            session.execute(text("SELECT pg_sleep(60)"))
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    subscription = hearing(slow, batch=10)
+    note("slow", "a", "b")
+    [message] = send(subscription)
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        report = dispatch(subscription, message.event_ids, worker="w")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert (report.handled, report.retrying, report.duplicate) == (2, 1, 0)
+    assert [row.error_type for row in tries()] == ["Stopped"]
+    assert marks() == {"a": 1, "b": 1}
+    with on_postgres.reading() as session:
+        asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+        assert session.scalar(text(asleep)) == 0
+
+
+def test_who_waits_for_nobody_gives_up_a_lock_of_postgresql_too(on_postgres: Database) -> None:
+    hasty = Database(on_postgres.url.render_as_string(hide_password=False), patience=0.2)
+    with transaction() as session:
+        session.add(Mark(what="one"))
+    with transaction() as holder:
+        holder.execute(update(Mark).values(what="theirs"))
+        with pytest.raises(OperationalError) as raised, hasty.transaction() as session:
+            session.execute(update(Mark).values(what="ours"))
+    hasty.close()
+
+    assert is_transient(raised.value)
