@@ -19,7 +19,13 @@ from events.errors import Interrupted
 from events.settings import settings
 
 # A server that vanished without a farewell is noticed after ten seconds instead of a quarter of an hour.
-NETWORK = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+NETWORK: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 PATIENCE = 30.0  # seconds a writer of SQLite waits for its turn: longer than a handler may take
 _TRANSIENT = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08")  # SQLSTATE: serialization, deadlock, lock, shutdown, connection
 _FULL, _READ_ONLY = "its disk is full: make room", "it is read-only: make it writable, or name the one that is in DATABASE_URL"

@@ -1,9 +1,10 @@
-"""The time limit where the pool has none: a thread cannot be ended from outside, so its whole worker ends and is started anew.
+"""What the prefork pool does for its children, for pools that have none: the time limit, and an end for what is no `Exception`.
 
-Celery ends an overlong task in the prefork pool only; with solo or threads one handler that never returns would hold its
-place for ever.
+A thread cannot be ended from outside, so its whole worker ends and is started anew. Otherwise one handler that never returns would
+hold its place for ever; and so would one that raises SystemExit, of which Celery's other pools lose sight.
 """
 
+import faulthandler
 import os
 import sys
 import threading
@@ -24,6 +25,7 @@ from events.transport.crashes import OVERTIME, count
 logger = structlog.get_logger("tidings.transport")
 
 _LOOK = 0.5  # seconds between two looks
+_GRACE = 5.0  # seconds beyond the limit until a worker ends that cannot even look
 _LAST_WORDS = 2.0  # seconds to count the crash in; a handler that hangs within its transaction on SQLite holds the only write lock
 
 
@@ -38,6 +40,11 @@ class Running:
 
 
 _running: dict[int, Running] = {}
+_watching = threading.Event()
+
+
+class Escaped(Exception):
+    """A handler raised what is no `Exception`; its deliveries are sent again, each alone and counted."""
 
 
 @contextmanager
@@ -47,6 +54,14 @@ def watched(subscription: str, ids: Sequence[UUID], worker: str) -> Iterator[Non
     _running[here] = Running(subscription, ids, worker, time.monotonic())
     try:
         yield
+    except Exception:
+        raise
+    except BaseException as error:
+        if not _watching.is_set():  # in a prefork pool it ends the child, and its parent counts
+            raise
+        why = f"it raised {type(error).__name__}"
+        count(subscription, ids, worker, why)
+        raise Escaped(why) from error
     finally:
         del _running[here]
 
@@ -63,14 +78,18 @@ class Overtime(StartStopStep):
     def start(self, worker: Any) -> None:
         """Begin to watch."""
         self._stop = threading.Event()
+        _watching.set()
         threading.Thread(target=self._watch, args=(float(worker.time_limit),), name="overtime", daemon=True).start()
 
     def stop(self, worker: Any) -> None:
         """Watch no longer."""
         self._stop.set()
+        faulthandler.cancel_dump_traceback_later()
 
     def _watch(self, limit: float) -> None:
         while not self._stop.wait(_LOOK):
+            # Runs without Python's lock: a handler that never lets go of it, in a regular expression say, keeps this thread from looking.
+            faulthandler.dump_traceback_later(limit + _GRACE, exit=True, file=2)
             for thread, each in list(_running.items()):
                 if time.monotonic() - each.since > limit:
                     self._end(thread, each, limit)

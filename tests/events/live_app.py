@@ -1,7 +1,9 @@
 """A small application of its own on the bus, for tests with real workers: handlers that work, fail, die and hang."""
 
 import os
+import re
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -49,6 +51,12 @@ def answer_ping(event: Pinged, session: Session) -> Answered:
         raise ValueError("secret@example.org could not be answered")
     if event.deed == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if event.deed == "dawdle":
+        time.sleep(1.0)
+    if event.deed == "exit":
+        sys.exit("no more")
+    if event.deed == "clutch":
+        re.match(r"(a+)+$", "a" * 60 + "b")  # for centuries, and holds Python's lock
     if event.deed == "wait":
         wait_for_the_gate()
     if event.deed == "grow":
@@ -79,7 +87,7 @@ def grow() -> None:
     """Take memory until somebody ends this process."""
     taken = []
     while True:
-        taken.append(bytearray(10_000_000))
+        taken.append(bytearray(50_000_000))
         time.sleep(0.01)
 
 

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from events import Database, ledger, reading, transaction
@@ -13,7 +13,7 @@ from events.ledger import CrashLoop
 from events.messages import Message
 from events.sending import ALONE
 from events.settings import settings
-from events.tables import LogEntry
+from events.tables import Delivery, LogEntry
 from events.testing import Bus
 from tests.events.sample import MovedClock, Noted, deliveries, delivery, hearing, mark, marks, note, send, tries
 
@@ -129,6 +129,26 @@ def test_success_and_failure_forget_the_losses(any_database: Database) -> None:
         bus.advance(5)
 
     assert [(row.losses, row.starts) for row in deliveries()] == [(0, 0), (0, 0)]
+
+
+def test_of_those_whose_start_was_followed_by_a_death_one_is_on_its_way_at_a_time(any_database: Database, time: MovedClock) -> None:
+    first, second = note("a", "b")
+    send(SUBSCRIPTION)
+    with transaction() as session:
+        ledger.crash(session, SUBSCRIPTION.name, [first, second], worker="w", why="its process died")
+        session.execute(update(Delivery).values(starts=1))
+    time.advance(3600)
+
+    [message] = send(SUBSCRIPTION)
+    time.advance(3600)
+    assert send(SUBSCRIPTION) == []  # the first is still out
+    ring(message, counted=True)
+    time.advance(3600)
+    [other] = send(SUBSCRIPTION)
+    ring(other, counted=True)
+
+    assert {*message.event_ids, *other.event_ids} == {first, second}
+    assert marks() == {"a": 1, "b": 1}
 
 
 @pytest.mark.parametrize("state", ["done", "dead"])

@@ -9,7 +9,7 @@ from tests.events.sample import tries
 from tests.events.stack import Stack
 from tests.servers import Process, wait_until
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
 
 TOO_BIG = 400_000_000  # bytes of a process, from which it is killed as the kernel would
 NEIGHBOURS = range(3, 15)
@@ -34,7 +34,8 @@ def tend(worker: Process) -> None:
 def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_handled(pool: str, any_stack: Stack) -> None:
     for number, deed in enumerate(("die", "grow", "hang")):
         any_stack.ping(number, deed=deed)
-    any_stack.ping(*NEIGHBOURS)
+    any_stack.ping(*NEIGHBOURS[1:])
+    any_stack.ping(NEIGHBOURS[0], deed="dawdle")  # needs longer than the deadly ones do
     worker = any_stack.work("pings", "--pool", pool, "-c", "2", **LIMITS)
     any_stack.work("answers")
     any_stack.relay(**LIMITS)
@@ -48,3 +49,19 @@ def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_hand
     assert "crash loop: started 3 times, it" in (hangs.error or "")
     assert {row.event_id for row in tries()} == {dies.event_id, grows.event_id, hangs.event_id}
     assert {row.attempts for row in others} == {0}
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads"])
+def test_a_handler_that_exits_or_never_lets_go_of_pythons_lock_holds_nobody_up(pool: str, stack: Stack) -> None:
+    for number, deed in enumerate(("exit", "exit", "exit", "clutch")):
+        stack.ping(number, deed=deed)
+    stack.ping(*NEIGHBOURS)
+    worker = stack.work("pings", "--pool", pool, "-c", "2", **LIMITS)
+    stack.relay(**LIMITS)
+
+    settled = {"done": len(NEIGHBOURS), "dead": 4}
+    wait_until(lambda: tend(worker) or stack.states("pings.answer_ping") == settled, within=170, what="four dead, the others done")
+    assert stack.effects("answered") == Counter(NEIGHBOURS)
+    *exits, clutches = stack.deliveries("pings.answer_ping")[:4]
+    assert {each.error for each in exits} == {"CrashLoop: crash loop: started 3 times, it raised SystemExit each time"}
+    assert clutches.error == "CrashLoop: crash loop: started 3 times, its worker died each time"
