@@ -30,11 +30,11 @@ class Charge(Base):
 
 
 def charge(event: OrderCreated, key: str) -> Charged | Declined | None:
-    """Charge the card. For an order that is known to be cancelled, only look what an earlier try may have taken."""
+    """Charge the card. For an order that is known to be cancelled, close the key: an earlier try may have taken, or be about to take."""
     with reading() as session:
         known = session.get(Charge, event.order_id)
     if known and known.state == "cancelled":
-        return gateways.payments().find(key)
+        return gateways.payments().close(key)
     return gateways.payments().charge(key, total=event.total, token=event.payment_token)
 
 

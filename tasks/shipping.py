@@ -29,11 +29,11 @@ def prepare_shipment(event: OrderCreated, session: Session) -> None:
 
 
 def hand_over(event: OrderConfirmed, key: str) -> Parcel | None:
-    """Give the parcel to the carrier. For a cancelled order, only look what an earlier try may have given."""
+    """Give the parcel to the carrier. For a cancelled order, close the key: an earlier try may have given, or be about to give."""
     with reading() as session:
         known = session.get(Shipment, event.order_id)
     if known and known.state == "cancelled":
-        return gateways.carrier().find(key)
+        return gateways.carrier().close(key)
     if event.shipping_address is None:
         raise DeadLetter(f"{event.number} has no shipping address: it was placed before orders had one; ask the customer")
     if event.shipping_address.line1 == ERASED:

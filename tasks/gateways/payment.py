@@ -6,13 +6,14 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from events import Base, clock, reading, transaction
+from events import Base, clock, transaction
 from events.catalog import Money
 from tasks.gateways.ports import Charged, Declined, GatewayError
 from tasks.gateways.sandbox import check
 from tasks.rows import locked
 
 FLAKY_FAILURES = 2
+CLOSED = "closed"
 
 
 class SandboxCharge(Base):
@@ -54,12 +55,15 @@ class SandboxPayments:
             raise answer
         return answer
 
-    def find(self, key: str) -> Charged | None:
-        """What was taken with this key."""
-        with reading() as session:
+    def close(self, key: str) -> Charged | None:
+        """What was taken with this key; if nothing was, the key is used up."""
+        with transaction() as session:
             check(session, "payment")
-            row = session.get(SandboxCharge, key)
-        return Charged(row.charge_id) if row and row.charge_id else None
+            row = locked(session, SandboxCharge, key, token=CLOSED, amount=0, currency="", tries=0, at=clock.now())
+            if row.charge_id:
+                return Charged(row.charge_id)
+            row.token = CLOSED
+        return None
 
     def refund(self, key: str, *, charge_id: str) -> str:
         """Give a charge back; a second time finds the first refund."""
@@ -88,6 +92,8 @@ def _answer(row: SandboxCharge) -> Charged | Declined | Exception:
             return _take(row)
         case "tok_broken":
             return GatewayError("payment sandbox: 500 for this card")
+        case "closed":
+            return Declined("this key was closed: its order was cancelled")
         case _:
             return Declined("the card is unknown")
 

@@ -61,8 +61,12 @@ class PaymentGateway(Protocol):
         """Take `total` from the card that `token` stands for, once per key."""
         ...
 
-    def find(self, key: str) -> Charged | None:
-        """What was taken with this key, if anything; nothing is taken now."""
+    def close(self, key: str) -> Charged | None:
+        """What was taken with this key, if anything; if nothing was, nothing can be taken with it any more.
+
+        A mere look would not do: the wish that it looks for may be under way. Where a gateway has no such call, its way to cancel
+        what has not been captured yet is one.
+        """
         ...
 
     def refund(self, key: str, *, charge_id: str) -> str:
@@ -77,8 +81,8 @@ class Carrier(Protocol):
         """Give the carrier one parcel per key."""
         ...
 
-    def find(self, key: str) -> Parcel | None:
-        """The parcel that was given with this key, if any."""
+    def close(self, key: str) -> Parcel | None:
+        """The parcel that was given with this key, if any; if none was, none can be given with it any more."""
         ...
 
     def call_back(self, key: str, *, tracking: str) -> None:

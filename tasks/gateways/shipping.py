@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from events import Base, clock, reading, transaction
+from events import Base, clock, transaction
 from events.catalog import Address, Line
 from tasks.gateways.ports import GatewayError, Parcel
 from tasks.gateways.sandbox import check
@@ -28,6 +28,11 @@ class SandboxParcel(Base):
     at: Mapped[datetime]
     recalled_at: Mapped[datetime | None]
 
+    @property
+    def closed(self) -> bool:
+        """Whether it stands for a key with which nothing is taken any more."""
+        return self.pieces == 0
+
 
 class SandboxCarrier:
     """A carrier that moves nothing."""
@@ -39,14 +44,18 @@ class SandboxCarrier:
             tracking = f"TD{secrets.randbelow(10**12):012d}"
             pieces = sum(line.quantity for line in lines)
             first = {"tracking": tracking, "country": address.country, "pieces": pieces, "at": clock.now()}
-            return Parcel(CARRIER, locked(session, SandboxParcel, key, **first).tracking)
+            row = locked(session, SandboxParcel, key, **first)
+            if row.closed:
+                raise GatewayError("this key was closed: its order was cancelled")
+            return Parcel(CARRIER, row.tracking)
 
-    def find(self, key: str) -> Parcel | None:
-        """The parcel that was given with this key."""
-        with reading() as session:
+    def close(self, key: str) -> Parcel | None:
+        """The parcel that was given with this key; if none was, the key is used up."""
+        with transaction() as session:
             check(session, "shipping")
-            row = session.get(SandboxParcel, key)
-        return Parcel(CARRIER, row.tracking) if row else None
+            now, nothing = clock.now(), f"closed-{secrets.token_hex(12)}"
+            row = locked(session, SandboxParcel, key, tracking=nothing, country="", pieces=0, at=now, recalled_at=now)
+            return None if row.closed else Parcel(CARRIER, row.tracking)
 
     def call_back(self, key: str, *, tracking: str) -> None:
         """Bring a parcel back; a second time changes nothing."""

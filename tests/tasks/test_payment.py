@@ -216,13 +216,16 @@ class TestSandbox:
         assert _charge("k-1") == _charge("k-1")
         assert _charge("k-1") != _charge("k-2")
 
-    def test_a_key_that_took_nothing_finds_nothing(self, database: Database) -> None:
-        assert SandboxPayments().find("k-1") is None
-        assert _charge("k-1", "tok_declined") == Declined("the card was declined")
-        assert SandboxPayments().find("k-1") is None
+    def test_a_key_that_is_closed_takes_nothing_any_more(self, any_database: Database) -> None:
+        assert SandboxPayments().close("k-1") is None
+        assert _charge("k-1") == Declined("this key was closed: its order was cancelled")
+        with pytest.raises(ConnectionError):
+            _charge("k-2", "tok_flaky")
+        assert SandboxPayments().close("k-2") is None
+        assert [isinstance(_charge("k-2", "tok_flaky"), Declined) for _ in range(3)] == [True] * 3
 
-    def test_a_key_that_took_money_finds_it(self, database: Database) -> None:
-        assert _charge("k-1") == SandboxPayments().find("k-1")
+    def test_a_key_that_took_money_says_so_when_it_is_closed(self, database: Database) -> None:
+        assert _charge("k-1") == SandboxPayments().close("k-1") == SandboxPayments().close("k-1")
 
     def test_a_charge_is_refunded_once_whatever_the_key(self, any_database: Database) -> None:
         charge = _charge("k-1")
@@ -237,14 +240,14 @@ class TestSandbox:
         switched("payment", down=True)
         for call in (
             lambda: _charge("k-1"),
-            lambda: SandboxPayments().find("k-1"),
+            lambda: SandboxPayments().close("k-1"),
             lambda: SandboxPayments().refund("k-1", charge_id="ch_1"),
         ):
             with pytest.raises(GatewayDown, match="payment sandbox is down") as refused:
                 call()
             assert isinstance(refused.value, ConnectionError)
         switched("payment", down=False)
-        assert SandboxPayments().find("k-1") is None
+        assert SandboxPayments().close("k-1") is None
 
 
 def _charge(key: str, token: str = "tok_ok") -> Charged | Declined:

@@ -1,0 +1,60 @@
+"""A call that is still under way when a copy of its delivery settles a cancelled order: nothing is kept that nobody knows of."""
+
+import threading
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from events import reading, transaction
+from events.dispatch import dispatch
+from events.fanout import fan_out
+from events.sending import take_due
+from events.subscriptions import registered
+from events.testing import Bus
+from tasks import gateways
+from tasks.chaos.audit import money_balances
+from tasks.gateways.payment import SandboxCharge, SandboxPayments
+from tests.tasks.builders import cancelled, found, placed
+
+
+class Slow(SandboxPayments):
+    """The sandbox over a slow line: the first wish takes until the test lets it arrive."""
+
+    def __init__(self) -> None:
+        self.under_way, self.arrives = threading.Event(), threading.Event()
+
+    def charge(self, key: str, **wish: Any) -> Any:
+        """Charge, when the wish has arrived."""
+        self.under_way.set()
+        assert self.arrives.wait(20)
+        return super().charge(key, **wish)
+
+
+def test_a_charge_that_arrives_after_its_key_was_closed_takes_nothing(any_bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, reports = Slow(), {}
+    monkeypatch.setattr(gateways, "payments", lambda: slow)
+    order = placed(MUG=1)
+    with transaction() as session:
+        fan_out(session)
+    with transaction() as session:
+        [message] = take_due(session, "payment.charge_order")
+
+    def ring(worker: str) -> None:
+        reports[worker] = str(dispatch(registered()["payment.charge_order"], message.event_ids, worker=worker))
+
+    first = threading.Thread(target=ring, args=("first",))
+    first.start()
+    assert slow.under_way.wait(20)
+    cancelled(order)
+    any_bus.drain()
+    ring("second")  # a copy of the doorbell, because the first one's connection was lost, say
+    slow.arrives.set()
+    first.join(20)
+    any_bus.drain()
+
+    assert reports == {"second": "handled", "first": "duplicate"}
+    assert found(order).status == "cancelled"
+    with reading() as session:
+        assert [row.charge_id for row in session.scalars(select(SandboxCharge))] == [None]
+        assert list(money_balances(session)) == []
