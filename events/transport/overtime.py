@@ -76,18 +76,13 @@ class Overtime(StartStopStep):
         return not issubclass(worker.pool_cls, TaskPool)
 
     def start(self, worker: Any) -> None:
-        """Begin to watch."""
-        self._stop = threading.Event()
+        """Begin to watch. It goes on while the worker drains, until the process ends."""
         _watching.set()
         threading.Thread(target=self._watch, args=(float(worker.time_limit),), name="overtime", daemon=True).start()
 
-    def stop(self, worker: Any) -> None:
-        """Watch no longer."""
-        self._stop.set()
-        faulthandler.cancel_dump_traceback_later()
-
     def _watch(self, limit: float) -> None:
-        while not self._stop.wait(_LOOK):
+        while True:
+            time.sleep(_LOOK)
             # Runs without Python's lock: a handler that never lets go of it, in a regular expression say, keeps this thread from looking.
             faulthandler.dump_traceback_later(limit + _GRACE, exit=True, file=2)
             for thread, each in list(_running.items()):
