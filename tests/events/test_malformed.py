@@ -18,7 +18,7 @@ from tests.events.malformed import EVERYTHING, GARBAGE, UNDECODABLE, WRONG_BODIE
 from tests.events.stack import Stack
 from tests.servers import Valkey, wait_until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]  # each stray is a commit of its own, on a disk that others use too
 
 MakeStack = Callable[[Database, str], Stack]
 
@@ -41,7 +41,7 @@ def keeps(stack: Stack, bodies: Sequence[bytes]) -> list[Stray]:
     """Wait until the worker has kept these messages, and show that it lives on and handles what comes after."""
     [worker] = stack.workers.values()
     pid = worker.pid
-    wait_until(lambda: len(kept()) >= len(bodies), within=40, what=f"{len(bodies)} strays")
+    wait_until(lambda: len(kept()) >= len(bodies), within=100, what=f"{len(bodies)} strays")
     strays = kept()
     assert Counter(row.body for row in strays) == Counter(bodies)
     assert {row.queue for row in strays} == {"pings"}
