@@ -46,10 +46,10 @@ def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_hand
     wait_until(lambda: any_stack.effects("heard") == Counter(NEIGHBOURS), within=20, what="every answer heard")
     assert any_stack.effects("answered") == Counter(NEIGHBOURS)
     dies, grows, hangs, *others = any_stack.deliveries("pings.answer_ping")
-    assert "crash loop: started 3 times, its " in str(dies.error)
-    # On a busy machine it is told to stop, or is ended, before it has grown so much.
+    # The words tell of the last time; on a busy machine that may be the time limit, while it waits for the lock of the one that hangs.
+    for each in (dies, hangs):
+        assert "crash loop: started 3 times, it" in str(each.error)
     assert re.search("crash loop: started 3 times, it|SoftTimeLimitExceeded", str(grows.error))
-    assert "crash loop: started 3 times, it" in str(hangs.error)
     assert {row.event_id for row in tries()} == {dies.event_id, grows.event_id, hangs.event_id}
     assert {row.attempts for row in others} == {0}
 
