@@ -43,13 +43,10 @@ def take_due(session: Session, subscription: str, *, limit: int = 500) -> list[M
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    chosen = _may_go(session, subscription, session.execute(due).all())
     mark = (
         update(Delivery)
-        .where(
-            Delivery.subscription == subscription,
-            Delivery.event_id.in_(_may_go(session, subscription, session.execute(due).all())),
-            *TO_SEND,
-        )
+        .where(Delivery.subscription == subscription, Delivery.event_id.in_(chosen), *TO_SEND)
         .values(sent_at=now, sends=Delivery.sends + 1)
         .returning(Delivery.event_id, Delivery.queue, Delivery.sends, Delivery.attempts, Delivery.losses)
     )
@@ -61,13 +58,13 @@ def take_due(session: Session, subscription: str, *, limit: int = 500) -> list[M
 def _may_go(session: Session, subscription: str, due: Sequence[Any]) -> list[UUID]:
     """All of them but started suspects beyond the first; the others are looked at again in a moment."""
     suspects = [row for row in due if row.starts]
-    if suspects:
-        out = exists().where(Delivery.queue == suspects[0].queue, IS_OPEN, Delivery.sent_at.is_not(None), Delivery.starts > 0)
-        held = [row.event_id for row in suspects[0 if session.scalar(select(out)) else 1 :]]
-        later = {"due_at": clock.now() + timedelta(seconds=HELD)}
-        session.execute(update(Delivery).where(Delivery.subscription == subscription, Delivery.event_id.in_(held)).values(later))
-        return [row.event_id for row in due if row.event_id not in held]
-    return [row.event_id for row in due]
+    if not suspects:
+        return [row.event_id for row in due]
+    out = exists().where(Delivery.queue == suspects[0].queue, IS_OPEN, Delivery.sent_at.is_not(None), Delivery.starts > 0)
+    held = {row.event_id for row in suspects[0 if session.scalar(select(out)) else 1 :]}
+    later = {"due_at": clock.now() + timedelta(seconds=HELD)}
+    session.execute(update(Delivery).where(Delivery.subscription == subscription, Delivery.event_id.in_(held)).values(later))
+    return [row.event_id for row in due if row.event_id not in held]
 
 
 def _messages(session: Session, subscription: str, rows: Sequence[Row[Any]], batch: int) -> list[Message]:
