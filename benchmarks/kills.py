@@ -19,7 +19,11 @@ QUIET = 6 * LEASE  # seconds
 CONTENDERS = (
     Contender("stock, early acknowledgement", "stock", {}),
     Contender("stock, acks_late", "stock", {"ACKS_LATE": "1"}),
-    Contender("stock, acks_late and reject_on_worker_lost", "stock", {"ACKS_LATE": "1", "REJECT_ON_WORKER_LOST": "1"}),
+    Contender(
+        "stock, acks_late and reject_on_worker_lost",
+        "stock",
+        {"ACKS_LATE": "1", "REJECT_ON_WORKER_LOST": "1"},
+    ),
     Contender("Tidings", "bus", {}),
 )
 
@@ -31,13 +35,18 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="tidings-kills-"))
-    print(f"{options.messages} messages, {options.kills} times kill -9 of the worker and its children")
+    print(
+        f"{options.messages} messages, {options.kills} times kill -9 of the worker and its children"
+    )
     for number, contender in enumerate(CONTENDERS):
         run = Run(contender, home / str(number))
         effects, kills, took = _break(run, options.messages, options.kills)
         lost = options.messages - len(effects)
         doubled = sum(1 for times in effects.values() if times > 1)
-        print(f"{contender.name:45} lost {lost:4}  done twice {doubled:4}  kills {kills:3}  {took:5.0f} s", flush=True)
+        print(
+            f"{contender.name:45} lost {lost:4}  done twice {doubled:4}  kills {kills:3}  {took:5.0f} s",
+            flush=True,
+        )
 
 
 def _break(run: Run, messages: int, kills: int) -> tuple[Counter[int], int, float]:

@@ -3,7 +3,7 @@
 import threading
 
 from benchmarks.on_bus import app
-from events.relay import Relay
+from events.relay.loop import Relay
 from events.transport import CeleryTransport
 
 Relay(CeleryTransport(app)).run(threading.Event())

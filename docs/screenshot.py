@@ -12,14 +12,19 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tasks.cli.shop import Shop
+from tidings.cli.shop import Shop
 
 PICTURE = Path(__file__).parent / "images" / "order.png"
 PATIENCE = 90.0  # seconds
 ORDER = {
     "customer": {"name": "Ada Example", "email": "ada@example.com"},
     "items": [{"sku": "MUG-BLUE", "quantity": 2}, {"sku": "TEE-M", "quantity": 1}],
-    "shipping_address": {"line1": "1 Test Street", "city": "Berlin", "postcode": "10115", "country": "DE"},
+    "shipping_address": {
+        "line1": "1 Test Street",
+        "city": "Berlin",
+        "postcode": "10115",
+        "country": "DE",
+    },
     "payment_token": "tok_flaky",
 }
 
@@ -28,7 +33,16 @@ ORDER = {
 def running() -> Iterator[str]:
     """Everything in a folder of its own; gives the shop's address."""
     with tempfile.TemporaryDirectory(prefix="tidings-") as folder:
-        command = [str(Path(sys.executable).parent / "tidings"), "up", "--port", "0", "--flower-port", "0", "--data-dir", folder]
+        command = [
+            str(Path(sys.executable).parent / "tidings"),
+            "up",
+            "--port",
+            "0",
+            "--flower-port",
+            "0",
+            "--data-dir",
+            folder,
+        ]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
@@ -48,7 +62,9 @@ def shoot(url: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while shop.order(placed)["status"] != "shipped":
         if time.monotonic() > deadline:
-            sys.exit(f"{placed['number']} was not shipped within {PATIENCE:g} s: {shop.order(placed)}")
+            sys.exit(
+                f"{placed['number']} was not shipped within {PATIENCE:g} s: {shop.order(placed)}"
+            )
         time.sleep(0.2)
     with sync_playwright() as play:
         as_root = ["--no-sandbox"] if os.geteuid() == 0 else []

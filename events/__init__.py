@@ -6,9 +6,9 @@ from events.envelope import Actor, Envelope
 from events.errors import DeadLetter, RetryAfter, TidingsError
 from events.event import Event, upcaster
 from events.log import publish
+from events.orm import Base, UTCDateTime
 from events.retry import Retry
 from events.subscriptions import Subscription, subscribe
-from events.tables import Base, Moment
 
 __all__ = [
     "Actor",
@@ -18,11 +18,11 @@ __all__ = [
     "DeadLetter",
     "Envelope",
     "Event",
-    "Moment",
     "Retry",
     "RetryAfter",
     "Subscription",
     "TidingsError",
+    "UTCDateTime",
     "acting",
     "current",
     "envelope",

@@ -53,5 +53,7 @@ def envelope() -> Envelope:
     """The envelope that is being handled. Raises `LookupError` outside a handler."""
     cause = current().cause
     if cause is None:
-        raise LookupError("no event is being handled here; envelope() can be called inside a handler only")
+        raise LookupError(
+            "no event is being handled here; envelope() can be called inside a handler only"
+        )
     return cause

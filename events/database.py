@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from events.errors import Interrupted
+from events.errors import TransactionNotStarted
 from events.settings import settings
 
 # A server that vanished without a farewell is noticed after ten seconds instead of a quarter of an hour.
@@ -27,8 +27,19 @@ NETWORK: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 PATIENCE = 30.0  # seconds a writer of SQLite waits for its turn: longer than a handler may take
-_TRANSIENT = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08")  # SQLSTATE: serialization, deadlock, lock, shutdown, connection
-_FULL, _READ_ONLY = "its disk is full: make room", "it is read-only: make it writable, or name the one that is in DATABASE_URL"
+_TRANSIENT = (
+    "40001",
+    "40P01",
+    "55P03",
+    "57P01",
+    "57P02",
+    "57P03",
+    "08",
+)  # SQLSTATE: serialization, deadlock, lock, shutdown, connection
+_FULL, _READ_ONLY = (
+    "its disk is full: make room",
+    "it is read-only: make it writable, or name the one that is in DATABASE_URL",
+)
 _BY_CODE = {
     sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_READONLY: _READ_ONLY,
@@ -66,11 +77,19 @@ class Database:
         if self._patience < PATIENCE:
             options += f" -c lock_timeout={int(self._patience * 1000)}"
         return create_engine(
-            self.url, hide_parameters=True, pool_pre_ping=True, max_overflow=20, connect_args=NETWORK | {"options": options}
+            self.url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            max_overflow=20,
+            connect_args=NETWORK | {"options": options},
         )
 
     def _sqlite(self, url: URL, begin: str) -> Engine:
-        alone: dict[str, Any] = {"isolation_level": None, "timeout": self._patience, "check_same_thread": False}
+        alone: dict[str, Any] = {
+            "isolation_level": None,
+            "timeout": self._patience,
+            "check_same_thread": False,
+        }
         engine = create_engine(url, hide_parameters=True, connect_args=alone)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", partial(_begin, begin))
@@ -89,7 +108,7 @@ class Database:
             except DBAPIError:  # the statement has come to its end
                 raise
             except BaseException:
-                _abandon(session)
+                _cancel_running_statement(session)
                 raise
 
     @contextmanager
@@ -104,7 +123,7 @@ class Database:
         self.reader.dispose()
 
 
-def _abandon(session: Session) -> None:
+def _cancel_running_statement(session: Session) -> None:
     """End a statement that was left while it ran, as Celery's soft time limit leaves it.
 
     psycopg cannot roll back then, and the error of that would hide the true one; the server would go on, and hold the locks of every
@@ -114,7 +133,10 @@ def _abandon(session: Session) -> None:
         return
     try:
         connection: Any = session.connection().connection.dbapi_connection
-        if connection is not None and connection.info.transaction_status == TransactionStatus.ACTIVE:
+        if (
+            connection is not None
+            and connection.info.transaction_status == TransactionStatus.ACTIVE
+        ):
             connection.cancel_safe(timeout=2.0)
             session.invalidate()
     except (SQLAlchemyError, psycopg.Error):  # it is gone already, and its statement with it
@@ -123,7 +145,9 @@ def _abandon(session: Session) -> None:
 
 def _existing(url: URL) -> URL:
     """The same file for one who reads: opened if it is there, and not made if it is not."""
-    return url.set(database=f"file:{quote(url.database or '')}", query={"mode": "rw", "uri": "true"})
+    return url.set(
+        database=f"file:{quote(url.database or '')}", query={"mode": "rw", "uri": "true"}
+    )
 
 
 def _begin(statement: str, connection: Connection) -> None:
@@ -131,8 +155,12 @@ def _begin(statement: str, connection: Connection) -> None:
         connection.exec_driver_sql(statement)
     except DBAPIError:
         raise
-    except Exception as error:  # Celery's soft time limit, while somebody else was writing all the time
-        raise Interrupted(f"{type(error).__name__} while waiting for the database") from error
+    except (
+        Exception
+    ) as error:  # Celery's soft time limit, while somebody else was writing all the time
+        raise TransactionNotStarted(
+            f"{type(error).__name__} while waiting for the database"
+        ) from error
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
@@ -173,12 +201,14 @@ def forget_after_fork() -> None:
     os.register_at_fork(after_in_child=lambda: use(None))
 
 
-def storable(text: str, limit: int) -> str:
+def sanitize_text(text: str, limit: int) -> str:
     """The first `limit` characters of a text in a form that every database takes: PostgreSQL refuses NUL, none takes half a character."""
-    return text[:limit].replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()[:limit]
+    return (
+        text[:limit].replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()[:limit]
+    )
 
 
-def unwritable(error: BaseException) -> str | None:
+def unavailable_reason(error: BaseException) -> str | None:
     """Why the database takes nothing now although it is there, and what mends it; `None` if it is something else.
 
     Nothing is lost by it: what was asked is rolled back, and goes on by itself when the database takes it again.
@@ -192,22 +222,28 @@ def unwritable(error: BaseException) -> str | None:
     return next((why for known, why in _BY_STATE.items() if state.startswith(known)), None)
 
 
-def in_words(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """The first line of what the database says, without the statement, and what mends it where that is known. Further lines hold values."""
     said = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
-    mend = unwritable(error)
+    mend = unavailable_reason(error)
     return f"{said}; {mend}" if mend else said
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the database failed in a way that the same statements may survive: a lock, a deadlock, a lost connection, a full disk."""
-    if isinstance(error, Interrupted):
+    if isinstance(error, TransactionNotStarted):
         return True
     if not isinstance(error, DBAPIError):
         return False
-    if error.connection_invalidated or "database is locked" in str(error.orig) or unwritable(error):
+    if (
+        error.connection_invalidated
+        or "database is locked" in str(error.orig)
+        or unavailable_reason(error)
+    ):
         return True
     state = getattr(error.orig, "sqlstate", None)
     return bool(state and state.startswith(_TRANSIENT)) or (
-        state is None and type(error.orig).__module__.startswith("psycopg") and error.__class__.__name__ == "OperationalError"
+        state is None
+        and type(error.orig).__module__.startswith("psycopg")
+        and error.__class__.__name__ == "OperationalError"
     )

@@ -20,14 +20,16 @@ from events.errors import UnknownEvent
 from events.event import Event
 from events.ledger import Failure
 from events.retry import Decision, decide
-from events.sending import ALONE
 from events.subscriptions import Subscription
+from events.suspects import ISOLATE_AFTER_LOSSES
 from events.tables import delivery_id
 
 logger = structlog.get_logger("tidings.dispatch")
 
 PATIENCE_WITH_DATABASE = 2.0  # seconds before a delivery that the database refused is sent again
-PATIENCE_WITH_UNKNOWN = 60.0  # seconds before an event that this worker does not know is offered again
+PATIENCE_WITH_UNKNOWN = (
+    60.0  # seconds before an event that this worker does not know is offered again
+)
 
 
 @dataclass
@@ -42,12 +44,18 @@ class Report:
     why: str = ""
 
     def __str__(self) -> str:
-        counts = {name: getattr(self, name) for name in ("handled", "duplicate", "retrying", "dead")}
-        told = [name if count == 1 else f"{name} {count}" for name, count in counts.items() if count]
+        counts = {
+            name: getattr(self, name) for name in ("handled", "duplicate", "retrying", "dead")
+        }
+        told = [
+            name if count == 1 else f"{name} {count}" for name, count in counts.items() if count
+        ]
         return ", ".join(told) + (f": {self.why}" if self.why else "")
 
 
-def dispatch(subscription: Subscription, ids: Sequence[UUID], *, worker: str, suspect: bool = False) -> Report:
+def dispatch(
+    subscription: Subscription, ids: Sequence[UUID], *, worker: str, suspect: bool = False
+) -> Report:
     """Handle these deliveries, each at most once, and say what became of them.
 
     `suspect` says that the message came back from a worker that died; each delivery's start is then counted first.
@@ -55,17 +63,28 @@ def dispatch(subscription: Subscription, ids: Sequence[UUID], *, worker: str, su
     """
     report = Report()
     with reading() as session:
-        rung = ledger.rung(session, subscription.name, ids)
-    report.duplicate = len(ids) - len(rung)
-    if any(each.paused for each in rung):
-        return _release(subscription, [each.envelope.id for each in rung], report, wait=0.0, why="paused")
-    suspects = {each.envelope.id for each in rung if suspect or each.losses >= ALONE}
-    together = len(rung) > 1 and not subscription.call and not suspects
-    if together and _run_batch(subscription, [each.envelope for each in rung], report):
+        in_flight = ledger.in_flight(session, subscription.name, ids)
+    report.duplicate = len(ids) - len(in_flight)
+    if any(each.paused for each in in_flight):
+        return _release(
+            subscription, [each.envelope.id for each in in_flight], report, wait=0.0, why="paused"
+        )
+    suspects = {
+        each.envelope.id for each in in_flight if suspect or each.lost_count >= ISOLATE_AFTER_LOSSES
+    }
+    together = len(in_flight) > 1 and not subscription.call and not suspects
+    if together and _run_batch(subscription, [each.envelope for each in in_flight], report):
         return report
-    for each in rung:
+    for each in in_flight:
         suspected = each.envelope.id in suspects
-        _run_alone(subscription, each.envelope, report, worker, attempt=each.attempts + 1, suspect=suspected)
+        _run_alone(
+            subscription,
+            each.envelope,
+            report,
+            worker,
+            attempt=each.attempts + 1,
+            suspect=suspected,
+        )
     return report
 
 
@@ -74,19 +93,34 @@ def _run_batch(subscription: Subscription, envelopes: Sequence[Envelope], report
     try:
         events = [(envelope, envelope.event()) for envelope in envelopes]
         with transaction() as session:
-            claimed = ledger.claim(session, subscription.name, [envelope.id for envelope in envelopes])
+            claimed = ledger.claim(
+                session, subscription.name, [envelope.id for envelope in envelopes]
+            )
             for envelope, event in events:
                 if envelope.id in claimed:
                     _handle(subscription, envelope, session, event)
     except Exception as error:
-        logger.info("batch.split", subscription=subscription.name, size=len(envelopes), error=type(error).__name__)
+        logger.info(
+            "batch.split",
+            subscription=subscription.name,
+            size=len(envelopes),
+            error=type(error).__name__,
+        )
         return False
     report.handled += len(claimed)
     report.duplicate += len(envelopes) - len(claimed)
     return True
 
 
-def _run_alone(subscription: Subscription, envelope: Envelope, report: Report, worker: str, *, attempt: int, suspect: bool) -> None:
+def _run_alone(
+    subscription: Subscription,
+    envelope: Envelope,
+    report: Report,
+    worker: str,
+    *,
+    attempt: int,
+    suspect: bool,
+) -> None:
     started_at, began = clock.now(), time.monotonic()
     try:
         if suspect and not _may_start(subscription, envelope, worker):
@@ -98,7 +132,13 @@ def _run_alone(subscription: Subscription, envelope: Envelope, report: Report, w
         _release(subscription, [envelope.id], report, wait=PATIENCE_WITH_UNKNOWN, why=str(error))
     except Exception as error:
         if is_transient(error):
-            _release(subscription, [envelope.id], report, wait=PATIENCE_WITH_DATABASE, why=f"database: {type(error).__name__}")
+            _release(
+                subscription,
+                [envelope.id],
+                report,
+                wait=PATIENCE_WITH_DATABASE,
+                why=f"database: {type(error).__name__}",
+            )
             return
         failure = Failure(error, worker, started_at, time.monotonic() - began)
         _record(subscription, envelope, failure, decide(subscription.retry, attempt, error), report)
@@ -127,7 +167,9 @@ def _attempt(subscription: Subscription, envelope: Envelope) -> bool:
     return bool(claimed)
 
 
-def _handle(subscription: Subscription, envelope: Envelope, session: Session, event: Event, *answer: Any) -> None:
+def _handle(
+    subscription: Subscription, envelope: Envelope, session: Session, event: Event, *answer: Any
+) -> None:
     with context.acting(context.caused_by(envelope)):
         outcome = subscription.handler(event, session, *answer)
         session.flush()
@@ -135,7 +177,13 @@ def _handle(subscription: Subscription, envelope: Envelope, session: Session, ev
             log.publish(session, *([outcome] if isinstance(outcome, Event) else outcome))
 
 
-def _record(subscription: Subscription, envelope: Envelope, failure: Failure, decision: Decision, report: Report) -> None:
+def _record(
+    subscription: Subscription,
+    envelope: Envelope,
+    failure: Failure,
+    decision: Decision,
+    report: Report,
+) -> None:
     with context.acting(context.caused_by(envelope)), transaction() as session:
         ours = ledger.fail(session, subscription.name, envelope.id, failure, decision)
     if not ours:
@@ -144,16 +192,25 @@ def _record(subscription: Subscription, envelope: Envelope, failure: Failure, de
     report.why = failure.fingerprint
     if decision.wait is None:
         report.dead += 1
-        logger.error("delivery.dead", delivery=delivery_id(envelope.id, subscription.name), error=failure.fingerprint)
+        logger.error(
+            "delivery.dead",
+            delivery=delivery_id(envelope.id, subscription.name),
+            error=failure.fingerprint,
+        )
     else:
         report.retrying += 1
         report.wait = max(report.wait, decision.wait)
         logger.warning(
-            "delivery.retry", delivery=delivery_id(envelope.id, subscription.name), error=failure.fingerprint, wait=decision.wait
+            "delivery.retry",
+            delivery=delivery_id(envelope.id, subscription.name),
+            error=failure.fingerprint,
+            wait=decision.wait,
         )
 
 
-def _release(subscription: Subscription, ids: Sequence[UUID], report: Report, *, wait: float, why: str) -> Report:
+def _release(
+    subscription: Subscription, ids: Sequence[UUID], report: Report, *, wait: float, why: str
+) -> Report:
     with transaction() as session:
         ledger.release(session, subscription.name, ids, wait=wait, why=why)
     logger.warning("delivery.released", subscription=subscription.name, count=len(ids), why=why)

@@ -83,7 +83,12 @@ class Envelope(BaseModel):
             subject=event.get_subject(),
             correlation_id=extra("correlationid"),
             causation_id=extra("causationid"),
-            actor=Actor(user=extra("user"), tenant=extra("tenant"), ip=extra("clientip"), agent=extra("useragent")),
+            actor=Actor(
+                user=extra("user"),
+                tenant=extra("tenant"),
+                ip=extra("clientip"),
+                agent=extra("useragent"),
+            ),
             traceparent=extra("traceparent"),
             data=event.get_data(),
         )

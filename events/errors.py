@@ -6,7 +6,7 @@ TidingsError
 ├── UnknownSubscription   a name nobody registered
 ├── UnknownEvent          a type or version that this process does not know; the delivery waits for one that does
 ├── UnknownDelivery       no dead letter has that id
-├── Interrupted           a transaction was stopped before it began, while it waited for its turn; it may be tried again
+├── TransactionNotStarted           a transaction was stopped before it began, while it waited for its turn; it may be tried again
 ├── BrokerDown            the broker could not take a message; the ledger keeps it and the relay tries again
 ├── DeadLetter            raised by a handler: no retry can save this delivery
 └── RetryAfter            raised by a handler: try again in so many seconds
@@ -31,7 +31,9 @@ class UnknownSubscription(TidingsError):
     """No subscription has this name."""
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
-        super().__init__(f"no subscription is called {name!r}; there are: {', '.join(sorted(known)) or 'none yet'}")
+        super().__init__(
+            f"no subscription is called {name!r}; there are: {', '.join(sorted(known)) or 'none yet'}"
+        )
 
 
 class UnknownEvent(TidingsError):
@@ -39,17 +41,21 @@ class UnknownEvent(TidingsError):
 
     def __init__(self, type: str, version: int, newest: int | None) -> None:
         knows = f"knows up to v{newest}" if newest else "knows no such type"
-        super().__init__(f"{type} v{version} is unknown: this process {knows}; deploy one that does, and it goes on")
+        super().__init__(
+            f"{type} v{version} is unknown: this process {knows}; deploy one that does, and it goes on"
+        )
 
 
 class UnknownDelivery(TidingsError):
     """No dead letter has this id."""
 
     def __init__(self, id: str) -> None:
-        super().__init__(f"no dead letter has the id {id!r}; `tidings dead-letters list` shows them")
+        super().__init__(
+            f"no dead letter has the id {id!r}; `tidings dead-letters list` shows them"
+        )
 
 
-class Interrupted(TidingsError):
+class TransactionNotStarted(TidingsError):
     """A transaction was stopped before it began, while it waited for its turn."""
 
 

@@ -23,7 +23,9 @@ class Event(BaseModel):
     version: ClassVar[int] = 0
     source: ClassVar[str] = ""
 
-    def __init_subclass__(cls, *, type: str | None = None, version: int = 1, source: str = "", **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, *, type: str | None = None, version: int = 1, source: str = "", **kwargs: Any
+    ) -> None:
         super().__init_subclass__(**kwargs)
         if type is None:  # an abstract class that only carries fields
             return
@@ -31,7 +33,9 @@ class Event(BaseModel):
         versions = _classes.setdefault(type, {})
         known = versions.get(version)
         if known and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            both = f"{known.__module__}.{known.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+            both = (
+                f"{known.__module__}.{known.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+            )
             raise CatalogError(f"{type} v{version} is both {both}; raise the version of one")
         versions[version] = cls
 
@@ -40,10 +44,14 @@ Old = TypeVar("Old", bound=Event)
 New = TypeVar("New", bound=Event)
 
 
-def upcaster(old: type[Old], new: type[New]) -> Callable[[Callable[[Old], New]], Callable[[Old], New]]:
+def upcaster(
+    old: type[Old], new: type[New]
+) -> Callable[[Callable[[Old], New]], Callable[[Old], New]]:
     """Register the function that turns one stored version of an event into the next."""
     if old.type != new.type or new.version != old.version + 1:
-        raise CatalogError(f"{old.__name__} to {new.__name__}: an upcaster leads from a version to the next of the same type")
+        raise CatalogError(
+            f"{old.__name__} to {new.__name__}: an upcaster leads from a version to the next of the same type"
+        )
 
     def register(function: Callable[[Old], New]) -> Callable[[Old], New]:
         _upcasters[old] = function

@@ -21,7 +21,16 @@ def beat(name: str, kind: str, queues: Sequence[str] = (), *, trouble: str | Non
     with transaction() as session:
         row = session.get(Heartbeat, name)
         if row is None or row.pid != os.getpid():
-            row = session.merge(Heartbeat(name=name, kind=kind, queues=list(queues), pid=os.getpid(), started_at=now, last_seen=now))
+            row = session.merge(
+                Heartbeat(
+                    name=name,
+                    kind=kind,
+                    queues=list(queues),
+                    pid=os.getpid(),
+                    started_at=now,
+                    last_seen=now,
+                )
+            )
             session.execute(delete(Heartbeat).where(Heartbeat.last_seen < now - FORGOTTEN))
         row.last_seen, row.trouble = now, trouble
 
@@ -35,4 +44,6 @@ def leave(name: str) -> None:
 def alive(session: Session, *, within: float = 3 * INTERVAL) -> Sequence[Heartbeat]:
     """The processes seen in the last `within` seconds, by name."""
     since = clock.now() - timedelta(seconds=within)
-    return session.scalars(select(Heartbeat).where(Heartbeat.last_seen >= since).order_by(Heartbeat.name)).all()
+    return session.scalars(
+        select(Heartbeat).where(Heartbeat.last_seen >= since).order_by(Heartbeat.name)
+    ).all()

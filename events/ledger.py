@@ -13,15 +13,15 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, insert, select, upd
 from sqlalchemy.orm import Session
 
 from events import clock, context, log
-from events.database import storable
+from events.database import sanitize_text
 from events.envelope import Envelope
-from events.facts import DeliveryDead
 from events.retry import Decision
-from events.sending import ALONE
 from events.settings import settings
+from events.suspects import ISOLATE_AFTER_LOSSES
+from events.system_events import DeliveryDead
 from events.tables import IS_DONE, IS_OPEN, Attempt, Delivery, LogEntry, SubscriptionRow
 
-RUNG = (IS_OPEN, Delivery.sent_at.is_not(None))
+IS_IN_FLIGHT = (IS_OPEN, Delivery.sent_at.is_not(None))
 LONGEST_MESSAGE, LONGEST_TRACEBACK = 10_000, 100_000  # characters
 
 
@@ -44,7 +44,7 @@ class Failure:
     def message(self) -> str:
         """What the error says, if it can."""
         try:
-            return storable(str(self.error), LONGEST_MESSAGE)
+            return sanitize_text(str(self.error), LONGEST_MESSAGE)
         except Exception:
             return "it could not say what it is"
 
@@ -57,8 +57,16 @@ class Failure:
 def innermost(error: BaseException) -> str:
     """`folder/file.py:line function` where `error` was raised."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename and "/lib/python" not in frame.filename] or list(frames)
-    return f"{'/'.join(Path(own[-1].filename).parts[-2:])}:{own[-1].lineno} {own[-1].name}" if own else ""
+    own = [
+        frame
+        for frame in frames
+        if "site-packages" not in frame.filename and "/lib/python" not in frame.filename
+    ] or list(frames)
+    return (
+        f"{'/'.join(Path(own[-1].filename).parts[-2:])}:{own[-1].lineno} {own[-1].name}"
+        if own
+        else ""
+    )
 
 
 def _one(subscription: str, event_id: UUID) -> ColumnElement[bool]:
@@ -66,19 +74,23 @@ def _one(subscription: str, event_id: UUID) -> ColumnElement[bool]:
 
 
 @dataclass(frozen=True)
-class Rung:
+class InFlight:
     """A delivery that a message may ring for, with its event: open, and sent."""
 
     envelope: Envelope
     attempts: int
-    losses: int
+    lost_count: int
     paused: bool
 
 
 # Both statements are built once: building them took as long as running them, and they run for every message.
-_OURS = and_(Delivery.subscription == bindparam("name"), Delivery.event_id.in_(bindparam("ids", expanding=True)), *RUNG)
+_OURS = and_(
+    Delivery.subscription == bindparam("name"),
+    Delivery.event_id.in_(bindparam("ids", expanding=True)),
+    *IS_IN_FLIGHT,
+)
 _LOOK = (
-    select(*log.COLUMNS, Delivery.attempts, Delivery.losses, SubscriptionRow.paused_at)
+    select(*log.COLUMNS, Delivery.attempts, Delivery.lost_count, SubscriptionRow.paused_at)
     .join(LogEntry, LogEntry.id == Delivery.event_id)
     .outerjoin(SubscriptionRow, SubscriptionRow.name == Delivery.subscription)
     .where(_OURS)
@@ -88,19 +100,31 @@ _CLAIM = (
     update(Delivery)
     .where(
         Delivery.subscription == bindparam("name"),
-        Delivery.event_id.in_(select(Delivery.event_id).where(_OURS).with_for_update(skip_locked=True)),
-        *RUNG,
+        Delivery.event_id.in_(
+            select(Delivery.event_id).where(_OURS).with_for_update(skip_locked=True)
+        ),
+        *IS_IN_FLIGHT,
     )
-    .values(state="done", done_at=bindparam("now"), error=None, fingerprint=None, losses=0, starts=0)
+    .values(
+        state="done",
+        done_at=bindparam("now"),
+        error=None,
+        fingerprint=None,
+        lost_count=0,
+        unfinished_starts=0,
+    )
     .returning(Delivery.event_id)
     .execution_options(synchronize_session=False)
 )
 
 
-def rung(session: Session, subscription: str, ids: Sequence[UUID]) -> list[Rung]:
+def in_flight(session: Session, subscription: str, ids: Sequence[UUID]) -> list[InFlight]:
     """Those of the deliveries that a message may still ring for, oldest event first."""
     rows = session.execute(_LOOK, {"name": subscription, "ids": ids})
-    return [Rung(log.envelope(row), row.attempts, row.losses, row.paused_at is not None) for row in rows]
+    return [
+        InFlight(log.envelope(row), row.attempts, row.lost_count, row.paused_at is not None)
+        for row in rows
+    ]
 
 
 def claim(session: Session, subscription: str, ids: Sequence[UUID]) -> set[UUID]:
@@ -114,19 +138,26 @@ def claim(session: Session, subscription: str, ids: Sequence[UUID]) -> set[UUID]
 def start(session: Session, subscription: str, event_id: UUID, *, worker: str) -> bool:
     """Count the start of a suspect, so that a delivery which kills its worker is found out; false if it is dead by that."""
     here = _one(subscription, event_id)
-    starts = session.scalar(update(Delivery).where(here, *RUNG).values(starts=Delivery.starts + 1).returning(Delivery.starts))
+    starts = session.scalar(
+        update(Delivery)
+        .where(here, *IS_IN_FLIGHT)
+        .values(unfinished_starts=Delivery.unfinished_starts + 1)
+        .returning(Delivery.unfinished_starts)
+    )
     if starts is None or starts <= settings().max_crashes:
         return True
     lose(session, here, worker=worker)
     return False
 
 
-def fail(session: Session, subscription: str, event_id: UUID, failure: Failure, decision: Decision) -> bool:
+def fail(
+    session: Session, subscription: str, event_id: UUID, failure: Failure, decision: Decision
+) -> bool:
     """Write down a failed try and what follows; false if the delivery was no longer ours to fail."""
     now = clock.now()
     values: dict[str, Any] = {
-        "losses": 0,
-        "starts": 0,
+        "lost_count": 0,
+        "unfinished_starts": 0,
         "sent_at": None,
         "error": f"{failure.kind}: {failure.message}",
         "fingerprint": failure.fingerprint,
@@ -136,7 +167,10 @@ def fail(session: Session, subscription: str, event_id: UUID, failure: Failure, 
     else:
         values |= {"state": "retrying", "due_at": now + timedelta(seconds=decision.wait)}
     row = session.execute(
-        update(Delivery).where(_one(subscription, event_id), *RUNG).values(attempts=Delivery.attempts + 1, **values).returning(Delivery)
+        update(Delivery)
+        .where(_one(subscription, event_id), *IS_IN_FLIGHT)
+        .values(attempts=Delivery.attempts + 1, **values)
+        .returning(Delivery)
     ).scalar_one_or_none()
     if row is None:
         return False
@@ -147,11 +181,21 @@ def fail(session: Session, subscription: str, event_id: UUID, failure: Failure, 
     return True
 
 
-def release(session: Session, subscription: str, ids: Sequence[UUID], *, wait: float, why: str | None = None) -> None:
+def release(
+    session: Session, subscription: str, ids: Sequence[UUID], *, wait: float, why: str | None = None
+) -> None:
     """Give deliveries back unharmed, to be sent again in `wait` seconds; no try is counted, and no start: the worker lives."""
-    values: dict[str, Any] = {"sent_at": None, "starts": 0, "due_at": clock.now() + timedelta(seconds=wait)}
+    values: dict[str, Any] = {
+        "sent_at": None,
+        "unfinished_starts": 0,
+        "due_at": clock.now() + timedelta(seconds=wait),
+    }
     values |= ({"error": why} if why else {}) | ({"state": "retrying"} if wait else {})
-    session.execute(update(Delivery).where(Delivery.subscription == subscription, Delivery.event_id.in_(ids), *RUNG).values(**values))
+    session.execute(
+        update(Delivery)
+        .where(Delivery.subscription == subscription, Delivery.event_id.in_(ids), *IS_IN_FLIGHT)
+        .values(**values)
+    )
     log.wake(session)
 
 
@@ -166,27 +210,45 @@ def lose(
 ) -> int:
     """Deliveries whose message is gone without an answer: send them again, or end a crash loop. Returns how many there were.
 
-    From a weight of `ALONE` on, a delivery travels alone and its starts are counted; after `max_crashes` counted starts
+    From a weight of `ISOLATE_AFTER_LOSSES` on, a delivery travels alone and its starts are counted; after `max_crashes` counted starts
     without an end it is dead. One loss may be the broker's fault and weighs less.
     """
-    rows = session.scalars(select(Delivery).where(where, *RUNG).limit(limit).with_for_update(skip_locked=True)).all()
+    rows = session.scalars(
+        select(Delivery).where(where, *IS_IN_FLIGHT).limit(limit).with_for_update(skip_locked=True)
+    ).all()
     again: defaultdict[tuple[str, int], list[UUID]] = defaultdict(list)
     for row in rows:
-        if row.starts >= settings().max_crashes:
+        if row.unfinished_starts >= settings().max_crashes:
             _end_crash_loop(session, row, worker, why)
         else:
-            again[row.subscription, min(row.losses, 10)].append(row.event_id)
+            again[row.subscription, min(row.lost_count, 10)].append(row.event_id)
     for (subscription, patience), ids in again.items():
-        values = {"losses": Delivery.losses + weight, "sent_at": None, "due_at": clock.now() + timedelta(seconds=patience)}
-        session.execute(update(Delivery).where(Delivery.subscription == subscription, Delivery.event_id.in_(ids)).values(values))
+        values = {
+            "lost_count": Delivery.lost_count + weight,
+            "sent_at": None,
+            "due_at": clock.now() + timedelta(seconds=patience),
+        }
+        session.execute(
+            update(Delivery)
+            .where(Delivery.subscription == subscription, Delivery.event_id.in_(ids))
+            .values(values)
+        )
     if rows:
         log.wake(session)
     return len(rows)
 
 
-def crash(session: Session, subscription: str, ids: Sequence[UUID], *, worker: str, why: str) -> int:
+def crash(
+    session: Session, subscription: str, ids: Sequence[UUID], *, worker: str, why: str
+) -> int:
     """The process that handled these deliveries died: one of them may have killed it."""
-    return lose(session, and_(Delivery.subscription == subscription, Delivery.event_id.in_(ids)), worker=worker, why=why, weight=ALONE)
+    return lose(
+        session,
+        and_(Delivery.subscription == subscription, Delivery.event_id.in_(ids)),
+        worker=worker,
+        why=why,
+        weight=ISOLATE_AFTER_LOSSES,
+    )
 
 
 class CrashLoop(Exception):
@@ -197,7 +259,13 @@ def _end_crash_loop(session: Session, row: Delivery, worker: str, why: str) -> N
     error = CrashLoop(f"crash loop: started {settings().max_crashes} times, {why} each time")
     failure = Failure(error, worker, clock.now(), where=row.subscription)
     row.state, row.died_at, row.attempts = "dead", clock.now(), row.attempts + 1
-    row.error, row.fingerprint, row.losses, row.starts, row.sent_at = f"CrashLoop: {error}", failure.fingerprint, 0, 0, None
+    row.error, row.fingerprint, row.lost_count, row.unfinished_starts, row.sent_at = (
+        f"CrashLoop: {error}",
+        failure.fingerprint,
+        0,
+        0,
+        None,
+    )
     session.flush()
     _write_attempt(session, row, failure)
     _tell_of_death(session, row)
@@ -215,14 +283,18 @@ def _write_attempt(session: Session, row: Delivery, failure: Failure) -> None:
             worker=failure.worker,
             error_type=failure.kind[:200],
             message=failure.message,
-            traceback=storable("".join(traceback.format_exception(failure.error)), LONGEST_TRACEBACK),
+            traceback=sanitize_text(
+                "".join(traceback.format_exception(failure.error)), LONGEST_TRACEBACK
+            ),
         )
     )
 
 
 def _tell_of_death(session: Session, row: Delivery) -> None:
     [cause] = log.read(session, [row.event_id])
-    if cause.type == DeliveryDead.type:  # the alert itself died; telling of it would go round for ever
+    if (
+        cause.type == DeliveryDead.type
+    ):  # the alert itself died; telling of it would go round for ever
         return
     fact = DeliveryDead(
         subscription=row.subscription,

@@ -18,7 +18,9 @@ from events.tables import LogEntry
 CHANNEL = "tidings"  # of PostgreSQL's LISTEN and NOTIFY
 
 
-def publish(session: Session, *events: Event, subject: str | None = None, at: datetime | None = None) -> list[UUID]:
+def publish(
+    session: Session, *events: Event, subject: str | None = None, at: datetime | None = None
+) -> list[UUID]:
     """Append events to the log in the caller's transaction and return their ids, in order.
 
     Who, where from and why are taken from the current context. `subject` names what the events are about; without it they
@@ -103,15 +105,24 @@ def read(session: Session, ids: Collection[UUID]) -> list[Envelope]:
 
 def about(session: Session, subject: str) -> Sequence[Envelope]:
     """Every envelope about `subject`, oldest first."""
-    rows = session.scalars(select(LogEntry).where(LogEntry.subject == subject).order_by(LogEntry.position))
+    rows = session.scalars(
+        select(LogEntry).where(LogEntry.subject == subject).order_by(LogEntry.position)
+    )
     return [envelope(row) for row in rows]
 
 
 def listed(
-    session: Session, *, type: str | None = None, subject: str | None = None, before: int | None = None, limit: int = 50
+    session: Session,
+    *,
+    type: str | None = None,
+    subject: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
 ) -> list[LogEntry]:
     """The latest entries of a type, about a subject, below a position: those that are asked for, newest first."""
     wanted = select(LogEntry).order_by(LogEntry.position.desc()).limit(limit)
     for column, value in ((LogEntry.type, type), (LogEntry.subject, subject)):
         wanted = wanted.where(column == value) if value else wanted
-    return list(session.scalars(wanted.where(LogEntry.position < before) if before is not None else wanted))
+    return list(
+        session.scalars(wanted.where(LogEntry.position < before) if before is not None else wanted)
+    )

@@ -12,7 +12,9 @@ from events.settings import settings
 def configure(service: str) -> None:
     """Set up this process's logging. `LOG_LEVEL` and `LOG_FORMAT` (auto, console, json) decide how."""
     chosen = settings()
-    console = chosen.log_format == "console" or (chosen.log_format == "auto" and sys.stderr.isatty())
+    console = chosen.log_format == "console" or (
+        chosen.log_format == "auto" and sys.stderr.isatty()
+    )
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -22,7 +24,11 @@ def configure(service: str) -> None:
     ]
     if not console:
         shared.append(lambda _, __, line: {**line, "service": service})
-    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else structlog.processors.JSONRenderer()
+    renderer = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if console
+        else structlog.processors.JSONRenderer()
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -34,6 +40,10 @@ def configure(service: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(chosen.log_level.upper())
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
     )

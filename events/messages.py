@@ -35,8 +35,8 @@ class Transport(Protocol):
     def waiting(self, queue: str) -> int:
         """How many messages lie ready on `queue`, those in a worker's hands left out. Raises `BrokerDown`."""
 
-    def keep_dead(self) -> int:
-        """Take what the broker itself gave up into the ledger as strays; returns how many. Raises `BrokerDown`."""
+    def drain_dead_queue(self) -> int:
+        """Take what the broker itself gave up into the ledger as invalid messages; returns how many. Raises `BrokerDown`."""
 
 
 ShortText = Annotated[str, Field(max_length=1000)]
@@ -76,7 +76,9 @@ def unfit(headers: Any, payload: Any) -> str | None:
     if not isinstance(headers, dict) or not all(isinstance(name, str) for name in headers):
         return "headers are not a table with names that are text"
     try:
-        Headers.model_validate({name: value for name, value in headers.items() if not name.startswith("x-")})  # RabbitMQ's own
+        Headers.model_validate(
+            {name: value for name, value in headers.items() if not name.startswith("x-")}
+        )  # RabbitMQ's own
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         return f"header {str(first['loc'][0])[:50]!r}: {first['msg']}"
@@ -86,13 +88,20 @@ def unfit(headers: Any, payload: Any) -> str | None:
 
 
 def _unfit_body(arguments: Any, named: Any, options: Any) -> str | None:
-    if named != {} or not isinstance(options, dict) or options.keys() - set(OPTIONS) or any(options.values()):
+    if (
+        named != {}
+        or not isinstance(options, dict)
+        or options.keys() - set(OPTIONS)
+        or any(options.values())
+    ):
         return "body has named arguments or options; a doorbell has neither"
     if not isinstance(arguments, list | tuple) or len(arguments) != 1:
         return "arguments do not fit: one list of event ids is expected"
     if not isinstance(arguments[0], list | tuple) or not arguments[0]:
         return "arguments do not fit: they are no list of event ids, or an empty one"
-    return None if all(map(_is_id, arguments[0])) else "arguments do not fit: they are not event ids"
+    return (
+        None if all(map(_is_id, arguments[0])) else "arguments do not fit: they are not event ids"
+    )
 
 
 def _is_id(value: Any) -> bool:

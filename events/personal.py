@@ -49,7 +49,10 @@ def told(model: type[BaseModel], data: dict[str, Any]) -> Iterator[tuple[Persona
 
 def _model(model: type[BaseModel], data: dict[str, Any], change: Change) -> dict[str, Any]:
     fields = {name: field for name, field in model.model_fields.items() if name in data}
-    return data | {name: _value(field.annotation, field.metadata, data[name], change) for name, field in fields.items()}
+    return data | {
+        name: _value(field.annotation, field.metadata, data[name], change)
+        for name, field in fields.items()
+    }
 
 
 def _value(kind: Any, metadata: Any, value: Any, change: Change) -> Any:

@@ -19,7 +19,9 @@ class Retry:
         if self.attempts < 1 or self.first < 0 or self.cap < self.first:
             raise ValueError(f"{self}: needs attempts >= 1 and 0 <= first <= cap")
 
-    def wait(self, attempt: int, *, draw: Callable[[float, float], float] = random.uniform) -> float:
+    def wait(
+        self, attempt: int, *, draw: Callable[[float, float], float] = random.uniform
+    ) -> float:
         """Seconds to wait after failed try number `attempt`: exponential, capped, with full jitter.
 
         Full jitter spreads retries best of the known kinds (Brooker, "Exponential Backoff And Jitter", AWS 2015).

@@ -11,14 +11,28 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore")
 
-    database_url: str = Field(default="sqlite:///var/tidings.sqlite", description="where the log and the ledger are")
-    broker_url: str = Field(default="redis://127.0.0.1:6379/0", description="where doorbells are rung")
-    lease: float = Field(
-        default=40.0, gt=0, description="seconds after which an open delivery that must have left its queue counts as lost"
+    database_url: str = Field(
+        default="sqlite:///var/tidings.sqlite", description="where the log and the ledger are"
     )
-    max_crashes: int = Field(default=3, ge=1, description="starts without an end before a delivery is dead as a crash loop")
-    task_soft_time_limit: float = Field(default=25.0, gt=0, description="seconds after which a handler is interrupted")
-    task_time_limit: float = Field(default=30.0, gt=0, description="seconds after which a handler's process is killed")
+    broker_url: str = Field(
+        default="redis://127.0.0.1:6379/0", description="where doorbells are rung"
+    )
+    lease: float = Field(
+        default=40.0,
+        gt=0,
+        description="seconds after which an open delivery that must have left its queue counts as lost",
+    )
+    max_crashes: int = Field(
+        default=3,
+        ge=1,
+        description="starts without an end before a delivery is dead as a crash loop",
+    )
+    task_soft_time_limit: float = Field(
+        default=25.0, gt=0, description="seconds after which a handler is interrupted"
+    )
+    task_time_limit: float = Field(
+        default=30.0, gt=0, description="seconds after which a handler's process is killed"
+    )
     log_level: str = "INFO"
     log_format: str = Field(default="auto", pattern="^(auto|console|json)$")
 

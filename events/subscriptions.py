@@ -50,7 +50,11 @@ def subscribe(
     *types: type[E], queue: str, retry: Retry = ..., call: Callable[[E, str], A]
 ) -> Callable[[Callable[[E, Session, A], Any]], Callable[[E, Session, A], Any]]: ...
 def subscribe(
-    *types: type[Any], queue: str, retry: Retry = Retry(), batch: int = 1, call: Callable[..., Any] | None = None
+    *types: type[Any],
+    queue: str,
+    retry: Retry = Retry(),
+    batch: int = 1,
+    call: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a handler for events of `types` on `queue`.
 
@@ -62,7 +66,9 @@ def subscribe(
     """
 
     def register(handler: Callable[..., Any]) -> Callable[..., Any]:
-        subscription = Subscription(f"{queue}.{handler.__name__}", queue, types, handler, call, retry, batch)
+        subscription = Subscription(
+            f"{queue}.{handler.__name__}", queue, types, handler, call, retry, batch
+        )
         _check(subscription)
         _registry[subscription.name] = subscription
         return handler
@@ -73,26 +79,41 @@ def subscribe(
 def _check(subscription: Subscription) -> None:
     name, call, handler = subscription.name, subscription.call, subscription.handler
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,50}\.[a-z][a-z0-9_]{0,60}", name):
-        raise SubscriptionError(f"{name}: a queue and a handler are named in small letters, digits and _")
+        raise SubscriptionError(
+            f"{name}: a queue and a handler are named in small letters, digits and _"
+        )
     if not subscription.types:
-        raise SubscriptionError(f"{name}: say which events it hears, as in @subscribe(OrderCreated, queue={subscription.queue!r})")
+        raise SubscriptionError(
+            f"{name}: say which events it hears, as in @subscribe(OrderCreated, queue={subscription.queue!r})"
+        )
     for type in subscription.types:
         if not type.type:
-            raise SubscriptionError(f"{name}: {type.__name__} has no wire type; subscribe to its subclasses")
+            raise SubscriptionError(
+                f"{name}: {type.__name__} has no wire type; subscribe to its subclasses"
+            )
     if len(set(subscription.event_types)) < len(subscription.types):
-        raise SubscriptionError(f"{name}: hears one type twice; handlers see the newest version of an event only, so name that")
+        raise SubscriptionError(
+            f"{name}: hears one type twice; handlers see the newest version of an event only, so name that"
+        )
     if subscription.batch < 1 or (call and subscription.batch > 1):
         raise SubscriptionError(
             f"{name}: batch={subscription.batch}; it is 1 or more, and 1 with call=, because a call to the world cannot be rolled back"
         )
     takes = len(inspect.signature(handler).parameters)
     if takes != (3 if call else 2):
-        raise SubscriptionError(f"{name}: takes {takes} arguments; write (event, session{', answer' if call else ''})")
+        raise SubscriptionError(
+            f"{name}: takes {takes} arguments; write (event, session{', answer' if call else ''})"
+        )
     if call and len(inspect.signature(call).parameters) != 2:
         raise SubscriptionError(f"{name}: its call {call.__name__} takes (event, key)")
     known = _registry.get(name)
-    if known and (known.handler.__module__, known.handler.__qualname__) != (handler.__module__, handler.__qualname__):
-        raise SubscriptionError(f"{name} is both {known.handler.__module__} and {handler.__module__}; rename one of the handlers")
+    if known and (known.handler.__module__, known.handler.__qualname__) != (
+        handler.__module__,
+        handler.__qualname__,
+    ):
+        raise SubscriptionError(
+            f"{name} is both {known.handler.__module__} and {handler.__module__}; rename one of the handlers"
+        )
 
 
 def registered() -> dict[str, Subscription]:
@@ -110,7 +131,11 @@ def subscription(name: str) -> Subscription:
 def discover(package: str, *, skip: Collection[str] = ()) -> Iterable[str]:
     """Import the modules right under `package` but those in `skip`, so that a new file is all a new subscriber needs."""
     found = importlib.import_module(package)
-    names = [f"{package}.{module.name}" for module in pkgutil.iter_modules(found.__path__) if not module.ispkg and module.name not in skip]
+    names = [
+        f"{package}.{module.name}"
+        for module in pkgutil.iter_modules(found.__path__)
+        if not module.ispkg and module.name not in skip
+    ]
     for name in names:
         importlib.import_module(name)
     return names

@@ -1,67 +1,25 @@
 """The bus's tables. A delivery is the truth about whether one handler has handled one event."""
 
-from datetime import UTC, datetime
-from typing import Any, ClassVar
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    JSON,
-    BigInteger,
-    DateTime,
-    Dialect,
     ForeignKeyConstraint,
     Index,
-    Integer,
     LargeBinary,
-    MetaData,
     String,
     Text,
-    TypeDecorator,
     Uuid,
     bindparam,
     literal,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
+
+from events.orm import Base, BigIntPK
 
 OPEN = ("pending", "retrying")
-
-
-class Moment(TypeDecorator[datetime]):
-    """A moment in UTC, with its zone on every database."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a moment without a zone, store UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value} has no time zone; use events.clock.now()")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """SQLite forgets the zone; it was UTC."""
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
-
-
-class Base(DeclarativeBase):
-    """All tables, the bus's and the application's, so that one transaction spans them."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar = {datetime: Moment, dict[str, Any]: JSON, list[str]: JSON}
-
-
-BigKey = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _where(condition: str) -> dict[str, Any]:
@@ -77,7 +35,7 @@ class LogEntry(Base):
         Index("ix_events_type_position", "type", "position"),
     )
 
-    position: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
+    position: Mapped[int] = mapped_column(BigIntPK, primary_key=True, autoincrement=True)
     id: Mapped[UUID] = mapped_column(Uuid, unique=True)
     type: Mapped[str] = mapped_column(String(200))
     version: Mapped[int]
@@ -99,8 +57,18 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         ForeignKeyConstraint(["event_id"], ["events.id"]),
-        Index("ix_deliveries_due", "subscription", "due_at", **_where("sent_at IS NULL AND state IN ('pending', 'retrying')")),
-        Index("ix_deliveries_out", "queue", "sent_at", **_where("sent_at IS NOT NULL AND state IN ('pending', 'retrying')")),
+        Index(
+            "ix_deliveries_due",
+            "subscription",
+            "due_at",
+            **_where("sent_at IS NULL AND state IN ('pending', 'retrying')"),
+        ),
+        Index(
+            "ix_deliveries_out",
+            "queue",
+            "sent_at",
+            **_where("sent_at IS NOT NULL AND state IN ('pending', 'retrying')"),
+        ),
         Index("ix_deliveries_done", "queue", "sent_at", **_where("state = 'done'")),
         Index("ix_deliveries_dead", "died_at", **_where("state = 'dead'")),
     )
@@ -111,8 +79,8 @@ class Delivery(Base):
     state: Mapped[str] = mapped_column(String(10))
     attempts: Mapped[int] = mapped_column(default=0)
     sends: Mapped[int] = mapped_column(default=0)
-    losses: Mapped[int] = mapped_column(default=0)
-    starts: Mapped[int] = mapped_column(default=0)
+    lost_count: Mapped[int] = mapped_column(default=0)
+    unfinished_starts: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     done_at: Mapped[datetime | None]
@@ -142,11 +110,13 @@ class Attempt(Base):
 
     __tablename__ = "attempts"
     __table_args__ = (
-        ForeignKeyConstraint(["subscription", "event_id"], ["deliveries.subscription", "deliveries.event_id"]),
+        ForeignKeyConstraint(
+            ["subscription", "event_id"], ["deliveries.subscription", "deliveries.event_id"]
+        ),
         Index("ix_attempts_delivery", "event_id", "subscription"),
     )
 
-    id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(BigIntPK, primary_key=True, autoincrement=True)
     subscription: Mapped[str] = mapped_column(String(200))
     event_id: Mapped[UUID] = mapped_column(Uuid)
     number: Mapped[int]
@@ -181,7 +151,7 @@ class AuditEntry(Base):
 
     __tablename__ = "audit"
 
-    id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(BigIntPK, primary_key=True, autoincrement=True)
     at: Mapped[datetime]
     who: Mapped[str] = mapped_column(String(200))
     action: Mapped[str] = mapped_column(String(50))
@@ -203,12 +173,12 @@ class Heartbeat(Base):
     trouble: Mapped[str | None] = mapped_column(Text)
 
 
-class Stray(Base):
+class InvalidMessageRow(Base):
     """A message that was no doorbell of ours, kept with its raw body."""
 
-    __tablename__ = "strays"
+    __tablename__ = "invalid_messages"
 
-    id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(BigIntPK, primary_key=True, autoincrement=True)
     at: Mapped[datetime]
     queue: Mapped[str] = mapped_column(String(100))
     reason: Mapped[str] = mapped_column(String(200))

@@ -7,15 +7,17 @@ from types import TracebackType
 
 from sqlalchemy import select
 
-from events import clock, control, log
+from events import clock, log
+from events.admin import subscriptions as admin
 from events.database import Database, database, reading, transaction, use
 from events.dispatch import Report, dispatch
 from events.event import Event
-from events.fanout import fan_out
 from events.messages import Message
-from events.sending import due_times, take_due
+from events.orm import Base
+from events.relay.fanout import fan_out
+from events.relay.sending import due_times, mark_due_as_sent
 from events.subscriptions import Subscription, registered
-from events.tables import Base, Delivery, LogEntry
+from events.tables import Delivery, LogEntry
 
 
 class Bus:
@@ -25,14 +27,18 @@ class Bus:
     twice; `shuffle` is the random source that mixes their order.
     """
 
-    def __init__(self, database: Database | None = None, subscriptions: Iterable[Subscription] | None = None) -> None:
+    def __init__(
+        self, database: Database | None = None, subscriptions: Iterable[Subscription] | None = None
+    ) -> None:
         self._given = database
-        self._subscriptions = {each.name: each for each in subscriptions} if subscriptions is not None else None
+        self._subscriptions = (
+            {each.name: each for each in subscriptions} if subscriptions is not None else None
+        )
         self._now = clock.now()
         self.duplicate = False
         self.shuffle: random.Random | None = None
         self.reports: list[Report] = []
-        self.rung: list[Message] = []
+        self.in_flight: list[Message] = []
 
     def __enter__(self) -> "Bus":
         if self._given is not None:
@@ -40,10 +46,15 @@ class Bus:
         Base.metadata.create_all(database().writer)
         clock.follow(self.now)
         with transaction() as session:
-            control.register(session, self.subscriptions.values())
+            admin.register(session, self.subscriptions.values())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         clock.follow(None)
         if self._given is not None:
             use(None)
@@ -70,16 +81,24 @@ class Bus:
             if self.shuffle:
                 self.shuffle.shuffle(copies)
             for message in copies:
-                self.reports.append(dispatch(self.subscriptions[message.subscription], message.event_ids, worker="test"))
+                self.reports.append(
+                    dispatch(
+                        self.subscriptions[message.subscription], message.event_ids, worker="test"
+                    )
+                )
 
     def _collect(self) -> list[Message]:
         with transaction() as session:
             while fan_out(session):
                 pass
         with transaction() as session:
-            due = [name for name, at in due_times(session).items() if at <= clock.now() and name in self.subscriptions]
-            messages = [message for name in due for message in take_due(session, name)]
-        self.rung += messages
+            due = [
+                name
+                for name, at in due_times(session).items()
+                if at <= clock.now() and name in self.subscriptions
+            ]
+            messages = [message for name in due for message in mark_due_as_sent(session, name)]
+        self.in_flight += messages
         return messages
 
     def advance(self, seconds: float) -> None:
@@ -91,9 +110,14 @@ class Bus:
     def published(self) -> list[Event]:
         """Every event of the log in its newest version, in order."""
         with reading() as session:
-            return [log.envelope(row).event() for row in session.scalars(select(LogEntry).order_by(LogEntry.position))]
+            return [
+                log.envelope(row).event()
+                for row in session.scalars(select(LogEntry).order_by(LogEntry.position))
+            ]
 
     def deliveries(self) -> Sequence[Delivery]:
         """Every row of the ledger, in the order of the log."""
         with reading() as session:
-            return session.scalars(select(Delivery).order_by(Delivery.event_id, Delivery.subscription)).all()
+            return session.scalars(
+                select(Delivery).order_by(Delivery.event_id, Delivery.subscription)
+            ).all()

@@ -31,7 +31,7 @@ from tasks.orders import Order
 @subscribe(OrderCreated, queue="orders", batch=100)
 def open_checkout(event: OrderCreated, session: Session) -> None:
     """See to it that the order has its row, also if it came by another door than the web's."""
-    orders.adopt(session, event)
+    orders.ensure_order(session, event)
 
 
 @subscribe(InventoryReserved, queue="orders", batch=100)
@@ -53,7 +53,9 @@ def stock_failed(event: InventoryReservationFailed, session: Session) -> OrderCa
 
 
 @subscribe(PaymentCharged, queue="orders", batch=100)
-def payment_charged(event: PaymentCharged, session: Session) -> OrderConfirmed | PaymentOrphaned | None:
+def payment_charged(
+    event: PaymentCharged, session: Session
+) -> OrderConfirmed | PaymentOrphaned | None:
     """Confirm the order if its stock is set aside as well; have the money given back if the order is cancelled."""
     order = _turn(session, event)
     if order.payment == "refunded":  # that was heard first

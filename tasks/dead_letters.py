@@ -9,9 +9,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, reading, subscribe
 from events.catalog import DeliveryDead
+from events.orm import locked
 from tasks import gateways
-from tasks.mails import letter
-from tasks.rows import locked
+from tasks.mail_texts import letter
 from tasks.settings import settings
 
 logger = structlog.get_logger("tidings.dead_letters")
@@ -35,7 +35,11 @@ class Alert(Base):
 def notify(event: DeliveryDead, key: str) -> datetime | None:
     """Say it in the log, write to the operator unless that was done for this cause lately, and tell when it was."""
     logger.error(
-        "dead_letter.alert", subscription=event.subscription, event_id=event.event_id, attempts=event.attempts, error=event.fingerprint
+        "dead_letter.alert",
+        subscription=event.subscription,
+        event_id=event.event_id,
+        attempts=event.attempts,
+        error=event.fingerprint,
     )
     operator = settings().operator_email
     if not operator or _mailed_lately(_cause(event)):
@@ -52,7 +56,9 @@ def notify(event: DeliveryDead, key: str) -> datetime | None:
 def alert(event: DeliveryDead, session: Session, mailed_at: datetime | None) -> None:
     """Count the dead letter under its cause."""
     now = clock.now()
-    row = locked(session, Alert, _cause(event), count=0, first_at=now, last_at=now, example=event.event_id)
+    row = locked(
+        session, Alert, _cause(event), count=0, first_at=now, last_at=now, example=event.event_id
+    )
     row.count += 1
     row.last_at = now
     row.mailed_at = mailed_at or row.mailed_at
@@ -65,7 +71,9 @@ def _cause(event: DeliveryDead) -> str:
 def _mailed_lately(cause: str) -> bool:
     with reading() as session:
         known = session.get(Alert, cause)
-    return known is not None and known.mailed_at is not None and clock.now() - known.mailed_at < QUIET
+    return (
+        known is not None and known.mailed_at is not None and clock.now() - known.mailed_at < QUIET
+    )
 
 
 def _text(event: DeliveryDead) -> str:

@@ -6,11 +6,18 @@ The mail is sent before it is recorded. If this process dies in between, the mai
 from sqlalchemy.orm import Session
 
 from events import Retry, clock, envelope, log, reading, subscribe
-from events.catalog import OrderCancelled, OrderConfirmed, OrderCreated, OrderEvent, OrderShipped, PaymentRefunded
+from events.catalog import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderCreated,
+    OrderEvent,
+    OrderShipped,
+    PaymentRefunded,
+)
+from events.orm import insert_if_absent
 from events.personal import ERASED_EMAIL
 from tasks import gateways
-from tasks.mails import KINDS, Mail, compose
-from tasks.rows import add_missing
+from tasks.mail_texts import KINDS, Mail, compose
 
 PATIENCE = Retry(attempts=10, first=1.0, cap=120.0)
 MOOT_ONCE_CANCELLED = {"confirmed", "shipped"}
@@ -20,7 +27,9 @@ def send(event: OrderEvent, key: str) -> str | None:
     """Send the mail about `event` and return its Message-ID, or nothing if it was sent before or is no longer true."""
     kind = KINDS[type(event)]
     with reading() as session:
-        if _sent(session, event, kind) or (kind in MOOT_ONCE_CANCELLED and _sent(session, event, "cancelled")):
+        if _sent(session, event, kind) or (
+            kind in MOOT_ONCE_CANCELLED and _sent(session, event, "cancelled")
+        ):
             return None
         order = _ordered(session, event)
     if order.email == ERASED_EMAIL:  # the customer is erased: there is nobody to write to
@@ -66,8 +75,13 @@ def _sent(session: Session, event: OrderEvent, kind: str) -> bool:
 
 def _record(session: Session, event: OrderEvent, message_id: str | None) -> None:
     if message_id is not None:
-        row = {"order_id": event.order_id, "kind": KINDS[type(event)], "message_id": message_id, "sent_at": clock.now()}
-        add_missing(session, Mail, row)
+        row = {
+            "order_id": event.order_id,
+            "kind": KINDS[type(event)],
+            "message_id": message_id,
+            "sent_at": clock.now(),
+        }
+        insert_if_absent(session, Mail, row)
 
 
 def _ordered(session: Session, event: OrderEvent) -> OrderCreated:
@@ -80,4 +94,6 @@ def _ordered(session: Session, event: OrderEvent) -> OrderCreated:
             created = told.event()
             if isinstance(created, OrderCreated) and created.order_id == event.order_id:
                 return created
-    raise LookupError(f"the log holds no {OrderCreated.type} for order {event.order_id}, so nobody can be written to")
+    raise LookupError(
+        f"the log holds no {OrderCreated.type} for order {event.order_id}, so nobody can be written to"
+    )

@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import JSON, ColumnElement, String, Text, cast, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from events import Base, Envelope, TidingsError, erasure, log, reading, transaction
+from events import Base, Envelope, TidingsError, log, reading, transaction
+from events.admin import erasure
+from events.admin.erasure import Person, erases
 from events.catalog import OrderEvent
 from events.database import Database, database
-from events.erasure import Person, erases
 from events.errors import UnknownEvent
 from events.personal import ERASED, ERASED_EMAIL, erased, told
 from events.tables import IS_OPEN, Delivery, LogEntry
@@ -28,7 +29,9 @@ class StillOpen(TidingsError):
 
     def __init__(self, numbers: Collection[str]) -> None:
         told = f"{', '.join(sorted(numbers))} of this customer has not ended"
-        super().__init__(f"{told}; wait for it, cancel it, or say --force: it then goes on without a name and an address")
+        super().__init__(
+            f"{told}; wait for it, cancel it, or say --force: it then goes on without a name and an address"
+        )
 
 
 def forget(email: str, *, who: str, why: str = "", force: bool = False) -> dict[str, int]:
@@ -38,7 +41,10 @@ def forget(email: str, *, who: str, why: str = "", force: bool = False) -> dict[
     """
     with transaction() as session:
         rows = _orders(session, email)
-        subjects, telling = {row.number for row in rows}, {text for row in rows for text in _telling(row)}
+        subjects, telling = (
+            {row.number for row in rows},
+            {text for row in rows for text in _telling(row)},
+        )
         person = erasure.find(session, email, subjects=subjects, telling=telling)
         still_open = set() if force else _open(session, rows, person)
         if still_open:
@@ -55,14 +61,20 @@ def _orders(session: Session, email: str) -> Sequence[Order]:
 def _telling(order: Order) -> Iterator[str]:
     yield order.customer
     if order.address is not None:
-        yield from (text for marker, text in told(type(order.address), order.address.model_dump()) if marker.telling)
+        yield from (
+            text
+            for marker, text in told(type(order.address), order.address.model_dump())
+            if marker.telling
+        )
 
 
 def _open(session: Session, rows: Sequence[Order], person: Person) -> set[str]:
     """Orders that have not ended, and what else is on its way about something that is no order."""
     ended = {row.number for row in rows if row.status in ENDS}
     due = exists().where(Delivery.event_id == LogEntry.id, IS_OPEN)
-    unfinished = select(LogEntry.subject).where(LogEntry.id.in_(person.events), or_(due, LogEntry.relayed_at.is_(None)))
+    unfinished = select(LogEntry.subject).where(
+        LogEntry.id.in_(person.events), or_(due, LogEntry.relayed_at.is_(None))
+    )
     about = {subject or "something without a number" for subject in session.scalars(unfinished)}
     return ({row.number for row in rows} | about) - ended
 
@@ -74,9 +86,17 @@ def _has(column: Any, email: str) -> ColumnElement[bool]:
 def remains(email: str) -> list[str]:
     """The columns in which the address still is: of tables whose service has not said how it forgets."""
     columns = [each for table in Base.metadata.sorted_tables for each in table.columns]
-    texts = [each for each in columns if isinstance(getattr(each.type, "impl_instance", each.type), String | JSON)]
+    texts = [
+        each
+        for each in columns
+        if isinstance(getattr(each.type, "impl_instance", each.type), String | JSON)
+    ]
     with reading() as session:
-        return [f"{each.table.name}.{each.name}" for each in texts if session.scalar(select(exists().where(_has(each, email))))]
+        return [
+            f"{each.table.name}.{each.name}"
+            for each in texts
+            if session.scalar(select(exists().where(_has(each, email))))
+        ]
 
 
 @erases("orders")
@@ -104,7 +124,9 @@ def forget_timeline(session: Session, person: Person) -> int:
         if entry and text and text != entry.text:
             entry.text = text
             count += 1
-    mentioned = session.scalars(select(TimelineEntry).where(_has(TimelineEntry.text, person.email))).all()
+    mentioned = session.scalars(
+        select(TimelineEntry).where(_has(TimelineEntry.text, person.email))
+    ).all()
     for entry in mentioned:
         entry.text = erasure.without(entry.text, person.email)
     return count + len(mentioned)
@@ -115,7 +137,11 @@ def _told_anew(envelope: Envelope) -> str | None:
         event = envelope.event()
     except UnknownEvent:
         return None
-    return TEXTS[type(event)](event) if isinstance(event, OrderEvent) and type(event) in TEXTS else None
+    return (
+        TEXTS[type(event)](event)
+        if isinstance(event, OrderEvent) and type(event) in TEXTS
+        else None
+    )
 
 
 def _overwrite(chosen: Database) -> None:
@@ -123,7 +149,9 @@ def _overwrite(chosen: Database) -> None:
     if not chosen.sqlite:
         return
     with chosen.writer.connect() as connection:
-        cursor = connection.connection.cursor()  # the driver's own: it cannot be done in a transaction
+        cursor = (
+            connection.connection.cursor()
+        )  # the driver's own: it cannot be done in a transaction
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         cursor.close()
 
@@ -137,6 +165,11 @@ def _delete_mails(folder: Path, email: str) -> int:
 
 
 def _is_to(raw: bytes, email: str) -> bool:
-    headers = message_from_bytes(raw, policy=policy.compat32)  # the newer policies fail on some that anybody can send
+    headers = message_from_bytes(
+        raw, policy=policy.compat32
+    )  # the newer policies fail on some that anybody can send
     named = [str(value) for name in ("To", "Cc", "Bcc") for value in headers.get_all(name, [])]
-    return email.casefold() in {address.casefold() for _, address in getaddresses(named)} or email.lower().encode() in raw.lower()
+    return (
+        email.casefold() in {address.casefold() for _, address in getaddresses(named)}
+        or email.lower().encode() in raw.lower()
+    )

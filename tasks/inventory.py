@@ -7,10 +7,15 @@ from sqlalchemy import CheckConstraint, ForeignKey, String, insert, select, upda
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, TidingsError, clock, subscribe
-from events.catalog import InventoryReleased, InventoryReservationFailed, InventoryReserved, Line, OrderCancelled, OrderCreated
-from events.tables import BigKey
-from tasks.columns import Shaped
-from tasks.rows import add_missing, locked
+from events.catalog import (
+    InventoryReleased,
+    InventoryReservationFailed,
+    InventoryReserved,
+    Line,
+    OrderCancelled,
+    OrderCreated,
+)
+from events.orm import BigIntPK, PydanticType, insert_if_absent, locked
 
 
 class Stock(Base):
@@ -28,7 +33,7 @@ class Movement(Base):
 
     __tablename__ = "stock_movements"
 
-    id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(BigIntPK, primary_key=True, autoincrement=True)
     sku: Mapped[str] = mapped_column(ForeignKey("stock.sku"), index=True)
     order_id: Mapped[str | None] = mapped_column(String(64), index=True)
     quantity: Mapped[int]
@@ -43,7 +48,7 @@ class Reservation(Base):
 
     order_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     state: Mapped[str] = mapped_column(String(10))
-    lines: Mapped[tuple[Line, ...]] = mapped_column(Shaped(tuple[Line, ...]))
+    lines: Mapped[tuple[Line, ...]] = mapped_column(PydanticType(tuple[Line, ...]))
 
 
 class OutOfStock(TidingsError):
@@ -58,7 +63,7 @@ def stock_up(session: Session, sku: str, quantity: int) -> None:
     """Put `quantity` more onto the shelf."""
     if quantity < 1:
         raise ValueError(f"cannot put {quantity} of {sku} onto the shelf; give a number above zero")
-    add_missing(session, Stock, {"sku": sku, "available": 0})
+    insert_if_absent(session, Stock, {"sku": sku, "available": 0})
     _move(session, sku, quantity, "stocked")
 
 
@@ -76,7 +81,9 @@ def shelf(session: Session) -> dict[str, int]:
 
 
 @subscribe(OrderCreated, queue="inventory", batch=100)
-def reserve_stock(event: OrderCreated, session: Session) -> InventoryReserved | InventoryReservationFailed | None:
+def reserve_stock(
+    event: OrderCreated, session: Session
+) -> InventoryReserved | InventoryReservationFailed | None:
     """Set every line aside, or none of them. An order that was cancelled before gets nothing."""
     reservation = locked(session, Reservation, event.order_id, state="open", lines=())
     if reservation.state != "open":
@@ -111,7 +118,9 @@ def _in_turn(lines: Iterable[Line]) -> list[Line]:
     return sorted(lines, key=lambda line: line.sku)
 
 
-def _move(session: Session, sku: str, quantity: int, reason: str, order_id: str | None = None) -> None:
+def _move(
+    session: Session, sku: str, quantity: int, reason: str, order_id: str | None = None
+) -> None:
     """Move stock in one statement, so that two orders never share it. Raises `OutOfStock` rather than go below zero."""
     moved = session.scalar(
         update(Stock)
@@ -122,4 +131,8 @@ def _move(session: Session, sku: str, quantity: int, reason: str, order_id: str 
     )
     if moved is None:
         raise OutOfStock(sku)
-    session.execute(insert(Movement).values(sku=sku, order_id=order_id, quantity=quantity, reason=reason, at=clock.now()))
+    session.execute(
+        insert(Movement).values(
+            sku=sku, order_id=order_id, quantity=quantity, reason=reason, at=clock.now()
+        )
+    )

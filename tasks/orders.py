@@ -17,13 +17,12 @@ from sqlalchemy import String, Text, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from uuid_utils.compat import uuid7
 
-from events import Base, TidingsError, audit, clock, publish
+from events import Base, TidingsError, clock, publish
+from events.admin import audit
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed, OrderCreated
-from events.tables import BigKey
-from tasks.columns import Shaped
+from events.orm import BigIntPK, PydanticType, insert_if_absent
+from tasks.commands import PlaceOrder
 from tasks.products import Product, priced
-from tasks.rows import add_missing
-from tasks.wishes import PlaceOrder
 
 FIRST_NUMBER = 1000
 
@@ -33,19 +32,27 @@ class Order(Base):
 
     __tablename__ = "orders"
 
-    key: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
+    key: Mapped[int] = mapped_column(BigIntPK, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(64), unique=True)
     number: Mapped[str] = mapped_column(String(64), unique=True)
     token: Mapped[str] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(String(10), default="placed", index=True)  # placed, confirmed, shipped, cancelled
+    status: Mapped[str] = mapped_column(
+        String(10), default="placed", index=True
+    )  # placed, confirmed, shipped, cancelled
     reason: Mapped[str | None] = mapped_column(Text)
-    stock: Mapped[str] = mapped_column(String(10), default="waiting")  # waiting, reserved, failed, released
-    payment: Mapped[str] = mapped_column(String(10), default="waiting")  # waiting, charged, failed, refunded
-    shipment: Mapped[str] = mapped_column(String(10), default="waiting")  # waiting, shipped, cancelled
+    stock: Mapped[str] = mapped_column(
+        String(10), default="waiting"
+    )  # waiting, reserved, failed, released
+    payment: Mapped[str] = mapped_column(
+        String(10), default="waiting"
+    )  # waiting, charged, failed, refunded
+    shipment: Mapped[str] = mapped_column(
+        String(10), default="waiting"
+    )  # waiting, shipped, cancelled
     customer: Mapped[str] = mapped_column(String(200))
     email: Mapped[str] = mapped_column(String(254), index=True)
-    address: Mapped[Address | None] = mapped_column(Shaped(Address))
-    lines: Mapped[tuple[Line, ...]] = mapped_column(Shaped(tuple[Line, ...]))
+    address: Mapped[Address | None] = mapped_column(PydanticType(Address))
+    lines: Mapped[tuple[Line, ...]] = mapped_column(PydanticType(tuple[Line, ...]))
     total_amount: Mapped[int]
     currency: Mapped[str] = mapped_column(String(3))
     created_at: Mapped[datetime]
@@ -110,7 +117,9 @@ def place(session: Session, wish: PlaceOrder, *, shelf: Mapping[str, int] | None
     lines = _lines(session, wish)
     if shelf is not None:
         _check_shelf(wish, lines, shelf)
-    total = sum((line.price * line.quantity for line in lines[1:]), start=lines[0].price * lines[0].quantity)
+    total = sum(
+        (line.price * line.quantity for line in lines[1:]), start=lines[0].price * lines[0].quantity
+    )
     order = _save(session, wish, lines, total)
     created = OrderCreated(
         order_id=order.id,
@@ -171,7 +180,7 @@ def _save(session: Session, wish: PlaceOrder, lines: tuple[Line, ...], total: Mo
     return order
 
 
-def adopt(session: Session, event: OrderCreated) -> None:
+def ensure_order(session: Session, event: OrderCreated) -> None:
     """Give an order its row if it has none: it came by another door than `place`, an import or an older shop."""
     now = clock.now()
     row = {
@@ -187,7 +196,7 @@ def adopt(session: Session, event: OrderCreated) -> None:
         "created_at": now,
         "updated_at": now,
     }
-    add_missing(session, Order, row)
+    insert_if_absent(session, Order, row)
 
 
 def cancel(session: Session, order_id: str, *, reason: str, who: str) -> Order:
@@ -203,7 +212,15 @@ def cancel(session: Session, order_id: str, *, reason: str, who: str) -> Order:
 
 def call_off(session: Session, order_id: str, reason: str) -> OrderCancelled | None:
     """Cancel an order unless it is shipped or cancelled; the event that tells of it, or nothing if it was too late."""
-    order = _advance(session, order_id, "placed", "confirmed", status="cancelled", shipment="cancelled", reason=reason)
+    order = _advance(
+        session,
+        order_id,
+        "placed",
+        "confirmed",
+        status="cancelled",
+        shipment="cancelled",
+        reason=reason,
+    )
     if order is None:
         return None
     return OrderCancelled(order_id=order.id, number=order.number, email=order.email, reason=reason)

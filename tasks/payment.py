@@ -4,10 +4,19 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, reading, subscribe
-from events.catalog import Money, OrderCancelled, OrderCreated, OrderEvent, PaymentCharged, PaymentFailed, PaymentOrphaned, PaymentRefunded
+from events.catalog import (
+    Money,
+    OrderCancelled,
+    OrderCreated,
+    OrderEvent,
+    PaymentCharged,
+    PaymentFailed,
+    PaymentOrphaned,
+    PaymentRefunded,
+)
+from events.orm import locked
 from tasks import gateways
 from tasks.gateways.ports import PATIENCE, Charged, Declined
-from tasks.rows import locked
 
 
 class Charge(Base):
@@ -39,7 +48,9 @@ def charge(event: OrderCreated, key: str) -> Charged | Declined | None:
 
 
 @subscribe(OrderCreated, queue="payment", call=charge, retry=PATIENCE)
-def charge_order(event: OrderCreated, session: Session, answer: Charged | Declined | None) -> PaymentCharged | PaymentFailed | None:
+def charge_order(
+    event: OrderCreated, session: Session, answer: Charged | Declined | None
+) -> PaymentCharged | PaymentFailed | None:
     """Record the gateway's answer. A charge that crossed with a cancellation is told too, and so comes back."""
     if answer is None:
         return None

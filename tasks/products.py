@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base
 from events.catalog import Money
-from tasks.rows import add_missing
+from events.orm import insert_if_absent
 
 
 class Product(Base):
@@ -29,7 +29,12 @@ class Product(Base):
 
 SEED = (
     ("APRON-LINEN", "Linen apron", "Washed linen, crossed at the back, two pockets.", 4900),
-    ("BOTTLE-STEEL", "Steel bottle, 0.5 l", "Double-walled; warm for ten hours, cold for a day.", 2950),
+    (
+        "BOTTLE-STEEL",
+        "Steel bottle, 0.5 l",
+        "Double-walled; warm for ten hours, cold for a day.",
+        2950,
+    ),
     ("BREAD-KNIFE", "Bread knife", "Serrated 24 cm blade, walnut handle.", 6400),
     ("CANDLE-BEES", "Beeswax candle", "Burns for thirty hours and smells of summer.", 1250),
     ("COFFEE-250", "Coffee beans, 250 g", "Washed Ethiopian beans, roasted on Tuesdays.", 1190),
@@ -41,15 +46,23 @@ SEED = (
     ("TEE-M", "T-shirt M", "Heavy organic cotton, cut straight.", 1750),
     ("TOTE-CANVAS", "Canvas tote", "Carries a week of groceries.", 1500),
 )
+SCARCE = {"LAMP-BRASS": 5, "SCARF-WOOL": 40}
+OPENING_STOCK = {sku: SCARCE.get(sku, 1000) for sku, *_ in SEED}
 
 
 def seed(session: Session) -> None:
     """Put the products that come with the shop into the catalogue, where they are missing."""
     rows = [
-        {"sku": sku, "name": name, "description": description, "price_amount": cents, "currency": "EUR"}
+        {
+            "sku": sku,
+            "name": name,
+            "description": description,
+            "price_amount": cents,
+            "currency": "EUR",
+        }
         for sku, name, description, cents in SEED
     ]
-    add_missing(session, Product, *rows)
+    insert_if_absent(session, Product, *rows)
 
 
 def listed(session: Session) -> Sequence[Product]:
@@ -59,4 +72,7 @@ def listed(session: Session) -> Sequence[Product]:
 
 def priced(session: Session, skus: Iterable[str]) -> Mapping[str, Product]:
     """The products with these skus; an unknown one is left out."""
-    return {product.sku: product for product in session.scalars(select(Product).where(Product.sku.in_(list(skus))))}
+    return {
+        product.sku: product
+        for product in session.scalars(select(Product).where(Product.sku.in_(list(skus))))
+    }

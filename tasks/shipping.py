@@ -4,11 +4,18 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, DeadLetter, reading, subscribe
-from events.catalog import OrderCancelled, OrderConfirmed, OrderCreated, OrderShipped, ShipmentOrphaned, ShipmentRecalled
+from events.catalog import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderCreated,
+    OrderShipped,
+    ShipmentOrphaned,
+    ShipmentRecalled,
+)
+from events.orm import locked
 from events.personal import ERASED
 from tasks import gateways
 from tasks.gateways.ports import PATIENCE, Parcel
-from tasks.rows import locked
 
 
 class Shipment(Base):
@@ -35,14 +42,20 @@ def hand_over(event: OrderConfirmed, key: str) -> Parcel | None:
     if known and known.state == "cancelled":
         return gateways.carrier().close(key)
     if event.shipping_address is None:
-        raise DeadLetter(f"{event.number} has no shipping address: it was placed before orders had one; ask the customer")
+        raise DeadLetter(
+            f"{event.number} has no shipping address: it was placed before orders had one; ask the customer"
+        )
     if event.shipping_address.line1 == ERASED:
-        raise DeadLetter(f"{event.number} has no shipping address any more: its customer was erased; cancel it")
+        raise DeadLetter(
+            f"{event.number} has no shipping address any more: its customer was erased; cancel it"
+        )
     return gateways.carrier().hand_over(key, address=event.shipping_address, lines=event.lines)
 
 
 @subscribe(OrderConfirmed, queue="shipping", call=hand_over, retry=PATIENCE)
-def dispatch_shipment(event: OrderConfirmed, session: Session, parcel: Parcel | None) -> OrderShipped | None:
+def dispatch_shipment(
+    event: OrderConfirmed, session: Session, parcel: Parcel | None
+) -> OrderShipped | None:
     """Record that the carrier has the parcel. If that crossed with a cancellation it is told too, and so comes back."""
     if parcel is None:
         return None

@@ -26,8 +26,8 @@ from events.catalog import (
     ShipmentOrphaned,
     ShipmentRecalled,
 )
+from events.orm import insert_if_absent
 from tasks.money import money_text
-from tasks.rows import add_missing
 
 
 class TimelineEntry(Base):
@@ -49,9 +49,13 @@ def _pieces(lines: Sequence[Line]) -> str:
 
 # No text names the customer: the timeline is shown to whoever holds the order's link.
 TEXTS: dict[type[OrderEvent], Callable[[Any], str]] = {
-    OrderCreated: lambda event: f"Order {event.number} placed: {_pieces(event.lines)}, {money_text(event.total)}",
+    OrderCreated: lambda event: (
+        f"Order {event.number} placed: {_pieces(event.lines)}, {money_text(event.total)}"
+    ),
     InventoryReserved: lambda event: f"Set aside: {_pieces(event.lines)}",
-    InventoryReservationFailed: lambda event: f"Not enough of {event.sku} in stock; nothing was set aside",
+    InventoryReservationFailed: lambda event: (
+        f"Not enough of {event.sku} in stock; nothing was set aside"
+    ),
     InventoryReleased: lambda event: f"Back on the shelf: {_pieces(event.lines)}",
     PaymentCharged: lambda event: f"Paid: {money_text(event.total)}",
     PaymentFailed: lambda event: f"Payment failed: {event.reason}",
@@ -60,7 +64,9 @@ TEXTS: dict[type[OrderEvent], Callable[[Any], str]] = {
     OrderConfirmed: lambda event: "Order confirmed",
     OrderCancelled: lambda event: f"Order cancelled: {event.reason}",
     OrderShipped: lambda event: f"Shipped with {event.carrier}, tracking number {event.tracking}",
-    ShipmentOrphaned: lambda event: "A parcel left after the order was cancelled; it is called back",
+    ShipmentOrphaned: lambda event: (
+        "A parcel left after the order was cancelled; it is called back"
+    ),
     ShipmentRecalled: lambda event: f"Parcel {event.tracking} comes back",
 }
 
@@ -69,8 +75,14 @@ TEXTS: dict[type[OrderEvent], Callable[[Any], str]] = {
 def tell(event: OrderEvent, session: Session) -> None:
     """Add the event's line, once."""
     cause = envelope()
-    row = {"event_id": cause.id, "order_id": event.order_id, "at": cause.time, "type": cause.type, "text": TEXTS[type(event)](event)}
-    add_missing(session, TimelineEntry, row)
+    row = {
+        "event_id": cause.id,
+        "order_id": event.order_id,
+        "at": cause.time,
+        "type": cause.type,
+        "text": TEXTS[type(event)](event),
+    }
+    insert_if_absent(session, TimelineEntry, row)
 
 
 def entries(session: Session, order_id: str) -> Sequence[TimelineEntry]:

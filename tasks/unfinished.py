@@ -17,5 +17,9 @@ ENDS = ("shipped", "cancelled")
 def stranded(session: Session, *, limit: int = 100) -> Sequence[Order]:
     """The oldest of these orders. What is under way is seen in one snapshot with the order, so none of it can be missed."""
     open_or_dead = exists().where(Delivery.event_id == LogEntry.id, or_(IS_OPEN, IS_DEAD))
-    moving = exists().where(LogEntry.subject == Order.number, or_(LogEntry.relayed_at.is_(None), open_or_dead))
-    return session.scalars(select(Order).where(Order.status.not_in(ENDS), ~moving).order_by(Order.key).limit(limit)).all()
+    moving = exists().where(
+        LogEntry.subject == Order.number, or_(LogEntry.relayed_at.is_(None), open_or_dead)
+    )
+    return session.scalars(
+        select(Order).where(Order.status.not_in(ENDS), ~moving).order_by(Order.key).limit(limit)
+    ).all()

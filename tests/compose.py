@@ -42,4 +42,7 @@ def _fill(text: str, variables: Mapping[str, str]) -> str:
             return rest or ""
         raise KeyError(f"{name}: {rest}")
 
-    return "\n".join(line if line.lstrip().startswith("#") else _VARIABLE.sub(value, line) for line in text.split("\n"))
+    return "\n".join(
+        line if line.lstrip().startswith("#") else _VARIABLE.sub(value, line)
+        for line in text.split("\n")
+    )

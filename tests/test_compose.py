@@ -20,19 +20,29 @@ from tests.compose import OURS, ROOT, compose, example, services
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 SERVICES = services(**example())
-COMMANDS = {name: service["command"] for name, service in SERVICES.items() if service["image"] == OURS}
-WORKERS = {name: command[command.index("-Q") + 1] for name, command in COMMANDS.items() if "-Q" in command}
+COMMANDS = {
+    name: service["command"] for name, service in SERVICES.items() if service["image"] == OURS
+}
+WORKERS = {
+    name: command[command.index("-Q") + 1] for name, command in COMMANDS.items() if "-Q" in command
+}
 
 
 def test_the_file_follows_the_compose_specification():
-    schema = json.loads((files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text())
+    schema = json.loads(
+        (files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text()
+    )
 
     jsonschema.validate(compose(**example()), schema)
 
 
 def test_each_queue_of_a_subscription_has_a_worker_service_of_its_name():
     subscriptions.discover("tasks", skip={"celery"})
-    queues = {each.queue for name, each in subscriptions.registered().items() if each.handler.__module__.startswith("tasks.")}
+    queues = {
+        each.queue
+        for name, each in subscriptions.registered().items()
+        if each.handler.__module__.startswith("tasks.")
+    }
 
     assert {name: name for name in queues} == WORKERS
 
@@ -40,7 +50,9 @@ def test_each_queue_of_a_subscription_has_a_worker_service_of_its_name():
 def test_the_workers_differ_by_their_queue_alone():
     payment = " ".join(COMMANDS["payment"])
 
-    assert {name: " ".join(COMMANDS[name]) for name in WORKERS} == {name: payment.replace("payment", name) for name in WORKERS}
+    assert {name: " ".join(COMMANDS[name]) for name in WORKERS} == {
+        name: payment.replace("payment", name) for name in WORKERS
+    }
     assert "-Q payment -n payment@%h" in payment
 
 
@@ -54,7 +66,9 @@ def test_nothing_of_ours_starts_before_the_tables_are_there():
     unaware = [
         name
         for name in COMMANDS
-        if name != "migrate" and SERVICES[name]["depends_on"]["migrate"] != {"condition": "service_completed_successfully"}
+        if name != "migrate"
+        and SERVICES[name]["depends_on"]["migrate"]
+        != {"condition": "service_completed_successfully"}
     ]
 
     assert unaware == []
@@ -72,7 +86,9 @@ def test_ports_are_open_to_this_machine_alone():
 
 
 def test_everything_that_keeps_running_has_a_health_check():
-    assert [name for name, service in SERVICES.items() if "healthcheck" not in service] == ["migrate"]
+    assert [name for name, service in SERVICES.items() if "healthcheck" not in service] == [
+        "migrate"
+    ]
 
 
 def test_a_worker_has_longer_to_stop_than_a_task_may_take():
@@ -80,13 +96,18 @@ def test_a_worker_has_longer_to_stop_than_a_task_may_take():
 
 
 def test_only_one_broker_is_started():
-    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
+    assert {
+        name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service
+    } == {
         "rabbitmq": ["rabbitmq"],
         "valkey": ["valkey"],
     }
 
 
-@pytest.mark.parametrize("name", ["POSTGRES_PASSWORD", "BROKER_PASSWORD", "BROKER_URL", "SECRET_KEY", "OPS_AUTH", "SMTP_URL"])
+@pytest.mark.parametrize(
+    "name",
+    ["POSTGRES_PASSWORD", "BROKER_PASSWORD", "BROKER_URL", "SECRET_KEY", "OPS_AUTH", "SMTP_URL"],
+)
 def test_a_secret_that_is_not_given_stops_everything_and_says_which(name: str):
     with pytest.raises(KeyError, match=name):
         compose(**{**example(), name: ""})
@@ -117,18 +138,34 @@ def _help(*words: str) -> str:
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - set(WORKERS) | {"payment"}))
 def test_each_command_is_one_that_exists_with_its_options(name: str):
     program, *arguments = COMMANDS[name]
-    known = _help(program, *arguments) + _help(program) + " ".join(f"--{option}" for option in flower_options)
+    known = (
+        _help(program, *arguments)
+        + _help(program)
+        + " ".join(f"--{option}" for option in flower_options)
+    )
 
-    assert [option for option in _options(arguments) if not re.search(rf"(?<![\w-]){option}(?![\w-])", known)] == []
+    assert [
+        option
+        for option in _options(arguments)
+        if not re.search(rf"(?<![\w-]){option}(?![\w-])", known)
+    ] == []
 
 
 def _copied() -> list[str]:
-    sources = [shlex.split(line)[1:-1] for line in DOCKERFILE.splitlines() if line.startswith("COPY") and "--from" not in line]
+    sources = [
+        shlex.split(line)[1:-1]
+        for line in DOCKERFILE.splitlines()
+        if line.startswith("COPY") and "--from" not in line
+    ]
     return [source for line in sources for source in line]
 
 
 def test_the_image_is_built_from_what_is_there_and_nothing_else_is_sent():
-    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    allowed = [
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    ]
 
     assert [source for source in _copied() if not (ROOT / source).exists()] == []
     assert sorted(_copied()) == sorted(allowed)
@@ -146,7 +183,12 @@ def test_the_image_pins_what_it_is_built_from_and_runs_as_nobody_special():
 def test_the_build_tool_of_the_image_is_pinned_in_the_lock():
     [program] = re.findall(r"awk '([^']+)'", DOCKERFILE)
 
-    cut = subprocess.run(["awk", program, str(ROOT / "requirements-dev.txt")], capture_output=True, text=True, check=True).stdout
+    cut = subprocess.run(
+        ["awk", program, str(ROOT / "requirements-dev.txt")],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
     assert re.fullmatch(r"setuptools==\S+ \\\n(\s+--hash=sha256:[0-9a-f]{64}( \\)?\n)+", cut)
 

@@ -15,10 +15,10 @@ from click.testing import CliRunner
 import events.settings
 import tasks.settings
 import web.settings
-from tasks.cli import main as tidings
+from tasks.commands import PlaceOrder
 from tasks.products import SEED
-from tasks.wishes import PlaceOrder
 from tests.compose import ROOT
+from tidings.cli import main as tidings
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 TUTORIAL = (ROOT / "docs/tutorial.md").read_text()
@@ -34,8 +34,20 @@ def test_the_subscriber_of_the_tutorial_works_as_it_is_written(tmp_path: Path):
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks/loyalty.py").write_text(_code("tasks/loyalty.py"))
     (tmp_path / "test_loyalty.py").write_text(_code("tests/tasks/test_loyalty.py"))
-    (tmp_path / "dropped_in.py").write_text(f"import tasks\n\ntasks.__path__.append({str(tmp_path / 'tasks')!r})\n")
-    options = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "dropped_in", "-p", "tests.conftest", "-q"]
+    (tmp_path / "dropped_in.py").write_text(
+        f"import tasks\n\ntasks.__path__.append({str(tmp_path / 'tasks')!r})\n"
+    )
+    options = [
+        "-c",
+        str(ROOT / "pyproject.toml"),
+        "--rootdir",
+        str(ROOT),
+        "-p",
+        "dropped_in",
+        "-p",
+        "tests.conftest",
+        "-q",
+    ]
 
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(tmp_path / "test_loyalty.py")],
@@ -52,7 +64,9 @@ def test_the_subscriber_of_the_tutorial_works_as_it_is_written(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["publish", "upcaster", "call", "erases"])
 def test_the_code_of_the_how_to_runs(name: str, tmp_path: Path):
-    [block] = re.findall(rf"<!-- {name} -->\n```python\n(.*?)```", (ROOT / "docs/how-to.md").read_text(), re.DOTALL)
+    [block] = re.findall(
+        rf"<!-- {name} -->\n```python\n(.*?)```", (ROOT / "docs/how-to.md").read_text(), re.DOTALL
+    )
     url = f"sqlite:///{tmp_path / 'tidings.sqlite'}"
     program = f"from events import Base, database\nBase.metadata.create_all(database.database().writer)\n{block}"
 
@@ -70,11 +84,21 @@ def test_the_code_of_the_how_to_runs(name: str, tmp_path: Path):
 
 
 def _written(default: object) -> str:
-    return f"{default:g}" if isinstance(default, float) else "none" if default in ("", None) else str(default)
+    return (
+        f"{default:g}"
+        if isinstance(default, float)
+        else "none"
+        if default in ("", None)
+        else str(default)
+    )
 
 
 def test_every_setting_is_explained_with_its_default():
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", (ROOT / "docs/how-to.md").read_text(), re.MULTILINE))
+    rows = dict(
+        re.findall(
+            r"^\| `([A-Z_]+)` \| (.*?) \|", (ROOT / "docs/how-to.md").read_text(), re.MULTILINE
+        )
+    )
     fields = {
         name.upper(): field.default
         for part in (events.settings, tasks.settings, web.settings)
@@ -82,7 +106,9 @@ def test_every_setting_is_explained_with_its_default():
     }
 
     assert rows.keys() == fields.keys()
-    assert {name: told for name, told in rows.items() if told.strip("`") != _written(fields[name])} == {}
+    assert {
+        name: told for name, told in rows.items() if told.strip("`") != _written(fields[name])
+    } == {}
 
 
 def _blocks(text: str) -> tuple[list[tuple[str, str]], str]:
@@ -110,14 +136,18 @@ def _lines() -> Iterator[str]:
 def _mentions() -> Iterator[str]:
     """Every command that is quoted within a text."""
     for document in DOCUMENTS:
-        yield from re.findall(r"`((?:tidings|celery|make) [^`]+)`", _blocks(document.read_text())[1])
+        yield from re.findall(
+            r"`((?:tidings|celery|make) [^`]+)`", _blocks(document.read_text())[1]
+        )
 
 
 def _unique(program: str, commands: Iterator[str]) -> list[str]:
     return sorted({command for command in commands if command.startswith(program + " ")})
 
 
-def _parse(command: click.Command, name: str, words: list[str], parent: click.Context | None = None) -> None:
+def _parse(
+    command: click.Command, name: str, words: list[str], parent: click.Context | None = None
+) -> None:
     """Parse a whole command line without running it. Raises what click would say."""
     context = command.make_context(name, words, parent=parent)
     rest = [*context._protected_args, *context.args]
@@ -150,7 +180,11 @@ def test_each_worker_that_a_document_starts_is_started_as_everywhere():
 
 
 def test_the_order_of_the_readme_is_one_that_the_shop_takes():
-    [block] = [block for _, block in _blocks((ROOT / "README.md").read_text())[0] if block.startswith("curl")]
+    [block] = [
+        block
+        for _, block in _blocks((ROOT / "README.md").read_text())[0]
+        if block.startswith("curl")
+    ]
     [body] = re.findall(r"-d '(.*)'", block, re.DOTALL)
 
     wish = PlaceOrder.model_validate_json(body)
@@ -160,20 +194,33 @@ def test_the_order_of_the_readme_is_one_that_the_shop_takes():
 
 def test_each_target_of_make_in_the_documents_exists():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {command.split()[1] for command in (*_unique("make", _lines()), *_unique("make", _mentions()))}
+    named = {
+        command.split()[1]
+        for command in (*_unique("make", _lines()), *_unique("make", _mentions()))
+    }
 
     assert named - targets == set()
 
 
 def test_each_file_that_a_document_links_to_is_there():
-    links = [(document, link) for document in DOCUMENTS for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text())]
+    links = [
+        (document, link)
+        for document in DOCUMENTS
+        for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text())
+    ]
 
-    assert [f"{document.name}: {link}" for document, link in links if "://" not in link and not (document.parent / link).exists()] == []
+    assert [
+        f"{document.name}: {link}"
+        for document, link in links
+        if "://" not in link and not (document.parent / link).exists()
+    ] == []
 
 
 def _anchors(document: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings
+    }
 
 
 def test_each_heading_that_a_document_links_to_is_there():
@@ -183,7 +230,11 @@ def test_each_heading_that_a_document_links_to_is_there():
         for link, anchor in re.findall(r"\]\(([^)#\s:]*)#([^)]+)\)", document.read_text())
     ]
 
-    assert [f"{document.name}: {target.name}#{anchor}" for document, target, anchor in links if anchor not in _anchors(target)] == []
+    assert [
+        f"{document.name}: {target.name}#{anchor}"
+        for document, target, anchor in links
+        if anchor not in _anchors(target)
+    ] == []
 
 
 def test_each_test_that_a_document_names_exists():
@@ -191,7 +242,9 @@ def test_each_test_that_a_document_names_exists():
     for document in DOCUMENTS:
         for file, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", document.read_text()):
             path = ROOT / file
-            if not path.exists() or not re.search(rf"^\s*(?:async )?def {name}\(", path.read_text(), re.MULTILINE):
+            if not path.exists() or not re.search(
+                rf"^\s*(?:async )?def {name}\(", path.read_text(), re.MULTILINE
+            ):
                 missing.append(f"{document.name}: {file}::{name}")
 
     assert missing == []

@@ -25,7 +25,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
         target = source / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((ROOT / name).read_bytes())
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(source)]
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(out),
+        str(source),
+    ]
     subprocess.run(build, check=True, capture_output=True)
     [built] = out.glob("*.whl")
     with zipfile.ZipFile(built) as archive:
@@ -33,15 +44,23 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
 
 
 def tracked() -> list[str]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
 def pins(lock: str) -> set[str]:
-    return {found["name"] for line in (ROOT / lock).read_text().splitlines() if (found := PIN.match(line))}
+    return {
+        found["name"]
+        for line in (ROOT / lock).read_text().splitlines()
+        if (found := PIN.match(line))
+    }
 
 
-def test_the_wheel_holds_every_file_of_the_packages_and_the_settings_of_celery(wheel: zipfile.ZipFile):
+def test_the_wheel_holds_every_file_of_the_packages_and_the_settings_of_celery(
+    wheel: zipfile.ZipFile,
+):
     expected = {name for name in tracked() if name.split("/")[0] in PACKAGES} | {"celeryconfig.py"}
 
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
@@ -50,14 +69,22 @@ def test_the_wheel_holds_every_file_of_the_packages_and_the_settings_of_celery(w
 def test_the_wheel_holds_the_pages_and_the_migrations(wheel: zipfile.ZipFile):
     names = wheel.namelist()
 
-    for part in ("web/templates/", "web/static/", "tasks/migrations/versions/0001", "tasks/migrations/script.py.mako", "tasks/gateways/"):
+    for part in (
+        "web/templates/",
+        "web/static/",
+        "tidings/migrations/versions/0001",
+        "tidings/migrations/script.py.mako",
+        "tasks/gateways/",
+    ):
         assert any(name.startswith(part) for name in names), part
 
 
 def test_the_wheel_brings_the_command_line_also_under_celery_and_flask(wheel: zipfile.ZipFile):
     [entry_points] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
 
-    assert re.findall(r"\[(.+)\]\ntidings = tasks\.cli:main", wheel.read(entry_points).decode()) == [
+    assert re.findall(
+        r"\[(.+)\]\ntidings = tasks\.cli:main", wheel.read(entry_points).decode()
+    ) == [
         "celery.commands",
         "console_scripts",
         "flask.commands",
@@ -66,7 +93,11 @@ def test_the_wheel_brings_the_command_line_also_under_celery_and_flask(wheel: zi
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_holds_pins_and_hashes_and_nothing_else(lock: str):
-    strange = [line for line in (ROOT / lock).read_text().splitlines() if not (PIN.match(line) or HASH.match(line))]
+    strange = [
+        line
+        for line in (ROOT / lock).read_text().splitlines()
+        if not (PIN.match(line) or HASH.match(line))
+    ]
 
     assert strange == []
 
@@ -89,9 +120,13 @@ def name_of(requirement: str) -> str:
     return re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-").replace(".", "-")
 
 
-@pytest.mark.parametrize("target", ["setup", "up", "test", "check", "bench", "lock", "screenshot", "demo"])
+@pytest.mark.parametrize(
+    "target", ["setup", "up", "test", "check", "bench", "lock", "screenshot", "demo"]
+)
 def test_make_knows_the_target_and_says_what_it_does(target: str):
-    told = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    told = subprocess.run(
+        ["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
 
     assert re.search(rf"^  make {target} +\w+", told, re.MULTILINE)
 
@@ -104,7 +139,13 @@ def test_a_python_that_is_too_old_is_told_what_is_needed(tmp_path: Path):
     for name in ("Makefile", "pyproject.toml", "requirements-dev.txt"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
 
-    made = subprocess.run(["make", "setup", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        ["make", "setup", f"PYTHON={old}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert made.returncode != 0
     assert "Python 3.11 or newer is needed; " in made.stderr

@@ -3,8 +3,12 @@
 from flask_openapi.openapi import OpenAPI
 
 from events import database, logs
-from web import api, documentation, errors, health, ops, ops_api, requests, security, shop
-from web.answers import Problem
+from web import errors, health, request_context, security
+from web.api import openapi, orders
+from web.api import ops as ops_api
+from web.api.schemas import Problem
+from web.ops import overview
+from web.shop import pages as shop
 
 
 def create_app() -> OpenAPI:
@@ -13,17 +17,17 @@ def create_app() -> OpenAPI:
     database.forget_after_fork()
     app = OpenAPI(
         __name__,
-        info=documentation.INFO,
-        security_schemes=documentation.SCHEMES,
+        info=openapi.INFO,
+        security_schemes=openapi.SCHEMES,
         validation_error_model=Problem,
         validation_error_callback=errors.refuse,
     )
-    app.config.update(OPENAPI_HTML_STRING=documentation.PAGE, SWAGGER_HTML_STRING=documentation.PAGE)
-    for part in (errors, requests, security, health):
+    app.config.update(OPENAPI_HTML_STRING=openapi.PAGE, SWAGGER_HTML_STRING=openapi.PAGE)
+    for part in (errors, request_context, security, health):
         part.init_app(app)
-    for interface in (api.bp, ops_api.bp):
+    for interface in (orders.bp, ops_api.bp):
         security.csrf.exempt(interface)  # no cookie means anything there
-        documentation.register(app, interface)
-    for pages in (shop.bp, ops.bp):
+        openapi.register(app, interface)
+    for pages in (shop.bp, overview.bp):
         app.register_blueprint(pages)
     return app

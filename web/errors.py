@@ -20,7 +20,7 @@ from flask import Flask, Response, g, jsonify, render_template, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from events.database import in_words, is_transient, unwritable
+from events.database import describe_error, is_transient, unavailable_reason
 from events.errors import TidingsError, UnknownDelivery, UnknownSubscription
 from tasks.orders import OrderError
 
@@ -57,21 +57,27 @@ class KeyReused(WebError):
     """An Idempotency-Key came again with another body."""
 
     def __init__(self) -> None:
-        super().__init__("this Idempotency-Key was used for another body; use a new key for a new order")
+        super().__init__(
+            "this Idempotency-Key was used for another body; use a new key for a new order"
+        )
 
 
 class StillRunning(WebError):
     """The request with this Idempotency-Key has not ended yet."""
 
     def __init__(self) -> None:
-        super().__init__("a request with this Idempotency-Key is still running; ask again in a second")
+        super().__init__(
+            "a request with this Idempotency-Key is still running; ask again in a second"
+        )
 
 
 class WrongToken(WebError):
     """No order has this id and this token; which of the two is wrong is not told."""
 
     def __init__(self) -> None:
-        super().__init__("no order has this id and this token; the token came with the answer that accepted the order")
+        super().__init__(
+            "no order has this id and this token; the token came with the answer that accepted the order"
+        )
 
 
 class ForeignOrigin(WebError):
@@ -102,7 +108,9 @@ class Problem:
         if self.detail:
             members["detail"] = self.detail
         if self.errors:
-            members["errors"] = [{"field": each.field, "message": each.message} for each in self.errors]
+            members["errors"] = [
+                {"field": each.field, "message": each.message} for each in self.errors
+            ]
         if "correlation_id" in g:
             members["instance"] = f"urn:uuid:{g.correlation_id}"
         return members
@@ -119,14 +127,23 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
     UnknownDelivery: (HTTPStatus.NOT_FOUND, "Unknown dead letter", {}),
     UnknownSubscription: (HTTPStatus.NOT_FOUND, "Unknown subscription", {}),
 }
-BUSY = Problem(503, "Database busy", "The database did not answer in time. Nothing was saved; try again.", headers=RETRY_SOON)
+BUSY = Problem(
+    503,
+    "Database busy",
+    "The database did not answer in time. Nothing was saved; try again.",
+    headers=RETRY_SOON,
+)
 UNWRITABLE = Problem(
     503,
     "Database cannot save",
     "The database takes nothing now, and its operator has to mend it. Nothing was saved; try again later.",
     headers={"Retry-After": "30"},
 )
-BROKEN = Problem(500, "Internal error", "Nothing was saved. The error is in the log under the id given here as instance.")
+BROKEN = Problem(
+    500,
+    "Internal error",
+    "Nothing was saved. The error is in the log under the id given here as instance.",
+)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -140,23 +157,35 @@ def problem_of(error: Exception) -> Problem:
         if kind in TABLE:
             status, title, headers = TABLE[kind]
             return Problem(status, title, str(error), tuple(getattr(error, "errors", ())), headers)
-    if unwritable(error):
+    if unavailable_reason(error):
         return UNWRITABLE
     return BUSY if is_transient(error) else BROKEN
 
 
 def _http_problem(error: HTTPException) -> Problem:
-    kept = {name: value for name, value in error.get_headers() if name.lower() not in ("content-type", "content-length")}
+    kept = {
+        name: value
+        for name, value in error.get_headers()
+        if name.lower() not in ("content-type", "content-length")
+    }
     return Problem(error.code or 500, error.name, error.description, headers=kept)
 
 
 def invalid(error: ValidationError) -> InvalidInput:
     """The error that tells what a pydantic model refused, without repeating the input."""
     found = [
-        FieldError(".".join(map(str, each["loc"]))[:200] or "body", each["msg"].removeprefix("Value error, "))
-        for each in error.errors(include_url=False, include_context=False, include_input=False)[:MOST_ERRORS]
+        FieldError(
+            ".".join(map(str, each["loc"]))[:200] or "body",
+            each["msg"].removeprefix("Value error, "),
+        )
+        for each in error.errors(include_url=False, include_context=False, include_input=False)[
+            :MOST_ERRORS
+        ]
     ]
-    malformed = any(each["type"] == "json_invalid" for each in error.errors(include_url=False, include_context=False, include_input=False))
+    malformed = any(
+        each["type"] == "json_invalid"
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    )
     return MalformedJson(found) if malformed else InvalidInput(found)
 
 
@@ -180,15 +209,30 @@ def render(error: Exception) -> Response:
 
 def _log(problem: Problem, error: Exception) -> None:
     if problem is UNWRITABLE:  # where in the code it was noticed says nothing
-        log.error("request failed", path=request.path, method=request.method, status=problem.status, database=in_words(error))
+        log.error(
+            "request failed",
+            path=request.path,
+            method=request.method,
+            status=problem.status,
+            database=describe_error(error),
+        )
     elif problem is BROKEN or problem is BUSY:
-        log.error("request failed", path=request.path, method=request.method, status=problem.status, exc_info=error)
+        log.error(
+            "request failed",
+            path=request.path,
+            method=request.method,
+            status=problem.status,
+            exc_info=error,
+        )
 
 
 def _wants_page() -> bool:
     if request.path.startswith("/api/"):
         return False
-    return request.accept_mimetypes.best_match(["application/json", MEDIA_TYPE, "text/html"]) == "text/html"
+    return (
+        request.accept_mimetypes.best_match(["application/json", MEDIA_TYPE, "text/html"])
+        == "text/html"
+    )
 
 
 def _page(problem: Problem) -> Response:

@@ -8,21 +8,35 @@ from time import perf_counter
 import structlog
 from flask import Blueprint, Flask, Response, current_app, g, request
 from flask.typing import ResponseReturnValue
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from events import heartbeat, queues, reading
-from events.database import in_words, unwritable
+from events import heartbeat, reading
+from events.admin import queues
+from events.database import describe_error, unavailable_reason
 
 log = structlog.get_logger()
 bp = Blueprint("health", __name__)
 _BEAT = "tidings-last-beat"
-ORDERS = Counter("tidings_orders_accepted", "Orders that were accepted and saved by this process", registry=None)
-LATENCY = Histogram("tidings_request_seconds", "Time to answer a request", ["endpoint", "method", "status"], registry=None)
+ORDERS = Counter(
+    "tidings_orders_accepted", "Orders that were accepted and saved by this process", registry=None
+)
+LATENCY = Histogram(
+    "tidings_request_seconds",
+    "Time to answer a request",
+    ["endpoint", "method", "status"],
+    registry=None,
+)
 
 
 @bp.get("/livez")
@@ -39,8 +53,11 @@ def readyz() -> ResponseReturnValue:
         with reading() as session:
             return {"status": "ready", "database": "up", **_beyond(session)}
     except SQLAlchemyError as error:
-        log.error("not ready", database=in_words(error))
-        return {"status": "not ready", "database": "cannot save" if unwritable(error) else "down"}, 503
+        log.error("not ready", database=describe_error(error))
+        return {
+            "status": "not ready",
+            "database": "cannot save" if unavailable_reason(error) else "down",
+        }, 503
 
 
 def _beat() -> None:
@@ -63,8 +80,12 @@ class LedgerCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Gauges of what is open and dead, by queue."""
-        deliveries = GaugeMetricFamily("tidings_deliveries", "Deliveries that are not handled", labels=["queue", "state"])
-        oldest = GaugeMetricFamily("tidings_oldest_delivery_seconds", "Age of the oldest open delivery", labels=["queue"])
+        deliveries = GaugeMetricFamily(
+            "tidings_deliveries", "Deliveries that are not handled", labels=["queue", "state"]
+        )
+        oldest = GaugeMetricFamily(
+            "tidings_oldest_delivery_seconds", "Age of the oldest open delivery", labels=["queue"]
+        )
         workers = GaugeMetricFamily("tidings_workers", "Workers that are alive", labels=["queue"])
         with reading() as session:
             for each in queues.overview(session):
@@ -73,7 +94,9 @@ class LedgerCollector(Collector):
                 oldest.add_metric([each.name], each.oldest or 0.0)
                 workers.add_metric([each.name], each.workers)
             waiting = queues.unrelayed(session)
-        unrelayed = GaugeMetricFamily("tidings_unrelayed_events", "Events that the relay has not fanned out", value=waiting)
+        unrelayed = GaugeMetricFamily(
+            "tidings_unrelayed_events", "Events that the relay has not fanned out", value=waiting
+        )
         yield from (deliveries, oldest, workers, unrelayed)
 
     def describe(self) -> Iterable[Metric]:
@@ -103,7 +126,9 @@ def stop_clock(response: Response) -> Response:
     """Count how long the answer took, by endpoint: a path would make a series per order."""
     if began := g.pop("began", None):
         method = request.method if request.endpoint else "any"  # a client may make up methods
-        LATENCY.labels(request.endpoint or "none", method, response.status_code).observe(perf_counter() - began)
+        LATENCY.labels(request.endpoint or "none", method, response.status_code).observe(
+            perf_counter() - began
+        )
     return response
 
 

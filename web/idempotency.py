@@ -14,7 +14,7 @@ from sqlalchemy import String, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, current
-from events.erasure import Person, erases
+from events.admin.erasure import Person, erases
 from events.personal import ERASED
 from tasks.orders import Order
 from web.errors import KeyReused, StillRunning
@@ -42,7 +42,9 @@ class Answer:
     again: bool = False
 
 
-def once(session: Session, key: str | None, request: str, work: Callable[[], dict[str, Any]]) -> Answer:
+def once(
+    session: Session, key: str | None, request: str, work: Callable[[], dict[str, Any]]
+) -> Answer:
     """The answer of `work`, which is done once per `key` of this tenant and user; without a key, each time.
 
     Raises `KeyReused` if the key was used for another `request`, `StillRunning` if its first use has not ended.
@@ -66,7 +68,11 @@ def once(session: Session, key: str | None, request: str, work: Callable[[], dic
 def forget(session: Session, person: Person) -> int:
     """Take the right to see the order out of the answers about a person's orders; the answers stay, so that none is placed twice."""
     ids = set(session.scalars(select(Order.id).where(Order.number.in_(person.subjects))))
-    rows = [row for row in session.scalars(select(IdempotencyKey)) if row.answer["id"] in ids and row.answer["token"] != ERASED]
+    rows = [
+        row
+        for row in session.scalars(select(IdempotencyKey))
+        if row.answer["id"] in ids and row.answer["token"] != ERASED
+    ]
     for row in rows:
         links = row.answer.get("links", {})
         kept = {"links": links | {"page": links["page"].partition("?")[0]}} if links else {}
@@ -92,5 +98,13 @@ def _lock(session: Session, digest: str) -> None:
 
 
 def _sweep(session: Session) -> None:
-    expired = select(IdempotencyKey.digest).where(IdempotencyKey.created_at < clock.now() - KEPT).limit(SWEPT)
-    session.execute(delete(IdempotencyKey).where(IdempotencyKey.digest.in_(expired.with_for_update(skip_locked=True))))
+    expired = (
+        select(IdempotencyKey.digest)
+        .where(IdempotencyKey.created_at < clock.now() - KEPT)
+        .limit(SWEPT)
+    )
+    session.execute(
+        delete(IdempotencyKey).where(
+            IdempotencyKey.digest.in_(expired.with_for_update(skip_locked=True))
+        )
+    )

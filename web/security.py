@@ -68,7 +68,10 @@ def verify(user: str, password: str) -> str | None:
 @auth.error_handler  # type: ignore[untyped-decorator]
 def refuse(_: int) -> Response:
     """Ask for the ops login."""
-    raise Unauthorized("This needs the ops login (OPS_AUTH).", www_authenticate=WWWAuthenticate("basic", {"realm": REALM}))
+    raise Unauthorized(
+        "This needs the ops login (OPS_AUTH).",
+        www_authenticate=WWWAuthenticate("basic", {"realm": REALM}),
+    )
 
 
 def _policy() -> ContentSecurityPolicy:
@@ -117,7 +120,9 @@ class SessionCookie(SecureCookieSessionInterface):
         return request.is_secure
 
 
-limiter = Limiter(key_func=lambda: request.remote_addr or "unknown", storage_uri="memory://", headers_enabled=True)
+limiter = Limiter(
+    key_func=lambda: request.remote_addr or "unknown", storage_uri="memory://", headers_enabled=True
+)
 
 
 def order_limit() -> str:
@@ -129,7 +134,9 @@ def init_app(app: Flask) -> None:
     """Give `app` its secret, its cookies, its headers and its limits."""
     app.secret_key = shop_settings().secret_key or _made_up_secret()
     app.session_interface = SessionCookie()
-    app.config.update(SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_NAME="tidings")
+    app.config.update(
+        SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_NAME="tidings"
+    )
     app.config["RATELIMIT_ENABLED"] = settings().rate_limit is not None
     csrf.init_app(app)
     limiter.init_app(app)
@@ -137,5 +144,7 @@ def init_app(app: Flask) -> None:
 
 
 def _made_up_secret() -> str:
-    log.warning("SECRET_KEY is unset: forms that are open now are refused after a restart, and by any other web process")
+    log.warning(
+        "SECRET_KEY is unset: forms that are open now are refused after a restart, and by any other web process"
+    )
     return secrets.token_hex(32)

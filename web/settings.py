@@ -12,8 +12,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore")
 
-    rate_limit: str | None = Field(default=None, description="orders one address may place, such as `600/minute`; unset means any number")
-    max_body: int = Field(default=64 * 1024, ge=1024, description="bytes of a request's body; more is answered 413")
+    rate_limit: str | None = Field(
+        default=None,
+        description="orders one address may place, such as `600/minute`; unset means any number",
+    )
+    max_body: int = Field(
+        default=64 * 1024, ge=1024, description="bytes of a request's body; more is answered 413"
+    )
 
     @field_validator("rate_limit")
     @classmethod

@@ -1,12 +1,16 @@
 """The catalog: what each service publishes. One file per publisher; this is the contract between services."""
 
-from events.catalog.inventory import InventoryReleased, InventoryReservationFailed, InventoryReserved
+from events.catalog.inventory import (
+    InventoryReleased,
+    InventoryReservationFailed,
+    InventoryReserved,
+)
 from events.catalog.orders import OrderCancelled, OrderConfirmed, PaymentOrphaned, ShipmentOrphaned
 from events.catalog.payment import PaymentCharged, PaymentFailed, PaymentRefunded
 from events.catalog.shipping import OrderShipped, ShipmentRecalled
 from events.catalog.values import Address, Line, Money, OrderEvent
 from events.catalog.web import OrderCreated, OrderCreatedV1
-from events.facts import DeliveryDead
+from events.system_events import DeliveryDead
 
 __all__ = [
     "Address",

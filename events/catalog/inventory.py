@@ -9,7 +9,9 @@ class InventoryReserved(OrderEvent, type="inventory.reserved", source="inventory
     lines: tuple[Line, ...]
 
 
-class InventoryReservationFailed(OrderEvent, type="inventory.reservation_failed", source="inventory"):
+class InventoryReservationFailed(
+    OrderEvent, type="inventory.reservation_failed", source="inventory"
+):
     """Nothing was set aside, because of `sku`."""
 
     sku: str

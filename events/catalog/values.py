@@ -16,7 +16,9 @@ class Money(BaseModel):
 
     def __add__(self, other: "Money") -> "Money":
         if self.currency != other.currency:
-            raise ValueError(f"{self.currency} and {other.currency} cannot be added; convert one of them first")
+            raise ValueError(
+                f"{self.currency} and {other.currency} cannot be added; convert one of them first"
+            )
         return Money(amount=self.amount + other.amount, currency=self.currency)
 
     def __mul__(self, times: int) -> "Money":

@@ -35,4 +35,6 @@ def with_currency_and_address(old: OrderCreatedV1) -> OrderCreated:
     """The total becomes cents in USD; the address is unknown."""
     kept = old.model_dump(exclude={"total"})
     cents = (old.total * 100).to_integral_value(ROUND_HALF_EVEN)
-    return OrderCreated(**kept, total=Money(amount=int(cents), currency="USD"), shipping_address=None)
+    return OrderCreated(
+        **kept, total=Money(amount=int(cents), currency="USD"), shipping_address=None
+    )

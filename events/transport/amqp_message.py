@@ -1,4 +1,4 @@
-"""An AMQP message whose properties cannot be read: taken all the same, so that the consumer can keep it as a stray.
+"""An AMQP message whose properties cannot be read: taken all the same, so that the consumer can keep it as a invalid_message.
 
 py-amqp decodes the header of a message before any hook of the Consumer. A timestamp in milliseconds, a table nested too deep, a
 content type that is not UTF-8 ended the worker, twenty workers later the message was in the dead queue, and ended the relay.
@@ -22,7 +22,10 @@ class TolerantMessage(Message):
             return int(super().inbound_header(buf, offset))  # type: ignore[misc]  # the stubs leave it out
         except Exception as error:  # whatever it is, it would come again with the message
             self.body_size = unpack_from(">HxxQ", buf, offset)[1]
-            self.properties = {"content_type": UNREADABLE, "application_headers": {"error": repr(error)[:500]}}
+            self.properties = {
+                "content_type": UNREADABLE,
+                "application_headers": {"error": repr(error)[:500]},
+            }
             self.ready = not self.body_size
             return len(buf)
 

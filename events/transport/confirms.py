@@ -37,7 +37,9 @@ class Confirms:
         while self._open:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise BrokerDown(f"{len(self._open)} published and unconfirmed for {timeout:g} s; is the broker out of memory or disk?")
+                raise BrokerDown(
+                    f"{len(self._open)} published and unconfirmed for {timeout:g} s; is the broker out of memory or disk?"
+                )
             with suppress(TimeoutError):  # said above, in words
                 self._channel.connection.drain_events(timeout=left)
         refused, self._refused = self._refused, []

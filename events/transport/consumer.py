@@ -4,21 +4,21 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from celery.worker.consumer.consumer import Consumer
+from celery.worker.consumer import consumer
 from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
 from events.messages import unfit
 from events.subscriptions import registered
-from events.transport.keeping import keep_message
+from events.transport.quarantine import keep_message
 
 logger = structlog.get_logger("tidings.transport")
 
 MAX_BODY = 1 << 20  # bytes; the longest doorbell we ring is 40 kB
 
 
-class KeepingConsumer(Consumer):
-    """A consumer that keeps what it cannot run. The message is acknowledged only when the stray is stored."""
+class Consumer(consumer.Consumer):
+    """A consumer that keeps what it cannot run. The message is acknowledged only when the invalid message is stored."""
 
     connection_errors: Any
 
@@ -33,7 +33,16 @@ class KeepingConsumer(Consumer):
                     handle(message)
                     return
             # A KeyError here counts as a lost connection on the Redis transport, the others end the process.
-            except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, OverflowError, KombuError) as error:
+            except (
+                KeyError,
+                ValueError,
+                TypeError,
+                AttributeError,
+                IndexError,
+                RecursionError,
+                OverflowError,
+                KombuError,
+            ) as error:
                 self._keep(message, "undecodable", error)
             else:
                 self._keep(message, reason)
@@ -69,7 +78,11 @@ class KeepingConsumer(Consumer):
         try:
             super().on_connection_error_after_connected(exc)
         except Exception as error:
-            logger.warning("broker.lost", error=repr(error), note="closing the lost connection failed; reconnecting")
+            logger.warning(
+                "broker.lost",
+                error=repr(error),
+                note="closing the lost connection failed; reconnecting",
+            )
             self.connection = None
 
     def _keep(self, message: Any, reason: str, error: Exception | None = None) -> None:

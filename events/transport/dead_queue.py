@@ -1,8 +1,8 @@
-"""RabbitMQ's own dead queue: where it puts what it delivered too often, until the ledger has it as strays."""
+"""RabbitMQ's own dead queue: where it puts what it delivered too often, until the ledger has it as invalid_messages."""
 
 from typing import Any
 
-from events.transport.keeping import keep_message
+from events.transport.quarantine import keep_message
 
 NAME = "tidings.dead"  # of the exchange and of the queue
 MOST = 500  # messages taken at one time, so that a flood does not hold up the relay
@@ -21,7 +21,7 @@ class DeadQueue:
         channel.queue_bind(NAME, NAME, routing_key=NAME)
 
     def drain(self) -> int:
-        """Keep what lies there as strays; each is acknowledged when its stray is committed. Returns how many those were.
+        """Keep what lies there as invalid messages; each is acknowledged when its invalid message is committed. Returns how many those were.
 
         One that the database did not take is held and tried again next time.
         """
@@ -37,7 +37,10 @@ class DeadQueue:
 
 def _keep(message: Any) -> None:
     death = _death(message.headers or {})
-    queue, reason = str(death.get("queue") or NAME), f"given up by the broker: {death.get('reason') or 'unknown'}"
+    queue, reason = (
+        str(death.get("queue") or NAME),
+        f"given up by the broker: {death.get('reason') or 'unknown'}",
+    )
     keep_message(message, queue, reason)
 
 

@@ -11,7 +11,7 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from sqlalchemy.exc import SQLAlchemyError
 
-from events.transport.keeping import keep
+from events.transport.quarantine import keep
 
 PATIENCE = 1.0  # seconds before garbage that the store did not take is looked at again
 BRACKETS = 100  # an envelope of kombu's has a dozen; a thousand, one in the other, end the worker that writes them down
@@ -31,7 +31,9 @@ class Channel(redis.Channel):
             return None
         key, item = answer
         queue = bytes_to_str(key).rsplit(self.sep, 1)[0]
-        if queue.endswith(".pidbox"):  # Celery's remote control: its replies are addressed in another way
+        if queue.endswith(
+            ".pidbox"
+        ):  # Celery's remote control: its replies are addressed in another way
             return answer
         try:
             self._check(item, queue)

@@ -1,7 +1,16 @@
 """The outside world as the services see it: who takes money, parcels and mails. Another gateway takes its place here."""
 
 from tasks.gateways.payment import SandboxPayments
-from tasks.gateways.ports import Carrier, Charged, Declined, GatewayDown, GatewayError, Mailer, Parcel, PaymentGateway
+from tasks.gateways.ports import (
+    Carrier,
+    Charged,
+    Declined,
+    GatewayDown,
+    GatewayError,
+    Mailer,
+    Parcel,
+    PaymentGateway,
+)
 from tasks.gateways.sandbox import NAMES, is_down, sandbox_switch
 from tasks.gateways.shipping import SandboxCarrier
 from tasks.gateways.smtp import SmtpMailer

@@ -8,9 +8,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from events import Base, clock, transaction
 from events.catalog import Money
+from events.orm import locked
 from tasks.gateways.ports import Charged, Declined, GatewayError
 from tasks.gateways.sandbox import check
-from tasks.rows import locked
 
 FLAKY_FAILURES = 2
 CLOSED = "closed"
@@ -35,7 +35,9 @@ class SandboxRefund(Base):
 
     __tablename__ = "sandbox_refunds"
 
-    charge_id: Mapped[str] = mapped_column(ForeignKey("sandbox_charges.charge_id"), primary_key=True)
+    charge_id: Mapped[str] = mapped_column(
+        ForeignKey("sandbox_charges.charge_id"), primary_key=True
+    )
     refund_id: Mapped[str] = mapped_column(String(40))
     at: Mapped[datetime]
 
@@ -47,7 +49,13 @@ class SandboxPayments:
         """Take `total` as the token's script says. What was taken stays taken even if the answer is lost."""
         with transaction() as session:
             check(session, "payment")
-            first = {"token": token, "amount": total.amount, "currency": total.currency, "tries": 0, "at": clock.now()}
+            first = {
+                "token": token,
+                "amount": total.amount,
+                "currency": total.currency,
+                "tries": 0,
+                "at": clock.now(),
+            }
             row = locked(session, SandboxCharge, key, **first)
             row.tries += 1
             answer = _answer(row)
@@ -59,7 +67,16 @@ class SandboxPayments:
         """What was taken with this key; if nothing was, the key is used up."""
         with transaction() as session:
             check(session, "payment")
-            row = locked(session, SandboxCharge, key, token=CLOSED, amount=0, currency="", tries=0, at=clock.now())
+            row = locked(
+                session,
+                SandboxCharge,
+                key,
+                token=CLOSED,
+                amount=0,
+                currency="",
+                tries=0,
+                at=clock.now(),
+            )
             if row.charge_id:
                 return Charged(row.charge_id)
             row.token = CLOSED
@@ -69,10 +86,18 @@ class SandboxPayments:
         """Give a charge back; a second time finds the first refund."""
         with transaction() as session:
             check(session, "payment")
-            known = session.scalar(select(SandboxCharge.key).where(SandboxCharge.charge_id == charge_id))
+            known = session.scalar(
+                select(SandboxCharge.key).where(SandboxCharge.charge_id == charge_id)
+            )
             if known is None:
                 raise GatewayError(f"the payment sandbox knows no charge {charge_id}")
-            return locked(session, SandboxRefund, charge_id, refund_id=f"re_{secrets.token_hex(8)}", at=clock.now()).refund_id
+            return locked(
+                session,
+                SandboxRefund,
+                charge_id,
+                refund_id=f"re_{secrets.token_hex(8)}",
+                at=clock.now(),
+            ).refund_id
 
 
 def _answer(row: SandboxCharge) -> Charged | Declined | Exception:

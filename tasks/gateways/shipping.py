@@ -9,9 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from events import Base, clock, transaction
 from events.catalog import Address, Line
+from events.orm import locked
 from tasks.gateways.ports import GatewayError, Parcel
 from tasks.gateways.sandbox import check
-from tasks.rows import locked
 
 CARRIER = "Sandbox Parcel"
 
@@ -43,7 +43,12 @@ class SandboxCarrier:
             check(session, "shipping")
             tracking = f"TD{secrets.randbelow(10**12):012d}"
             pieces = sum(line.quantity for line in lines)
-            first = {"tracking": tracking, "country": address.country, "pieces": pieces, "at": clock.now()}
+            first = {
+                "tracking": tracking,
+                "country": address.country,
+                "pieces": pieces,
+                "at": clock.now(),
+            }
             row = locked(session, SandboxParcel, key, **first)
             if row.closed:
                 raise GatewayError("this key was closed: its order was cancelled")
@@ -54,7 +59,16 @@ class SandboxCarrier:
         with transaction() as session:
             check(session, "shipping")
             now, nothing = clock.now(), f"closed-{secrets.token_hex(12)}"
-            row = locked(session, SandboxParcel, key, tracking=nothing, country="", pieces=0, at=now, recalled_at=now)
+            row = locked(
+                session,
+                SandboxParcel,
+                key,
+                tracking=nothing,
+                country="",
+                pieces=0,
+                at=now,
+                recalled_at=now,
+            )
             return None if row.closed else Parcel(CARRIER, row.tracking)
 
     def call_back(self, key: str, *, tracking: str) -> None:

@@ -34,17 +34,23 @@ class SmtpMailer:
         except smtplib.SMTPResponseException as refused:
             raise _refusal("the mail", refused.smtp_code) from None
         finally:
-            with suppress(smtplib.SMTPException, OSError):  # the mail is accepted or refused; a bad farewell changes neither
+            with suppress(
+                smtplib.SMTPException, OSError
+            ):  # the mail is accepted or refused; a bad farewell changes neither
                 server.quit()
 
 
 def _connect(url: str) -> smtplib.SMTP:
     parts = urlsplit(url)
     if parts.scheme not in PORTS or not parts.hostname:
-        raise ValueError(f"SMTP_URL begins with {parts.scheme}://; write smtp://host:port, smtp+starttls:// or smtps://")
+        raise ValueError(
+            f"SMTP_URL begins with {parts.scheme}://; write smtp://host:port, smtp+starttls:// or smtps://"
+        )
     host, port = parts.hostname, parts.port or PORTS[parts.scheme]
     if parts.scheme == "smtps":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=ssl.create_default_context())
+        server: smtplib.SMTP = smtplib.SMTP_SSL(
+            host, port, timeout=TIMEOUT, context=ssl.create_default_context()
+        )
     else:
         server = smtplib.SMTP(host, port, timeout=TIMEOUT)
     try:

@@ -12,7 +12,7 @@ from celery import Celery
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, Event, Retry, subscribe, transport
-from events.relay import Relay
+from events.relay.loop import Relay
 from events.subscriptions import registered
 
 

@@ -9,12 +9,13 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, Event, Retry, Subscription, clock, control, publish, reading, transaction
+from events import Base, Event, Retry, Subscription, clock, publish, reading, transaction
+from events.admin import subscriptions as admin
 from events.errors import BrokerDown
-from events.fanout import fan_out
 from events.ledger import Failure
 from events.messages import Message
-from events.sending import take_due
+from events.relay.fanout import fan_out
+from events.relay.sending import mark_due_as_sent
 from events.tables import Attempt, Delivery
 
 SECRET = "ada@example.org"  # personal data that must not turn up where it does not belong
@@ -58,7 +59,9 @@ def hearing(
     call: Callable[..., Any] | None = None,
 ) -> Subscription:
     """A subscription that this process's registry does not know."""
-    return Subscription(name, name.partition(".")[0], types or (Noted,), handler, call, retry, batch)
+    return Subscription(
+        name, name.partition(".")[0], types or (Noted,), handler, call, retry, batch
+    )
 
 
 def marks() -> Counter[str]:
@@ -76,7 +79,13 @@ def delivery(subscription: str = "notes.mark") -> Delivery:
 def deliveries(subscription: str = "notes.mark") -> list[Delivery]:
     """All deliveries of a subscription, the oldest event first."""
     with reading() as session:
-        return list(session.scalars(select(Delivery).where(Delivery.subscription == subscription).order_by(Delivery.event_id)))
+        return list(
+            session.scalars(
+                select(Delivery)
+                .where(Delivery.subscription == subscription)
+                .order_by(Delivery.event_id)
+            )
+        )
 
 
 def tries() -> list[Attempt]:
@@ -94,12 +103,14 @@ def note(*texts: str, subject: str | None = "N-1") -> list[UUID]:
 def send(*subscriptions: Subscription) -> list[Message]:
     """Register these subscriptions, fan everything out, and take the messages that are due."""
     with transaction() as session:
-        control.register(session, subscriptions)
+        admin.register(session, subscriptions)
     with transaction() as session:
         while fan_out(session):
             pass
     with transaction() as session:
-        return [message for each in subscriptions for message in take_due(session, each.name)]
+        return [
+            message for each in subscriptions for message in mark_due_as_sent(session, each.name)
+        ]
 
 
 def failure(text: str = "it broke") -> Failure:
@@ -150,6 +161,6 @@ class ListBroker:
         self.connect()
         return self.lying[queue]
 
-    def keep_dead(self) -> int:
+    def drain_dead_queue(self) -> int:
         """It gives nothing up."""
         return 0

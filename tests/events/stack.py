@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from events import Database, control, heartbeat, publish, reading, transaction
+from events import Database, heartbeat, publish, reading, transaction
+from events.admin import subscriptions
 from events.subscriptions import registered
 from events.tables import Delivery
 from tests.events.live_app import Effect, Pinged
@@ -30,7 +31,10 @@ class Stack:
         self.workers: dict[str, Process] = {}
         self.relays: list[Process] = []
         with transaction() as session:
-            control.register(session, [each for each in registered().values() if each.queue in ("pings", "answers")])
+            subscriptions.register(
+                session,
+                [each for each in registered().values() if each.queue in ("pings", "answers")],
+            )
 
     def work(self, queue: str, *options: str, **settings: str) -> Process:
         """Start a worker for `queue`."""
@@ -38,10 +42,25 @@ class Stack:
         home.mkdir()
         name = f"{queue}{len(self.workers)}@test"
         celery = [sys.executable, "-m", "celery", "-A", "tests.events.live_app", "worker"]
-        command = [*celery, "-Q", queue, "-n", name, "-c", "1", "--without-mingle", "--without-gossip", *options]
+        command = [
+            *celery,
+            "-Q",
+            queue,
+            "-n",
+            name,
+            "-c",
+            "1",
+            "--without-mingle",
+            "--without-gossip",
+            *options,
+        ]
         worker = self.workers[name] = Process(command, home, self.env | settings)
         worker.launch()
-        wait_until(lambda: self.consumes(name), within=40, what=f"{name} to consume; it said {worker.log()}")
+        wait_until(
+            lambda: self.consumes(name),
+            within=40,
+            what=f"{name} to consume; it said {worker.log()}",
+        )
         return worker
 
     def consumes(self, name: str) -> bool:
@@ -56,7 +75,9 @@ class Stack:
         relay = Process([sys.executable, "-m", "tests.events.live_app"], home, self.env | settings)
         self.relays.append(relay)
         relay.launch()
-        wait_until(lambda: self.beats("relay"), within=20, what=f"the relay to run; it said {relay.log()}")
+        wait_until(
+            lambda: self.beats("relay"), within=20, what=f"the relay to run; it said {relay.log()}"
+        )
         return relay
 
     def beats(self, kind: str) -> bool:
@@ -67,7 +88,9 @@ class Stack:
     def ping(self, *numbers: int, deed: str = "work") -> None:
         """Publish a ping for each number."""
         with transaction() as session:
-            publish(session, *[Pinged(number=number, deed=deed) for number in numbers], subject="P-1")
+            publish(
+                session, *[Pinged(number=number, deed=deed) for number in numbers], subject="P-1"
+            )
 
     def effects(self, what: str) -> Counter[int]:
         """How often each ping had this effect."""
@@ -77,13 +100,23 @@ class Stack:
     def states(self, subscription: str) -> dict[str, int]:
         """How many deliveries of a subscription are in each state."""
         with reading() as session:
-            found = select(Delivery.state, func.count()).where(Delivery.subscription == subscription).group_by(Delivery.state)
+            found = (
+                select(Delivery.state, func.count())
+                .where(Delivery.subscription == subscription)
+                .group_by(Delivery.state)
+            )
             return {state: count for state, count in session.execute(found)}  # noqa: C416 - dict() would not pass mypy
 
     def deliveries(self, subscription: str) -> list[Delivery]:
         """The ledger's rows of a subscription."""
         with reading() as session:
-            return list(session.scalars(select(Delivery).where(Delivery.subscription == subscription).order_by(Delivery.event_id)))
+            return list(
+                session.scalars(
+                    select(Delivery)
+                    .where(Delivery.subscription == subscription)
+                    .order_by(Delivery.event_id)
+                )
+            )
 
     def close(self) -> None:
         """End everything that was started."""

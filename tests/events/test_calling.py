@@ -5,12 +5,23 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.orm import Session
 
-from events import Database, DeadLetter, dead_letters, reading, transaction
+from events import Database, DeadLetter, reading, transaction
+from events.admin import dead_letters
 from events.dispatch import dispatch
 from events.retry import Retry
 from events.tables import OPEN
 from events.testing import Bus
-from tests.events.sample import PATIENT, Mark, Noted, deliveries, delivery, hearing, marks, note, send
+from tests.events.sample import (
+    PATIENT,
+    Mark,
+    Noted,
+    deliveries,
+    delivery,
+    hearing,
+    marks,
+    note,
+    send,
+)
 
 
 def record(event: Noted, session: Session, answer: str) -> None:
@@ -20,7 +31,9 @@ def record(event: Noted, session: Session, answer: str) -> None:
 class World:
     """Something outside that is called and fails as often as it is told to."""
 
-    def __init__(self, failures: int = 0, error: Callable[[], Exception] = lambda: ConnectionError("lost")) -> None:
+    def __init__(
+        self, failures: int = 0, error: Callable[[], Exception] = lambda: ConnectionError("lost")
+    ) -> None:
         self.failures, self.error = failures, error
         self.keys: list[str] = []
 
@@ -48,7 +61,9 @@ def test_the_key_is_the_same_on_every_retry_and_replay(any_database: Database) -
 
 def test_two_subscriptions_have_two_keys_for_one_event(any_database: Database) -> None:
     one, other = World(), World()
-    with Bus(subscriptions=[hearing(record, call=one), hearing(record, call=other, name="others.mark")]) as bus:
+    with Bus(
+        subscriptions=[hearing(record, call=one), hearing(record, call=other, name="others.mark")]
+    ) as bus:
         note("a")
         bus.drain()
 
@@ -57,7 +72,9 @@ def test_two_subscriptions_have_two_keys_for_one_event(any_database: Database) -
 
 def test_nobody_waits_for_the_database_while_the_world_is_called(any_database: Database) -> None:
     def call(event: Noted, key: str) -> str:
-        with transaction() as session:  # would wait half a minute and fail if the caller held SQLite's write lock
+        with (
+            transaction() as session
+        ):  # would wait half a minute and fail if the caller held SQLite's write lock
             session.add(Mark(what="written by somebody else"))
         with reading() as session:
             return f"{len(session.new)} new, delivery {delivery().state}"
@@ -69,7 +86,9 @@ def test_nobody_waits_for_the_database_while_the_world_is_called(any_database: D
     assert marks() == {"written by somebody else": 1, "0 new, delivery pending": 1}
 
 
-def test_an_answer_that_cannot_be_recorded_is_asked_for_again_with_the_same_key(any_database: Database) -> None:
+def test_an_answer_that_cannot_be_recorded_is_asked_for_again_with_the_same_key(
+    any_database: Database,
+) -> None:
     world, full = World(), [True]
 
     def refuse_once(event: Noted, session: Session, answer: str) -> None:

@@ -5,10 +5,23 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from events import Actor, Context, Database, Envelope, acting, current, dead_letters, envelope, log, publish, reading, transaction
-from events.facts import DeliveryDead
+from events import (
+    Actor,
+    Context,
+    Database,
+    Envelope,
+    acting,
+    current,
+    envelope,
+    log,
+    publish,
+    reading,
+    transaction,
+)
+from events.admin import dead_letters
 from events.ledger import crash
 from events.settings import settings
+from events.system_events import DeliveryDead
 from events.tables import LogEntry
 from events.testing import Bus
 from tests.events.sample import PATIENT, Heard, Mark, Noted, delivery, hearing, note, send
@@ -20,14 +33,20 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 def envelopes() -> dict[str, Envelope]:
     """The envelopes of the log by type; one of each."""
     with reading() as session:
-        found = [log.envelope(row) for row in session.scalars(select(LogEntry).order_by(LogEntry.position))]
+        found = [
+            log.envelope(row)
+            for row in session.scalars(select(LogEntry).order_by(LogEntry.position))
+        ]
     assert len({each.type for each in found}) == len(found)
     return {each.type: each for each in found}
 
 
 def same_origin(*those: Envelope) -> bool:
     """Whether these carry one actor, correlation, trace and subject."""
-    return len({(each.actor, each.correlation_id, each.traceparent, each.subject) for each in those}) == 1
+    return (
+        len({(each.actor, each.correlation_id, each.traceparent, each.subject) for each in those})
+        == 1
+    )
 
 
 def answer(event: Noted, session: Session) -> Heard:
@@ -35,7 +54,9 @@ def answer(event: Noted, session: Session) -> Heard:
     return Heard(text=event.text)
 
 
-def test_what_follows_from_a_request_carries_its_actor_correlation_trace_and_subject(any_database: Database) -> None:
+def test_what_follows_from_a_request_carries_its_actor_correlation_trace_and_subject(
+    any_database: Database,
+) -> None:
     correlation = uuid4()
     second = hearing(lambda event, session: None, Heard, name="more.hear")
     with Bus(subscriptions=[hearing(answer), second]) as bus:
@@ -44,12 +65,19 @@ def test_what_follows_from_a_request_carries_its_actor_correlation_trace_and_sub
         bus.drain()
 
     noted, heard = envelopes()["sample.noted"], envelopes()["sample.heard"]
-    assert (noted.actor, noted.correlation_id, noted.traceparent, noted.subject) == (ACTOR, correlation, TRACE, "N-1")
+    assert (noted.actor, noted.correlation_id, noted.traceparent, noted.subject) == (
+        ACTOR,
+        correlation,
+        TRACE,
+        "N-1",
+    )
     assert same_origin(noted, heard)
     assert (noted.causation_id, heard.causation_id) == (None, noted.id)
 
 
-def test_an_event_without_a_request_begins_a_correlation_and_a_trace_of_its_own(any_database: Database) -> None:
+def test_an_event_without_a_request_begins_a_correlation_and_a_trace_of_its_own(
+    any_database: Database,
+) -> None:
     note("x", "y")
 
     with reading() as session:
@@ -80,16 +108,24 @@ def test_the_context_is_the_same_after_retries_and_a_replay(any_database: Databa
 
     found = envelopes()
     assert same_origin(*found.values())
-    assert found["sample.heard"].causation_id == found["delivery.dead"].causation_id == found["sample.noted"].id
+    assert (
+        found["sample.heard"].causation_id
+        == found["delivery.dead"].causation_id
+        == found["sample.noted"].id
+    )
 
 
-def test_the_fact_of_a_death_follows_from_the_event_also_when_a_crash_loop_is_found_by_the_relay(any_database: Database) -> None:
+def test_the_fact_of_a_death_follows_from_the_event_also_when_a_crash_loop_is_found_by_the_relay(
+    any_database: Database,
+) -> None:
     subscription = hearing(answer)
     with acting(Context(actor=ACTOR, traceparent=TRACE)):
         [id] = note("x")
     send(subscription)
     with transaction() as session:
-        session.get_one(type(delivery()), (subscription.name, id)).starts = settings().max_crashes
+        session.get_one(
+            type(delivery()), (subscription.name, id)
+        ).unfinished_starts = settings().max_crashes
     with transaction() as session:
         crash(session, subscription.name, [id], worker="w", why="its process died")
 

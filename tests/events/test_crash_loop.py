@@ -8,14 +8,25 @@ from sqlalchemy.orm import Session
 
 from events import Database, ledger, reading, transaction
 from events.dispatch import dispatch
-from events.facts import DeliveryDead
 from events.ledger import CrashLoop
 from events.messages import Message
-from events.sending import ALONE
 from events.settings import settings
+from events.suspects import ISOLATE_AFTER_LOSSES
+from events.system_events import DeliveryDead
 from events.tables import Delivery, LogEntry
 from events.testing import Bus
-from tests.events.sample import MovedClock, Noted, deliveries, delivery, hearing, mark, marks, note, send, tries
+from tests.events.sample import (
+    MovedClock,
+    Noted,
+    deliveries,
+    delivery,
+    hearing,
+    mark,
+    marks,
+    note,
+    send,
+    tries,
+)
 
 
 class Killed(BaseException):
@@ -39,7 +50,13 @@ def ring(message: Message, *, counted: bool, redelivered: bool = False) -> None:
     except Killed:
         if counted:
             with transaction() as session:
-                ledger.crash(session, SUBSCRIPTION.name, message.event_ids, worker="w", why="its process died")
+                ledger.crash(
+                    session,
+                    SUBSCRIPTION.name,
+                    message.event_ids,
+                    worker="w",
+                    why="its process died",
+                )
 
 
 def lose(*ids: UUID) -> None:
@@ -49,7 +66,9 @@ def lose(*ids: UUID) -> None:
             ledger.lose(session, ledger._one(SUBSCRIPTION.name, id))
 
 
-def test_a_delivery_that_kills_its_worker_is_dead_and_its_neighbours_are_handled(any_database: Database, time: MovedClock) -> None:
+def test_a_delivery_that_kills_its_worker_is_dead_and_its_neighbours_are_handled(
+    any_database: Database, time: MovedClock
+) -> None:
     killer, *_ = note("die", "a", "b")
     rounds = 0
     while any(row.state == "pending" for row in deliveries()) or not rounds:
@@ -61,12 +80,17 @@ def test_a_delivery_that_kills_its_worker_is_dead_and_its_neighbours_are_handled
     assert {row.event_id: row.state for row in deliveries()}[killer] == "dead"
     assert marks() == {"a": 1, "b": 1}
     [row] = [row for row in deliveries() if row.state == "dead"]
-    assert row.error == f"CrashLoop: crash loop: started {settings().max_crashes} times, its process died each time"
+    assert (
+        row.error
+        == f"CrashLoop: crash loop: started {settings().max_crashes} times, its process died each time"
+    )
     assert row.fingerprint == "CrashLoop notes.mark"
     assert row.sends == settings().max_crashes + 1  # the first, in the batch, is nobody's fault yet
 
 
-def test_the_end_of_a_crash_loop_is_an_attempt_and_is_told(any_database: Database, time: MovedClock) -> None:
+def test_the_end_of_a_crash_loop_is_an_attempt_and_is_told(
+    any_database: Database, time: MovedClock
+) -> None:
     [id] = note("die")
     for _ in range(settings().max_crashes + 1):
         time.advance(3600)
@@ -76,10 +100,15 @@ def test_the_end_of_a_crash_loop_is_an_attempt_and_is_told(any_database: Databas
     [row] = tries()
     assert (row.error_type, row.event_id, row.number) == (CrashLoop.__name__, id, 1)
     with reading() as session:
-        assert session.scalars(select(LogEntry.type).order_by(LogEntry.position)).all() == ["sample.noted", DeliveryDead.type]
+        assert session.scalars(select(LogEntry.type).order_by(LogEntry.position)).all() == [
+            "sample.noted",
+            DeliveryDead.type,
+        ]
 
 
-def test_without_anybody_to_count_the_starts_are_counted_by_the_next_worker(any_database: Database) -> None:
+def test_without_anybody_to_count_the_starts_are_counted_by_the_next_worker(
+    any_database: Database,
+) -> None:
     # kill -9 of the whole node: the broker gives the message back, marked as redelivered, and nobody said why.
     note("die")
     [message] = send(SUBSCRIPTION)
@@ -90,7 +119,9 @@ def test_without_anybody_to_count_the_starts_are_counted_by_the_next_worker(any_
     assert delivery().state == "dead"
 
 
-def test_lost_once_a_delivery_travels_with_the_others_and_lost_twice_alone(any_database: Database, time: MovedClock) -> None:
+def test_lost_once_a_delivery_travels_with_the_others_and_lost_twice_alone(
+    any_database: Database, time: MovedClock
+) -> None:
     ids = note("a", "b")
     sizes = []
     for _ in range(3):
@@ -99,10 +130,12 @@ def test_lost_once_a_delivery_travels_with_the_others_and_lost_twice_alone(any_d
         lose(*ids)
 
     assert sizes == [[2], [2], [1, 1]]
-    assert {row.losses for row in deliveries()} == {3}
+    assert {row.lost_count for row in deliveries()} == {3}
 
 
-def test_a_loss_without_a_start_never_ends_in_death(any_database: Database, time: MovedClock) -> None:
+def test_a_loss_without_a_start_never_ends_in_death(
+    any_database: Database, time: MovedClock
+) -> None:
     [id] = note("a")
     for _ in range(20):  # a broker that loses everything
         time.advance(3600)
@@ -124,18 +157,24 @@ def test_success_and_failure_forget_the_losses(any_database: Database) -> None:
         note("fail", "a")
         for message in send(hearing(fail)):
             with transaction() as session:
-                ledger.crash(session, "notes.mark", message.event_ids, worker="w", why="its process died")
-        assert {row.losses for row in deliveries()} == {ALONE}
+                ledger.crash(
+                    session, "notes.mark", message.event_ids, worker="w", why="its process died"
+                )
+        assert {row.lost_count for row in deliveries()} == {ISOLATE_AFTER_LOSSES}
         bus.advance(5)
 
-    assert [(row.losses, row.starts) for row in deliveries()] == [(0, 0), (0, 0)]
+    assert [(row.lost_count, row.unfinished_starts) for row in deliveries()] == [(0, 0), (0, 0)]
 
 
-def test_of_those_whose_start_was_followed_by_a_death_one_is_on_its_way_at_a_time(any_database: Database, time: MovedClock) -> None:
+def test_of_those_whose_start_was_followed_by_a_death_one_is_on_its_way_at_a_time(
+    any_database: Database, time: MovedClock
+) -> None:
     first, second = note("a", "b")
     send(SUBSCRIPTION)
     with transaction() as session:
-        ledger.crash(session, SUBSCRIPTION.name, [first, second], worker="w", why="its process died")
+        ledger.crash(
+            session, SUBSCRIPTION.name, [first, second], worker="w", why="its process died"
+        )
         session.execute(update(Delivery).values(starts=1))
     time.advance(3600)
 
@@ -159,10 +198,12 @@ def test_a_settled_delivery_cannot_be_lost(state: str, any_database: Database) -
         session.get_one(type(delivery()), (SUBSCRIPTION.name, id)).state = state
     lose(id)
 
-    assert (delivery().state, delivery().losses) == (state, 0)
+    assert (delivery().state, delivery().lost_count) == (state, 0)
 
 
-def test_the_longer_it_is_lost_the_longer_it_waits_up_to_ten_seconds(any_database: Database, time: MovedClock) -> None:
+def test_the_longer_it_is_lost_the_longer_it_waits_up_to_ten_seconds(
+    any_database: Database, time: MovedClock
+) -> None:
     [id] = note("a")
     waits = []
     for _ in range(13):

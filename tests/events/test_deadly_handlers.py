@@ -22,7 +22,10 @@ def tend(worker: Process) -> None:
     if not worker.running():
         worker.launch()
         return
-    for process in [psutil.Process(worker.pid), *psutil.Process(worker.pid).children(recursive=True)]:
+    for process in [
+        psutil.Process(worker.pid),
+        *psutil.Process(worker.pid).children(recursive=True),
+    ]:
         try:
             if process.memory_info().rss > TOO_BIG:
                 process.kill()
@@ -31,8 +34,12 @@ def tend(worker: Process) -> None:
 
 
 @pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
-@pytest.mark.parametrize(("any_database", "any_broker"), [("sqlite", "valkey"), ("postgres", "rabbitmq")], indirect=True)
-def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_handled(pool: str, any_stack: Stack) -> None:
+@pytest.mark.parametrize(
+    ("any_database", "any_broker"), [("sqlite", "valkey"), ("postgres", "rabbitmq")], indirect=True
+)
+def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_handled(
+    pool: str, any_stack: Stack
+) -> None:
     for number, deed in enumerate(("die", "grow", "hang")):
         any_stack.ping(number, deed=deed)
     any_stack.ping(*NEIGHBOURS[1:])
@@ -42,8 +49,16 @@ def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_hand
     any_stack.relay(**LIMITS)
 
     settled = {"done": len(NEIGHBOURS), "dead": 3}
-    wait_until(lambda: tend(worker) or any_stack.states("pings.answer_ping") == settled, within=150, what="three dead, the others done")
-    wait_until(lambda: any_stack.effects("heard") == Counter(NEIGHBOURS), within=20, what="every answer heard")
+    wait_until(
+        lambda: tend(worker) or any_stack.states("pings.answer_ping") == settled,
+        within=150,
+        what="three dead, the others done",
+    )
+    wait_until(
+        lambda: any_stack.effects("heard") == Counter(NEIGHBOURS),
+        within=20,
+        what="every answer heard",
+    )
     assert any_stack.effects("answered") == Counter(NEIGHBOURS)
     dies, grows, hangs, *others = any_stack.deliveries("pings.answer_ping")
     # The words tell of the last time; on a busy machine that may be the time limit, while it waits for the lock of the one that hangs.
@@ -55,7 +70,9 @@ def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_hand
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
-def test_a_handler_that_exits_or_never_lets_go_of_pythons_lock_holds_nobody_up(pool: str, stack: Stack) -> None:
+def test_a_handler_that_exits_or_never_lets_go_of_pythons_lock_holds_nobody_up(
+    pool: str, stack: Stack
+) -> None:
     for number, deed in enumerate(("exit", "exit", "exit", "clutch")):
         stack.ping(number, deed=deed)
     stack.ping(*NEIGHBOURS)
@@ -63,8 +80,14 @@ def test_a_handler_that_exits_or_never_lets_go_of_pythons_lock_holds_nobody_up(p
     stack.relay(**LIMITS)
 
     settled = {"done": len(NEIGHBOURS), "dead": 4}
-    wait_until(lambda: tend(worker) or stack.states("pings.answer_ping") == settled, within=170, what="four dead, the others done")
+    wait_until(
+        lambda: tend(worker) or stack.states("pings.answer_ping") == settled,
+        within=170,
+        what="four dead, the others done",
+    )
     assert stack.effects("answered") == Counter(NEIGHBOURS)
     *exits, clutches = stack.deliveries("pings.answer_ping")[:4]
-    assert {each.error for each in exits} == {"CrashLoop: crash loop: started 3 times, it raised SystemExit each time"}
+    assert {each.error for each in exits} == {
+        "CrashLoop: crash loop: started 3 times, it raised SystemExit each time"
+    }
     assert clutches.error == "CrashLoop: crash loop: started 3 times, its worker died each time"

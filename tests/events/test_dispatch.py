@@ -9,7 +9,19 @@ from events import Database, Event, publish, reading, transaction
 from events.dispatch import dispatch
 from events.tables import Attempt, Delivery, LogEntry
 from events.testing import Bus
-from tests.events.sample import Heard, Mark, Noted, deliveries, delivery, hearing, mark, marks, note, send, tries
+from tests.events.sample import (
+    Heard,
+    Mark,
+    Noted,
+    deliveries,
+    delivery,
+    hearing,
+    mark,
+    marks,
+    note,
+    send,
+    tries,
+)
 
 
 def fails_for(*texts: str) -> Callable[[Noted, Session], Heard]:
@@ -28,7 +40,9 @@ def fails_for(*texts: str) -> Callable[[Noted, Session], Heard]:
 
 def log_of(kind: type[Event]) -> list[str]:
     with reading() as session:
-        rows = session.scalars(select(LogEntry).where(LogEntry.type == kind.type).order_by(LogEntry.position))
+        rows = session.scalars(
+            select(LogEntry).where(LogEntry.type == kind.type).order_by(LogEntry.position)
+        )
         return [row.data["text"] for row in rows]
 
 
@@ -55,7 +69,9 @@ def test_a_handler_that_fails_after_its_claim_leaves_nothing_behind(any_database
     assert (marks(), log_of(Heard)) == ({}, [])
 
 
-def test_a_savepoint_of_a_failed_handler_leaves_nothing_behind_either(any_database: Database) -> None:
+def test_a_savepoint_of_a_failed_handler_leaves_nothing_behind_either(
+    any_database: Database,
+) -> None:
     def in_savepoint(event: Noted, session: Session) -> None:
         with session.begin_nested():
             session.add(Mark(what="inside"))
@@ -74,13 +90,18 @@ def test_a_message_that_comes_twice_changes_nothing(batch: int, any_database: Da
     subscription = hearing(batch=batch)
     note("a", "b", "c")
     messages = send(subscription)
-    reports = [str(dispatch(subscription, message.event_ids, worker="w")) for message in [*messages, *messages]]
+    reports = [
+        str(dispatch(subscription, message.event_ids, worker="w"))
+        for message in [*messages, *messages]
+    ]
 
     assert marks() == {"a": 1, "b": 1, "c": 1}
     assert all(report.startswith("duplicate") for report in reports[len(messages) :])
 
 
-def test_a_message_for_a_row_that_is_not_open_and_sent_changes_nothing(any_database: Database) -> None:
+def test_a_message_for_a_row_that_is_not_open_and_sent_changes_nothing(
+    any_database: Database,
+) -> None:
     subscription = hearing()
     for change in (
         update(Delivery).values(state="dead"),
@@ -97,7 +118,9 @@ def test_a_message_for_a_row_that_is_not_open_and_sent_changes_nothing(any_datab
     assert (marks(), tries()) == ({}, [])
 
 
-def test_a_message_for_a_pruned_row_or_an_event_that_never_was_changes_nothing(any_database: Database) -> None:
+def test_a_message_for_a_pruned_row_or_an_event_that_never_was_changes_nothing(
+    any_database: Database,
+) -> None:
     subscription = hearing()
     [id] = note("a")
     send(subscription)
@@ -159,9 +182,17 @@ def test_a_batch_of_which_some_are_done_handles_the_others(any_database: Databas
 
 
 @pytest.mark.parametrize(
-    ("outcome", "texts"), [(None, []), (Heard(text="one"), ["one"]), ([Heard(text="x"), Heard(text="y")], ["x", "y"]), ([], [])]
+    ("outcome", "texts"),
+    [
+        (None, []),
+        (Heard(text="one"), ["one"]),
+        ([Heard(text="x"), Heard(text="y")], ["x", "y"]),
+        ([], []),
+    ],
 )
-def test_a_handler_returns_an_event_several_or_none(outcome: object, texts: list[str], any_database: Database) -> None:
+def test_a_handler_returns_an_event_several_or_none(
+    outcome: object, texts: list[str], any_database: Database
+) -> None:
     with Bus(subscriptions=[hearing(lambda event, session: outcome)]) as bus:
         note("a")
         bus.drain()
@@ -193,7 +224,13 @@ def test_an_attempt_says_when_who_how_long_and_where(any_database: Database) -> 
     dispatch(subscription, message.event_ids, worker="payment@host")
 
     [row] = tries()
-    assert (row.number, row.send, row.worker, row.error_type, row.message) == (1, 1, "payment@host", "ValueError", "cannot handle a")
+    assert (row.number, row.send, row.worker, row.error_type, row.message) == (
+        1,
+        1,
+        "payment@host",
+        "ValueError",
+        "cannot handle a",
+    )
     assert row.took >= 0
     assert "in handler" in row.traceback
     assert row.traceback.endswith("ValueError: cannot handle a\n")

@@ -9,8 +9,14 @@ from uuid_utils.compat import uuid7
 
 from events import Actor, Envelope
 
-word = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
-json_data = st.dictionaries(word, st.none() | st.booleans() | st.integers(-(2**53), 2**53) | word | st.lists(word, max_size=3), max_size=4)
+word = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20
+)
+json_data = st.dictionaries(
+    word,
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | word | st.lists(word, max_size=3),
+    max_size=4,
+)
 envelopes = st.builds(
     Envelope,
     id=st.uuids(),
@@ -21,7 +27,13 @@ envelopes = st.builds(
     subject=st.none() | word,
     correlation_id=st.uuids(),
     causation_id=st.none() | st.uuids(),
-    actor=st.builds(Actor, user=st.none() | word, tenant=st.none() | word, ip=st.none() | word, agent=st.none() | word),
+    actor=st.builds(
+        Actor,
+        user=st.none() | word,
+        tenant=st.none() | word,
+        ip=st.none() | word,
+        agent=st.none() | word,
+    ),
     traceparent=st.none() | st.just("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     data=json_data,
 )
@@ -42,8 +54,19 @@ def test_an_envelope_comes_back_from_json_as_it_was(envelope: Envelope) -> None:
 
 def test_a_cloudevent_names_what_the_standard_names_and_carries_the_rest_as_extensions() -> None:
     id = uuid7()
-    parts: dict[str, Any] = {"id": id, "type": "order.created", "version": 2, "source": "web", "time": datetime(2026, 5, 4, tzinfo=UTC)}
-    origin: dict[str, Any] = {"subject": "ORD-1042", "correlation_id": id, "causation_id": None, "traceparent": None}
+    parts: dict[str, Any] = {
+        "id": id,
+        "type": "order.created",
+        "version": 2,
+        "source": "web",
+        "time": datetime(2026, 5, 4, tzinfo=UTC),
+    }
+    origin: dict[str, Any] = {
+        "subject": "ORD-1042",
+        "correlation_id": id,
+        "causation_id": None,
+        "traceparent": None,
+    }
     envelope = Envelope(**parts, **origin, actor=Actor(user="ada", tenant="acme"), data={"a": 1})
 
     event = envelope.to_cloudevent()

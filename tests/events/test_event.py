@@ -41,7 +41,10 @@ def with_hall(old: TicketSoldV2) -> TicketSold:
 @pytest.fixture
 def registry() -> Iterator[None]:
     """Puts the registered classes back as they were."""
-    classes, upcasters = {type: dict(versions) for type, versions in _classes.items()}, dict(_upcasters)
+    classes, upcasters = (
+        {type: dict(versions) for type, versions in _classes.items()},
+        dict(_upcasters),
+    )
     yield
     _classes.clear()
     _classes.update(classes)
@@ -50,8 +53,12 @@ def registry() -> Iterator[None]:
 
 
 def test_an_old_event_is_read_in_its_newest_version_step_by_step() -> None:
-    assert decode("sample.ticket_sold", 1, {"seat": "K12"}) == TicketSold(row="K", chair=12, hall="main")
-    assert decode("sample.ticket_sold", 2, {"row": "K", "chair": 12}) == TicketSold(row="K", chair=12, hall="main")
+    assert decode("sample.ticket_sold", 1, {"seat": "K12"}) == TicketSold(
+        row="K", chair=12, hall="main"
+    )
+    assert decode("sample.ticket_sold", 2, {"row": "K", "chair": 12}) == TicketSold(
+        row="K", chair=12, hall="main"
+    )
     assert newest("sample.ticket_sold") == 3
 
 
@@ -65,14 +72,22 @@ def test_an_event_cannot_be_changed_and_takes_no_field_that_it_does_not_have() -
 
 
 def test_a_type_and_a_version_that_nobody_knows_are_told_apart() -> None:
-    with pytest.raises(UnknownEvent, match=r"sample\.nothing v1 is unknown: this process knows no such type"):
+    with pytest.raises(
+        UnknownEvent, match=r"sample\.nothing v1 is unknown: this process knows no such type"
+    ):
         decode("sample.nothing", 1, {})
-    with pytest.raises(UnknownEvent, match=r"sample\.ticket_sold v4 is unknown: this process knows up to v3; deploy one that does"):
+    with pytest.raises(
+        UnknownEvent,
+        match=r"sample\.ticket_sold v4 is unknown: this process knows up to v3; deploy one that does",
+    ):
         decode("sample.ticket_sold", 4, {})
 
 
 def test_two_classes_cannot_be_the_same_version(registry: None) -> None:
-    with pytest.raises(CatalogError, match=r"sample\.ticket_sold v3 is both .*TicketSold and .*Another; raise the version of one"):
+    with pytest.raises(
+        CatalogError,
+        match=r"sample\.ticket_sold v3 is both .*TicketSold and .*Another; raise the version of one",
+    ):
 
         class Another(Event, type="sample.ticket_sold", version=3):
             pass
@@ -86,7 +101,10 @@ def test_two_classes_of_one_name_in_two_modules_cannot_be_the_same_version(regis
 
 
 def test_an_upcaster_leads_to_the_next_version_of_the_same_type() -> None:
-    with pytest.raises(CatalogError, match="TicketSoldV1 to TicketSold: an upcaster leads from a version to the next"):
+    with pytest.raises(
+        CatalogError,
+        match="TicketSoldV1 to TicketSold: an upcaster leads from a version to the next",
+    ):
         upcaster(TicketSoldV1, TicketSold)
     with pytest.raises(CatalogError, match="Noted to TicketSoldV2"):
         upcaster(Noted, TicketSoldV2)
@@ -112,25 +130,45 @@ def test_a_class_without_a_wire_type_only_carries_fields(registry: None) -> None
 
 
 def test_each_version_has_a_json_schema_that_its_data_fits() -> None:
-    schemas = {(each.type, each.version): Draft202012Validator(each.model_json_schema()) for each in catalog()}
+    schemas = {
+        (each.type, each.version): Draft202012Validator(each.model_json_schema())
+        for each in catalog()
+    }
 
     schemas["sample.ticket_sold", 1].validate({"seat": "K12"})
-    schemas["sample.ticket_sold", 3].validate(TicketSold(row="K", chair=12, hall="main").model_dump(mode="json"))
+    schemas["sample.ticket_sold", 3].validate(
+        TicketSold(row="K", chair=12, hall="main").model_dump(mode="json")
+    )
     with pytest.raises(ValidationError, match="Additional properties"):
-        schemas["sample.ticket_sold", 3].validate({"row": "K", "chair": 12, "hall": "main", "price": 5})
+        schemas["sample.ticket_sold", 3].validate(
+            {"row": "K", "chair": 12, "hall": "main", "price": 5}
+        )
 
 
-def test_an_event_of_an_unknown_version_waits_with_the_reason_and_goes_on_when_its_class_is_deployed(any_database: Database) -> None:
+def test_an_event_of_an_unknown_version_waits_with_the_reason_and_goes_on_when_its_class_is_deployed(
+    any_database: Database,
+) -> None:
     with Bus(subscriptions=[hearing()]) as bus:
         note("from the future", "of today")
         with transaction() as session:
-            session.execute(update(LogEntry).where(LogEntry.data["text"].as_string() == "from the future").values(version=2))
+            session.execute(
+                update(LogEntry)
+                .where(LogEntry.data["text"].as_string() == "from the future")
+                .values(version=2)
+            )
 
         for _ in range(5):  # longer than the patience of any policy
             bus.advance(60)
         waiting, done = deliveries()
-        assert (waiting.state, waiting.attempts, waiting.due_at > bus.now()) == ("retrying", 0, True)
-        assert waiting.error == "sample.noted v2 is unknown: this process knows up to v1; deploy one that does, and it goes on"
+        assert (waiting.state, waiting.attempts, waiting.due_at > bus.now()) == (
+            "retrying",
+            0,
+            True,
+        )
+        assert (
+            waiting.error
+            == "sample.noted v2 is unknown: this process knows up to v1; deploy one that does, and it goes on"
+        )
         assert done.state == "done"
 
         with transaction() as session:  # as if the class for version 2 were here now
@@ -140,7 +178,9 @@ def test_an_event_of_an_unknown_version_waits_with_the_reason_and_goes_on_when_i
     assert marks() == {"from the future": 1, "of today": 1}
 
 
-def test_data_that_does_not_fit_its_class_is_a_failure_and_no_reason_to_wait(any_database: Database) -> None:
+def test_data_that_does_not_fit_its_class_is_a_failure_and_no_reason_to_wait(
+    any_database: Database,
+) -> None:
     with Bus(subscriptions=[hearing()]) as bus:
         note("x")
         with transaction() as session:

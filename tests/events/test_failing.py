@@ -7,11 +7,23 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from events import Database, DeadLetter, RetryAfter, dead_letters, reading, transaction
-from events.facts import DeliveryDead
+from events import Database, DeadLetter, RetryAfter, reading, transaction
+from events.admin import dead_letters
+from events.system_events import DeliveryDead
 from events.tables import LogEntry
 from events.testing import Bus
-from tests.events.sample import PATIENT, SECRET, Noted, deliveries, delivery, hearing, mark, marks, note, tries
+from tests.events.sample import (
+    PATIENT,
+    SECRET,
+    Noted,
+    deliveries,
+    delivery,
+    hearing,
+    mark,
+    marks,
+    note,
+    tries,
+)
 
 
 class Mute(Exception):
@@ -33,7 +45,11 @@ def deaths() -> list[dict[str, Any]]:
     with reading() as session:
         return [
             dict(row.data)
-            for row in session.scalars(select(LogEntry).where(LogEntry.type == DeliveryDead.type).order_by(LogEntry.position))
+            for row in session.scalars(
+                select(LogEntry)
+                .where(LogEntry.type == DeliveryDead.type)
+                .order_by(LogEntry.position)
+            )
         ]
 
 
@@ -46,7 +62,12 @@ def test_a_delivery_is_tried_so_often_and_is_then_dead(any_database: Database) -
             bus.advance(60)
 
     row = delivery()
-    assert (row.state, row.attempts, row.sends, row.died_at is not None) == ("dead", PATIENT.attempts, PATIENT.attempts, True)
+    assert (row.state, row.attempts, row.sends, row.died_at is not None) == (
+        "dead",
+        PATIENT.attempts,
+        PATIENT.attempts,
+        True,
+    )
     assert [each.number for each in tries()] == [1, 2, 3]
     assert [str(report).split(":")[0] for report in bus.reports] == ["retrying", "retrying", "dead"]
 
@@ -64,11 +85,16 @@ def test_a_retry_waits_for_its_time(any_database: Database) -> None:
 
 
 def test_a_dead_letter_is_dead_at_once(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter("the address is on the moon")))]) as bus:
+    with Bus(
+        subscriptions=[hearing(raising(lambda: DeadLetter("the address is on the moon")))]
+    ) as bus:
         note("a")
         bus.drain()
 
-    assert (delivery().state, delivery().error) == ("dead", "DeadLetter: the address is on the moon")
+    assert (delivery().state, delivery().error) == (
+        "dead",
+        "DeadLetter: the address is on the moon",
+    )
 
 
 def test_the_fingerprint_names_the_place_and_holds_no_personal_data(any_database: Database) -> None:
@@ -101,7 +127,9 @@ def test_a_death_is_told_once(any_database: Database) -> None:
 
 
 def test_the_death_of_the_alert_itself_is_not_told(any_database: Database) -> None:
-    alert = hearing(raising(lambda: DeadLetter("nobody is home")), DeliveryDead, name="dead_letters.alert")
+    alert = hearing(
+        raising(lambda: DeadLetter("nobody is home")), DeliveryDead, name="dead_letters.alert"
+    )
     with Bus(subscriptions=[hearing(raising(lambda: DeadLetter("no"))), alert]) as bus:
         note("a")
         bus.drain()
@@ -131,7 +159,9 @@ def test_a_second_death_after_a_replay_is_told_again(any_database: Database) -> 
         (lambda: type("E" * 300, (Exception,), {})("long name"), f"{'E' * 300}: long name"),
     ],
 )
-def test_an_error_is_kept_whatever_it_says(error: Callable[[], Exception], kept: str, any_database: Database) -> None:
+def test_an_error_is_kept_whatever_it_says(
+    error: Callable[[], Exception], kept: str, any_database: Database
+) -> None:
     with Bus(subscriptions=[hearing(raising(error))]) as bus:
         note("a")
         for _ in range(4):
@@ -147,10 +177,16 @@ def test_an_endless_message_is_cut(any_database: Database) -> None:
         bus.drain()
 
     [row] = tries()
-    assert (len(row.message), len(row.traceback) <= 100_000, len(delivery().error or "")) == (10_000, True, 10_012)
+    assert (len(row.message), len(row.traceback) <= 100_000, len(delivery().error or "")) == (
+        10_000,
+        True,
+        10_012,
+    )
 
 
-def test_success_after_failures_forgets_the_error_and_keeps_the_tries(any_database: Database) -> None:
+def test_success_after_failures_forgets_the_error_and_keeps_the_tries(
+    any_database: Database,
+) -> None:
     left = [1, 2]
 
     def flaky(event: Noted, session: Session) -> None:
@@ -164,11 +200,19 @@ def test_success_after_failures_forgets_the_error_and_keeps_the_tries(any_databa
             bus.advance(60)
 
     row = delivery()
-    assert (row.state, row.error, row.fingerprint, row.attempts, marks()) == ("done", None, None, 2, {"a": 1})
+    assert (row.state, row.error, row.fingerprint, row.attempts, marks()) == (
+        "done",
+        None,
+        None,
+        2,
+        {"a": 1},
+    )
     assert [each.message for each in tries()] == ["2 to go", "1 to go"]
 
 
-def test_an_error_that_is_no_exception_of_ours_or_pythons_still_counts(any_database: Database) -> None:
+def test_an_error_that_is_no_exception_of_ours_or_pythons_still_counts(
+    any_database: Database,
+) -> None:
     def divide(event: Noted, session: Session) -> float:
         return 1 / 0
 

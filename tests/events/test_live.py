@@ -20,20 +20,30 @@ def test_every_event_has_its_effect_once_and_so_has_what_it_caused(any_stack: St
 
     any_stack.ping(*range(60))
 
-    wait_until(lambda: any_stack.states("answers.hear_answer") == {"done": 60}, within=30, what="60 answers heard")
+    wait_until(
+        lambda: any_stack.states("answers.hear_answer") == {"done": 60},
+        within=30,
+        what="60 answers heard",
+    )
     once = Counter(range(60))
     assert any_stack.effects("answered") == once
     assert any_stack.effects("heard") == once
 
 
 @pytest.mark.slow
-def test_a_handler_that_kills_its_process_is_dead_after_some_sends_and_its_neighbours_are_handled(any_stack: Stack) -> None:
+def test_a_handler_that_kills_its_process_is_dead_after_some_sends_and_its_neighbours_are_handled(
+    any_stack: Stack,
+) -> None:
     any_stack.ping(0, deed="die")
     any_stack.ping(*range(1, 10))
     any_stack.work("pings")
     any_stack.relay()
 
-    wait_until(lambda: any_stack.states("pings.answer_ping") == {"done": 9, "dead": 1}, within=60, what="one dead, nine done")
+    wait_until(
+        lambda: any_stack.states("pings.answer_ping") == {"done": 9, "dead": 1},
+        within=60,
+        what="one dead, nine done",
+    )
     [dead] = [row for row in any_stack.deliveries("pings.answer_ping") if row.state == "dead"]
     assert dead.error == "CrashLoop: crash loop: started 3 times, its process died each time"
     assert dead.sends == 4
@@ -41,8 +51,12 @@ def test_a_handler_that_kills_its_process_is_dead_after_some_sends_and_its_neigh
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("any_database", "any_broker"), [("sqlite", "valkey"), ("postgres", "rabbitmq")], indirect=True)
-def test_what_a_killed_worker_held_is_taken_up_by_another_within_a_minute(any_stack: Stack, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("any_database", "any_broker"), [("sqlite", "valkey"), ("postgres", "rabbitmq")], indirect=True
+)
+def test_what_a_killed_worker_held_is_taken_up_by_another_within_a_minute(
+    any_stack: Stack, tmp_path: Path
+) -> None:
     gate = tmp_path / "gate"
     any_stack.env["GATE"] = str(gate)  # the lease and all else as they are by default
     any_stack.ping(1, deed="wait")
@@ -56,7 +70,11 @@ def test_what_a_killed_worker_held_is_taken_up_by_another_within_a_minute(any_st
     gate.touch()
     any_stack.work("pings")
 
-    wait_until(lambda: any_stack.states("pings.answer_ping") == {"done": 2}, within=60, what="what the dead worker held")
+    wait_until(
+        lambda: any_stack.states("pings.answer_ping") == {"done": 2},
+        within=60,
+        what="what the dead worker held",
+    )
     assert time.monotonic() - died < 60
     assert any_stack.effects("answered") == Counter([1, 2])
     assert tries() == []

@@ -5,14 +5,21 @@ from collections import Counter
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import and_, delete, event, select
 from sqlalchemy.orm import Session
 
-from events import Database, Retry, clock, dead_letters, ledger, reading, transaction
+from events import Database, Retry, clock, ledger, reading, transaction
+from events.admin import dead_letters
 from events.dispatch import dispatch
 from events.messages import Message
-from events.sending import take_back
+from events.relay.sending import unmark_sent
 from events.tables import Attempt, AuditEntry, Delivery, LogEntry
 from tests.events.sample import Heard, Mark, MovedClock, Noted, hearing, note, send
 from tests.events.test_crash_loop import Killed
@@ -55,7 +62,9 @@ class Deliveries(RuleBasedStateMachine):
                 session.execute(delete(table))
         patience = Retry(attempts=2, first=1, cap=1)
         notes = hearing(self.handlers.mark, batch=3, retry=patience)
-        calls = hearing(self.handlers.record, call=self.handlers.call, name="calls.record", retry=patience)
+        calls = hearing(
+            self.handlers.record, call=self.handlers.call, name="calls.record", retry=patience
+        )
         self.subscriptions = {each.name: each for each in (notes, calls)}
         self.queue: list[Message] = []
         self.gone: list[Message] = []
@@ -76,7 +85,11 @@ class Deliveries(RuleBasedStateMachine):
         self.queue += send(*self.subscriptions.values())
 
     @precondition(lambda self: self.queue)
-    @rule(data=st.data(), mood=st.sampled_from(["work", "work", "fail", "die"]), redelivered=st.booleans())
+    @rule(
+        data=st.data(),
+        mood=st.sampled_from(["work", "work", "fail", "die"]),
+        redelivered=st.booleans(),
+    )
     def worker_takes(self, data: st.DataObject, mood: str, redelivered: bool) -> None:
         message = self.queue.pop(data.draw(st.integers(0, len(self.queue) - 1)))
         self.handle(message, mood, redelivered=redelivered)
@@ -85,7 +98,9 @@ class Deliveries(RuleBasedStateMachine):
     @precondition(lambda self: self.gone)
     @rule(data=st.data(), mood=st.sampled_from(["work", "fail", "die"]))
     def an_old_message_comes_again(self, data: st.DataObject, mood: str) -> None:
-        self.handle(self.gone[data.draw(st.integers(0, len(self.gone) - 1))], mood, redelivered=True)
+        self.handle(
+            self.gone[data.draw(st.integers(0, len(self.gone) - 1))], mood, redelivered=True
+        )
 
     @precondition(lambda self: self.queue)
     @rule(data=st.data())
@@ -96,7 +111,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule()
     def the_broker_refuses_and_has_them_all_the_same(self) -> None:
         with transaction() as session:
-            take_back(session, self.queue)
+            unmark_sent(session, self.queue)
 
     @rule(name=st.sampled_from(["notes.mark", "calls.record"]))
     def the_relay_takes_all_for_lost(self, name: str) -> None:
@@ -111,10 +126,21 @@ class Deliveries(RuleBasedStateMachine):
     def handle(self, message: Message, mood: str, *, redelivered: bool) -> None:
         self.handlers.mood = mood
         try:
-            dispatch(self.subscriptions[message.subscription], message.event_ids, worker="w", suspect=redelivered)
+            dispatch(
+                self.subscriptions[message.subscription],
+                message.event_ids,
+                worker="w",
+                suspect=redelivered,
+            )
         except Killed:
             with transaction() as session:
-                ledger.crash(session, message.subscription, message.event_ids, worker="w", why="its process died")
+                ledger.crash(
+                    session,
+                    message.subscription,
+                    message.event_ids,
+                    worker="w",
+                    why="its process died",
+                )
 
     @invariant()
     def a_done_delivery_had_its_effect_once_and_no_other_had_any(self) -> None:
@@ -126,8 +152,13 @@ class Deliveries(RuleBasedStateMachine):
             )
             expected = Counter(f"{queue} {text}" for queue, text in done)
             assert Counter(session.scalars(select(Mark.what))) == expected
-            heard = Counter(f"notes {row.data['text']}" for row in session.scalars(select(LogEntry).where(LogEntry.type == Heard.type)))
-            assert heard == Counter({what: count for what, count in expected.items() if what.startswith("notes")})
+            heard = Counter(
+                f"notes {row.data['text']}"
+                for row in session.scalars(select(LogEntry).where(LogEntry.type == Heard.type))
+            )
+            assert heard == Counter(
+                {what: count for what, count in expected.items() if what.startswith("notes")}
+            )
 
     def everything_ends_well(self) -> None:
         for _ in range(8):
@@ -145,8 +176,16 @@ class Deliveries(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_whatever_happens_in_whatever_order_a_done_delivery_had_its_effect_once(database: Database) -> None:
+def test_whatever_happens_in_whatever_order_a_done_delivery_had_its_effect_once(
+    database: Database,
+) -> None:
     database.close()
-    event.listen(database.writer, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+    event.listen(
+        database.writer,
+        "connect",
+        lambda connection, _: connection.execute("PRAGMA synchronous=OFF"),
+    )
 
-    run_state_machine_as_test(Deliveries, settings=settings(max_examples=20, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(
+        Deliveries, settings=settings(max_examples=20, stateful_step_count=25, deadline=None)
+    )

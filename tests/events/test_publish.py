@@ -62,7 +62,9 @@ def test_ids_grow_with_time_so_that_the_log_reads_in_order(any_database: Databas
     assert ids == sorted(ids)
 
 
-def test_a_moment_without_a_zone_is_refused_before_it_is_stored(any_database: Database, time: MovedClock) -> None:
+def test_a_moment_without_a_zone_is_refused_before_it_is_stored(
+    any_database: Database, time: MovedClock
+) -> None:
     with pytest.raises(Exception, match="has no time zone"), transaction() as session:
         publish(session, Noted(text="x"), at=time().replace(tzinfo=None))
 

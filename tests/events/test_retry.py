@@ -29,12 +29,17 @@ def test_the_last_try_and_a_dead_letter_end_it(attempt: int, error: Exception, d
     assert decide(Retry(attempts=3), attempt, error).dead is dead
 
 
-@pytest.mark.parametrize(("asked", "given"), [(5.0, 5.0), (0.0, 0.0), (-3.0, 0.0), (86_400.0, 86_400.0)])
+@pytest.mark.parametrize(
+    ("asked", "given"), [(5.0, 5.0), (0.0, 0.0), (-3.0, 0.0), (86_400.0, 86_400.0)]
+)
 def test_who_asks_for_a_time_gets_it_whatever_the_policy_says(asked: float, given: float) -> None:
     assert decide(Retry(attempts=3, first=1, cap=60), 1, RetryAfter(asked)).wait == given
 
 
-@pytest.mark.parametrize(("attempt", "ceiling"), [(1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0), (8, 60.0), (5000, 60.0)])
+@pytest.mark.parametrize(
+    ("attempt", "ceiling"),
+    [(1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0), (8, 60.0), (5000, 60.0)],
+)
 def test_the_wait_doubles_up_to_the_cap(attempt: int, ceiling: float) -> None:
     longest = Retry(first=1.0, cap=60.0).wait(attempt, draw=lambda low, high: high)
     shortest = Retry(first=1.0, cap=60.0).wait(attempt, draw=lambda low, high: low)

@@ -9,7 +9,7 @@ from kombu import Connection, Exchange, Producer
 from sqlalchemy import select
 
 from events import Database, reading
-from events.tables import Stray
+from events.tables import InvalidMessageRow
 from tests.events.live_app import app
 from tests.events.stack import Stack
 from tests.servers import wait_until
@@ -20,19 +20,30 @@ OF_CELERY = sorted(name for name in app.tasks if name.startswith("celery."))
 def ring(task: str, ids: list[str]) -> tuple[bytes, dict[str, Any]]:
     """A message of the right shape for a task of any name."""
     options = dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))
-    return json.dumps([[ids], {}, options]).encode(), {"task": task, "id": f"forged-{uuid4()}", "retries": 0}
+    return json.dumps([[ids], {}, options]).encode(), {
+        "task": task,
+        "id": f"forged-{uuid4()}",
+        "retries": 0,
+    }
 
 
 def throw(url: str, messages: list[tuple[bytes, dict[str, Any]]]) -> None:
     with Connection(url) as connection:
-        producer = Producer(connection.channel(), exchange=Exchange("pings", type="direct"), routing_key="pings", auto_declare=False)
+        producer = Producer(
+            connection.channel(),
+            exchange=Exchange("pings", type="direct"),
+            routing_key="pings",
+            auto_declare=False,
+        )
         for body, headers in messages:
-            producer.publish(body, headers=headers, content_type="application/json", content_encoding="utf-8")
+            producer.publish(
+                body, headers=headers, content_type="application/json", content_encoding="utf-8"
+            )
 
 
-def kept() -> list[Stray]:
+def kept() -> list[InvalidMessageRow]:
     with reading() as session:
-        return list(session.scalars(select(Stray)))
+        return list(session.scalars(select(InvalidMessageRow)))
 
 
 @pytest.mark.system
@@ -43,28 +54,47 @@ def test_a_message_cannot_name_a_task_that_is_no_subscription(
     url = request.getfixturevalue(f"{broker}_url")
     stack: Stack = make_stack(database, url)
     worker = stack.work("pings")
-    assert {"celery.chord", "celery.chain", "celery.group", "celery.starmap", "celery.backend_cleanup"} <= set(OF_CELERY)
+    assert {
+        "celery.chord",
+        "celery.chain",
+        "celery.group",
+        "celery.starmap",
+        "celery.backend_cleanup",
+    } <= set(OF_CELERY)
     names = [*OF_CELERY, "os.system", "tests.events.live_app.hang"]
 
     throw(url, [ring(name, [str(uuid4())]) for name in names])
 
-    wait_until(lambda: len(kept()) == len(names), within=30, what=f"{len(names)} strays")
-    assert {stray.reason for stray in kept()} == {"unknown task"}
+    wait_until(lambda: len(kept()) == len(names), within=30, what=f"{len(names)} invalid_messages")
+    assert {invalid_message.reason for invalid_message in kept()} == {"unknown task"}
     assert worker.running()
     assert not [name for name in names if f"Task {name}" in worker.log()]
 
 
 @pytest.mark.system
-def test_a_forged_doorbell_for_what_is_not_open_does_nothing(database: Database, make_stack: Any, valkey_url: str) -> None:
+def test_a_forged_doorbell_for_what_is_not_open_does_nothing(
+    database: Database, make_stack: Any, valkey_url: str
+) -> None:
     stack: Stack = make_stack(database, valkey_url)
     stack.ping(1)
     stack.work("pings")
     stack.relay()
-    wait_until(lambda: stack.states("pings.answer_ping") == {"done": 1}, within=30, what="one ping answered")
+    wait_until(
+        lambda: stack.states("pings.answer_ping") == {"done": 1},
+        within=30,
+        what="one ping answered",
+    )
     [delivery] = stack.deliveries("pings.answer_ping")
 
-    throw(valkey_url, [ring("pings.answer_ping", [str(delivery.event_id), str(uuid4())]) for _ in range(5)])
+    throw(
+        valkey_url,
+        [ring("pings.answer_ping", [str(delivery.event_id), str(uuid4())]) for _ in range(5)],
+    )
     stack.ping(2)
 
-    wait_until(lambda: stack.states("pings.answer_ping") == {"done": 2}, within=30, what="both pings answered")
+    wait_until(
+        lambda: stack.states("pings.answer_ping") == {"done": 2},
+        within=30,
+        what="both pings answered",
+    )
     assert stack.effects("answered") == {1: 1, 2: 1}

@@ -52,22 +52,52 @@ def registry() -> Iterator[None]:
     ("declare", "handler", "message"),
     [
         (lambda: subscribe(queue="notes"), handle, r"notes\.handle: say which events it hears"),
-        (lambda: subscribe(Abstract, queue="notes"), handle, "Abstract has no wire type; subscribe to its subclasses"),
+        (
+            lambda: subscribe(Abstract, queue="notes"),
+            handle,
+            "Abstract has no wire type; subscribe to its subclasses",
+        ),
         (lambda: subscribe(Noted, Noted, queue="notes"), handle, "hears one type twice"),
-        (lambda: subscribe(TicketSoldV1, TicketSold, queue="notes"), handle, "handlers see the newest version of an event only"),
-        (lambda: subscribe(Noted, queue="Notes"), handle, "a queue and a handler are named in small letters, digits and _"),
+        (
+            lambda: subscribe(TicketSoldV1, TicketSold, queue="notes"),
+            handle,
+            "handlers see the newest version of an event only",
+        ),
+        (
+            lambda: subscribe(Noted, queue="Notes"),
+            handle,
+            "a queue and a handler are named in small letters, digits and _",
+        ),
         (lambda: subscribe(Noted, queue="notes.more"), handle, "are named in small letters"),
         (lambda: subscribe(Noted, queue=""), handle, "are named in small letters"),
         (lambda: subscribe(Noted, queue="n" * 60), handle, "are named in small letters"),
         (lambda: subscribe(Noted, queue="notes"), _named("<lambda>"), "are named in small letters"),
         (lambda: subscribe(Noted, queue="notes", batch=0), handle, "batch=0; it is 1 or more"),
-        (lambda: subscribe(Noted, queue="notes", batch=5, call=ask), record, "and 1 with call=, because a call to the world cannot be"),  # type: ignore[call-overload]
-        (lambda: subscribe(Noted, queue="notes"), record, r"takes 3 arguments; write \(event, session\)"),
-        (lambda: subscribe(Noted, queue="notes", call=ask), handle, r"takes 2 arguments; write \(event, session, answer\)"),
-        (lambda: subscribe(Noted, queue="notes", call=ask_without_key), record, r"its call ask_without_key takes \(event, key\)"),  # type: ignore[arg-type]
+        (
+            lambda: subscribe(Noted, queue="notes", batch=5, call=ask),
+            record,
+            "and 1 with call=, because a call to the world cannot be",
+        ),  # type: ignore[call-overload]
+        (
+            lambda: subscribe(Noted, queue="notes"),
+            record,
+            r"takes 3 arguments; write \(event, session\)",
+        ),
+        (
+            lambda: subscribe(Noted, queue="notes", call=ask),
+            handle,
+            r"takes 2 arguments; write \(event, session, answer\)",
+        ),
+        (
+            lambda: subscribe(Noted, queue="notes", call=ask_without_key),
+            record,
+            r"its call ask_without_key takes \(event, key\)",
+        ),  # type: ignore[arg-type]
     ],
 )
-def test_a_declaration_that_cannot_work_is_refused_at_import(declare: Callable[[], Any], handler: Any, message: str) -> None:
+def test_a_declaration_that_cannot_work_is_refused_at_import(
+    declare: Callable[[], Any], handler: Any, message: str
+) -> None:
     before = registered()
 
     with pytest.raises(SubscriptionError, match=message):
@@ -81,29 +111,43 @@ def test_a_subscription_is_named_after_its_queue_and_handler() -> None:
     subscribe(Noted, Heard, queue="notes", batch=5)(handle)  # type: ignore[arg-type]  # mypy joins the two into Event
 
     found = subscription("notes.handle")
-    assert (found.queue, found.event_types, found.batch, found.call) == ("notes", ["sample.noted", "sample.heard"], 5, None)
+    assert (found.queue, found.event_types, found.batch, found.call) == (
+        "notes",
+        ["sample.noted", "sample.heard"],
+        5,
+        None,
+    )
 
 
 def test_the_same_handler_may_be_imported_twice_and_another_of_its_name_may_not() -> None:
     subscribe(Noted, queue="notes")(handle)
     subscribe(Noted, queue="notes")(handle)
 
-    with pytest.raises(SubscriptionError, match=r"notes\.handle is both .* and .*; rename one of the handlers"):
+    with pytest.raises(
+        SubscriptionError, match=r"notes\.handle is both .* and .*; rename one of the handlers"
+    ):
         subscribe(Noted, queue="notes")(_named("handle"))
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     subscribe(Noted, queue="notes")(handle)
 
-    with pytest.raises(UnknownSubscription, match=r"no subscription is called 'notes.nobody'; there are: .*notes\.handle"):
+    with pytest.raises(
+        UnknownSubscription,
+        match=r"no subscription is called 'notes.nobody'; there are: .*notes\.handle",
+    ):
         subscription("notes.nobody")
 
 
-def test_a_new_file_in_a_package_is_all_a_new_subscriber_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_file_in_a_package_is_all_a_new_subscriber_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "shop_of_a_test"
     (package / "inner").mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "inner" / "__init__.py").write_text("raise RuntimeError('only the modules right under it')")
+    (package / "inner" / "__init__.py").write_text(
+        "raise RuntimeError('only the modules right under it')"
+    )
     (package / "cli.py").write_text("raise RuntimeError('left out')")
     (package / "loyalty.py").write_text(
         "from events import subscribe\n"

@@ -26,14 +26,18 @@ def impatient(database: Database) -> Database:
     """SQLite that waits 20 ms for a lock instead of half a minute."""
     database.close()
     for engine in (database.writer, database.reader):
-        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=20"))
+        event.listen(
+            engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=20")
+        )
     return database
 
 
 @contextmanager
 def locked(database: Database) -> Iterator[sqlite3.Connection]:
     """Another process is writing."""
-    other = sqlite3.connect(database.url.database or "", isolation_level=None, check_same_thread=False)
+    other = sqlite3.connect(
+        database.url.database or "", isolation_level=None, check_same_thread=False
+    )
     other.execute("BEGIN IMMEDIATE")
     yield other
     other.close()
@@ -53,7 +57,13 @@ def on_postgres(postgres_url: str) -> Iterator[Database]:
 def unharmed() -> bool:
     """Whether the delivery waits for a moment, with no try counted."""
     row = delivery()
-    return (row.state, row.attempts, row.sent_at, row.losses, tries()) == ("retrying", 0, None, 0, [])
+    return (row.state, row.attempts, row.sent_at, row.lost_count, tries()) == (
+        "retrying",
+        0,
+        None,
+        0,
+        [],
+    )
 
 
 def test_a_locked_sqlite_burns_no_attempt(impatient: Database) -> None:
@@ -61,7 +71,9 @@ def test_a_locked_sqlite_burns_no_attempt(impatient: Database) -> None:
         note("a")
         [message] = send(hearing())
         with locked(impatient) as other:
-            event.listen(impatient.writer, "handle_error", lambda _: other.rollback())  # the lock goes when it was in the way once
+            event.listen(
+                impatient.writer, "handle_error", lambda _: other.rollback()
+            )  # the lock goes when it was in the way once
             report = dispatch(hearing(), message.event_ids, worker="w")
 
         assert str(report) == "retrying: database: OperationalError"
@@ -71,14 +83,20 @@ def test_a_locked_sqlite_burns_no_attempt(impatient: Database) -> None:
     assert marks() == {"a": 1}
 
 
-def test_a_sqlite_that_stays_locked_is_the_callers_to_know_and_the_delivery_stays_as_it_was(impatient: Database) -> None:
+def test_a_sqlite_that_stays_locked_is_the_callers_to_know_and_the_delivery_stays_as_it_was(
+    impatient: Database,
+) -> None:
     note("a")
     [message] = send(hearing())
     with locked(impatient), pytest.raises(OperationalError, match="database is locked") as raised:
         dispatch(hearing(), message.event_ids, worker="w")
 
     assert is_transient(raised.value)
-    assert (delivery().state, delivery().attempts, delivery().sent_at is not None) == ("pending", 0, True)
+    assert (delivery().state, delivery().attempts, delivery().sent_at is not None) == (
+        "pending",
+        0,
+        True,
+    )
 
 
 class Stopped(Exception):
@@ -98,7 +116,7 @@ def test_to_be_stopped_while_somebody_else_writes_burns_no_attempt(database: Dat
         report = dispatch(hearing(), message.event_ids, worker="w")
     signal.signal(signal.SIGALRM, before)
 
-    assert str(report) == "retrying: database: Interrupted"
+    assert str(report) == "retrying: database: TransactionNotStarted"
     assert unharmed()
 
 
@@ -172,7 +190,11 @@ def test_trouble_between_transactions_of_postgresql_burns_no_attempt(
 ) -> None:
     if trouble is serialization:
         with on_postgres.transaction() as session:
-            session.execute(text(f"ALTER DATABASE {on_postgres.url.database} SET default_transaction_isolation = 'repeatable read'"))
+            session.execute(
+                text(
+                    f"ALTER DATABASE {on_postgres.url.database} SET default_transaction_isolation = 'repeatable read'"
+                )
+            )
         on_postgres.close()
     with transaction() as session:
         session.add_all([Mark(what="one"), Mark(what="two")])
@@ -201,17 +223,25 @@ def test_what_the_database_refuses_for_good_is_a_failure(any_database: Database)
         assert delivery(name).attempts == 1
 
 
-def test_a_suspect_that_is_given_back_again_and_again_is_no_crash_loop(any_database: Database) -> None:
+def test_a_suspect_that_is_given_back_again_and_again_is_no_crash_loop(
+    any_database: Database,
+) -> None:
     subscription = hearing()
     [id] = note("a")
     send(subscription)
     with transaction() as session:
         crash(session, subscription.name, [id], worker="w", why="its process died")
-        session.execute(update(LogEntry).values(version=99))  # so that its worker starts it, and gives it back unharmed
+        session.execute(
+            update(LogEntry).values(version=99)
+        )  # so that its worker starts it, and gives it back unharmed
     with Bus(subscriptions=[subscription]) as bus:
         for _ in range(settings().max_crashes + 3):
             bus.advance(60)
-        assert (delivery().state, delivery().attempts, delivery().sends > settings().max_crashes) == ("retrying", 0, True)
+        assert (
+            delivery().state,
+            delivery().attempts,
+            delivery().sends > settings().max_crashes,
+        ) == ("retrying", 0, True)
         with transaction() as session:
             session.execute(update(LogEntry).values(version=1))
         bus.advance(60)
@@ -219,7 +249,9 @@ def test_a_suspect_that_is_given_back_again_and_again_is_no_crash_loop(any_datab
     assert (delivery().state, marks()) == ("done", {"a": 1})
 
 
-def test_a_statement_that_runs_over_the_time_limit_is_the_handlers_failure_and_ends_on_the_server(on_postgres: Database) -> None:
+def test_a_statement_that_runs_over_the_time_limit_is_the_handlers_failure_and_ends_on_the_server(
+    on_postgres: Database,
+) -> None:
     def slow(event: Noted, session: Session) -> None:
         session.add(Mark(what=event.text))
         session.flush()

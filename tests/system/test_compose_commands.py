@@ -21,7 +21,12 @@ pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
 BIN = Path(sys.executable).parent
 ORDER = {
     "customer": {"name": "Ada Lovelace", "email": "ada@example.com"},
-    "shipping_address": {"line1": "12 St James's Square", "city": "London", "postcode": "SW1Y 4JH", "country": "GB"},
+    "shipping_address": {
+        "line1": "12 St James's Square",
+        "city": "London",
+        "postcode": "SW1Y 4JH",
+        "country": "GB",
+    },
     "payment_token": "tok_ok",
 }
 
@@ -49,7 +54,12 @@ class Containers:
 
     def here(self, word: str) -> str:
         """A word of a command with this machine's addresses for the container's."""
-        moved = {"0.0.0.0": "127.0.0.1", ":8000": f":{self.port}", "=5555": f"={self.flower_port}", ":5555": f":{self.flower_port}"}
+        moved = {
+            "0.0.0.0": "127.0.0.1",
+            ":8000": f":{self.port}",
+            "=5555": f"={self.flower_port}",
+            ":5555": f":{self.flower_port}",
+        }
         for there, local in moved.items():
             word = word.replace(there, local)
         return word
@@ -60,7 +70,12 @@ class Containers:
 
     def environment(self, name: str) -> dict[str, str]:
         given = {key: str(value) for key, value in self.services[name]["environment"].items()}
-        return {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(self.home), **given, "DATABASE_URL": self.database_url}
+        return {
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "HOME": str(self.home),
+            **given,
+            "DATABASE_URL": self.database_url,
+        }
 
     def process(self, name: str) -> Process:
         home = self.home / name
@@ -71,11 +86,20 @@ class Containers:
         """What the service's health check says."""
         words = self.services[name]["healthcheck"]["test"][1:]
         return (
-            subprocess.run(self.command(words), env=self.environment(name), cwd=self.home, capture_output=True, check=False).returncode == 0
+            subprocess.run(
+                self.command(words),
+                env=self.environment(name),
+                cwd=self.home,
+                capture_output=True,
+                check=False,
+            ).returncode
+            == 0
         )
 
     def ask(self, path: str, body: object = None) -> dict[str, Any]:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", headers={"Content-Type": "application/json"}
+        )
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(request, data, timeout=10) as answer:
             answered: dict[str, Any] = json.load(answer)
@@ -93,33 +117,51 @@ def inbox() -> Iterator[tuple[Inbox, str]]:
 
 
 @pytest.fixture
-def containers(tmp_path: Path, postgres_url: str, any_broker: str, inbox: tuple[Inbox, str]) -> Containers:
+def containers(
+    tmp_path: Path, postgres_url: str, any_broker: str, inbox: tuple[Inbox, str]
+) -> Containers:
     """Everything but database and broker of the compose file, not yet started."""
     found = services(**{**example(), "BROKER_URL": any_broker, "SMTP_URL": inbox[1]})
     ours = {name: service for name, service in found.items() if service["image"] == OURS}
     return Containers(ours, tmp_path, free_port(), free_port(), postgres_url)
 
 
-def test_an_order_goes_all_the_way_through_what_the_compose_file_starts(containers: Containers, inbox: tuple[Inbox, str]):
+def test_an_order_goes_all_the_way_through_what_the_compose_file_starts(
+    containers: Containers, inbox: tuple[Inbox, str]
+):
     migration = containers.process("migrate")
     migration.launch()
     wait_until(lambda: not migration.running(), within=60, what="the end of the migration")
     assert migration.exit_code == 0, migration.log()
-    processes = {name: containers.process(name) for name in containers.services if name != "migrate"}
+    processes = {
+        name: containers.process(name) for name in containers.services if name != "migrate"
+    }
     try:
         for process in processes.values():
             process.launch()
         wait_until(lambda: containers.healthy("web"), within=60, what="a healthy web service")
-        sku = next(product["sku"] for product in containers.ask("/api/v1/products")["products"] if product["available"])
+        sku = next(
+            product["sku"]
+            for product in containers.ask("/api/v1/products")["products"]
+            if product["available"]
+        )
         order = containers.ask("/api/v1/orders", {**ORDER, "items": [{"sku": sku, "quantity": 1}]})
         path = f"/api/v1/orders/{order['id']}?token={order['token']}"
 
-        wait_until(lambda: containers.ask(path)["status"] == "shipped", within=90, what="the shipping of the order")
+        wait_until(
+            lambda: containers.ask(path)["status"] == "shipped",
+            within=90,
+            what="the shipping of the order",
+        )
         wait_until(lambda: len(inbox[0].subjects) >= 2, what="mails about the order")
-        assert [name for name in ("web", "relay", "payment", "flower") if not containers.healthy(name)] == []  # the workers' are the same
+        assert [
+            name for name in ("web", "relay", "payment", "flower") if not containers.healthy(name)
+        ] == []  # the workers' are the same
     finally:
         for process in processes.values():
             process.terminate()
         for process in processes.values():
             process.wait(within=45)
-    assert {name: process.exit_code for name, process in processes.items() if process.exit_code != 0} == {}
+    assert {
+        name: process.exit_code for name, process in processes.items() if process.exit_code != 0
+    } == {}

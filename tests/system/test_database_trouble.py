@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, text
 
-from tasks.chaos.postgres import Postgres
 from tests.disks import Disk
 from tests.servers import wait_until
-from tests.tasks.up.instance import WISH, Instance
+from tests.tidings.up.instance import WISH, Instance
+from tidings.chaos.postgres import Postgres
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -33,10 +33,16 @@ def rows(url: str, query: str) -> list[Any]:
         engine.dispose()
 
 
-def every_order_went_through_once(instance: Instance, url: str, orders: list[dict[str, Any]]) -> None:
+def every_order_went_through_once(
+    instance: Instance, url: str, orders: list[dict[str, Any]]
+) -> None:
     """Shipped, charged once, and without a failed try."""
     for order in orders:
-        wait_until(lambda order=order: instance.status(order) == "shipped", within=90, what=f"{order['number']} to be shipped")
+        wait_until(
+            lambda order=order: instance.status(order) == "shipped",
+            within=90,
+            what=f"{order['number']} to be shipped",
+        )
     assert rows(url, "SELECT subscription, error_type, message FROM attempts") == []
     for effects in ("orders", "sandbox_charges", "sandbox_parcels"):
         assert rows(url, f"SELECT count(*) FROM {effects}") == [(len(orders),)]
@@ -75,24 +81,38 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Instance]]:
         each.stop(60)
 
 
-def test_sqlite_under_web_relay_and_seven_workers_is_locked_for_nobody(start: Callable[..., Instance]) -> None:
+def test_sqlite_under_web_relay_and_seven_workers_is_locked_for_nobody(
+    start: Callable[..., Instance],
+) -> None:
     shop = start()
     with ThreadPoolExecutor(CUSTOMERS) as customers:
-        orders = list(customers.map(lambda _: shop.order(), range(ORDERS)))  # a refusal would raise here
+        orders = list(
+            customers.map(lambda _: shop.order(), range(ORDERS))
+        )  # a refusal would raise here
 
     every_order_went_through_once(shop, f"sqlite:///{shop.data}/tidings.sqlite", orders)
     assert not shop.said("database is locked")
 
 
-def test_a_full_disk_is_said_and_survived_by_every_process(disk: Disk, start: Callable[..., Instance]) -> None:
+def test_a_full_disk_is_said_and_survived_by_every_process(
+    disk: Disk, start: Callable[..., Instance]
+) -> None:
     instance = start(disk.folder)
     orders, before = [instance.order()], pids(instance)
-    wait_until(lambda: instance.status(orders[0]) == "shipped", within=60, what="the first order shipped")
+    wait_until(
+        lambda: instance.status(orders[0]) == "shipped", within=60, what="the first order shipped"
+    )
 
     disk.fill()
-    wait_until(lambda: _answer(instance)["title"] == "Database cannot save", what="an order to be refused with the reason")
+    wait_until(
+        lambda: _answer(instance)["title"] == "Database cannot save",
+        what="an order to be refused with the reason",
+    )
     wait_until(lambda: _readiness(instance) == (503, "cannot save"), what="not to be ready")
-    wait_until(lambda: instance.said("database.away") and instance.said("make room"), what="the relay to say so")
+    wait_until(
+        lambda: instance.said("database.away") and instance.said("make room"),
+        what="the relay to say so",
+    )
     wait_until(lambda: instance.said("MISCONF"), within=40, what="the broker to refuse too")
     disk.make_room()
 
@@ -126,7 +146,9 @@ def server(scratch: Path) -> Iterator[Postgres]:
     server.stop()
 
 
-def test_a_restarted_postgres_is_survived_by_every_process(server: Postgres, start: Callable[..., Instance]) -> None:
+def test_a_restarted_postgres_is_survived_by_every_process(
+    server: Postgres, start: Callable[..., Instance]
+) -> None:
     instance = start(DATABASE_URL=server.url)
     before, refused, orders = pids(instance), [], []  # type: ignore[var-annotated]
     stop = threading.Event()

@@ -18,19 +18,36 @@ from flask.testing import FlaskClient
 import tasks.settings
 import web
 import web.settings
-from events import Database, dead_letters, heartbeat, queues, reading
-from tasks.migrations.run import migrate
+from events import Database, heartbeat, reading
+from events.admin import dead_letters, queues
 from tests.servers import Process, Valkey, wait_until
 from tests.tasks.mailserver import MailServer
+from tidings.migrations.run import migrate
 
 ROOT = Path(__file__).parents[2]
 QUEUES = "inventory,payment,shipping,email,orders,timeline,dead_letters"
 OPS = "ada:correct horse battery"
-MARKS = ("hopper", "navy.example", "rzburg", "arlingtown", "22201-x", "netscape", "tok_flaky", "tok_declined", "moving house")
+MARKS = (
+    "hopper",
+    "navy.example",
+    "rzburg",
+    "arlingtown",
+    "22201-x",
+    "netscape",
+    "tok_flaky",
+    "tok_declined",
+    "moving house",
+)
 CUSTOMER = {
     "customer": {"name": "Grace Brewster Hopper", "email": "grace.hopper@navy.example"},
     "items": [{"sku": "MUG-BLUE", "quantity": 1}],
-    "shipping_address": {"line1": "17 Würzburg Lane", "line2": "", "city": "Arlingtown", "postcode": "22201-X", "country": "US"},
+    "shipping_address": {
+        "line1": "17 Würzburg Lane",
+        "line2": "",
+        "city": "Arlingtown",
+        "postcode": "22201-X",
+        "country": "US",
+    },
 }
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -40,7 +57,9 @@ def mail_server() -> Iterator[MailServer]:
     """A mail server that names the recipient when it refuses."""
     server = MailServer()
     server.start()
-    server.refuse_recipients = "550 5.1.1 <grace.hopper@navy.example> Grace Brewster Hopper is unknown here"
+    server.refuse_recipients = (
+        "550 5.1.1 <grace.hopper@navy.example> Grace Brewster Hopper is unknown here"
+    )
     yield server
     server.stop()
 
@@ -100,12 +119,32 @@ def overheard(valkey: Valkey) -> Iterator[list[str]]:
 @pytest.fixture
 def processes(env: dict[str, str], shop: FlaskClient, tmp_path: Path) -> Iterator[list[Process]]:
     """A relay and a worker on all queues."""
-    worker = ["celery", "-A", "tasks", "worker", "-Q", QUEUES, "-n", "all@test", "-c", "1", "-l", "debug", "--without-mingle"]
+    worker = [
+        "celery",
+        "-A",
+        "tasks",
+        "worker",
+        "-Q",
+        QUEUES,
+        "-n",
+        "all@test",
+        "-c",
+        "1",
+        "-l",
+        "debug",
+        "--without-mingle",
+    ]
     started: list[Process] = []
     for name, command in (("relay", ["tidings", "relay"]), ("worker", worker)):
         (tmp_path / name).mkdir()
         program, *words = command
-        started.append(Process([str(Path(sys.executable).parent / program), *words], tmp_path / name, os.environ | env))
+        started.append(
+            Process(
+                [str(Path(sys.executable).parent / program), *words],
+                tmp_path / name,
+                os.environ | env,
+            )
+        )
         started[-1].launch()
     yield started
     for each in started:
@@ -113,34 +152,65 @@ def processes(env: dict[str, str], shop: FlaskClient, tmp_path: Path) -> Iterato
 
 
 def test_what_a_customer_tells_is_in_no_log_no_message_no_metric_and_no_title(
-    shop: FlaskClient, processes: list[Process], valkey: Valkey, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    shop: FlaskClient,
+    processes: list[Process],
+    valkey: Valkey,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("DEBUG")
     wait_until(lambda: _alive() == {"relay", "worker"}, within=40, what="relay and worker")
     with overheard(valkey) as said:
         orders = [_order(shop, token) for token in ("tok_ok", "tok_flaky", "tok_declined")]
-        shop.post(f"/api/v1/orders/{orders[0]['id']}/cancel", json={"reason": "moving house"}, headers=_bearer(orders[0]))
+        shop.post(
+            f"/api/v1/orders/{orders[0]['id']}/cancel",
+            json={"reason": "moving house"},
+            headers=_bearer(orders[0]),
+        )
         shop.post("/api/v1/orders", json=CUSTOMER | {"payment_token": "tok_declined", "items": []})
         wait_until(_all_is_over, within=60, what="everything handled or dead")
         metrics = shop.get("/metrics").text
-        titles = "\n".join(" ".join(each.cmdline()) for process in processes for each in _family(process))
+        titles = "\n".join(
+            " ".join(each.cmdline()) for process in processes for each in _family(process)
+        )
 
     logs = "\n".join(process.log() for process in processes)
     out = capfd.readouterr()
-    web_said = "\n".join(each.getMessage() for each in caplog.records if each.name != "mail.log")  # that is the mail server of this test
+    web_said = "\n".join(
+        each.getMessage() for each in caplog.records if each.name != "mail.log"
+    )  # that is the mail server of this test
     assert "email.confirm_receipt" in logs
     messages = _read("\n".join(said))
     assert f"order.created {orders[0]['number']}" in messages
     assert "task-retried" in messages
     assert "tidings_deliveries" in metrics
-    places = {"logs": logs, "broker": messages, "metrics": metrics, "titles": titles, "web": web_said + out.out + out.err}
-    assert {name: found for name, text in places.items() if (found := [mark for mark in MARKS if mark in text.lower()])} == {}
+    places = {
+        "logs": logs,
+        "broker": messages,
+        "metrics": metrics,
+        "titles": titles,
+        "web": web_said + out.out + out.err,
+    }
+    assert {
+        name: found
+        for name, text in places.items()
+        if (found := [mark for mark in MARKS if mark in text.lower()])
+    } == {}
 
 
 def _read(said: str) -> str:
     """What was said, and what of it was in base64: kombu writes bodies so."""
     parts = re.findall(r"[A-Za-z0-9+/]{24,}={0,2}", said)
-    return "\n".join([said, *(base64.b64decode(part + "==").decode(errors="replace") for part in parts if len(part.rstrip("=")) % 4 != 1)])
+    return "\n".join(
+        [
+            said,
+            *(
+                base64.b64decode(part + "==").decode(errors="replace")
+                for part in parts
+                if len(part.rstrip("=")) % 4 != 1
+            ),
+        ]
+    )
 
 
 def _alive() -> set[str]:
@@ -149,7 +219,11 @@ def _alive() -> set[str]:
 
 
 def _order(shop: FlaskClient, token: str) -> Any:
-    answer = shop.post("/api/v1/orders", json=CUSTOMER | {"payment_token": token}, headers={"User-Agent": "Netscape/4.7"})
+    answer = shop.post(
+        "/api/v1/orders",
+        json=CUSTOMER | {"payment_token": token},
+        headers={"User-Agent": "Netscape/4.7"},
+    )
     assert answer.status_code == 202, answer.text
     return answer.json
 
@@ -161,7 +235,9 @@ def _bearer(order: Any) -> dict[str, str]:
 def _all_is_over() -> bool:
     """Every mail is refused for good, and nothing is open any more."""
     with reading() as session:
-        is_open = any(each.waiting + each.retrying for each in queues.overview(session)) or queues.unrelayed(session)
+        is_open = any(
+            each.waiting + each.retrying for each in queues.overview(session)
+        ) or queues.unrelayed(session)
         return dead_letters.count(session) >= 3 and not is_open
 
 

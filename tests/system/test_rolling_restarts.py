@@ -12,19 +12,33 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.servers import wait_until
-from tests.tasks.up.instance import Instance
+from tests.tidings.up.instance import Instance
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300)]
 
 # As `ps` shows them. The web's name is gunicorn's master: its workers go with it, the supervisor holds the socket.
-PLAN = ["inventory@", "payment@", "shipping@", "orders@", "email@", "tidings relay", "gunicorn: master"] * 3
+PLAN = [
+    "inventory@",
+    "payment@",
+    "shipping@",
+    "orders@",
+    "email@",
+    "tidings relay",
+    "gunicorn: master",
+] * 3
 
 
 @pytest.fixture(params=["sqlite and valkey", "postgres and rabbitmq"])
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instance]:
     """A running instance, on what `up` brings along or on servers."""
-    servers = {"DATABASE_URL": "postgres_url", "BROKER_URL": "rabbitmq_url"} if request.param == "postgres and rabbitmq" else {}
-    instance = Instance(tmp_path, **{name: request.getfixturevalue(fixture) for name, fixture in servers.items()})
+    servers = (
+        {"DATABASE_URL": "postgres_url", "BROKER_URL": "rabbitmq_url"}
+        if request.param == "postgres and rabbitmq"
+        else {}
+    )
+    instance = Instance(
+        tmp_path, **{name: request.getfixturevalue(fixture) for name, fixture in servers.items()}
+    )
     instance.start()
     yield instance
     instance.stop(60)
@@ -44,7 +58,9 @@ class Customers:
             key = str(uuid4())
             for attempt in (1, 2):
                 try:
-                    self.placed.append(self.shop.ask("/api/v1/orders", _wish(), **{"Idempotency-Key": key}))
+                    self.placed.append(
+                        self.shop.ask("/api/v1/orders", _wish(), **{"Idempotency-Key": key})
+                    )
                     break
                 except (urllib.error.URLError, OSError) as error:
                     if attempt == 2:
@@ -61,7 +77,12 @@ def _wish() -> dict[str, Any]:
     return {
         "customer": {"name": "Ada Example", "email": "ada@example.org"},
         "items": [{"sku": "TEE-M", "quantity": 1}],
-        "shipping_address": {"line1": "1 Test Street", "city": "Berlin", "postcode": "10115", "country": "DE"},
+        "shipping_address": {
+            "line1": "1 Test Street",
+            "city": "Berlin",
+            "postcode": "10115",
+            "country": "DE",
+        },
         "payment_token": "tok_ok",
     }
 
@@ -71,14 +92,22 @@ def test_rolling_restarts_are_noticed_by_nobody(shop: Instance):
     for name in PLAN[:20]:
         [old] = shop.titled(name)
         old.send_signal(signal.SIGTERM)
-        wait_until(lambda name=name, old=old: [each for each in shop.titled(name) if each.pid != old.pid], within=40, what=f"a new {name}")
+        wait_until(
+            lambda name=name, old=old: [each for each in shop.titled(name) if each.pid != old.pid],
+            within=40,
+            what=f"a new {name}",
+        )
 
     orders = customers.go()
 
     assert customers.refused == []
     assert len(orders) > 20
     for order in orders:
-        wait_until(lambda order=order: shop.status(order) == "shipped", within=90, what=f"{order['number']} to be shipped")
+        wait_until(
+            lambda order=order: shop.status(order) == "shipped",
+            within=90,
+            what=f"{order['number']} to be shipped",
+        )
     assert _rows(shop, "SELECT count(*) FROM orders") == [(len(orders),)]
     assert _rows(shop, "SELECT subscription, error_type, message FROM attempts") == []
     assert _rows(shop, "SELECT count(*) FROM sandbox_charges") == [(len(orders),)]

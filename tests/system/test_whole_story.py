@@ -15,14 +15,14 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.servers import wait_until
-from tests.tasks.up.instance import Instance
+from tests.tidings.up.instance import Instance
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 LOGIN = "ops:a-login-of-this-test"
 AUTHORIZED = {"Authorization": f"Basic {b64encode(LOGIN.encode()).decode()}"}
-TIDINGS = [sys.executable, "-c", "from tasks.cli import main; main()"]
+TIDINGS = [sys.executable, "-c", "from tidings.cli import main; main()"]
 CHARGES = "SELECT charge_id FROM sandbox_charges WHERE charge_id IS NOT NULL AND key LIKE :event"
 
 
@@ -32,9 +32,15 @@ class Whole(Instance):
     def __init__(self, home: Path) -> None:
         code = home / "code"
         for package in ("events", "tasks", "web"):
-            shutil.copytree(ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__")
+            )
         shutil.copy(ROOT / "celeryconfig.py", code)
-        [loyalty] = re.findall(r"<!-- tasks/loyalty.py -->\n```python\n(.*?)```", (ROOT / "docs/tutorial.md").read_text(), re.DOTALL)
+        [loyalty] = re.findall(
+            r"<!-- tasks/loyalty.py -->\n```python\n(.*?)```",
+            (ROOT / "docs/tutorial.md").read_text(),
+            re.DOTALL,
+        )
         (code / "tasks/loyalty.py").write_text(loyalty)
         super().__init__(home, PYTHONPATH=str(code), OPS_AUTH=LOGIN)
         self.command = [*TIDINGS, *self.command[1:]]
@@ -42,13 +48,21 @@ class Whole(Instance):
 
     def ends(self, order: dict[str, Any], status: str) -> dict[str, Any]:
         """Wait for an order's end and return the whole of it."""
-        wait_until(lambda: self.status(order) == status, within=90, what=f"{order['number']} to be {status}")
+        wait_until(
+            lambda: self.status(order) == status,
+            within=90,
+            what=f"{order['number']} to be {status}",
+        )
         return self.ask(f"/api/v1/orders/{order['id']}", Authorization=f"Bearer {order['token']}")
 
     def settles(self, order: dict[str, Any], **wanted: str) -> None:
         """Wait until what follows from an order's end is done too."""
         path, token = f"/api/v1/orders/{order['id']}", f"Bearer {order['token']}"
-        wait_until(lambda: wanted.items() <= self.ask(path, Authorization=token).items(), within=60, what=f"{wanted}")
+        wait_until(
+            lambda: wanted.items() <= self.ask(path, Authorization=token).items(),
+            within=60,
+            what=f"{wanted}",
+        )
 
     def rows(self, query: str, **values: object) -> list[Any]:
         """What the database holds."""
@@ -61,7 +75,9 @@ class Whole(Instance):
 
     def event_of(self, order: dict[str, Any]) -> str:
         """The id of the order's OrderCreated."""
-        found = self.ask(f"/api/v1/events?subject={order['number']}&type=order.created", **AUTHORIZED)
+        found = self.ask(
+            f"/api/v1/events?subject={order['number']}&type=order.created", **AUTHORIZED
+        )
         return str(found["events"][0]["id"])
 
     def charges(self, order: dict[str, Any]) -> int:
@@ -70,14 +86,22 @@ class Whole(Instance):
 
     def tasks(self, name: str, order: dict[str, Any]) -> list[str]:
         """The states that Flower shows of a task of an order."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.flower_port}/api/tasks?taskname={name}", headers=AUTHORIZED)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.flower_port}/api/tasks?taskname={name}", headers=AUTHORIZED
+        )
         with urllib.request.urlopen(request, timeout=15) as answer:
-            return [each["state"] for each in json.load(answer).values() if order["number"] in (each["args"] or "")]
+            return [
+                each["state"]
+                for each in json.load(answer).values()
+                if order["number"] in (each["args"] or "")
+            ]
 
     def operate(self, *words: str) -> str:
         """Run a command of `tidings` on this instance's database."""
         env = {**(self.env or {}), "DATABASE_URL": f"sqlite:///{self.data}/tidings.sqlite"}
-        done = subprocess.run([*TIDINGS, *words], env=env, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [*TIDINGS, *words], env=env, capture_output=True, text=True, timeout=60, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -97,15 +121,36 @@ def test_a_good_order_is_charged_shipped_and_told_of_once(whole: Whole):
 
     ended = whole.ends(order, "shipped")
 
-    assert (ended["stock"], ended["payment"], ended["shipment"]) == ("reserved", "charged", "shipped")
+    assert (ended["stock"], ended["payment"], ended["shipment"]) == (
+        "reserved",
+        "charged",
+        "shipped",
+    )
     assert whole.charges(order) == 1
-    assert len(whole.rows("SELECT order_id FROM shipments WHERE order_id = :id AND state = 'shipped'", id=order["id"])) == 1
+    assert (
+        len(
+            whole.rows(
+                "SELECT order_id FROM shipments WHERE order_id = :id AND state = 'shipped'",
+                id=order["id"],
+            )
+        )
+        == 1
+    )
     mails = "SELECT kind FROM mails WHERE order_id = :id ORDER BY kind"
-    wait_until(lambda: whole.rows(mails, id=order["id"]) == [("confirmed",), ("received",), ("shipped",)], what="three mails")
+    wait_until(
+        lambda: whole.rows(mails, id=order["id"]) == [("confirmed",), ("received",), ("shipped",)],
+        what="three mails",
+    )
 
 
 def test_a_service_that_was_dropped_in_hears_events(whole: Whole):
-    whole.ends(whole.order(customer={"name": "Loyal", "email": "loyal@example.org"}, items=[{"sku": "MUG-BLUE", "quantity": 4}]), "shipped")
+    whole.ends(
+        whole.order(
+            customer={"name": "Loyal", "email": "loyal@example.org"},
+            items=[{"sku": "MUG-BLUE", "quantity": 4}],
+        ),
+        "shipped",
+    )
 
     query = "SELECT points FROM loyalty_points WHERE email = 'loyal@example.org'"
     wait_until(lambda: whole.rows(query) == [(50,)], what="a point for each of the 50 euros")
@@ -119,12 +164,24 @@ def test_what_is_declined_or_out_of_stock_is_cancelled_and_undone(whole: Whole):
     assert "out of stock" in whole.ends(greedy, "cancelled")["reason"]
     whole.settles(declined, stock="released", payment="failed")
     whole.settles(greedy, stock="failed")
-    wait_until(lambda: whole.ask(f"/api/v1/orders/{greedy['id']}", Authorization=f"Bearer {greedy['token']}")["payment"] != "charged")
+    wait_until(
+        lambda: (
+            whole.ask(f"/api/v1/orders/{greedy['id']}", Authorization=f"Bearer {greedy['token']}")[
+                "payment"
+            ]
+            != "charged"
+        )
+    )
     assert whole.charges(declined) == 0
     left = "SELECT sum(quantity) FROM stock_movements WHERE order_id IN (:one, :other)"
     assert whole.rows(left, one=declined["id"], other=greedy["id"]) in ([(0,)], [(None,)])
     given_back = "SELECT count(*) FROM sandbox_refunds r JOIN sandbox_charges c ON c.charge_id = r.charge_id WHERE c.key LIKE :event"
-    wait_until(lambda: whole.rows(given_back, event=f"{whole.event_of(greedy)}%") == [(whole.charges(greedy),)], what="the refund")
+    wait_until(
+        lambda: (
+            whole.rows(given_back, event=f"{whole.event_of(greedy)}%") == [(whole.charges(greedy),)]
+        ),
+        what="the refund",
+    )
 
 
 def test_a_flaky_card_is_seen_to_be_tried_again(whole: Whole):
@@ -132,8 +189,14 @@ def test_a_flaky_card_is_seen_to_be_tried_again(whole: Whole):
 
     whole.ends(order, "shipped")
 
-    assert whole.rows("SELECT count(*) FROM attempts WHERE event_id = :id", id=whole.event_of(order).replace("-", "")) == [(2,)]
-    wait_until(lambda: sorted(whole.tasks("payment.charge_order", order)) == ["RETRY", "RETRY", "SUCCESS"], what="three tries in Flower")
+    assert whole.rows(
+        "SELECT count(*) FROM attempts WHERE event_id = :id",
+        id=whole.event_of(order).replace("-", ""),
+    ) == [(2,)]
+    wait_until(
+        lambda: sorted(whole.tasks("payment.charge_order", order)) == ["RETRY", "RETRY", "SUCCESS"],
+        what="three tries in Flower",
+    )
 
 
 def test_a_lost_answer_charges_once(whole: Whole):
@@ -175,4 +238,6 @@ def test_a_broken_card_is_a_dead_letter_for_operators_and_in_flower(whole: Whole
 
     wait_until(dead, within=90, what="the dead letter")
     assert dead()[0]["subscription"] == "payment.charge_order"
-    wait_until(lambda: "FAILURE" in whole.tasks("payment.charge_order", order), what="FAILURE in Flower")
+    wait_until(
+        lambda: "FAILURE" in whole.tasks("payment.charge_order", order), what="FAILURE in Flower"
+    )

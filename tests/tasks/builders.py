@@ -7,11 +7,11 @@ from sqlalchemy.orm import Session
 from events import transaction
 from events.catalog import Address, Line, Money, OrderCancelled, OrderCreated
 from tasks import orders
+from tasks.commands import PlaceOrder
 from tasks.gateways import sandbox_switch
 from tasks.inventory import stock_up
 from tasks.orders import Order
 from tasks.products import Product
-from tasks.wishes import PlaceOrder
 
 PRICES = {"MUG": 1250, "TEE": 1750, "LAMP": 18900}
 NAMES = {"MUG": "Blue mug", "TEE": "T-shirt M", "LAMP": "Brass desk lamp"}
@@ -20,7 +20,12 @@ BERLIN = Address(line1="1 Test Street", city="Berlin", postcode="10115", country
 
 def lines(**quantities: int) -> tuple[Line, ...]:
     return tuple(
-        Line(sku=sku, name=NAMES[sku], quantity=quantity, price=Money(amount=PRICES[sku], currency="EUR"))
+        Line(
+            sku=sku,
+            name=NAMES[sku],
+            quantity=quantity,
+            price=Money(amount=PRICES[sku], currency="EUR"),
+        )
         for sku, quantity in quantities.items()
     )
 
@@ -33,21 +38,33 @@ def order_created(id: str = "o-1", token: str = "tok_ok", **quantities: int) -> 
         customer="Ada Example",
         email="ada@example.org",
         lines=ordered,
-        total=Money(amount=sum(line.price.amount * line.quantity for line in ordered), currency="EUR"),
+        total=Money(
+            amount=sum(line.price.amount * line.quantity for line in ordered), currency="EUR"
+        ),
         shipping_address=BERLIN,
         payment_token=token,
     )
 
 
 def order_cancelled(id: str = "o-1") -> OrderCancelled:
-    return OrderCancelled(order_id=id, number=f"ORD-{id}", email="ada@example.org", reason="changed my mind")
+    return OrderCancelled(
+        order_id=id, number=f"ORD-{id}", email="ada@example.org", reason="changed my mind"
+    )
 
 
 def wished(token: str = "tok_ok", **quantities: int) -> dict[str, Any]:
     return {
         "customer": {"name": "Ada Example", "email": "ada@example.org"},
-        "items": [{"sku": sku, "quantity": quantity} for sku, quantity in (quantities or {"MUG": 2}).items()],
-        "shipping_address": {"line1": "1 Test Street", "city": "Berlin", "postcode": "10115", "country": "DE"},
+        "items": [
+            {"sku": sku, "quantity": quantity}
+            for sku, quantity in (quantities or {"MUG": 2}).items()
+        ],
+        "shipping_address": {
+            "line1": "1 Test Street",
+            "city": "Berlin",
+            "postcode": "10115",
+            "country": "DE",
+        },
         "payment_token": token,
     }
 
@@ -59,7 +76,11 @@ def wish(token: str = "tok_ok", **quantities: int) -> PlaceOrder:
 def stocked(session: Session, **quantities: int) -> None:
     for sku, name in NAMES.items():
         if session.get(Product, sku) is None:
-            session.add(Product(sku=sku, name=name, description="", price_amount=PRICES[sku], currency="EUR"))
+            session.add(
+                Product(
+                    sku=sku, name=name, description="", price_amount=PRICES[sku], currency="EUR"
+                )
+            )
     for sku, quantity in quantities.items():
         stock_up(session, sku, quantity)
 

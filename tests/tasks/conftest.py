@@ -20,7 +20,11 @@ for module in ("checkout", "dead_letters", "email", "inventory", "payment", "shi
 
 def services() -> list[Subscription]:
     """The shop's own subscriptions; other tests of this run may have made up more."""
-    return [each for each in registered().values() if each.queue in QUEUES and each.handler.__module__.startswith("tasks.")]
+    return [
+        each
+        for each in registered().values()
+        if each.queue in QUEUES and each.handler.__module__.startswith("tasks.")
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +36,9 @@ def running_mail_server() -> Iterator[MailServer]:
 
 
 @pytest.fixture
-def mail_server(running_mail_server: MailServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+def mail_server(
+    running_mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MailServer]:
     """A mail server with no mails, at which `SMTP_URL` points."""
     running_mail_server.empty()
     monkeypatch.setenv("SMTP_URL", running_mail_server.url)

@@ -10,7 +10,13 @@ from tasks import erasure, orders
 from tasks.orders import Order
 from tests.tasks.builders import wish, wished
 
-EMAIL, NAME, STREET, CITY, POSTCODE = "grace.Hopper@navy.example", "Grace Brewster Hopper", "17 Würzburg Lane", "Arlingtown", "22201-X"
+EMAIL, NAME, STREET, CITY, POSTCODE = (
+    "grace.Hopper@navy.example",
+    "Grace Brewster Hopper",
+    "17 Würzburg Lane",
+    "Arlingtown",
+    "22201-X",
+)
 MARKS = (EMAIL, NAME, STREET, CITY, POSTCODE, "203.0.113.77", "Netscape/4.7")
 
 
@@ -18,7 +24,13 @@ def placed(token: str = "tok_ok", email: str = EMAIL, **quantities: int) -> Orde
     """Grace's order, as the web would place it."""
     wanted = wished(token, **quantities)
     wanted["customer"] = {"name": NAME, "email": email}
-    wanted["shipping_address"] = {"line1": STREET, "line2": "", "city": CITY, "postcode": POSTCODE, "country": "US"}
+    wanted["shipping_address"] = {
+        "line1": STREET,
+        "line2": "",
+        "city": CITY,
+        "postcode": POSTCODE,
+        "country": "US",
+    }
     actor = Actor(tenant="shop-1", ip="203.0.113.77", agent="Netscape/4.7")
     with acting(Context(actor=actor)), transaction() as session:
         return orders.place(session, wish().model_validate(wanted))
@@ -36,14 +48,25 @@ def everything(*, but: str = "") -> str:
     texts: list[str] = []
     with reading() as session:
         for table in (each for each in metadata.sorted_tables if each.name != but):
-            columns = [column if isinstance(column.type, LargeBinary) else cast(column, Text) for column in table.columns]
+            columns = [
+                column if isinstance(column.type, LargeBinary) else cast(column, Text)
+                for column in table.columns
+            ]
             texts += [_text(value) for row in session.execute(select(*columns)) for value in row]
     return "\n".join(texts).lower()
 
 
 def _text(value: Any) -> str:
-    text = bytes(value).decode(errors="replace") if isinstance(value, bytes | memoryview) else str(value)
-    return f"{text}\n{text.encode('latin-1', 'replace').decode('unicode_escape', 'replace')}" if "\\u" in text else text
+    text = (
+        bytes(value).decode(errors="replace")
+        if isinstance(value, bytes | memoryview)
+        else str(value)
+    )
+    return (
+        f"{text}\n{text.encode('latin-1', 'replace').decode('unicode_escape', 'replace')}"
+        if "\\u" in text
+        else text
+    )
 
 
 def known() -> list[str]:

@@ -34,7 +34,9 @@ class MailServer:
         self.recipients.clear()
         self.refuse_recipients = self.refuse_mails = self.farewell = ""
 
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802  aiosmtpd's name
+    async def handle_RCPT(  # noqa: N802  aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
         if self.refuse_recipients:
             return self.refuse_recipients
         envelope.rcpt_tos.append(address)

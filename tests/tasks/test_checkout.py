@@ -53,7 +53,11 @@ def test_an_order_is_confirmed_when_both_answers_are_in(order: Order) -> None:
     outcome = heard(checkout.payment_charged, charged(order))
 
     assert isinstance(outcome, OrderConfirmed)
-    assert (outcome.number, outcome.lines, outcome.total) == (order.number, order.lines, order.total)
+    assert (outcome.number, outcome.lines, outcome.total) == (
+        order.number,
+        order.lines,
+        order.total,
+    )
     assert found(order).status == "confirmed"
 
 
@@ -69,7 +73,11 @@ def test_two_answers_at_once_confirm_the_order_once(any_database: Database) -> N
 
     def answer(step: int) -> object:
         order = made[step // 2]
-        return heard(checkout.payment_charged, charged(order)) if step % 2 else heard(checkout.stock_reserved, reserved(order))
+        return (
+            heard(checkout.payment_charged, charged(order))
+            if step % 2
+            else heard(checkout.stock_reserved, reserved(order))
+        )
 
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(pool.map(answer, range(20)))
@@ -83,11 +91,17 @@ def test_missing_stock_cancels_the_order_and_names_the_product(order: Order) -> 
 
     assert isinstance(outcome, OrderCancelled)
     assert outcome.reason == "Blue mug is out of stock"
-    assert (found(order).status, found(order).stock, found(order).reason) == ("cancelled", "failed", "Blue mug is out of stock")
+    assert (found(order).status, found(order).stock, found(order).reason) == (
+        "cancelled",
+        "failed",
+        "Blue mug is out of stock",
+    )
 
 
 def test_a_declined_card_cancels_the_order_and_says_why(order: Order) -> None:
-    outcome = heard(checkout.payment_failed, PaymentFailed(order_id=order.id, reason="the card was declined"))
+    outcome = heard(
+        checkout.payment_failed, PaymentFailed(order_id=order.id, reason="the card was declined")
+    )
 
     assert isinstance(outcome, OrderCancelled)
     assert outcome.reason == "payment failed: the card was declined"
@@ -96,18 +110,26 @@ def test_a_declined_card_cancels_the_order_and_says_why(order: Order) -> None:
 
 def test_two_bad_answers_cancel_the_order_once(order: Order) -> None:
     assert heard(checkout.payment_failed, PaymentFailed(order_id=order.id, reason="declined"))
-    assert heard(checkout.stock_failed, InventoryReservationFailed(order_id=order.id, sku="MUG")) is None
+    assert (
+        heard(checkout.stock_failed, InventoryReservationFailed(order_id=order.id, sku="MUG"))
+        is None
+    )
     assert found(order).reason == "payment failed: declined"
 
 
 def test_money_that_comes_in_for_a_cancelled_order_is_given_back(order: Order) -> None:
     cancelled(order)
-    assert heard(checkout.payment_charged, charged(order)) == PaymentOrphaned(order_id=order.id, charge_id="ch_1")
+    assert heard(checkout.payment_charged, charged(order)) == PaymentOrphaned(
+        order_id=order.id, charge_id="ch_1"
+    )
 
 
 def test_a_refund_that_is_heard_before_its_charge_is_the_end_of_it(order: Order) -> None:
     cancelled(order)
-    heard(checkout.payment_refunded, PaymentRefunded(order_id=order.id, charge_id="ch_1", total=order.total))
+    heard(
+        checkout.payment_refunded,
+        PaymentRefunded(order_id=order.id, charge_id="ch_1", total=order.total),
+    )
 
     assert heard(checkout.payment_charged, charged(order)) is None
     assert found(order).payment == "refunded"
@@ -133,14 +155,19 @@ def test_a_parcel_that_left_ends_the_order(order: Order) -> None:
     heard(checkout.stock_reserved, reserved(order))
     heard(checkout.payment_charged, charged(order))
 
-    assert heard(checkout.order_shipped, OrderShipped(order_id=order.id, carrier="C", tracking="T1")) is None
+    assert (
+        heard(checkout.order_shipped, OrderShipped(order_id=order.id, carrier="C", tracking="T1"))
+        is None
+    )
     assert (found(order).status, found(order).shipment) == ("shipped", "shipped")
 
 
 def test_a_parcel_of_a_cancelled_order_is_called_back(order: Order) -> None:
     cancelled(order)
 
-    outcome = heard(checkout.order_shipped, OrderShipped(order_id=order.id, carrier="C", tracking="T1"))
+    outcome = heard(
+        checkout.order_shipped, OrderShipped(order_id=order.id, carrier="C", tracking="T1")
+    )
 
     assert outcome == ShipmentOrphaned(order_id=order.id, tracking="T1")
     heard(checkout.shipment_recalled, ShipmentRecalled(order_id=order.id, tracking="T1"))
@@ -161,7 +188,15 @@ def test_an_order_goes_all_the_way(any_bus: Bus) -> None:
     any_bus.drain()
 
     assert found(order).status == "shipped"
-    assert sorted(kinds(any_bus)) == sorted(["order.created", "inventory.reserved", "payment.charged", "order.confirmed", "order.shipped"])
+    assert sorted(kinds(any_bus)) == sorted(
+        [
+            "order.created",
+            "inventory.reserved",
+            "payment.charged",
+            "order.confirmed",
+            "order.shipped",
+        ]
+    )
     assert {delivery.state for delivery in any_bus.deliveries()} == {"done"}
 
 
@@ -191,7 +226,9 @@ def test_a_declined_order_ends_cancelled_with_the_stock_back(any_bus: Bus) -> No
 def test_an_order_that_came_by_another_door_goes_all_the_way(any_bus: Bus) -> None:
     any_bus.publish(order_created(MUG=1), subject="ORD-o-1")
     any_bus.drain()
-    any_bus.advance(120)  # an answer may be heard before the order has its row, and then comes again
+    any_bus.advance(
+        120
+    )  # an answer may be heard before the order has its row, and then comes again
 
     assert kinds(any_bus)[-1] == "order.shipped"
 
@@ -215,12 +252,18 @@ def test_deliveries_twice_and_in_any_order_change_nothing(any_bus: Bus, seed: in
     any_bus.drain()
     any_bus.advance(60)
 
-    assert [found(order).status for order in (good, declined, too_many)] == ["shipped", "cancelled", "cancelled"]
+    assert [found(order).status for order in (good, declined, too_many)] == [
+        "shipped",
+        "cancelled",
+        "cancelled",
+    ]
     with reading() as session:
         assert shelf(session) == {"MUG": 8, "TEE": 10, "LAMP": 1}
 
 
-def test_cancelling_after_the_parcel_left_but_before_orders_heard_of_it_brings_everything_back(bus: Bus) -> None:
+def test_cancelling_after_the_parcel_left_but_before_orders_heard_of_it_brings_everything_back(
+    bus: Bus,
+) -> None:
     order = placed(MUG=2)
     bus.drain()
     with transaction() as session:  # back to the moment before OrderShipped was heard
@@ -228,11 +271,20 @@ def test_cancelling_after_the_parcel_left_but_before_orders_heard_of_it_brings_e
     cancelled(order)
     bus.drain()
     with transaction() as session:
-        publish(session, OrderShipped(order_id=order.id, carrier="C", tracking=_tracking(bus)), subject=order.number)
+        publish(
+            session,
+            OrderShipped(order_id=order.id, carrier="C", tracking=_tracking(bus)),
+            subject=order.number,
+        )
     bus.drain()
 
     after = found(order)
-    assert (after.status, after.stock, after.payment, after.shipment) == ("cancelled", "released", "refunded", "cancelled")
+    assert (after.status, after.stock, after.payment, after.shipment) == (
+        "cancelled",
+        "released",
+        "refunded",
+        "cancelled",
+    )
 
 
 def _tracking(bus: Bus) -> str:

@@ -22,7 +22,9 @@ def operator(mail_server: MailServer, monkeypatch: pytest.MonkeyPatch) -> Iterat
     settings.cache_clear()
 
 
-def dead(bus: Bus, times: int = 1, fingerprint: str = "GatewayError at tasks/payment.py:charge") -> None:
+def dead(
+    bus: Bus, times: int = 1, fingerprint: str = "GatewayError at tasks/payment.py:charge"
+) -> None:
     for number in range(times):
         bus.publish(
             DeliveryDead(
@@ -47,7 +49,11 @@ def test_a_dead_letter_is_an_error_in_the_log(bus: Bus) -> None:
         dead(bus)
     [line] = [line for line in lines if line["event"] == "dead_letter.alert"]
     assert line["log_level"] == "error"
-    assert (line["subscription"], line["event_id"], line["attempts"]) == ("payment.charge_order", "e-0", 8)
+    assert (line["subscription"], line["event_id"], line["attempts"]) == (
+        "payment.charge_order",
+        "e-0",
+        8,
+    )
 
 
 def test_a_card_that_breaks_the_gateway_raises_the_alert(bus: Bus) -> None:
@@ -59,7 +65,9 @@ def test_a_card_that_breaks_the_gateway_raises_the_alert(bus: Bus) -> None:
     assert alert.cause.startswith("payment.charge_order: ")
 
 
-def test_nobody_is_written_to_unless_an_operator_is_named(bus: Bus, mail_server: MailServer) -> None:
+def test_nobody_is_written_to_unless_an_operator_is_named(
+    bus: Bus, mail_server: MailServer
+) -> None:
     dead(bus)
     assert mail_server.mails == []
     assert alerts()[0].mailed_at is None
@@ -90,7 +98,9 @@ def test_another_cause_is_another_mail(operator: MailServer, bus: Bus) -> None:
     assert len(operator.mails) == 2
 
 
-def test_an_alert_that_cannot_be_mailed_is_tried_again_and_raises_no_alert_of_its_own(operator: MailServer, bus: Bus) -> None:
+def test_an_alert_that_cannot_be_mailed_is_tried_again_and_raises_no_alert_of_its_own(
+    operator: MailServer, bus: Bus
+) -> None:
     switched("email", down=True)
     dead(bus)
     for _ in range(20):

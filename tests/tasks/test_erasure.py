@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from events import audit, control, dead_letters, publish, reading, transaction
+from events import publish, reading, transaction
+from events.admin import audit, dead_letters, subscriptions
 from events.catalog import OrderCreated, OrderCreatedV1
 from events.personal import ERASED_EMAIL
 from events.tables import Attempt, LogEntry
@@ -20,7 +21,9 @@ from tests.tasks.grace import EMAIL, NAME, STREET, everything, forget, known, pl
 from tests.tasks.mailserver import MailServer
 
 
-def test_nothing_that_tells_of_the_customer_is_left_and_everything_else_is(any_bus: Bus, mail_server: MailServer, mail_dir: Path) -> None:
+def test_nothing_that_tells_of_the_customer_is_left_and_everything_else_is(
+    any_bus: Bus, mail_server: MailServer, mail_dir: Path
+) -> None:
     grace, ada = placed(MUG=2), builders.placed()
     any_bus.drain()
     cancelled = placed(LAMP=2, email=EMAIL.upper())
@@ -36,10 +39,24 @@ def test_nothing_that_tells_of_the_customer_is_left_and_everything_else_is(any_b
     assert counts["mail files"] == 6
     assert len(list(mail_dir.glob("*.eml"))) == mails - 6
     after = found(grace)
-    assert (after.number, after.status, after.total, after.lines) == (grace.number, "shipped", grace.total, grace.lines)
+    assert (after.number, after.status, after.total, after.lines) == (
+        grace.number,
+        "shipped",
+        grace.total,
+        grace.lines,
+    )
     assert (found(cancelled).status, found(cancelled).email) == ("cancelled", ERASED_EMAIL)
-    assert (found(ada).customer, found(ada).token, _shelf(), len(any_bus.published)) == ("Ada Example", ada.token, stock, events)
-    [created] = [event for event in any_bus.published if isinstance(event, OrderCreated) and event.order_id == grace.id]
+    assert (found(ada).customer, found(ada).token, _shelf(), len(any_bus.published)) == (
+        "Ada Example",
+        ada.token,
+        stock,
+        events,
+    )
+    [created] = [
+        event
+        for event in any_bus.published
+        if isinstance(event, OrderCreated) and event.order_id == grace.id
+    ]
     assert created.total == grace.total
     assert created.shipping_address is not None
     assert created.shipping_address.country == "US"
@@ -61,19 +78,33 @@ def test_a_second_time_nothing_is_changed(bus: Bus) -> None:
     assert everything(but="audit") == before
 
 
-def test_failures_dead_letters_and_what_people_wrote_are_erased(any_bus: Bus, mail_server: MailServer) -> None:
+def test_failures_dead_letters_and_what_people_wrote_are_erased(
+    any_bus: Bus, mail_server: MailServer
+) -> None:
     order = placed("tok_declined")
     mail_server.refuse_mails = f"550 no mail for {NAME} at {EMAIL}"
     any_bus.drain()
     with transaction() as session:
-        [dead] = [row for row in any_bus.deliveries() if row.subscription == "email.confirm_receipt"]
+        [dead] = [
+            row for row in any_bus.deliveries() if row.subscription == "email.confirm_receipt"
+        ]
         session.execute(dead.__table__.update().values(error=f"SMTPError: {NAME} <{EMAIL}>"))
         for attempt in session.scalars(select(Attempt)):
             attempt.message = attempt.traceback = f"no mail for {NAME}, {STREET}"
         audit.record(session, who="ada", action="replay", target=dead.id, why=f"{NAME} called")
-        audit.record(session, who="ada", action="cancel", target=order.number, why=f"lives in {STREET} no more")
-        audit.record(session, who="ada", action="pause", target="payment.refund", why=f"complaint of {EMAIL}")
-        control.pause(session, "payment.refund", who="ada", why=f"complaint of {EMAIL.upper()}")
+        audit.record(
+            session,
+            who="ada",
+            action="cancel",
+            target=order.number,
+            why=f"lives in {STREET} no more",
+        )
+        audit.record(
+            session, who="ada", action="pause", target="payment.refund", why=f"complaint of {EMAIL}"
+        )
+        subscriptions.pause(
+            session, "payment.refund", who="ada", why=f"complaint of {EMAIL.upper()}"
+        )
     assert known() != []
 
     forget()
@@ -84,7 +115,9 @@ def test_failures_dead_letters_and_what_people_wrote_are_erased(any_bus: Bus, ma
     assert "TD" not in str(kept.fingerprint)
 
 
-def test_a_dead_letter_that_is_replayed_afterwards_writes_to_nobody(bus: Bus, mail_server: MailServer) -> None:
+def test_a_dead_letter_that_is_replayed_afterwards_writes_to_nobody(
+    bus: Bus, mail_server: MailServer
+) -> None:
     placed("tok_declined")
     mail_server.refuse_mails = "550 no"
     bus.drain()
@@ -101,7 +134,13 @@ def test_a_dead_letter_that_is_replayed_afterwards_writes_to_nobody(bus: Bus, ma
 
 def test_an_order_of_the_first_version_can_still_be_read(any_bus: Bus) -> None:
     old = OrderCreatedV1(
-        order_id="o-1", number="ORD-1", customer=NAME, email=EMAIL, lines=placed().lines, total="25.00", payment_token="tok_declined"
+        order_id="o-1",
+        number="ORD-1",
+        customer=NAME,
+        email=EMAIL,
+        lines=placed().lines,
+        total="25.00",
+        payment_token="tok_declined",
     )
     any_bus.publish(old, subject="ORD-1")
     any_bus.drain()
@@ -109,27 +148,47 @@ def test_an_order_of_the_first_version_can_still_be_read(any_bus: Bus) -> None:
     forget(force=True)
 
     assert known() == []
-    [event] = [event for event in any_bus.published if isinstance(event, OrderCreated) and event.order_id == "o-1"]
-    assert (event.customer, event.email, event.total.amount, event.total.currency) == ("erased", ERASED_EMAIL, 2500, "USD")
+    [event] = [
+        event
+        for event in any_bus.published
+        if isinstance(event, OrderCreated) and event.order_id == "o-1"
+    ]
+    assert (event.customer, event.email, event.total.amount, event.total.currency) == (
+        "erased",
+        ERASED_EMAIL,
+        2500,
+        "USD",
+    )
 
 
-def test_an_event_that_this_code_does_not_know_loses_what_is_known_of_the_customer(bus: Bus) -> None:
+def test_an_event_that_this_code_does_not_know_loses_what_is_known_of_the_customer(
+    bus: Bus,
+) -> None:
     order = placed()
     bus.drain()
     with transaction() as session:
         row = session.scalars(select(LogEntry).where(LogEntry.subject == order.number)).first()
         assert row is not None
-        row.type, row.data = "order.gift_wrapped", {"order_id": order.id, "for": {"name": NAME, "mail": [EMAIL.upper()]}, "bows": 3}
+        row.type, row.data = (
+            "order.gift_wrapped",
+            {"order_id": order.id, "for": {"name": NAME, "mail": [EMAIL.upper()]}, "bows": 3},
+        )
 
     forget()
 
     assert known() == []
     with reading() as session:
         [data] = session.scalars(select(LogEntry.data).where(LogEntry.type == "order.gift_wrapped"))
-    assert data == {"order_id": order.id, "for": {"name": "erased", "mail": [ERASED_EMAIL]}, "bows": 3}
+    assert data == {
+        "order_id": order.id,
+        "for": {"name": "erased", "mail": [ERASED_EMAIL]},
+        "bows": 3,
+    }
 
 
-def test_who_is_only_mentioned_in_anothers_order_is_erased_there_and_the_other_is_not(any_bus: Bus) -> None:
+def test_who_is_only_mentioned_in_anothers_order_is_erased_there_and_the_other_is_not(
+    any_bus: Bus,
+) -> None:
     placed()
     any_bus.drain()
     other = builders.placed()
@@ -150,27 +209,34 @@ def test_an_order_that_has_not_ended_is_refused_by_its_number(bus: Bus) -> None:
     bus.drain()
     before = everything()
 
-    with pytest.raises(StillOpen, match=f"{order.number} of this customer has not ended; .* --force"):
+    with pytest.raises(
+        StillOpen, match=f"{order.number} of this customer has not ended; .* --force"
+    ):
         forget()
 
     assert everything() == before
 
 
-def test_with_force_an_order_goes_on_without_a_name_and_pays_and_sends_nothing(bus: Bus, mail_server: MailServer) -> None:
+def test_with_force_an_order_goes_on_without_a_name_and_pays_and_sends_nothing(
+    bus: Bus, mail_server: MailServer
+) -> None:
     order = placed("tok_ok")
     with transaction() as session:
-        control.pause(session, "shipping.dispatch_shipment", who="ada", why="test")
+        subscriptions.pause(session, "shipping.dispatch_shipment", who="ada", why="test")
     bus.drain()
     unpaid = placed("tok_ok")
     mail_server.empty()
 
     forget(force=True)
     with transaction() as session:
-        control.resume(session, "shipping.dispatch_shipment", who="ada")
+        subscriptions.resume(session, "shipping.dispatch_shipment", who="ada")
     bus.advance(60)
 
     assert known() == []
-    assert (found(unpaid).status, found(unpaid).reason) == ("cancelled", "payment failed: the card is unknown")
+    assert (found(unpaid).status, found(unpaid).reason) == (
+        "cancelled",
+        "payment failed: the card is unknown",
+    )
     assert found(order).status == "confirmed"
     [dead] = [row for row in bus.deliveries() if row.state == "dead"]
     assert "its customer was erased; cancel it" in str(dead.error)

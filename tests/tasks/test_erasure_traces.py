@@ -1,4 +1,4 @@
-"""A customer leaves no trace beside the orders: strays, audit, answers, timeline, files."""
+"""A customer leaves no trace beside the orders: invalid messages, audit, answers, timeline, files."""
 
 import base64
 import importlib
@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, String, Table
 
-from events import Base, Database, audit, reading, strays, transaction
+from events import Base, Database, reading, transaction
+from events.admin import audit, invalid_messages
+from events.admin.erasure import digest
 from events.database import database
-from events.erasure import digest
 from events.testing import Bus
 from tasks import erasure, orders
 from tasks.timeline import entries
@@ -23,17 +24,32 @@ idempotency = importlib.import_module("web.idempotency")
 
 def test_strays_about_the_customer_are_emptied_and_others_kept(bus: Bus) -> None:
     envelope = json.dumps({"body": base64.b64encode(f"from {NAME}".encode()).decode()}).encode()
-    bodies = [f"to {EMAIL.upper()}".encode(), json.dumps({"street": STREET}).encode(), envelope, b"\xff\xfe", b"about somebody else"]
+    bodies = [
+        f"to {EMAIL.upper()}".encode(),
+        json.dumps({"street": STREET}).encode(),
+        envelope,
+        b"\xff\xfe",
+        b"about somebody else",
+    ]
     placed()
     with transaction() as session:
         for body in bodies:
-            strays.keep(session, queue="payment", reason="unknown task", error="", headers="{}", body=body)
-        strays.keep(session, queue="payment", reason="unknown task", error=f"{NAME}?", headers=f'{{"to": "{EMAIL}"}}', body=b"x")
+            invalid_messages.keep(
+                session, queue="payment", reason="unknown task", error="", headers="{}", body=body
+            )
+        invalid_messages.keep(
+            session,
+            queue="payment",
+            reason="unknown task",
+            error=f"{NAME}?",
+            headers=f'{{"to": "{EMAIL}"}}',
+            body=b"x",
+        )
 
-    assert forget(force=True)["strays"] == 4
+    assert forget(force=True)["invalid_messages"] == 4
 
     with reading() as session:
-        rows = strays.listed(session)
+        rows = invalid_messages.listed(session)
     assert sorted(row.body for row in rows) == sorted([b"erased"] * 4 + bodies[3:])
     assert known() == []
 
@@ -45,14 +61,22 @@ def test_the_audit_knows_the_address_by_its_hash_only(bus: Bus) -> None:
 
     with reading() as session:
         line = audit.listed(session)[0]
-    assert (line.who, line.action, line.target, line.why) == ("ada", "erase", f"customer {digest(EMAIL.lower())}", "letter of erased")
+    assert (line.who, line.action, line.target, line.why) == (
+        "ada",
+        "erase",
+        f"customer {digest(EMAIL.lower())}",
+        "letter of erased",
+    )
 
 
 def test_the_answers_to_idempotency_keys_no_longer_open_the_order(bus: Bus) -> None:
     order = placed()
     bus.drain()
     page = f"/orders/{order.id}?token={order.token}"
-    answers = [{"id": order.id, "token": order.token, "links": {"page": page, "self": "/x"}}, {"id": order.id, "token": order.token}]
+    answers = [
+        {"id": order.id, "token": order.token, "links": {"page": page, "self": "/x"}},
+        {"id": order.id, "token": order.token},
+    ]
     with transaction() as session:
         for number, answer in enumerate(answers):
             idempotency.once(session, f"k-{number}", "order", lambda answer=answer: answer)
@@ -61,8 +85,14 @@ def test_the_answers_to_idempotency_keys_no_longer_open_the_order(bus: Bus) -> N
 
     assert order.token not in everything()
     with transaction() as session:
-        again = idempotency.once(session, "k-0", "order", lambda: pytest.fail("it was placed twice"))
-    assert again.body == {"id": order.id, "token": "erased", "links": {"page": f"/orders/{order.id}", "self": "/x"}}
+        again = idempotency.once(
+            session, "k-0", "order", lambda: pytest.fail("it was placed twice")
+        )
+    assert again.body == {
+        "id": order.id,
+        "token": "erased",
+        "links": {"page": f"/orders/{order.id}", "self": "/x"},
+    }
 
 
 def test_the_timeline_keeps_its_lines_without_what_the_customer_wrote(bus: Bus) -> None:
@@ -88,9 +118,15 @@ def test_the_file_of_sqlite_holds_none_of_it_either(bus: Bus, tmp_path: Path) ->
     forget()
 
     chosen = database()
-    raw = b"".join(path.read_bytes() for path in Path(chosen.url.database or "").parent.glob("tidings.sqlite*")).lower()
+    raw = b"".join(
+        path.read_bytes() for path in Path(chosen.url.database or "").parent.glob("tidings.sqlite*")
+    ).lower()
     assert len(raw) > 50_000
-    assert [mark for mark in (EMAIL, NAME, STREET) if mark.lower().encode() in raw or json.dumps(mark)[1:-1].lower().encode() in raw] == []
+    assert [
+        mark
+        for mark in (EMAIL, NAME, STREET)
+        if mark.lower().encode() in raw or json.dumps(mark)[1:-1].lower().encode() in raw
+    ] == []
 
 
 def test_mails_that_cannot_be_read_do_no_harm(bus: Bus, mail_dir: Path) -> None:
@@ -105,7 +141,12 @@ def test_mails_that_cannot_be_read_do_no_harm(bus: Bus, mail_dir: Path) -> None:
 
 
 def test_a_table_that_nobody_said_how_to_forget_is_named(database: Database) -> None:
-    table = Table("points", Base.metadata, Column("email", String(200), primary_key=True), Column("points", Integer))
+    table = Table(
+        "points",
+        Base.metadata,
+        Column("email", String(200), primary_key=True),
+        Column("points", Integer),
+    )
     try:
         table.create(database.writer)
         with transaction() as session:

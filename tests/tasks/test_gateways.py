@@ -12,7 +12,9 @@ from tests.tasks.builders import switched
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_gateway_is_broken_and_mended_for_every_process(any_database: Database, name: str) -> None:
+def test_a_gateway_is_broken_and_mended_for_every_process(
+    any_database: Database, name: str
+) -> None:
     other = Database(any_database.url.render_as_string(hide_password=False))
     for down in (True, True, False):
         switched(name, down=down)
@@ -27,13 +29,18 @@ def test_a_gateway_that_was_never_switched_is_up(database: Database) -> None:
 
 
 def test_a_switch_that_does_not_exist_is_refused_with_those_that_do(database: Database) -> None:
-    with pytest.raises(ValueError, match="no gateway 'paypal'; there are: payment, shipping, email"), transaction() as session:
+    with (
+        pytest.raises(ValueError, match="no gateway 'paypal'; there are: payment, shipping, email"),
+        transaction() as session,
+    ):
         sandbox_switch(session, "paypal", down=True)
 
 
 def test_calls_at_once_with_one_key_take_the_money_once(any_database: Database) -> None:
     def charge(_: int) -> object:
-        return SandboxPayments().charge("k-1", total=Money(amount=100, currency="EUR"), token="tok_ok")
+        return SandboxPayments().charge(
+            "k-1", total=Money(amount=100, currency="EUR"), token="tok_ok"
+        )
 
     with ThreadPoolExecutor(6) as pool:
         [only] = set(pool.map(charge, range(12)))
@@ -41,9 +48,15 @@ def test_calls_at_once_with_one_key_take_the_money_once(any_database: Database) 
 
 
 def test_a_wish_that_always_fails_is_given_up_within_half_a_minute_or_so() -> None:
-    waits = [decide(PATIENCE, attempt, GatewayError("no")).wait for attempt in range(1, PATIENCE.attempts + 1)]
+    waits = [
+        decide(PATIENCE, attempt, GatewayError("no")).wait
+        for attempt in range(1, PATIENCE.attempts + 1)
+    ]
     assert waits[-1] is None
-    longest = [PATIENCE.wait(attempt, draw=lambda low, high: high) for attempt in range(1, PATIENCE.attempts)]
+    longest = [
+        PATIENCE.wait(attempt, draw=lambda low, high: high)
+        for attempt in range(1, PATIENCE.attempts)
+    ]
     assert sum(longest) <= 40
     assert 15 <= sum(longest) / 2 <= 25  # with full jitter, on average
 

@@ -7,12 +7,23 @@ from sqlalchemy.orm import Session
 
 from events import Database, transaction
 from events.catalog import InventoryReleased, InventoryReservationFailed, InventoryReserved
-from tasks.inventory import Movement, OutOfStock, Stock, fill_shelf, release_stock, reserve_stock, shelf, stock_up
+from tasks.inventory import (
+    Movement,
+    OutOfStock,
+    Stock,
+    fill_shelf,
+    release_stock,
+    reserve_stock,
+    shelf,
+    stock_up,
+)
 from tests.tasks.builders import lines, order_cancelled, order_created, stocked
 
 
 def moved(session: Session) -> dict[str, int]:
-    totals = session.execute(select(Movement.sku, func.sum(Movement.quantity)).group_by(Movement.sku))
+    totals = session.execute(
+        select(Movement.sku, func.sum(Movement.quantity)).group_by(Movement.sku)
+    )
     return {sku: int(total) for sku, total in totals}
 
 
@@ -36,7 +47,9 @@ def test_an_order_that_cannot_be_filled_takes_nothing_off_the_shelf(session: Ses
 
 
 def test_a_product_that_was_never_stocked_is_out_of_stock(session: Session) -> None:
-    assert reserve_stock(order_created(MUG=1), session) == InventoryReservationFailed(order_id="o-1", sku="MUG")
+    assert reserve_stock(order_created(MUG=1), session) == InventoryReservationFailed(
+        order_id="o-1", sku="MUG"
+    )
 
 
 def test_a_second_line_of_the_same_product_counts_too(session: Session) -> None:
@@ -51,7 +64,9 @@ def test_a_cancelled_order_gives_its_stock_back(session: Session) -> None:
     stocked(session, MUG=5)
     reserve_stock(order_created(MUG=2), session)
 
-    assert release_stock(order_cancelled(), session) == InventoryReleased(order_id="o-1", lines=lines(MUG=2))
+    assert release_stock(order_cancelled(), session) == InventoryReleased(
+        order_id="o-1", lines=lines(MUG=2)
+    )
     assert shelf(session) == {"MUG": 5}
 
 
@@ -93,8 +108,14 @@ def test_every_movement_is_in_the_ledger(session: Session) -> None:
     reserve_stock(order_created(MUG=2), session)
     release_stock(order_cancelled(), session)
 
-    rows = session.execute(select(Movement.quantity, Movement.reason, Movement.order_id).order_by(Movement.id))
-    assert [tuple(row) for row in rows] == [(5, "stocked", None), (-2, "reserved", "o-1"), (2, "released", "o-1")]
+    rows = session.execute(
+        select(Movement.quantity, Movement.reason, Movement.order_id).order_by(Movement.id)
+    )
+    assert [tuple(row) for row in rows] == [
+        (5, "stocked", None),
+        (-2, "reserved", "o-1"),
+        (2, "released", "o-1"),
+    ]
 
 
 def test_stock_grows_by_what_is_put_on_the_shelf(session: Session) -> None:
@@ -133,7 +154,9 @@ def test_workers_that_reserve_at_once_never_share_a_piece(any_database: Database
 
     def reserve(number: int) -> bool:
         with transaction() as session:
-            return isinstance(reserve_stock(order_created(f"o-{number}", MUG=1), session), InventoryReserved)
+            return isinstance(
+                reserve_stock(order_created(f"o-{number}", MUG=1), session), InventoryReserved
+            )
 
     with ThreadPoolExecutor(8) as pool:
         reserved = list(pool.map(reserve, range(25)))
@@ -143,7 +166,9 @@ def test_workers_that_reserve_at_once_never_share_a_piece(any_database: Database
         assert shelf(session) == moved(session) == {"MUG": 0}
 
 
-def test_orders_of_the_same_products_in_another_order_do_not_block_each_other(any_database: Database) -> None:
+def test_orders_of_the_same_products_in_another_order_do_not_block_each_other(
+    any_database: Database,
+) -> None:
     with transaction() as session:
         stocked(session, MUG=100, TEE=100)
 
@@ -153,10 +178,14 @@ def test_orders_of_the_same_products_in_another_order_do_not_block_each_other(an
             return reserve_stock(order_created(f"o-{number}", **ordered), session)
 
     with ThreadPoolExecutor(8) as pool:
-        assert all(isinstance(outcome, InventoryReserved) for outcome in pool.map(reserve, range(40)))
+        assert all(
+            isinstance(outcome, InventoryReserved) for outcome in pool.map(reserve, range(40))
+        )
 
 
-def test_a_reservation_that_crosses_with_its_cancellation_leaves_the_shelf_full(any_database: Database) -> None:
+def test_a_reservation_that_crosses_with_its_cancellation_leaves_the_shelf_full(
+    any_database: Database,
+) -> None:
     with transaction() as session:
         stocked(session, MUG=40)
 

@@ -8,14 +8,14 @@ from sqlalchemy import select
 
 from events import reading, transaction
 from events.dispatch import dispatch
-from events.fanout import fan_out
-from events.sending import take_due
+from events.relay.fanout import fan_out
+from events.relay.sending import mark_due_as_sent
 from events.subscriptions import registered
 from events.testing import Bus
 from tasks import gateways
-from tasks.chaos.audit import money_balances
 from tasks.gateways.payment import SandboxCharge, SandboxPayments
 from tests.tasks.builders import cancelled, found, placed
+from tidings.chaos.audit import money_balances
 
 
 class Slow(SandboxPayments):
@@ -31,17 +31,21 @@ class Slow(SandboxPayments):
         return super().charge(key, **wish)
 
 
-def test_a_charge_that_arrives_after_its_key_was_closed_takes_nothing(any_bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_charge_that_arrives_after_its_key_was_closed_takes_nothing(
+    any_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow, reports = Slow(), {}
     monkeypatch.setattr(gateways, "payments", lambda: slow)
     order = placed(MUG=1)
     with transaction() as session:
         fan_out(session)
     with transaction() as session:
-        [message] = take_due(session, "payment.charge_order")
+        [message] = mark_due_as_sent(session, "payment.charge_order")
 
     def ring(worker: str) -> None:
-        reports[worker] = str(dispatch(registered()["payment.charge_order"], message.event_ids, worker=worker))
+        reports[worker] = str(
+            dispatch(registered()["payment.charge_order"], message.event_ids, worker=worker)
+        )
 
     first = threading.Thread(target=ring, args=("first",))
     first.start()

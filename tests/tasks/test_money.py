@@ -16,5 +16,7 @@ from tasks.money import money_text
         (2500, "KWD", "KWD2.500"),
     ],
 )
-def test_money_is_written_with_its_currencys_sign_and_digits(amount: int, currency: str, text: str) -> None:
+def test_money_is_written_with_its_currencys_sign_and_digits(
+    amount: int, currency: str, text: str
+) -> None:
     assert money_text(Money(amount=amount, currency=currency)).replace("\xa0", "") == text

@@ -5,14 +5,24 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from events import Actor, Context, Database, acting, audit, log, reading, transaction
+from events import Actor, Context, Database, acting, log, reading, transaction
+from events.admin import audit
 from events.catalog import Line, Money, OrderCreated
 from events.tables import LogEntry
 from tasks import inventory, orders, products
-from tasks.opening import open_shop
+from tasks.commands import PlaceOrder
 from tasks.orders import NotCancellable, OutOfStockNow, UnknownOrder, UnknownSku
-from tasks.wishes import PlaceOrder
-from tests.tasks.builders import BERLIN, cancelled, found, lines, order_created, placed, stocked, wish, wished
+from tests.tasks.builders import (
+    BERLIN,
+    cancelled,
+    found,
+    lines,
+    order_created,
+    placed,
+    stocked,
+    wish,
+    wished,
+)
 
 
 def history(session: Session, number: str) -> list[str]:
@@ -41,7 +51,12 @@ def test_a_new_order_waits_for_everything(session: Session) -> None:
     stocked(session)
     order = orders.find(session, orders.place(session, wish()).id)
 
-    assert (order.status, order.stock, order.payment, order.shipment) == ("placed", "waiting", "waiting", "waiting")
+    assert (order.status, order.stock, order.payment, order.shipment) == (
+        "placed",
+        "waiting",
+        "waiting",
+        "waiting",
+    )
     assert order.number == f"ORD-{1000 + order.key}"
     assert order.total == Money(amount=2500, currency="EUR")
     assert order.address == BERLIN
@@ -134,7 +149,12 @@ def test_a_customer_cancels_until_the_order_is_shipped(database: Database) -> No
         assert (after.reason, after.shipment) == ("changed my mind", "cancelled")
         assert history(session, order.number) == ["order.created", "order.cancelled"]
         [line] = audit.listed(session)
-        assert (line.who, line.action, line.target, line.why) == ("customer", "cancel", order.number, "changed my mind")
+        assert (line.who, line.action, line.target, line.why) == (
+            "customer",
+            "cancel",
+            order.number,
+            "changed my mind",
+        )
 
 
 def test_an_order_is_cancelled_once(database: Database) -> None:
@@ -158,7 +178,9 @@ def test_a_shipped_order_cannot_be_cancelled(session: Session) -> None:
         orders.cancel(session, order.id, reason="too late", who="customer")
 
 
-@pytest.mark.parametrize("act", [orders.find, lambda session, id: orders.cancel(session, id, reason="", who="customer")])
+@pytest.mark.parametrize(
+    "act", [orders.find, lambda session, id: orders.cancel(session, id, reason="", who="customer")]
+)
 def test_an_unknown_order_is_said_to_be_unknown(session: Session, act: object) -> None:
     assert callable(act)
     with pytest.raises(UnknownOrder, match="no order has the id 'o-9'") as refused:
@@ -174,7 +196,11 @@ def test_of_confirming_and_cancelling_at_once_one_wins(any_database: Database) -
     def act(step: int) -> object:
         with transaction() as session:
             id = placed_ones[step // 2].id
-            return orders.confirm(session, id) if step % 2 else orders.call_off(session, id, "out of stock")
+            return (
+                orders.confirm(session, id)
+                if step % 2
+                else orders.call_off(session, id, "out of stock")
+            )
 
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(pool.map(act, range(20)))
@@ -215,10 +241,15 @@ def test_only_the_orders_own_token_reads_it(session: Session) -> None:
 def test_an_order_that_came_by_another_door_gets_its_row_once(any_database: Database) -> None:
     for _ in range(2):
         with transaction() as session:
-            orders.adopt(session, order_created(MUG=2))
+            orders.ensure_order(session, order_created(MUG=2))
     with reading() as session:
         [order] = orders.listed(session)
-        assert (order.id, order.number, order.status, order.lines) == ("o-1", "ORD-o-1", "placed", lines(MUG=2))
+        assert (order.id, order.number, order.status, order.lines) == (
+            "o-1",
+            "ORD-o-1",
+            "placed",
+            lines(MUG=2),
+        )
 
 
 def test_adopting_leaves_a_known_order_alone(session: Session) -> None:
@@ -228,7 +259,7 @@ def test_adopting_leaves_a_known_order_alone(session: Session) -> None:
     created = told.event()
     assert isinstance(created, OrderCreated)
 
-    orders.adopt(session, created)
+    orders.ensure_order(session, created)
 
     assert orders.find(session, order.id).token == order.token
     assert len(orders.listed(session)) == 1
@@ -237,7 +268,8 @@ def test_adopting_leaves_a_known_order_alone(session: Session) -> None:
 def test_the_shop_opens_with_a_dozen_products_on_the_shelf(any_database: Database) -> None:
     for _ in range(2):
         with transaction() as session:
-            open_shop(session)
+            products.seed(session)
+            inventory.fill_shelf(session, products.OPENING_STOCK)
     with reading() as session:
         offered = products.listed(session)
         assert len(offered) == 12
@@ -246,14 +278,18 @@ def test_the_shop_opens_with_a_dozen_products_on_the_shelf(any_database: Databas
         assert set(inventory.shelf(session)) == {product.sku for product in offered}
 
 
-def test_a_product_that_was_repriced_keeps_its_price_when_the_shop_opens_again(session: Session) -> None:
-    open_shop(session)
+def test_a_product_that_was_repriced_keeps_its_price_when_the_shop_opens_again(
+    session: Session,
+) -> None:
+    products.seed(session)
     mug = products.priced(session, ["MUG-BLUE"])["MUG-BLUE"]
     mug.price_amount = 1
 
-    open_shop(session)
+    products.seed(session)
 
-    assert products.priced(session, ["MUG-BLUE", "NO-SUCH"])["MUG-BLUE"].price == Money(amount=1, currency="EUR")
+    assert products.priced(session, ["MUG-BLUE", "NO-SUCH"])["MUG-BLUE"].price == Money(
+        amount=1, currency="EUR"
+    )
 
 
 def test_a_line_keeps_name_and_price_of_the_day(session: Session) -> None:
@@ -261,4 +297,6 @@ def test_a_line_keeps_name_and_price_of_the_day(session: Session) -> None:
     order = orders.place(session, wish(MUG=1))
     products.priced(session, ["MUG"])["MUG"].price_amount = 9999
 
-    assert orders.find(session, order.id).lines == (Line(sku="MUG", name="Blue mug", quantity=1, price=Money(amount=1250, currency="EUR")),)
+    assert orders.find(session, order.id).lines == (
+        Line(sku="MUG", name="Blue mug", quantity=1, price=Money(amount=1250, currency="EUR")),
+    )

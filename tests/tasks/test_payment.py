@@ -2,7 +2,15 @@ import pytest
 from sqlalchemy import select
 
 from events import Database, reading, transaction
-from events.catalog import Money, OrderCreated, OrderEvent, PaymentCharged, PaymentFailed, PaymentOrphaned, PaymentRefunded
+from events.catalog import (
+    Money,
+    OrderCreated,
+    OrderEvent,
+    PaymentCharged,
+    PaymentFailed,
+    PaymentOrphaned,
+    PaymentRefunded,
+)
 from events.testing import Bus
 from tasks.gateways.payment import SandboxCharge, SandboxPayments, SandboxRefund
 from tasks.gateways.ports import Charged, Declined, GatewayDown, GatewayError
@@ -49,7 +57,9 @@ def test_a_good_card_is_charged_once(bus: Bus) -> None:
     [row] = charges()
     assert (row.amount, row.currency, row.tries) == (2500, "EUR", 1)
     assert told(bus, PaymentCharged) == [
-        PaymentCharged(order_id=_id(bus), charge_id=row.charge_id, total=Money(amount=2500, currency="EUR"))
+        PaymentCharged(
+            order_id=_id(bus), charge_id=row.charge_id, total=Money(amount=2500, currency="EUR")
+        )
     ]
 
 
@@ -62,7 +72,9 @@ def test_a_declined_card_is_a_business_no_and_not_tried_again(bus: Bus) -> None:
     bus.drain()
 
     assert tries(bus, "payment.charge_order") == ("done", 0)
-    assert told(bus, PaymentFailed) == [PaymentFailed(order_id=_id(bus), reason="the card was declined")]
+    assert told(bus, PaymentFailed) == [
+        PaymentFailed(order_id=_id(bus), reason="the card was declined")
+    ]
     assert charges() == []
 
 
@@ -132,7 +144,9 @@ def test_a_charge_is_given_back_when_the_order_is_cancelled(database: Database) 
     outcome = charged(order_created())
     assert isinstance(outcome, PaymentCharged)
 
-    assert refunded(order_cancelled()) == PaymentRefunded(order_id="o-1", charge_id=outcome.charge_id, total=outcome.total)
+    assert refunded(order_cancelled()) == PaymentRefunded(
+        order_id="o-1", charge_id=outcome.charge_id, total=outcome.total
+    )
     assert [row.charge_id for row in refunds()] == [outcome.charge_id]
 
 
@@ -159,28 +173,38 @@ def test_two_that_give_the_same_charge_back_at_once_tell_it_once(database: Datab
     assert len(refunds()) == 1
 
 
-def test_a_charge_that_crosses_with_the_cancellation_is_told_so_that_it_comes_back(database: Database) -> None:
+def test_a_charge_that_crosses_with_the_cancellation_is_told_so_that_it_comes_back(
+    database: Database,
+) -> None:
     answer = charge(order_created(), "k-1")  # the call is under way ...
     assert refunded(order_cancelled()) is None  # ... when the cancellation is handled
     with transaction() as session:
         outcome = charge_order(order_created(), session, answer)
 
     assert isinstance(outcome, PaymentCharged)
-    assert isinstance(refunded(PaymentOrphaned(order_id="o-1", charge_id=outcome.charge_id)), PaymentRefunded)
+    assert isinstance(
+        refunded(PaymentOrphaned(order_id="o-1", charge_id=outcome.charge_id)), PaymentRefunded
+    )
     assert len(charges()) == len(refunds()) == 1
 
 
-def test_a_charge_that_comes_between_the_look_and_the_record_of_a_refund_is_left_to_the_orphanage(database: Database) -> None:
+def test_a_charge_that_comes_between_the_look_and_the_record_of_a_refund_is_left_to_the_orphanage(
+    database: Database,
+) -> None:
     refund_id = give_back(order_cancelled(), "k-2")  # nothing is charged yet ...
     outcome = charged(order_created())  # ... now it is
     with transaction() as session:
         assert refund(order_cancelled(), session, refund_id) is None
 
     assert isinstance(outcome, PaymentCharged)
-    assert isinstance(refunded(PaymentOrphaned(order_id="o-1", charge_id=outcome.charge_id)), PaymentRefunded)
+    assert isinstance(
+        refunded(PaymentOrphaned(order_id="o-1", charge_id=outcome.charge_id)), PaymentRefunded
+    )
 
 
-def test_a_charge_with_a_lost_answer_comes_back_though_the_order_was_cancelled_before_the_retry(bus: Bus) -> None:
+def test_a_charge_with_a_lost_answer_comes_back_though_the_order_was_cancelled_before_the_retry(
+    bus: Bus,
+) -> None:
     order = placed("tok_lost_answer")
     bus.drain()
     assert len(charges()) == 1
@@ -206,7 +230,11 @@ def test_a_refund_waits_for_a_gateway_that_is_down(bus: Bus) -> None:
     switched("payment", down=False)
     bus.advance(15)
     bus.advance(15)
-    assert (found(order).status, len(charges()), len(refunds())) == ("cancelled", len(refunds()), len(charges()))
+    assert (found(order).status, len(charges()), len(refunds())) == (
+        "cancelled",
+        len(refunds()),
+        len(charges()),
+    )
 
 
 class TestSandbox:
@@ -230,13 +258,17 @@ class TestSandbox:
     def test_a_charge_is_refunded_once_whatever_the_key(self, any_database: Database) -> None:
         charge = _charge("k-1")
         assert isinstance(charge, Charged)
-        assert SandboxPayments().refund("k-2", charge_id=charge.charge_id) == SandboxPayments().refund("k-3", charge_id=charge.charge_id)
+        assert SandboxPayments().refund(
+            "k-2", charge_id=charge.charge_id
+        ) == SandboxPayments().refund("k-3", charge_id=charge.charge_id)
 
     def test_an_unknown_charge_is_not_refunded(self, database: Database) -> None:
         with pytest.raises(GatewayError, match="knows no charge ch_9"):
             SandboxPayments().refund("k-1", charge_id="ch_9")
 
-    def test_while_it_is_down_every_call_fails_and_nothing_is_taken(self, any_database: Database) -> None:
+    def test_while_it_is_down_every_call_fails_and_nothing_is_taken(
+        self, any_database: Database
+    ) -> None:
         switched("payment", down=True)
         for call in (
             lambda: _charge("k-1"),

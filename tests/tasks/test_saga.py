@@ -9,19 +9,26 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import events.database
-from events import Database, dead_letters, reading, transaction
+from events import Database, reading, transaction
+from events.admin import dead_letters
 from events.testing import Bus
 from tasks import orders
 from tasks.gateways import NAMES
 from tasks.gateways.payment import SandboxCharge, SandboxRefund
 from tasks.gateways.shipping import SandboxParcel
 from tasks.inventory import Movement, Reservation, shelf
-from tasks.mails import Mail
+from tasks.mail_texts import Mail
 from tasks.orders import NotCancellable, Order
 from tests.tasks.builders import cancelled, placed, stocked, switched
 from tests.tasks.conftest import services
@@ -33,7 +40,9 @@ STOCK = {"MUG": 6, "TEE": 4, "LAMP": 1}
 
 def check_sums(session: Session) -> None:
     """What must be true at any moment."""
-    moved = session.execute(select(Movement.sku, func.sum(Movement.quantity)).group_by(Movement.sku))
+    moved = session.execute(
+        select(Movement.sku, func.sum(Movement.quantity)).group_by(Movement.sku)
+    )
     assert shelf(session) == {sku: int(total) for sku, total in moved}
     assert all(available >= 0 for available in shelf(session).values())
     assert all(count == 1 for count in Counter(session.scalars(select(SandboxCharge.key))).values())
@@ -46,7 +55,9 @@ def check_ends(session: Session) -> None:
     shipped = [order for order in every.values() if order.status == "shipped"]
     assert _held(session) == {order.id for order in shipped}
     assert _kept(session) == sum(order.total_amount for order in shipped)
-    gone = [parcel for parcel in session.scalars(select(SandboxParcel)) if parcel.recalled_at is None]
+    gone = [
+        parcel for parcel in session.scalars(select(SandboxParcel)) if parcel.recalled_at is None
+    ]
     assert len(gone) == len(shipped)
     assert shelf(session) == _left(shipped)
     _check_fields(every.values())
@@ -59,7 +70,9 @@ def _held(session: Session) -> set[str]:
 def _kept(session: Session) -> int:
     """The money that was charged and not given back, as the gateway sees it."""
     refunded = select(SandboxRefund.charge_id)
-    charged = select(func.sum(SandboxCharge.amount)).where(SandboxCharge.charge_id.is_not(None), SandboxCharge.charge_id.not_in(refunded))
+    charged = select(func.sum(SandboxCharge.amount)).where(
+        SandboxCharge.charge_id.is_not(None), SandboxCharge.charge_id.not_in(refunded)
+    )
     return int(session.scalar(charged) or 0)
 
 
@@ -73,7 +86,11 @@ def _left(shipped: list[Order]) -> dict[str, int]:
 def _check_fields(every: Iterable[Order]) -> None:
     for order in every:
         if order.status == "shipped":
-            assert (order.stock, order.payment, order.shipment) == ("reserved", "charged", "shipped")
+            assert (order.stock, order.payment, order.shipment) == (
+                "reserved",
+                "charged",
+                "shipped",
+            )
         else:
             assert order.reason
             assert order.stock in ("waiting", "failed", "released")
@@ -148,7 +165,11 @@ class Shop(RuleBasedStateMachine):
             switched(name, down=False)
         self._settle()
         with reading() as session:
-            waiting = [order for order in orders.listed(session, 1000) if order.status == "placed" and order.id in self.hopeless]
+            waiting = [
+                order
+                for order in orders.listed(session, 1000)
+                if order.status == "placed" and order.id in self.hopeless
+            ]
         for order in waiting:
             cancelled(order)
         with transaction() as session:
@@ -172,7 +193,12 @@ class Shop(RuleBasedStateMachine):
 def test_every_order_ends_and_every_effect_happens_once(mail_server: MailServer) -> None:
     run_state_machine_as_test(
         lambda: Shop(mail_server),  # type: ignore[arg-type]  # any callable that makes one will do
-        settings=settings(max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)),
+        settings=settings(
+            max_examples=8,
+            stateful_step_count=15,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
     )
 
 
@@ -194,4 +220,6 @@ def test_a_busy_hour_on_both_databases_ends_well(any_bus: Bus, mail_server: Mail
         check_sums(session)
         every = orders.listed(session)
         assert {order.status for order in every} == {"shipped", "cancelled"}
-        assert _kept(session) == sum(order.total_amount for order in every if order.status == "shipped")
+        assert _kept(session) == sum(
+            order.total_amount for order in every if order.status == "shipped"
+        )

@@ -2,12 +2,34 @@ import pytest
 from sqlalchemy import select
 
 from events import Database, DeadLetter, reading, transaction
-from events.catalog import OrderConfirmed, OrderEvent, OrderShipped, ShipmentOrphaned, ShipmentRecalled
+from events.catalog import (
+    OrderConfirmed,
+    OrderEvent,
+    OrderShipped,
+    ShipmentOrphaned,
+    ShipmentRecalled,
+)
 from events.testing import Bus
 from tasks.gateways.ports import GatewayDown, GatewayError, Parcel
 from tasks.gateways.shipping import SandboxCarrier, SandboxParcel
-from tasks.shipping import Shipment, call_back, cancel_shipment, dispatch_shipment, hand_over, prepare_shipment, recall
-from tests.tasks.builders import BERLIN, found, lines, order_cancelled, order_created, placed, switched
+from tasks.shipping import (
+    Shipment,
+    call_back,
+    cancel_shipment,
+    dispatch_shipment,
+    hand_over,
+    prepare_shipment,
+    recall,
+)
+from tests.tasks.builders import (
+    BERLIN,
+    found,
+    lines,
+    order_cancelled,
+    order_created,
+    placed,
+    switched,
+)
 
 
 def order_confirmed(id: str = "o-1") -> OrderConfirmed:
@@ -75,7 +97,9 @@ def test_an_order_that_was_cancelled_first_is_not_shipped(database: Database) ->
     assert parcels() == []
 
 
-def test_a_parcel_whose_answer_was_lost_is_told_though_the_order_was_cancelled_before_the_retry(database: Database) -> None:
+def test_a_parcel_whose_answer_was_lost_is_told_though_the_order_was_cancelled_before_the_retry(
+    database: Database,
+) -> None:
     given = hand_over(order_confirmed(), "k-1")  # and then the worker died
     heard(cancel_shipment, order_cancelled())
 
@@ -86,7 +110,9 @@ def test_a_parcel_whose_answer_was_lost_is_told_though_the_order_was_cancelled_b
     assert len(parcels()) == 1
 
 
-def test_a_parcel_that_crosses_with_the_cancellation_is_told_and_called_back(database: Database) -> None:
+def test_a_parcel_that_crosses_with_the_cancellation_is_told_and_called_back(
+    database: Database,
+) -> None:
     parcel = hand_over(order_confirmed(), "k-1")  # the call is under way ...
     heard(cancel_shipment, order_cancelled())  # ... when the cancellation is handled
     with transaction() as session:
@@ -110,7 +136,9 @@ def test_a_parcel_is_called_back_once(database: Database) -> None:
     assert recalled(shipped.tracking, "k-10") is None
 
 
-def test_an_order_of_old_without_an_address_is_a_dead_letter_that_says_so(database: Database) -> None:
+def test_an_order_of_old_without_an_address_is_a_dead_letter_that_says_so(
+    database: Database,
+) -> None:
     old = order_confirmed().model_copy(update={"shipping_address": None})
     with pytest.raises(DeadLetter, match="ORD-o-1 has no shipping address"):
         hand_over(old, "k-1")
@@ -131,11 +159,18 @@ class TestSandbox:
     """The carrier by itself."""
 
     def test_the_same_key_is_the_same_parcel(self, any_database: Database) -> None:
-        first, again, other = (SandboxCarrier().hand_over(key, address=BERLIN, lines=lines(MUG=1)) for key in ("k-1", "k-1", "k-2"))
+        first, again, other = (
+            SandboxCarrier().hand_over(key, address=BERLIN, lines=lines(MUG=1))
+            for key in ("k-1", "k-1", "k-2")
+        )
         assert first == again != other
 
-    def test_a_key_that_is_closed_tells_of_its_parcel_or_takes_none_any_more(self, any_database: Database) -> None:
-        assert SandboxCarrier().hand_over("k-1", address=BERLIN, lines=lines(MUG=1)) == SandboxCarrier().close("k-1")
+    def test_a_key_that_is_closed_tells_of_its_parcel_or_takes_none_any_more(
+        self, any_database: Database
+    ) -> None:
+        assert SandboxCarrier().hand_over(
+            "k-1", address=BERLIN, lines=lines(MUG=1)
+        ) == SandboxCarrier().close("k-1")
         assert SandboxCarrier().close("k-2") is None
         with pytest.raises(GatewayError, match="this key was closed"):
             SandboxCarrier().hand_over("k-2", address=BERLIN, lines=lines(MUG=1))

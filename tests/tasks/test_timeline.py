@@ -17,7 +17,11 @@ def texts(order_id: str) -> list[str]:
 
 
 def test_every_event_about_an_order_has_its_words() -> None:
-    about_orders = {kind for kind in catalog() if issubclass(kind, OrderEvent) and kind.version == newest(kind.type)}
+    about_orders = {
+        kind
+        for kind in catalog()
+        if issubclass(kind, OrderEvent) and kind.version == newest(kind.type)
+    }
     assert {kind.__name__ for kind in about_orders} == {kind.__name__ for kind in TEXTS}
 
 
@@ -49,7 +53,9 @@ def test_a_timeline_is_in_the_order_of_events_however_they_were_heard(bus: Bus, 
 
     assert len(texts(order.id)) == len(bus.published)
     with reading() as session:
-        assert [entry.type for entry in entries(session, order.id)] == [event.type for event in bus.published]
+        assert [entry.type for entry in entries(session, order.id)] == [
+            event.type for event in bus.published
+        ]
 
 
 def test_a_timeline_is_about_one_order(bus: Bus) -> None:
@@ -67,5 +73,7 @@ def test_a_timeline_names_no_customer(bus: Bus) -> None:
 
 
 def test_an_order_of_old_is_told_in_its_own_currency() -> None:
-    old = order_created().model_copy(update={"total": order_created().total.model_copy(update={"currency": "USD"})})
+    old = order_created().model_copy(
+        update={"total": order_created().total.model_copy(update={"currency": "USD"})}
+    )
     assert TEXTS[type(old)](old).endswith("US$25.00")

@@ -1,9 +1,10 @@
 """Orders that nothing moves any more: they are found, by the doctor too, until a person ends them."""
 
-from events import dead_letters, transaction
+from events import transaction
+from events.admin import dead_letters
 from events.testing import Bus
-from tasks.doctor.examination import _orders
 from tests.tasks.builders import cancelled, found, placed
+from tidings.doctor.examination import _orders
 
 
 def complaints() -> list[str]:
@@ -17,7 +18,9 @@ def test_an_order_whose_step_was_discarded_is_found_until_it_is_cancelled(any_bu
     assert complaints() == []  # its event is not relayed yet
     for _ in range(12):
         any_bus.advance(600)
-        assert complaints() == []  # it is tried again, and in the end waits at a dead letter, where a person sees it
+        assert (
+            complaints() == []
+        )  # it is tried again, and in the end waits at a dead letter, where a person sees it
 
     with transaction() as session:
         assert dead_letters.discard(session, who="ada", everything=True) == 1

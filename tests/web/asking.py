@@ -18,8 +18,17 @@ def wish(**items: int) -> dict[str, Any]:
     """A good order: `wish(MUG_BLUE=2)`."""
     return {
         "customer": {"name": "Ada Example", "email": "ada@example.org"},
-        "items": [{"sku": sku.replace("_", "-"), "quantity": quantity} for sku, quantity in (items or {"MUG_BLUE": 2}).items()],
-        "shipping_address": {"line1": "1 Test Street", "line2": "", "city": "Berlin", "postcode": "10115", "country": "DE"},
+        "items": [
+            {"sku": sku.replace("_", "-"), "quantity": quantity}
+            for sku, quantity in (items or {"MUG_BLUE": 2}).items()
+        ],
+        "shipping_address": {
+            "line1": "1 Test Street",
+            "line2": "",
+            "city": "Berlin",
+            "postcode": "10115",
+            "country": "DE",
+        },
         "payment_token": "tok_ok",
     }
 
@@ -44,7 +53,8 @@ def written() -> dict[str, int]:
     """How many orders, events and idempotency keys there are."""
     with reading() as session:
         return {
-            kind.__tablename__: session.scalar(select(func.count()).select_from(kind)) or 0 for kind in (Order, LogEntry, IdempotencyKey)
+            kind.__tablename__: session.scalar(select(func.count()).select_from(kind)) or 0
+            for kind in (Order, LogEntry, IdempotencyKey)
         }
 
 

@@ -67,7 +67,9 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Databas
 
 
 @pytest.fixture
-def refused(standing: tuple[Database, Flask], environment: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
+def refused(
+    standing: tuple[Database, Flask], environment: pytest.MonkeyPatch
+) -> Iterator[FlaskClient]:
     """Who asks for what must be refused: it is checked that no row was written."""
     database, app = standing
     events.database.use(database)

@@ -8,7 +8,8 @@ from html import unescape
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from events import audit, reading
+from events import reading
+from events.admin import audit
 from events.subscriptions import Subscription, registered
 from events.testing import Bus
 
@@ -49,7 +50,10 @@ def hidden(page: str, name: str) -> str:
 def filled_in(client: FlaskClient, **typed: str) -> dict[str, str]:
     """The order form, filled in well but for `typed`; `quantity__MUG_BLUE` is the quantity of MUG-BLUE."""
     page = client.get("/").text
-    changes = {name.replace("__", ".").replace("_", "-") if "__" in name else name: value for name, value in typed.items()}
+    changes = {
+        name.replace("__", ".").replace("_", "-") if "__" in name else name: value
+        for name, value in typed.items()
+    }
     return GOOD | changes | {name: hidden(page, name) for name in ("csrf_token", "key")}
 
 
@@ -65,10 +69,17 @@ def ordered(client: FlaskClient, **typed: str) -> str:
     return answer.location
 
 
-def post(client: FlaskClient, page: str, to: str, headers: dict[str, str] | None = None, **typed: str) -> TestResponse:
+def post(
+    client: FlaskClient, page: str, to: str, headers: dict[str, str] | None = None, **typed: str
+) -> TestResponse:
     """The page that a form of `page` leads to when it is sent."""
     token = hidden(client.get(page, headers=HTML | (headers or {})).text, "csrf_token")
-    return client.post(to, data={"csrf_token": token, **typed}, headers=HTML | (headers or {}), follow_redirects=True)
+    return client.post(
+        to,
+        data={"csrf_token": token, **typed},
+        headers=HTML | (headers or {}),
+        follow_redirects=True,
+    )
 
 
 def audited() -> list[tuple[str, str, str]]:

@@ -18,7 +18,9 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CORRELATION = "0190c9d1-7f3a-7b6e-8f00-0123456789ab"
 
 
-def _order(client: FlaskClient, headers: dict[str, str] | None = None, **environ: Any) -> tuple[list[Envelope], dict[str, str]]:
+def _order(
+    client: FlaskClient, headers: dict[str, str] | None = None, **environ: Any
+) -> tuple[list[Envelope], dict[str, str]]:
     answer = client.post("/api/v1/orders", json=wish(), headers=headers, environ_overrides=environ)
     assert answer.status_code == 202, answer.text
     with reading() as session:
@@ -26,26 +28,39 @@ def _order(client: FlaskClient, headers: dict[str, str] | None = None, **environ
 
 
 def test_an_event_knows_user_tenant_address_agent_correlation_and_trace(client: FlaskClient):
-    told = OPS | {"X-Tenant-Id": "acme", "User-Agent": "till/1", "X-Correlation-Id": CORRELATION, "traceparent": TRACE}
+    told = OPS | {
+        "X-Tenant-Id": "acme",
+        "User-Agent": "till/1",
+        "X-Correlation-Id": CORRELATION,
+        "traceparent": TRACE,
+    }
     [created], headers = _order(client, told, REMOTE_ADDR="198.51.100.7")
 
-    assert created.actor.model_dump() == {"user": "ada", "tenant": "acme", "ip": "198.51.100.7", "agent": "till/1"}
+    assert created.actor.model_dump() == {
+        "user": "ada",
+        "tenant": "acme",
+        "ip": "198.51.100.7",
+        "agent": "till/1",
+    }
     assert created.correlation_id == UUID(CORRELATION)
     assert created.traceparent == TRACE
     assert headers["X-Correlation-Id"] == CORRELATION
 
 
 def test_every_event_that_follows_knows_it_too(client: FlaskClient):
-    [created], _ = _order(client, {"X-Tenant-Id": "acme", "X-Request-Id": CORRELATION, "User-Agent": "till/1"})
+    [created], _ = _order(
+        client, {"X-Tenant-Id": "acme", "X-Request-Id": CORRELATION, "User-Agent": "till/1"}
+    )
     with Bus() as bus:
         bus.drain()
 
     with reading() as session:
         trace = about(session, created.subject or "")
     assert len(trace) > 4
-    assert {(each.actor.tenant, each.actor.agent, each.correlation_id, each.traceparent) for each in trace} == {
-        ("acme", "till/1", UUID(CORRELATION), created.traceparent)
-    }
+    assert {
+        (each.actor.tenant, each.actor.agent, each.correlation_id, each.traceparent)
+        for each in trace
+    } == {("acme", "till/1", UUID(CORRELATION), created.traceparent)}
 
 
 def test_a_request_without_an_id_gets_one_and_is_told(client: FlaskClient):
@@ -55,7 +70,15 @@ def test_a_request_without_an_id_gets_one_and_is_told(client: FlaskClient):
 
 
 @pytest.mark.parametrize(
-    "sent", ["not-a-uuid", CORRELATION + "0", "{" + CORRELATION + "}", "x" * 5000, CORRELATION + "\r\nSet-Cookie: a=b", ""]
+    "sent",
+    [
+        "not-a-uuid",
+        CORRELATION + "0",
+        "{" + CORRELATION + "}",
+        "x" * 5000,
+        CORRELATION + "\r\nSet-Cookie: a=b",
+        "",
+    ],
 )
 def test_a_correlation_id_that_is_no_uuid_is_replaced(client: FlaskClient, sent: str):
     [created], headers = _order(client, HTTP_X_CORRELATION_ID=sent)
@@ -118,7 +141,9 @@ def test_a_forwarded_address_is_believed_from_as_many_proxies_as_the_settings_sa
     stocked: None, environment: pytest.MonkeyPatch, proxies: str, forwarded: str, seen: str | None
 ):
     environment.setenv("TRUSTED_PROXIES", proxies)
-    [created], _ = _order(web.create_app().test_client(), {"X-Forwarded-For": forwarded}, REMOTE_ADDR="198.51.100.7")
+    [created], _ = _order(
+        web.create_app().test_client(), {"X-Forwarded-For": forwarded}, REMOTE_ADDR="198.51.100.7"
+    )
 
     assert created.actor.ip == seen
 

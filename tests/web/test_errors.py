@@ -24,7 +24,9 @@ def _tree(kind: type[Exception]) -> list[type[Exception]]:
 
 
 @pytest.fixture
-def sealed(disk: Disk, sqlite_template: Path, environment: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
+def sealed(
+    disk: Disk, sqlite_template: Path, environment: pytest.MonkeyPatch
+) -> Iterator[FlaskClient]:
     """Who asks while the database lies on a file system that became read-only."""
     path = disk.folder / "tidings.sqlite"
     shutil.copyfile(sqlite_template, path)
@@ -37,7 +39,11 @@ def sealed(disk: Disk, sqlite_template: Path, environment: pytest.MonkeyPatch) -
 
 
 def test_every_error_of_the_web_has_its_line_in_the_table():
-    missing = [kind.__name__ for kind in _tree(WebError) if kind is not WebError and not set(kind.__mro__) & set(TABLE)]
+    missing = [
+        kind.__name__
+        for kind in _tree(WebError)
+        if kind is not WebError and not set(kind.__mro__) & set(TABLE)
+    ]
 
     assert missing == []
 
@@ -60,7 +66,9 @@ def test_an_unknown_address_is_a_problem(refused: FlaskClient, path: str):
         ("MADE-UP", "/api/v1/products", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_a_method_that_is_not_allowed_names_those_that_are(refused: FlaskClient, method: str, path: str, allowed: set[str]):
+def test_a_method_that_is_not_allowed_names_those_that_are(
+    refused: FlaskClient, method: str, path: str, allowed: set[str]
+):
     answer = refused.open(path, method=method)
 
     assert (answer.status_code, answer.content_type) == (405, "application/problem+json")
@@ -95,12 +103,25 @@ def test_a_database_that_is_busy_asks_to_try_again(app: Flask, monkeypatch: pyte
     assert "INSERT" not in answer.text
 
 
-def test_a_database_that_can_only_be_read_is_said_to_client_log_and_probe(sealed: FlaskClient, caplog: pytest.LogCaptureFixture):
+def test_a_database_that_can_only_be_read_is_said_to_client_log_and_probe(
+    sealed: FlaskClient, caplog: pytest.LogCaptureFixture
+):
     with caplog.at_level(logging.ERROR):
-        api, form, ready = sealed.post("/api/v1/orders", json=wish()), sealed.get("/"), sealed.get("/readyz")
+        api, form, ready = (
+            sealed.post("/api/v1/orders", json=wish()),
+            sealed.get("/"),
+            sealed.get("/readyz"),
+        )
 
-    assert (api.status_code, api.json["title"], api.headers["Retry-After"]) == (503, "Database cannot save", "30")
-    assert (ready.status_code, ready.json) == (503, {"status": "not ready", "database": "cannot save"})
+    assert (api.status_code, api.json["title"], api.headers["Retry-After"]) == (
+        503,
+        "Database cannot save",
+        "30",
+    )
+    assert (ready.status_code, ready.json) == (
+        503,
+        {"status": "not ready", "database": "cannot save"},
+    )
     assert (form.status_code, "The database takes nothing now" in form.text) == (503, True)
     assert "its file cannot be opened: see whether its folder is there and writable" in caplog.text
     assert "ada@example.org" not in caplog.text
@@ -111,7 +132,9 @@ def test_an_error_that_nobody_foresaw_is_a_500():
 
 
 def test_a_browser_gets_a_page(refused: FlaskClient):
-    answer = refused.get("/nothing", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    answer = refused.get(
+        "/nothing", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    )
 
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
 

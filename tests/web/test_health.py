@@ -16,7 +16,11 @@ def _metrics(client: FlaskClient) -> dict[tuple[str, ...], float]:
     answer = client.get("/metrics")
     assert answer.status_code == 200
     families = text_string_to_metric_families(answer.text)
-    return {(sample.name, *sorted(sample.labels.values())): sample.value for family in families for sample in family.samples}
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+    }
 
 
 @pytest.fixture
@@ -31,7 +35,10 @@ def broken(client: FlaskClient) -> Iterator[FlaskClient]:
 
 
 def test_it_is_alive_whatever_the_database_does(broken: FlaskClient):
-    assert (broken.get("/livez").status_code, broken.get("/livez").json) == (200, {"status": "alive"})
+    assert (broken.get("/livez").status_code, broken.get("/livez").json) == (
+        200,
+        {"status": "alive"},
+    )
 
 
 def test_it_is_not_ready_without_its_database(broken: FlaskClient):
@@ -43,17 +50,26 @@ def test_it_is_not_ready_without_its_database(broken: FlaskClient):
 def test_an_order_without_a_database_is_told_to_try_again(broken: FlaskClient):
     answer = broken.post("/api/v1/orders", json=wish())
 
-    assert (answer.status_code, answer.content_type, answer.headers["Retry-After"]) == (503, "application/problem+json", "1")
+    assert (answer.status_code, answer.content_type, answer.headers["Retry-After"]) == (
+        503,
+        "application/problem+json",
+        "1",
+    )
 
 
 def test_it_is_ready_when_no_relay_runs_and_says_so(client: FlaskClient):
     answer = client.get("/readyz")
 
-    assert (answer.status_code, answer.json) == (200, {"status": "ready", "database": "up", "relay": "down", "broker": "unknown"})
+    assert (answer.status_code, answer.json) == (
+        200,
+        {"status": "ready", "database": "up", "relay": "down", "broker": "unknown"},
+    )
 
 
 @pytest.mark.parametrize(("trouble", "broker"), [(None, "up"), ("connection refused", "down")])
-def test_a_broker_that_is_down_is_told_and_not_fatal(client: FlaskClient, trouble: str | None, broker: str):
+def test_a_broker_that_is_down_is_told_and_not_fatal(
+    client: FlaskClient, trouble: str | None, broker: str
+):
     heartbeat.beat("relay@here", "relay", trouble=trouble)
 
     answer = client.get("/readyz")

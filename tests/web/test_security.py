@@ -44,18 +44,28 @@ WRONG_LOGINS: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize(("method", "path"), OPS_PATHS)
 def test_what_operators_do_needs_their_login(refused: FlaskClient, method: str, path: str):
-    answers = {name: refused.open(path, method=method, headers=headers) for name, headers in WRONG_LOGINS.items()}
+    answers = {
+        name: refused.open(path, method=method, headers=headers)
+        for name, headers in WRONG_LOGINS.items()
+    }
 
-    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(WRONG_LOGINS, 401)
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(
+        WRONG_LOGINS, 401
+    )
     assert {answer.content_type for answer in answers.values()} == {"application/problem+json"}
-    assert all(answer.headers["WWW-Authenticate"].startswith("Basic realm=") for answer in answers.values())
+    assert all(
+        answer.headers["WWW-Authenticate"].startswith("Basic realm=") for answer in answers.values()
+    )
 
 
 def test_without_ops_auth_nobody_can_log_in(stocked: None, environment: pytest.MonkeyPatch):
     environment.delenv("OPS_AUTH")
     client = web.create_app().test_client()
 
-    assert {client.get("/api/v1/orders", headers=login).status_code for login in (OPS, _basic(":"), _basic(""), _basic("None"))} == {401}
+    assert {
+        client.get("/api/v1/orders", headers=login).status_code
+        for login in (OPS, _basic(":"), _basic(""), _basic("None"))
+    } == {401}
 
 
 @pytest.mark.parametrize("path", ["/livez", "/api/v1/products", "/api/v1/nothing", "/metrics"])
@@ -73,7 +83,9 @@ def test_every_answer_has_the_security_headers(refused: FlaskClient, path: str):
 
 
 def test_over_https_browsers_are_told_to_stay_there(refused: FlaskClient):
-    assert "Strict-Transport-Security" in refused.get("/livez", base_url="https://localhost").headers
+    assert (
+        "Strict-Transport-Security" in refused.get("/livez", base_url="https://localhost").headers
+    )
 
 
 @pytest.mark.parametrize(("scheme", "secure"), [("http", False), ("https", True)])
@@ -95,12 +107,16 @@ def test_hundreds_of_orders_from_one_address_are_fine_by_default(refused: FlaskC
     assert {refused.post("/api/v1/orders", json={}).status_code for _ in range(300)} == {422}
 
 
-def test_with_a_rate_limit_one_address_may_place_so_many_orders(stocked: None, environment: pytest.MonkeyPatch):
+def test_with_a_rate_limit_one_address_may_place_so_many_orders(
+    stocked: None, environment: pytest.MonkeyPatch
+):
     environment.setenv("RATE_LIMIT", "2/hour")
     client = web.create_app().test_client()
 
     answers = [client.post("/api/v1/orders", json=wish()) for _ in range(3)]
-    other = client.post("/api/v1/orders", json=wish(), environ_overrides={"REMOTE_ADDR": "198.51.100.7"})
+    other = client.post(
+        "/api/v1/orders", json=wish(), environ_overrides={"REMOTE_ADDR": "198.51.100.7"}
+    )
 
     assert [answer.status_code for answer in answers] == [202, 202, 429]
     assert answers[-1].content_type == "application/problem+json"
@@ -116,7 +132,9 @@ def test_a_rate_limit_that_is_none_is_refused_at_the_start(monkeypatch: pytest.M
         Settings()
 
 
-def test_without_a_secret_the_web_makes_one_up_and_warns(stocked: None, environment: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+def test_without_a_secret_the_web_makes_one_up_and_warns(
+    stocked: None, environment: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
     environment.delenv("SECRET_KEY")
 
     assert len(str(web.create_app().secret_key)) == 64

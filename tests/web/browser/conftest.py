@@ -16,10 +16,10 @@ from werkzeug.serving import make_server
 import tasks.settings
 from events import clock
 from events.testing import Bus
-from tasks.up.mailsink import Keep
 from tests.servers import free_port, missing
 from tests.web.asking import OPS_AUTH
 from tests.web.pages import services
+from tidings.up.mail_sink import Keep
 
 PATIENCE = 30_000  # milliseconds; a machine that runs every test at once is slow
 CHROMIUM = Path("/usr/bin/chromium")
@@ -44,7 +44,9 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=QUIET,
-            ignore_default_args=["--disable-back-forward-cache"],  # customers have it; with it go_back() sees no load
+            ignore_default_args=[
+                "--disable-back-forward-cache"
+            ],  # customers have it; with it go_back() sees no load
         )
         yield browser
         browser.close()
@@ -104,7 +106,9 @@ def site(mails: Path, app: Flask) -> Iterator[Site]:
 
 
 @contextmanager
-def _tab(chromium: Browser, site: Site, *, javascript: bool = True, width: int = 1300, login: str = "") -> Iterator[Page]:
+def _tab(
+    chromium: Browser, site: Site, *, javascript: bool = True, width: int = 1300, login: str = ""
+) -> Iterator[Page]:
     user, _, password = login.partition(":")
     context = chromium.new_context(
         base_url=site.url,
@@ -116,9 +120,17 @@ def _tab(chromium: Browser, site: Site, *, javascript: bool = True, width: int =
     page = context.new_page()
     strangers: list[str] = []
     mistakes: list[str] = []
-    page.on("request", lambda request: None if request.url.startswith(site.url) else strangers.append(request.url))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(site.url) else strangers.append(request.url),
+    )
     page.on("pageerror", lambda error: mistakes.append(str(error)))
-    page.on("console", lambda message: mistakes.append(message.text) if "Content Security Policy" in message.text else None)
+    page.on(
+        "console",
+        lambda message: (
+            mistakes.append(message.text) if "Content Security Policy" in message.text else None
+        ),
+    )
     yield page
     context.close()
     assert strangers == [], "a page asked another host"

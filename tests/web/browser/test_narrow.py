@@ -3,7 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from events import heartbeat, strays, transaction
+from events import heartbeat, transaction
+from events.admin import invalid_messages
 from tests.web.browser.conftest import Site
 from tests.web.browser.test_order import ended, fill_in, place
 
@@ -25,7 +26,9 @@ LONG = "W" * 100
 
 def sideways(tab: Page) -> int:
     """How many pixels the page is wider than the screen."""
-    return int(tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+    return int(
+        tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    )
 
 
 def test_no_page_scrolls_sideways(site: Site, narrow_tab: Page):
@@ -43,7 +46,14 @@ def test_no_page_scrolls_sideways(site: Site, narrow_tab: Page):
     assert sideways(narrow_tab) <= 0
     heartbeat.beat("relay@" + LONG, "relay", trouble=LONG * 2)
     with transaction() as session:
-        strays.keep(session, queue="payment", reason="undecodable", error=LONG, headers=LONG, body=LONG.encode())
+        invalid_messages.keep(
+            session,
+            queue="payment",
+            reason="undecodable",
+            error=LONG,
+            headers=LONG,
+            body=LONG.encode(),
+        )
 
     for path in [*PAGES, stuck.replace("/orders/", "/ops/orders/").partition("?")[0]]:
         narrow_tab.goto(path)

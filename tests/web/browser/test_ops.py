@@ -24,7 +24,9 @@ def _dead() -> bool:
         return session.scalars(select(Delivery).where(Delivery.state == "dead")).first() is not None
 
 
-def test_an_operator_finds_a_dead_letter_looks_at_its_tries_and_replays_its_group(site: Site, ops_tab: Page):
+def test_an_operator_finds_a_dead_letter_looks_at_its_tries_and_replays_its_group(
+    site: Site, ops_tab: Page
+):
     place(ops_tab, card="tok_broken")
     with site.services():
         while not _dead():  # ends with the test's own time limit
@@ -85,5 +87,7 @@ def test_an_operator_reads_the_mails_of_an_order(site: Site, ops_tab: Page):
         expect(ops_tab.locator("#live")).to_have_attribute("data-final", "yes")
     ops_tab.goto("/ops/mails")
 
-    expect(ops_tab.get_by_text("Your order ORD-1001 is on its way", exact=False).first).to_be_visible()
+    expect(
+        ops_tab.get_by_text("Your order ORD-1001 is on its way", exact=False).first
+    ).to_be_visible()
     expect(ops_tab.get_by_role("article")).to_have_count(3)

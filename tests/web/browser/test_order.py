@@ -58,7 +58,9 @@ def test_a_customer_places_an_order_and_watches_it_being_shipped(site: Site, tab
     expect(tab.get_by_role("button", name="Cancel")).to_be_hidden()
 
 
-def test_without_javascript_the_page_keeps_itself_fresh_until_the_order_is_shipped(site: Site, plain_tab: Page):
+def test_without_javascript_the_page_keeps_itself_fresh_until_the_order_is_shipped(
+    site: Site, plain_tab: Page
+):
     place(plain_tab)
     expect(plain_tab.get_by_text("Processing", exact=True)).to_be_visible()
 
@@ -207,7 +209,9 @@ def test_a_lost_connection_is_told_and_tried_again_with_patience(tab: Page):
 def test_an_order_cancelled_elsewhere_is_seen_on_the_page(site: Site, tab: Page):
     place(tab)
     with transaction() as session:
-        cancel(session, tab.url.split("/orders/")[1].split("?")[0], reason="by telephone", who="ada")
+        cancel(
+            session, tab.url.split("/orders/")[1].split("?")[0], reason="by telephone", who="ada"
+        )
 
     expect(tab.get_by_text("Cancelled: by telephone", exact=True)).to_be_visible()
     with site.services():

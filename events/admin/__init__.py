@@ -1,0 +1,1 @@
+"""Administration of the bus: subscriptions, dead letters, queues, traces, audit, retention, erasure."""

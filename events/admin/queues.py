@@ -1,0 +1,89 @@
+"""The queues as the ledger knows them: what waits, what is retried, what is dead, and who works."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from events import clock, heartbeat
+from events.tables import IS_DEAD, IS_OPEN, Delivery, LogEntry, SubscriptionRow
+
+
+@dataclass(frozen=True)
+class QueueView:
+    """One queue. `waiting` deliveries have not failed yet, `retrying` ones have; `oldest` is the age in seconds of the
+    oldest open delivery's event; `paused` says that a subscription of the queue is."""
+
+    name: str
+    waiting: int = 0
+    retrying: int = 0
+    dead: int = 0
+    oldest: float | None = None
+    paused: bool = False
+    workers: int = 0
+
+
+def overview(session: Session) -> list[QueueView]:
+    """Every queue, by name; it costs what is open or dead, not what is done."""
+    counts = _counts(session)
+    oldest = _oldest(session)
+    paused: dict[str, bool] = {}
+    for queue, paused_at in session.execute(
+        select(SubscriptionRow.queue, SubscriptionRow.paused_at)
+    ):
+        paused[queue] = paused.get(queue, False) or paused_at is not None
+    workers = [
+        queue for row in heartbeat.alive(session) if row.kind == "worker" for queue in row.queues
+    ]
+    names = sorted({*paused, *workers, *(queue for queue, _ in counts)})
+    return [
+        QueueView(
+            name=name,
+            waiting=counts[name, "pending"],
+            retrying=counts[name, "retrying"],
+            dead=counts[name, "dead"],
+            oldest=oldest.get(name),
+            paused=paused.get(name, False),
+            workers=workers.count(name),
+        )
+        for name in names
+    ]
+
+
+# Each of these has an index of its own; in one condition they would be found by reading every delivery there ever was.
+TO_SEND, OUT = (
+    and_(IS_OPEN, Delivery.sent_at.is_(None)),
+    and_(IS_OPEN, Delivery.sent_at.is_not(None)),
+)
+
+
+def _counts(session: Session) -> Counter[tuple[str, str]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for part in (TO_SEND, OUT, IS_DEAD):
+        found = (
+            select(Delivery.queue, Delivery.state, func.count())
+            .where(part)
+            .group_by(Delivery.queue, Delivery.state)
+        )
+        counts.update({(queue, state): count for queue, state, count in session.execute(found)})
+    return counts
+
+
+def _oldest(session: Session) -> dict[str, float]:
+    ages: dict[str, float] = {}
+    for part in (TO_SEND, OUT):
+        since = select(Delivery.queue, func.min(LogEntry.publish_at)).join(
+            LogEntry, LogEntry.id == Delivery.event_id
+        )
+        for queue, first in session.execute(since.where(part).group_by(Delivery.queue)):
+            ages[queue] = max(ages.get(queue, 0.0), (clock.now() - first).total_seconds())
+    return ages
+
+
+def unrelayed(session: Session) -> int:
+    """How many events have no deliveries yet: what the relay still has to do."""
+    return (
+        session.scalar(select(func.count(LogEntry.position)).where(LogEntry.relayed_at.is_(None)))
+        or 0
+    )

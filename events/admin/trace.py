@@ -1,0 +1,87 @@
+"""The trace of one subject: each event about it, each handler's delivery of it, each failed try."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from events import log
+from events.envelope import Envelope
+from events.retry import Retry
+from events.tables import Attempt, Delivery, SubscriptionRow
+
+
+@dataclass(frozen=True)
+class TracedDelivery:
+    """What one handler did with one event so far."""
+
+    id: str
+    subscription: str
+    queue: str
+    state: str
+    attempts: int
+    max_attempts: int
+    due_at: datetime
+    sent_at: datetime | None
+    done_at: datetime | None
+    error: str | None
+    flower_task_id: str | None
+    tries: list[Attempt] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TracedEvent:
+    """One event and its deliveries."""
+
+    envelope: Envelope
+    deliveries: list[TracedDelivery]
+
+
+def of(session: Session, subject: str) -> list[TracedEvent]:
+    """Everything that happened about `subject`, oldest first."""
+    return _traced(session, log.about(session, subject))
+
+
+def of_event(session: Session, event_id: UUID) -> TracedEvent | None:
+    """One event with its deliveries, or `None` when there is no such event."""
+    return next(iter(_traced(session, log.read(session, [event_id]))), None)
+
+
+def _traced(session: Session, envelopes: Sequence[Envelope]) -> list[TracedEvent]:
+    ids = [envelope.id for envelope in envelopes]
+    policies = {row.name: row.policy for row in session.scalars(select(SubscriptionRow))}
+    tries: defaultdict[tuple[UUID, str], list[Attempt]] = defaultdict(list)
+    for attempt in session.scalars(
+        select(Attempt).where(Attempt.event_id.in_(ids)).order_by(Attempt.id)
+    ):
+        tries[attempt.event_id, attempt.subscription].append(attempt)
+    deliveries: defaultdict[UUID, list[TracedDelivery]] = defaultdict(list)
+    for row in session.scalars(
+        select(Delivery).where(Delivery.event_id.in_(ids)).order_by(Delivery.subscription)
+    ):
+        limit = policies.get(row.subscription, {}).get("attempts", Retry().attempts)
+        deliveries[row.event_id].append(
+            _delivery(row, limit, tries[row.event_id, row.subscription])
+        )
+    return [TracedEvent(envelope, deliveries[envelope.id]) for envelope in envelopes]
+
+
+def _delivery(row: Delivery, limit: int, tries: list[Attempt]) -> TracedDelivery:
+    return TracedDelivery(
+        id=row.id,
+        subscription=row.subscription,
+        queue=row.queue,
+        state=row.state,
+        attempts=row.attempts,
+        max_attempts=limit,
+        due_at=row.due_at,
+        sent_at=row.sent_at,
+        done_at=row.done_at,
+        error=row.error,
+        flower_task_id=f"{row.id}:{row.sends}" if row.sends else None,
+        tries=tries,
+    )

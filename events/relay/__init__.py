@@ -1,0 +1,1 @@
+"""The relay: turns events into deliveries and sends due deliveries to the broker."""

@@ -1,0 +1,212 @@
+"""The relay in this process, on a list for a broker."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from events import Database, heartbeat, reading, transaction
+from events.database import use
+from events.relay.loop import Relay
+from events.tables import Heartbeat
+from tests.events.sample import ListBroker, deliveries, delivery, hearing, note, send
+from tests.servers import wait_until
+
+ONE = hearing()
+OTHER = hearing(name="others.mark")
+
+
+@pytest.fixture
+def broker() -> ListBroker:
+    """A broker that is a list."""
+    return ListBroker()
+
+
+def work(relay: Relay, rounds: int = 5) -> None:
+    """Some rounds of the relay, with its patience with the broker over each time."""
+    for _ in range(rounds):
+        relay._ask_broker_at = 0.0
+        relay.work()
+
+
+def beat_of(name: str) -> Heartbeat:
+    with reading() as session:
+        [row] = [row for row in heartbeat.alive(session) if row.name == name]
+    return row
+
+
+def test_an_event_becomes_one_message_per_subscription(
+    any_database: Database, broker: ListBroker
+) -> None:
+    send(ONE, OTHER)
+    note("a")
+    work(Relay(broker))
+
+    assert sorted(message.subscription for message in broker.sent) == ["notes.mark", "others.mark"]
+
+
+def test_with_nothing_to_do_it_waits_and_with_something_left_it_does_not(
+    any_database: Database, broker: ListBroker
+) -> None:
+    send(ONE)
+    relay = Relay(broker)
+    work(relay)
+    assert relay.work() > 1.0
+    note("a")
+    assert relay.work() == 0.0
+
+
+def test_it_wakes_when_the_next_retry_is_due(any_database: Database, broker: ListBroker) -> None:
+    send(ONE)
+    relay = Relay(broker)
+    note("a")
+    work(relay)
+    with transaction() as session:
+        session.execute(text("UPDATE deliveries SET sent_at = NULL"))
+        session.get_one(type(delivery()), (ONE.name, delivery().event_id)).due_at += timedelta(
+            seconds=2
+        )
+
+    assert 0.5 < relay.work() <= 2.0
+
+
+def test_publishers_that_never_pause_do_not_keep_it_from_sending(
+    any_database: Database, broker: ListBroker
+) -> None:
+    # Fan-out went on for as long as there was anything to fan out: nothing was sent until the publishers took a breath.
+    send(ONE)
+    relay = Relay(broker)
+    real = relay._fan_out
+
+    def fan_out_while_others_publish() -> int:
+        note("more")
+        return real()
+
+    relay._fan_out = fan_out_while_others_publish  # type: ignore[method-assign]
+    done = threading.Thread(target=work, args=(relay,), daemon=True)
+    done.start()
+    done.join(20)
+
+    assert not done.is_alive()
+    assert len(broker.sent) >= 4
+
+
+def test_what_a_broker_that_is_down_did_not_take_waits_in_the_ledger_and_goes_when_it_is_back(
+    any_database: Database, broker: ListBroker
+) -> None:
+    send(ONE)
+    note("a", "b")
+    broker.down = True
+    relay = Relay(broker, name="relay@test")
+    work(relay)
+
+    assert broker.sent == []
+    assert {(row.state, row.sent_at, row.attempts) for row in deliveries()} == {
+        ("pending", None, 0)
+    }
+    assert beat_of("relay@test").trouble == "the test has switched it off"
+    broker.down = False
+    work(relay)
+
+    assert len(broker.sent) == 2
+    assert beat_of("relay@test").trouble is None
+
+
+def test_one_queue_that_refuses_holds_up_no_other(
+    any_database: Database, broker: ListBroker
+) -> None:
+    send(ONE, OTHER)
+    broker.refuses = {"notes"}
+    relay = Relay(broker, name="relay@test")
+    note("a", "b")
+    work(relay)
+
+    assert [message.subscription for message in broker.sent] == ["others.mark"] * 2
+    assert {row.sent_at for row in deliveries()} == {None}
+    assert beat_of("relay@test").trouble == "notes is full"
+    broker.refuses = set()
+    work(relay)
+    assert len(broker.sent) == 4
+
+
+def test_a_broker_that_is_down_is_asked_less_and_less_often(
+    database: Database, broker: ListBroker
+) -> None:
+    send(ONE)
+    note("a")
+    broker.down = True
+    relay = Relay(broker)
+    waits = []
+    for _ in range(7):
+        work(relay, rounds=1)
+        waits.append(relay._patience)
+
+    assert waits == sorted(waits)
+    assert (waits[0] <= 0.5, waits[-1]) == (True, 5.0)
+
+
+def test_it_lives_through_a_database_that_goes_away(
+    any_database: Database, broker: ListBroker
+) -> None:
+    send(ONE)
+    stop = threading.Event()
+    relay = threading.Thread(target=Relay(broker).run, args=(stop,))
+    relay.start()
+    try:
+        note("a")
+        wait_until(lambda: len(broker.sent) == 1, what="the first message")
+        with transaction() as session:
+            session.execute(text("ALTER TABLE deliveries RENAME TO gone"))
+        note("b")
+        assert not stop.wait(0.5)
+        with transaction() as session:
+            session.execute(text("ALTER TABLE gone RENAME TO deliveries"))
+        wait_until(lambda: len(broker.sent) == 2, what="the second message")
+    finally:
+        stop.set()
+        relay.join(20)
+    assert not relay.is_alive()
+
+
+def test_it_says_that_it_lives_and_that_it_ends(database: Database, broker: ListBroker) -> None:
+    stop = threading.Event()
+    relay = threading.Thread(target=Relay(broker, name="relay@test").run, args=(stop,))
+    relay.start()
+    wait_until(lambda: _names() == ["relay@test"], what="the relay's heartbeat")
+    stop.set()
+    relay.join(20)
+
+    assert _names() == []
+
+
+def _names() -> list[str]:
+    with reading() as session:
+        return [row.name for row in heartbeat.alive(session)]
+
+
+def test_several_relays_send_each_delivery_once(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    Heartbeat.metadata.create_all(database.writer)
+    use(database)
+    brokers, stop = [ListBroker() for _ in range(3)], threading.Event()
+    relays = [
+        threading.Thread(target=Relay(each, name=f"relay-{number}").run, args=(stop,))
+        for number, each in enumerate(brokers)
+    ]
+    try:
+        send(ONE)
+        for relay in relays:
+            relay.start()
+        for number in range(40):
+            note(*(f"{number}-{each}" for each in range(5)))
+        wait_until(lambda: sum(len(each.sent) for each in brokers) >= 200, what="200 messages")
+    finally:
+        stop.set()
+        for relay in relays:
+            relay.join(20)
+        use(None)
+        database.close()
+
+    sent = [id for broker in brokers for message in broker.sent for id in message.event_ids]
+    assert (len(sent), len(set(sent))) == (200, 200)

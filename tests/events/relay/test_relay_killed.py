@@ -1,0 +1,74 @@
+"""The relay killed at each step between the log and the broker: nothing is lost, and no effect happens twice."""
+
+import sys
+from collections import Counter
+from contextlib import suppress
+
+import pytest
+from kombu import Connection
+
+from tests.events.relay.stopping_relay import EACH, STEPS
+from tests.events.stack import Stack
+from tests.servers import Process, wait_until
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+
+STACKS = pytest.mark.parametrize(
+    ("any_database", "any_broker"),
+    [("sqlite", "valkey"), ("postgres", "valkey"), ("postgres", "rabbitmq")],
+    indirect=True,
+)
+
+
+@STACKS
+def test_a_relay_that_is_killed_at_any_step_loses_nothing_and_doubles_nothing(
+    any_stack: Stack,
+) -> None:
+    stack = any_stack
+    relays = Process(
+        [sys.executable, "-m", "tests.events.relay.stopping_relay"], stack.home, stack.env
+    )
+    relays.launch()
+    wait_until(lambda: not relays.running(), within=60, what="a relay killed at each step")
+    assert relays.exit_code == 0, relays.log()
+
+    stack.relay(LEASE="1")
+    stack.work("pings")
+
+    everything = Counter(range(len(STEPS) * EACH))
+    wait_until(
+        lambda: stack.states("pings.answer_ping") == {"done": len(everything)},
+        within=40,
+        what="every ping answered",
+    )
+    assert stack.effects("answered") == everything
+
+
+@STACKS
+def test_a_broker_that_is_flushed_empty_loses_nothing(any_stack: Stack) -> None:
+    any_stack.ping(*range(50))
+    any_stack.relay(LEASE="1")
+    empty(any_stack.env["BROKER_URL"])
+    any_stack.work("pings")
+
+    wait_until(
+        lambda: any_stack.states("pings.answer_ping") == {"done": 50},
+        within=40,
+        what="every ping answered",
+    )
+    assert any_stack.effects("answered") == Counter(range(50))
+    assert sum(row.sends for row in any_stack.deliveries("pings.answer_ping")) == 100
+
+
+def empty(url: str) -> None:
+    """Throw away the messages, all of them, when they are there."""
+    with Connection(url) as connection:
+        thrown = [0]
+
+        def throw_away() -> bool:
+            with suppress(*connection.channel_errors):  # the relay has not declared the queue yet
+                thrown[0] += connection.channel().queue_purge("pings")
+            return thrown[0] >= 3  # fifty pings in bundles of twenty
+
+        wait_until(throw_away, what="messages on the broker")

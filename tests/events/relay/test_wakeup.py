@@ -1,0 +1,156 @@
+import threading
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from events import Database, transaction
+from events.log import wake
+from events.relay.wakeup import PostgresWakeup, Wakeup, wakeup
+from tests.events.sample import note
+from tests.servers import wait_until
+
+LONG = 20.0  # seconds that no test waits out
+SOON = 2.0  # generous: it takes some milliseconds on an idle machine
+
+
+@pytest.fixture
+def waiting(any_database: Database) -> Iterator[Wakeup]:
+    """A wakeup that has seen everything there was to see."""
+    found = wakeup(any_database)
+    for _ in range(2):
+        found.wait(0.3, threading.Event())
+    yield found
+    found.close()
+
+
+def took(waiting: Wakeup, timeout: float, stop: threading.Event | None = None) -> float:
+    """How long a wait took."""
+    began = time.monotonic()
+    waiting.wait(timeout, stop or threading.Event())
+    return time.monotonic() - began
+
+
+def later(action: object) -> threading.Thread:
+    """Do it from another thread in a moment."""
+    timer = threading.Timer(0.1, action)  # type: ignore[arg-type]
+    timer.start()
+    return timer
+
+
+def test_a_publication_wakes_at_once(waiting: Wakeup, any_database: Database) -> None:
+    timer = later(lambda: note("a"))
+
+    assert 0.05 < took(waiting, LONG) < SOON
+    timer.join()
+
+
+def test_the_wake_takes_no_more_than_fifty_milliseconds_as_a_rule(
+    waiting: Wakeup, any_database: Database
+) -> None:
+    latencies = []
+    for _ in range(7):
+        committed: list[float] = []
+
+        def publish_and_look_at_the_clock(committed: list[float] = committed) -> None:
+            note("a")
+            committed.append(time.monotonic())
+
+        timer = later(publish_and_look_at_the_clock)
+        waiting.wait(LONG, threading.Event())
+        woken = time.monotonic()
+        timer.join()
+        latencies.append(woken - committed[0])
+
+    assert sorted(latencies)[1] < 0.05
+
+
+def test_what_was_committed_while_the_relay_worked_wakes_it_too(
+    waiting: Wakeup, any_database: Database
+) -> None:
+    note("a")
+
+    assert took(waiting, LONG) < SOON
+
+
+def test_what_was_committed_before_the_first_wait_wakes_it_too(any_database: Database) -> None:
+    # The relay looks for events, then begins to listen: what is published in between must not wait for the next look.
+    fresh = wakeup(any_database)
+    try:
+        assert took(fresh, LONG) < SOON
+    finally:
+        fresh.close()
+
+
+def test_nothing_happens_for_as_long_as_was_asked(waiting: Wakeup, any_database: Database) -> None:
+    assert 0.19 < took(waiting, 0.2) < SOON
+
+
+def test_what_is_rolled_back_wakes_nobody(waiting: Wakeup, any_database: Database) -> None:
+    with any_database.writer.connect() as connection:
+        connection.execute(text("INSERT INTO sample_marks (what) VALUES ('x')"))
+        if not any_database.sqlite:
+            connection.execute(text("NOTIFY tidings"))
+        connection.rollback()
+
+    assert took(waiting, 0.2) > 0.19
+
+
+def test_a_stop_ends_the_wait(waiting: Wakeup, any_database: Database) -> None:
+    stop = threading.Event()
+    timer = later(stop.set)
+
+    assert took(waiting, LONG, stop) < SOON
+    timer.join()
+
+
+def test_a_wait_of_no_time_returns(waiting: Wakeup, any_database: Database) -> None:
+    assert took(waiting, 0.0) < SOON
+
+
+def test_a_lost_connection_is_made_again(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    waiting = PostgresWakeup(database)
+    never = threading.Event()
+    try:
+        waiting.wait(0.1, never)
+        with psycopg.connect(postgres_url, autocommit=True) as admin:
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE 'LISTEN%'"
+            )
+            wait_until(
+                lambda: took(waiting, 0.05) >= 0 and _listeners(admin) == 1, what="a new listener"
+            )
+        waiting.wait(0.0, never)
+        timer = later(lambda: _wake(database))
+        assert took(waiting, LONG) < SOON
+        timer.join()
+    finally:
+        waiting.close()
+        database.close()
+
+
+def _listeners(admin: psycopg.Connection) -> int:
+    [row] = admin.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE 'LISTEN%'"
+    ).fetchall()
+    return int(row[0])
+
+
+def _wake(database: Database) -> None:
+    with database.transaction() as session:
+        wake(session)
+
+
+def test_a_database_that_is_away_costs_time_and_raises_nothing() -> None:
+    waiting = PostgresWakeup(Database("postgresql://nobody@127.0.0.1:1/nothing"))
+
+    assert 0.09 < took(waiting, 0.1) < SOON
+    waiting.close()
+
+
+def test_waking_needs_no_call_on_sqlite(database: Database) -> None:
+    with transaction() as session:
+        wake(session)

@@ -1,0 +1,159 @@
+"""Valkey full, frozen, killed, emptied under the relay and the real transport: what it does not take waits, and goes when it can."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import pytest
+from celery import Celery
+
+from events import Database, heartbeat, reading, transport
+from events.dispatch import dispatch
+from events.errors import BrokerDown
+from events.relay.loop import Relay
+from events.transport import CeleryTransport
+from tests.events.relay.test_loop import work
+from tests.events.sample import deliveries, hearing, marks, note, send
+from tests.events.transport.test_confirms import message
+from tests.servers import Valkey, wait_until
+
+TENS = hearing(batch=10)
+TEXTS = [str(number) for number in range(40)]
+
+
+@pytest.fixture
+def celery_transport(database: Database, valkey_url: str) -> Iterator[CeleryTransport]:
+    """The real transport, with little patience."""
+    app = Celery("faults", broker=valkey_url, set_as_current=False)
+    app.conf.task_queues = transport.queues(["notes", "others"], quorum=False)
+    app.conf.broker_transport_options = {
+        "socket_timeout": 0.5,
+        "socket_connect_timeout": 0.5,
+        "retry_on_timeout": False,
+    }
+    found = CeleryTransport(app)
+    yield found
+    found.close()
+
+
+def lying(valkey: Valkey) -> list[list[UUID]]:
+    """The event ids of each message on the queue."""
+    with valkey.client() as client:
+        raw = client.lrange("notes", 0, -1)
+    bodies = [json.loads(base64.b64decode(json.loads(each)["body"])) for each in raw]
+    return [[UUID(id) for id in arguments[0]] for arguments, *_ in bodies]
+
+
+def full(valkey: Valkey) -> Callable[[], None]:
+    """No memory left; `noeviction` is its policy."""
+    with valkey.client() as client:
+        client.config_set("maxmemory", "1")
+
+    def mend() -> None:
+        with valkey.client() as client:
+            client.config_set("maxmemory", "0")
+
+    return mend
+
+
+def frozen(valkey: Valkey) -> Callable[[], None]:
+    """It keeps its connections and answers nobody."""
+    valkey.freeze()
+    return valkey.thaw
+
+
+def killed(valkey: Valkey) -> Callable[[], None]:
+    """It is gone, and comes back with its files."""
+    valkey.kill()
+    return valkey.start
+
+
+@pytest.mark.parametrize("trouble", [full, frozen, killed])
+@pytest.mark.parametrize(
+    "connected", [True, False], ids=["amid its work", "before the first message"]
+)
+def test_what_the_broker_does_not_take_waits_in_the_ledger_and_every_effect_happens_once(
+    trouble: Callable[[Valkey], Callable[[], None]],
+    connected: bool,
+    valkey: Valkey,
+    celery_transport: CeleryTransport,
+) -> None:
+    relay = Relay(celery_transport, name="relay@test")
+    send(TENS)
+    if connected:
+        note("first")
+        work(relay)
+    mend = trouble(valkey)
+    try:
+        note(*TEXTS)
+        work(relay, rounds=3)
+
+        assert {row.sent_at for row in deliveries() if row.event_id not in _first(connected)} == {
+            None
+        }
+        assert _trouble() not in (None, "")
+    finally:
+        mend()
+    wait_until(lambda: _works(relay), what="all messages on the broker")
+    for ids in lying(valkey):
+        dispatch(TENS, ids, worker="w")
+
+    assert marks() == dict.fromkeys([*TEXTS, *(["first"] if connected else [])], 1)
+
+
+def _first(connected: bool) -> set[UUID]:
+    return {deliveries()[0].event_id} if connected else set()
+
+
+def _trouble() -> str | None:
+    with reading() as session:
+        [row] = heartbeat.alive(session)
+    return row.trouble
+
+
+def _works(relay: Relay) -> bool:
+    work(relay, rounds=1)
+    return all(row.sent_at for row in deliveries()) and _trouble() is None
+
+
+def test_an_empty_queue_is_no_error_and_a_long_one_is_counted(
+    celery_transport: CeleryTransport,
+) -> None:
+    assert celery_transport.waiting("notes") == 0
+    celery_transport.send([message() for _ in range(700)])
+
+    assert (celery_transport.waiting("notes"), celery_transport.waiting("others")) == (700, 0)
+
+
+def test_messages_come_to_the_queue_in_the_order_in_which_they_were_sent(
+    celery_transport: CeleryTransport, valkey: Valkey
+) -> None:
+    messages = [message() for _ in range(20)]
+    celery_transport.send(messages)
+
+    assert lying(valkey)[::-1] == [
+        list(each.event_ids) for each in messages
+    ]  # Celery takes from the right
+
+
+def test_a_broker_that_is_not_there_is_said_to_be_down(database: Database) -> None:
+    nowhere = CeleryTransport(
+        Celery("nowhere", broker="redis://127.0.0.1:1/0", set_as_current=False)
+    )
+
+    for ask in (
+        nowhere.connect,
+        lambda: nowhere.send([message()]),
+        lambda: nowhere.waiting("notes"),
+    ):
+        with pytest.raises(BrokerDown):
+            ask()
+
+
+def test_a_message_for_a_queue_that_nobody_declared_makes_its_queue(
+    celery_transport: CeleryTransport,
+) -> None:
+    celery_transport.send([message("brand_new")])
+
+    assert celery_transport.waiting("brand_new") == 1

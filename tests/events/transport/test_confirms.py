@@ -1,0 +1,187 @@
+"""What RabbitMQ says to what is published: real nodes, real refusals."""
+
+import json
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from celery import Celery
+from kombu import Connection, Exchange, Producer, Queue
+
+from events import Database, heartbeat, reading, transport
+from events.errors import BrokerDown
+from events.messages import Message, encode, unfit
+from events.relay.loop import Relay
+from events.transport import CeleryTransport
+from events.transport.confirms import Confirms
+from events.transport.consumer import MAX_BODY
+from tests.events.relay.test_loop import work
+from tests.events.sample import deliveries, hearing, note, send
+from tests.servers import rabbitmqctl, wait_until
+from tidings.chaos.rabbitmq import RabbitMQ
+
+QUORUM = {"x-queue-type": "quorum"}
+
+
+def message(queue: str = "notes") -> Message:
+    return Message(f"m-{uuid.uuid4()}", f"{queue}.mark", queue, (uuid.uuid4(),), 0, "sample.noted")
+
+
+def takes(celery_transport: CeleryTransport) -> bool:
+    """Whether the broker takes a message; for a while after its start a queue has no leader."""
+    try:
+        celery_transport.send([message()])
+    except BrokerDown:
+        return False
+    return True
+
+
+def has_written_down(queue: str, node: RabbitMQ) -> bool:
+    """Whether a queue is in the files: killed a moment after the declaration, a node (3.10) keeps it for ever without a leader."""
+    files = [
+        file
+        for name in ("names.dets", "meta.dets")
+        for file in node.home.glob(f"data/*/quorum/*/{name}")
+    ]
+    return len(files) == 2 and all(queue.encode() in file.read_bytes() for file in files)
+
+
+@pytest.fixture
+def connection(rabbitmq_url: str) -> Iterator[Connection]:
+    """A connection to an empty virtual host."""
+    with Connection(rabbitmq_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+def celery_transport(rabbitmq_url: str) -> Iterator[CeleryTransport]:
+    """The real transport."""
+    app = Celery("confirms", broker=rabbitmq_url, set_as_current=False)
+    app.conf.task_queues = transport.queues(["notes"], quorum=True)
+    found = CeleryTransport(app)
+    yield found
+    found.close()
+
+
+def test_a_message_that_no_queue_gets_is_refused(connection: Connection) -> None:
+    channel = connection.channel()
+    confirms, producer = Confirms(channel), Producer(channel)
+    Exchange("bound_to_nothing", type="direct")(channel).declare()
+
+    producer.publish(
+        b"{}",
+        exchange="bound_to_nothing",
+        routing_key="x",
+        mandatory=True,
+        content_type="application/json",
+    )
+    confirms.expect()
+
+    with pytest.raises(BrokerDown, match="no queue 'x' is bound to exchange 'bound_to_nothing'"):
+        confirms.wait(10)
+
+
+def test_a_full_queue_refuses_and_is_believed(connection: Connection) -> None:
+    channel = connection.channel()
+    confirms, producer = Confirms(channel), Producer(channel)
+    full = QUORUM | {"x-max-length": 1, "x-overflow": "reject-publish"}
+    Queue("small", Exchange("small", type="direct"), routing_key="small", queue_arguments=full)(
+        channel
+    ).declare()
+
+    def fill() -> None:
+        for _ in range(50):  # the queue may take some more before it notices that it is full
+            producer.publish(
+                b"{}",
+                exchange="small",
+                routing_key="small",
+                mandatory=True,
+                content_type="application/json",
+            )
+            confirms.expect()
+            confirms.wait(10)
+
+    with pytest.raises(BrokerDown, match=r"refused 1 messages: the queue is full or has no leader"):
+        fill()
+
+
+def test_a_thousand_messages_are_confirmed_and_waited_for_once(
+    celery_transport: CeleryTransport,
+) -> None:
+    celery_transport.send([message() for _ in range(1000)])
+    celery_transport.send([message()])
+
+    assert celery_transport.waiting("notes") == 1001
+
+
+def test_a_broker_that_says_nothing_is_down(
+    celery_transport: CeleryTransport, rabbitmq_node: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("events.transport.publisher.CONFIRM_TIMEOUT", 0.5)
+    celery_transport.send([message()])
+    rabbitmq_node.freeze()
+    try:
+        with pytest.raises(BrokerDown):
+            celery_transport.send([message()])
+    finally:
+        rabbitmq_node.thaw()
+
+
+def test_a_killed_node_is_down_and_when_it_is_back_what_it_confirmed_is_there(
+    celery_transport: CeleryTransport, rabbitmq_node: RabbitMQ, rabbitmq_url: str
+) -> None:
+    celery_transport.send([message() for _ in range(20)])
+    host = rabbitmq_url.rpartition("/")[2]
+    wait_until(
+        lambda: has_written_down(f"{host}_notes", rabbitmq_node),
+        what="the node to have written down that it has a queue",
+    )
+    rabbitmq_node.kill()
+    try:
+        for _ in range(2):
+            with pytest.raises(BrokerDown):
+                celery_transport.send([message()])
+    finally:
+        rabbitmq_node.start()
+
+    wait_until(lambda: takes(celery_transport), within=40, what="a queue with a leader")
+    assert celery_transport.waiting("notes") >= 21
+
+
+def test_a_message_too_large_for_the_broker_waits_and_holds_up_no_other(
+    celery_transport: CeleryTransport, rabbitmq_node: RabbitMQ, database: Database
+) -> None:
+    relay = Relay(celery_transport, name="relay@test")
+    send(hearing(batch=100), hearing(name="others.mark"))
+    rabbitmqctl(rabbitmq_node, "eval", "application:set_env(rabbit, max_message_size, 1500).")
+    try:
+        note(*map(str, range(100)))
+        work(relay, rounds=3)
+        large, small = deliveries(), deliveries("others.mark")
+        with reading() as session:
+            [trouble] = [row.trouble for row in heartbeat.alive(session)]
+    finally:
+        rabbitmqctl(
+            rabbitmq_node, "eval", "application:set_env(rabbit, max_message_size, 134217728)."
+        )
+
+    assert {row.sent_at for row in large} == {None}
+    assert all(row.sent_at for row in small)
+    assert "larger than configured max size 1500" in (trouble or "")
+    wait_until(
+        lambda: work(relay, rounds=1) or all(row.sent_at for row in deliveries()),
+        what="the large one to be sent",
+    )
+    assert celery_transport.waiting("notes") == 1
+
+
+def test_the_largest_doorbell_is_one_that_every_worker_takes(database: Database) -> None:
+    subscription = hearing(name=f"notes.{'x' * 150}", batch=1_000_000)
+    note(*map(str, range(700)), subject="S" * 200)
+    largest = max(send(subscription), key=lambda message: len(message.event_ids))
+
+    body, headers = encode(largest, origin="relay@here")
+
+    assert len(largest.event_ids) == 500
+    assert len(body) < MAX_BODY / 10
+    assert unfit(headers, json.loads(body)) is None

@@ -1,0 +1,113 @@
+"""What RabbitMQ gives up comes into the ledger as a invalid_message."""
+
+from collections.abc import Iterator
+
+import pytest
+from celery import Celery
+from kombu import Connection
+from sqlalchemy import select, text
+from sqlalchemy.exc import SQLAlchemyError
+from uuid_utils.compat import uuid7
+
+from events import Database, reading, transaction
+from events.messages import Message
+from events.relay.loop import Relay
+from events.tables import InvalidMessageRow
+from events.transport import CeleryTransport, dead_queue, queues
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def transport(database: Database, rabbitmq_url: str) -> Iterator[CeleryTransport]:
+    """A transport on a virtual host of its own, that knows the queue `pings` with a limit of two deliveries."""
+    [pings] = queues(["pings"], quorum=True)
+    pings.queue_arguments = pings.queue_arguments | {"x-delivery-limit": 2}
+    app = Celery("dead")
+    app.conf.update(broker_url=rabbitmq_url, task_queues=[pings])
+    transport = CeleryTransport(app)
+    transport.connect()
+    yield transport
+    transport.close()
+
+
+def invalid_messages() -> list[InvalidMessageRow]:
+    with reading() as session:
+        return list(session.scalars(select(InvalidMessageRow).order_by(InvalidMessageRow.id)))
+
+
+def throw(url: str, *bodies: bytes) -> None:
+    """Put messages right into the dead queue."""
+    with Connection(url) as connection:
+        for body in bodies:
+            connection.default_channel.basic_publish(
+                connection.default_channel.prepare_message(body), dead_queue.NAME, dead_queue.NAME
+            )
+
+
+def test_a_message_that_was_delivered_too_often_is_kept_with_its_queue_and_the_reason(
+    transport: CeleryTransport, rabbitmq_url: str
+) -> None:
+    transport.send([Message("m-1", "pings.answer_ping", "pings", (uuid7(),), 0, "ping.pinged P-1")])
+    with Connection(rabbitmq_url) as connection:
+        channel = connection.default_channel
+
+        def reject() -> bool:
+            message = channel.basic_get("pings")
+            if message is not None:
+                channel.basic_reject(message.delivery_tag, requeue=True)
+            return message is None
+
+        wait_until(reject, what="the queue empty")
+
+    relay = Relay(transport, name="relay@test")
+    wait_until(lambda: relay._upkeep() or invalid_messages(), what="an invalid message")  # type: ignore[func-returns-value]
+
+    [invalid_message] = invalid_messages()
+    assert (invalid_message.queue, invalid_message.reason) == (
+        "pings",
+        "given up by the broker: delivery_limit",
+    )
+    assert b"[[[" in invalid_message.body
+    assert '"task": "pings.answer_ping"' in invalid_message.headers
+    assert transport.drain_dead_queue() == 0
+
+
+def test_whatever_lies_there_is_kept(transport: CeleryTransport, rabbitmq_url: str) -> None:
+    throw(rabbitmq_url, b"", b"\xff\x00", b"text")
+
+    wait_until(
+        lambda: transport.drain_dead_queue() >= 0 and len(invalid_messages()) >= 3,
+        what="three invalid_messages",
+    )
+
+    assert [invalid_message.body for invalid_message in invalid_messages()] == [
+        b"",
+        b"\xff\x00",
+        b"text",
+    ]
+    assert {invalid_message.queue for invalid_message in invalid_messages()} == {dead_queue.NAME}
+
+
+def test_one_that_the_database_does_not_take_stays_until_it_does(
+    transport: CeleryTransport, rabbitmq_url: str
+) -> None:
+    with transaction() as session:
+        session.execute(text("ALTER TABLE invalid messages RENAME TO elsewhere"))
+    throw(rabbitmq_url, b"text")
+
+    def refused() -> bool:
+        try:
+            transport.drain_dead_queue()
+        except SQLAlchemyError:
+            return True
+        return False
+
+    wait_until(refused, what="a database that refuses")
+    assert refused()
+    with transaction() as session:
+        session.execute(text("ALTER TABLE elsewhere RENAME TO invalid_messages"))
+
+    assert transport.drain_dead_queue() == 1
+    assert [invalid_message.body for invalid_message in invalid_messages()] == [b"text"]

@@ -1,0 +1,173 @@
+"""Whatever lies on a queue: a real worker keeps it, lives on and handles what comes after it."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import amqp
+import pytest
+from kombu import Connection, Exchange, Producer
+from sqlalchemy import select, text
+
+from events import Database, reading, transaction
+from events.tables import InvalidMessageRow
+from events.transport import dead_queue
+from tests.events.stack import Stack
+from tests.events.transport.malformed import (
+    EVERYTHING,
+    GARBAGE,
+    UNDECODABLE,
+    WRONG_BODIES,
+    Malformed,
+)
+from tests.servers import Valkey, wait_until
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(240),
+]  # each invalid message is a commit of its own, on a disk that others use too
+
+MakeStack = Callable[[Database, str], Stack]
+
+
+def throw(url: str, messages: Sequence[Malformed]) -> None:
+    """Publish them to the queue `pings` as they are."""
+    with Connection(url) as connection:
+        producer = Producer(
+            connection.channel(),
+            exchange=Exchange("pings", type="direct"),
+            routing_key="pings",
+            auto_declare=False,
+        )
+        for each in messages:
+            how: dict[str, Any] = {
+                "content_type": each.content_type,
+                "content_encoding": each.content_encoding,
+            }
+            producer.publish(each.body, headers=each.headers, **how)
+
+
+def kept() -> list[InvalidMessageRow]:
+    with reading() as session:
+        return list(session.scalars(select(InvalidMessageRow).order_by(InvalidMessageRow.id)))
+
+
+def keeps(stack: Stack, bodies: Sequence[bytes]) -> list[InvalidMessageRow]:
+    """Wait until the worker has kept these messages, and show that it lives on and handles what comes after."""
+    [worker] = stack.workers.values()
+    pid = worker.pid
+    wait_until(
+        lambda: len(kept()) >= len(bodies), within=100, what=f"{len(bodies)} invalid_messages"
+    )
+    invalid_messages = kept()
+    assert Counter(row.body for row in invalid_messages) == Counter(bodies)
+    assert {row.queue for row in invalid_messages} == {"pings"}
+    stack.relay()
+    stack.ping(1)
+    wait_until(lambda: stack.effects("answered")[1] == 1, within=30, what="a good message handled")
+    assert (worker.running(), worker.pid) == (True, pid)
+    assert "Unrecoverable" not in worker.log()
+    return invalid_messages
+
+
+@pytest.mark.parametrize("broker", ["valkey", "rabbitmq"])
+def test_a_worker_keeps_every_malformed_message_and_lives_on(
+    broker: str, database: Database, request: pytest.FixtureRequest, make_stack: MakeStack
+) -> None:
+    url = request.getfixturevalue(f"{broker}_url")
+    stack = make_stack(database, url)
+    stack.work("pings")
+
+    throw(url, EVERYTHING)
+
+    invalid_messages = keeps(stack, [each.body for each in EVERYTHING])
+    assert all('"headers"' in row.headers for row in invalid_messages)
+    assert sum('"id": "m-1"' in row.headers for row in invalid_messages) > len(EVERYTHING) / 2
+
+
+def test_raw_garbage_in_a_list_of_valkey_is_kept_and_stays_on_the_queue_while_the_store_cannot_take_it(
+    valkey: Valkey, valkey_url: str, database: Database, make_stack: MakeStack
+) -> None:
+    stack = make_stack(database, valkey_url)
+    worker = stack.work("pings")
+    bad = WRONG_BODIES[0]
+    with transaction() as session:
+        session.execute(text("ALTER TABLE invalid_messages RENAME TO elsewhere"))
+
+    with valkey.client() as client:
+        client.lpush("pings", *GARBAGE)
+    throw(valkey_url, [bad])
+    wait_until(
+        lambda: worker.log().count("invalid_message.unkept") >= 3, what="several tries to keep them"
+    )
+    with transaction() as session:
+        session.execute(text("ALTER TABLE elsewhere RENAME TO invalid_messages"))
+
+    invalid_messages = keeps(stack, [*GARBAGE, bad.body])
+    assert Counter(row.reason for row in invalid_messages)["not a message"] == len(GARBAGE)
+
+
+@pytest.mark.parametrize("broker", ["valkey", "rabbitmq"])
+def test_what_the_store_cannot_take_stays_on_the_queue_though_its_worker_dies(
+    broker: str, database: Database, request: pytest.FixtureRequest, make_stack: MakeStack
+) -> None:
+    url = request.getfixturevalue(f"{broker}_url")
+    stack = make_stack(database, url)
+    worker = stack.work("pings", "--prefetch-multiplier", "1")
+    with transaction() as session:
+        session.execute(text("ALTER TABLE invalid_messages RENAME TO elsewhere"))
+
+    throw(url, UNDECODABLE)
+    wait_until(
+        lambda: worker.log().count("invalid_message.unkept") >= 3, what="several tries to keep them"
+    )
+    if broker == "rabbitmq":  # on Valkey what a dead worker held comes back after two minutes
+        worker.kill()
+        worker.launch()
+    with transaction() as session:
+        session.execute(text("ALTER TABLE elsewhere RENAME TO invalid_messages"))
+
+    keeps(stack, [each.body for each in UNDECODABLE])
+
+
+def throw_unreadable(url: str, queue: str) -> int:
+    """Publish messages whose properties py-amqp itself cannot read; returns how many."""
+    deep: dict[str, Any] = {}
+    for _ in range(1500):
+        deep = {"a": deep}
+    wrong: list[dict[str, Any]] = [
+        {"application_headers": {"when": datetime(2030, 1, 1)}},  # noqa: DTZ001 - AMQP's have no zone
+        {"application_headers": deep},
+        {"application_headers": {b"\xff\xfe": 1}},
+        {"content_type": b"\xff\xfe"},
+    ]
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(30_000)
+    try:
+        with Connection(url) as connection, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                "calendar.timegm", lambda *_: 1_900_000_000_000
+            )  # milliseconds, as many a program writes them
+            for each in wrong:
+                connection.default_channel.basic_publish(amqp.Message(b"x", **each), "", queue)
+    finally:
+        sys.setrecursionlimit(limit)
+    return len(wrong)
+
+
+@pytest.mark.parametrize("queue", ["pings", dead_queue.NAME])
+def test_properties_that_cannot_be_read_end_neither_worker_nor_relay(
+    queue: str, database: Database, rabbitmq_url: str, make_stack: MakeStack
+) -> None:
+    stack = make_stack(database, rabbitmq_url)
+    worker, relay = stack.work("pings"), stack.relay()
+
+    count = throw_unreadable(rabbitmq_url, queue)
+    stack.ping(1)
+
+    wait_until(lambda: len(kept()) == count, within=40, what=f"{count} invalid_messages")
+    wait_until(lambda: stack.effects("answered")[1] == 1, within=30, what="a good message handled")
+    assert (worker.running(), relay.running()) == (True, True)
+    assert {row.body for row in kept()} == {b"x"}

@@ -1,0 +1,155 @@
+"""A run's parts, and what a run leaves behind when it is interrupted."""
+
+import random
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from events import Database
+from events.testing import Bus
+from tests.servers import wait_until
+from tests.tasks.builders import placed
+from tidings.chaos.customers import errands
+from tidings.chaos.faults import Breaker
+from tidings.chaos.figures import figures
+from tidings.chaos.run import Options, Watcher, run
+from tidings.chaos.stack import ChaosTrouble, Stack
+
+PRODUCTS = [{"sku": "MUG", "available": 200}, {"sku": "LAMP", "available": 3}]
+SAID = """\
+up           | relay was killed by SIGKILL after 3 s; starting it again in 0.5 s
+up           | shipping ended with exit code 1 after 42 s; starting it again in 0.5 s
+{"event": "Task timeline.tell[x:timeline.tell:1] succeeded in 0.0095s: 'duplicate'"}
+{"event": "Task timeline.tell[x:timeline.tell:1] succeeded in 1.5e-05s: 'handled 2, duplicate 3'"}
+{"event": "Task timeline.tell[x:timeline.tell:1] succeeded in 0.0095s: 'handled'"}
+"""
+
+
+def test_customers_bring_every_kind_of_order_and_the_same_ones_for_the_same_seed():
+    first, second = (errands(PRODUCTS, 12, 60.0, random.Random(7)) for _ in range(2))
+
+    assert first == second
+    assert {each.kind for each in first} >= {
+        "tok_ok",
+        "tok_flaky",
+        "tok_lost_answer",
+        "tok_declined",
+        "out of stock",
+        "cancelled soon",
+    }
+    assert (
+        len({each.key for each in first})
+        == len({each.wish["customer"]["email"] for each in first})
+        == 12
+    )
+    assert all(0 <= each.at <= 60 for each in first)
+
+
+def test_every_fault_comes_once_before_any_comes_twice(tmp_path: Path):
+    stack = Stack(tmp_path, database="sqlite", broker="redis://127.0.0.1:1/0")
+    breaker = Breaker(stack, random.Random(1), tmp_path / "faults")
+
+    names = [breaker.next().name for _ in range(len(breaker._known()))]
+
+    assert sorted(names) == sorted(each.name for each in breaker._known())
+    assert "empty the broker" not in names, "somebody else's broker"
+
+
+def test_a_fault_without_a_victim_is_no_fault_and_comes_again_later(tmp_path: Path):
+    breaker = Breaker(
+        Stack(tmp_path, database="sqlite", broker="redis://127.0.0.1:1/0"),
+        random.Random(1),
+        tmp_path / "faults",
+    )
+    fault = next(fault for fault in iter(breaker.next, None) if fault.name == "kill relay")
+
+    assert breaker.strike(fault) is None
+    assert breaker.counts.total() == 0
+    assert breaker._deck[0] is fault
+
+
+def test_figures_come_from_the_tables_the_mails_and_what_the_processes_said(
+    bus: Bus, database: Database, tmp_path: Path
+):
+    placed(MUG=1)
+    placed("tok_declined")
+    bus.drain()
+    for number in range(3):
+        (tmp_path / f"{number}.eml").write_text(f"Message-ID: <{number // 2}@x>\n\nHello\n")
+
+    with database.reading() as session:
+        found = figures(session, mails=tmp_path, said=SAID)
+
+    assert found.ends == {"shipped": 1, "cancelled, payment failed: the card was declined": 1}
+    assert (found.mails, found.mails_twice) == (3, 1)
+    assert found.absorbed == 4
+    assert (found.restarts, found.ended_by_themselves) == (
+        2,
+        {"shipping ended with exit code 1": 1},
+    )
+
+
+def test_a_database_that_holds_orders_is_not_broken(bus: Bus, database: Database, tmp_path: Path):
+    placed(MUG=1)
+    options = Options(tmp_path, 1, 1.0, database.url.render_as_string(), "valkey", 1, 1.0, 1.0)
+
+    with pytest.raises(ChaosTrouble, match="holds orders already"):
+        run(options, Watcher())
+
+
+def test_a_name_that_is_no_database_is_a_mistake_in_usage():
+    command = [
+        sys.executable,
+        "-c",
+        "from tidings.cli import main; main()",
+        "chaos",
+        "--database",
+        "mysql",
+    ]
+
+    told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    assert (
+        told.returncode,
+        "'mysql' is none of sqlite, postgres, and no address" in told.stderr,
+    ) == (2, True)
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_an_interrupted_run_leaves_no_process_and_no_file_behind(scratch: Path):
+    home = scratch / "chaos"
+    home.mkdir()
+    command = [
+        sys.executable,
+        "-c",
+        "from tidings.cli import main; main()",
+        "chaos",
+        "--orders",
+        "20",
+        "--minutes",
+        "2",
+    ]
+    with subprocess.Popen(
+        command,
+        env={"TMPDIR": str(home), "PATH": "/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        found = re.search(r"data in (\S+)", running.stdout.readline())
+        assert found is not None
+        wait_until((Path(found[1]) / "faults").exists, within=60, what="the first fault")
+        below = psutil.Process(running.pid).children(recursive=True)
+        running.send_signal(signal.SIGINT)
+
+        assert running.wait(40) == 1
+    _, alive = psutil.wait_procs(below, timeout=5)
+    assert len(below) > 10
+    assert alive == []
+    assert list(home.glob("tidings-chaos-*")) == []

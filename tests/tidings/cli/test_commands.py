@@ -1,0 +1,101 @@
+"""What `tidings` can do, and where else its commands are found."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tidings.cli.calls import answered, call, told
+from tests.tidings.up.instance import CLEARED
+from tidings.cli import main
+
+BIN = Path(sys.executable).parent
+
+
+def test_every_command_can_be_imported_and_says_what_it_does():
+    for name in main.list_commands(None):
+        assert call(name, "--help").exit_code == 0
+
+
+def test_a_command_that_is_none_is_wrong_usage():
+    result = call("fly")
+
+    assert (result.exit_code, "No such command 'fly'" in result.stderr) == (2, True)
+
+
+def test_a_command_that_reads_makes_no_database_where_there_is_none(tmp_path: Path):
+    env = {name: value for name, value in os.environ.items() if name not in CLEARED}
+    asked = subprocess.run(
+        [BIN / "tidings", "queues"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (asked.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert "has `tidings migrate` run?" in asked.stderr
+
+
+def test_the_catalog_names_every_version_and_who_hears_it():
+    entries = {(each["type"], each["version"]): each for each in answered("catalog")}
+
+    assert entries["order.created", 1]["subscribers"] == []
+    assert "inventory.reserve_stock" in entries["order.created", 2]["subscribers"]
+    assert entries["payment.charged", 1]["source"] == "payment"
+    assert "order.created" in told("catalog")
+
+
+def test_the_catalog_gives_the_schema_of_each_version():
+    assert "shipping_address" in told("catalog", "--schema", "order.created")
+    assert "shipping_address" not in told("catalog", "--schema", "order.created", "--version", "1")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--schema", "order.lost"),
+        ("--schema", "order.created", "--version", "9"),
+        ("--version", "1"),
+    ],
+)
+def test_the_catalog_does_not_know_what_is_not_there(words: tuple[str, ...]):
+    assert call("catalog", *words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "value", ["payment", "payment=", "=2", "payment=two", "payment=-1", "payment=1000"]
+)
+def test_a_scale_that_is_none_is_wrong_usage(value: str):
+    result = call("up", "--scale", value)
+
+    assert (result.exit_code, "write queue=number" in result.stderr) == (2, True)
+
+
+def test_the_demo_says_when_nothing_answers():
+    result = call("demo", "--url", "http://127.0.0.1:1", "--orders", "1")
+
+    assert result.exit_code == 1
+    assert "start it with `tidings up`" in result.stderr
+
+
+@pytest.mark.parametrize("words", [("celery", "-A", "tasks"), ("flask", "--app", "web:create_app")])
+def test_the_commands_are_found_under_celery_and_flask_too(words: tuple[str, ...], tmp_path: Path):
+    program, *options = words
+    asked = [str(BIN / program), *options, "tidings", "catalog", "--json"]
+
+    result = subprocess.run(
+        asked,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"SECRET_KEY": "x" * 32, "PATH": ""},
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert '"order.created"' in result.stdout

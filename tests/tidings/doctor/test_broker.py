@@ -1,0 +1,260 @@
+"""What the doctor asks real brokers, and what it says when the answer is not good."""
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery import Celery
+from kombu import Connection, Exchange, Queue
+
+from events import transport
+from events.settings import Settings
+from events.transport import CeleryTransport, dead_queue
+from tests.servers import Valkey, free_port, rabbitmqctl, wait_until
+from tidings.chaos.rabbitmq import RabbitMQ
+from tidings.doctor import broker
+from tidings.doctor.findings import Finding
+
+Examine = Callable[..., list[Finding]]
+TIMES = {
+    "task_time_limit": 30,
+    "task_soft_time_limit": 25,
+    "broker_transport_options": {"visibility_timeout": 120},
+}
+
+
+@pytest.fixture
+def examine() -> Iterator[Examine]:
+    """Examines a broker, with times that fit unless the test says otherwise."""
+    made: list[CeleryTransport] = []
+
+    def look(url: str, *queues: str, lease: float = 40.0, **times: Any) -> list[Finding]:
+        app = Celery("examined", broker=url)
+        transport.install(app, [])
+        made.append(CeleryTransport(app))
+        settings = Settings(broker_url=url, lease=lease)
+        return list(broker.check(made[-1], SimpleNamespace(**TIMES | times), settings, queues))
+
+    yield look
+    for each in made:
+        each.close()
+
+
+def problems(findings: list[Finding]) -> list[str]:
+    return [f"{each.about}: {each.told}" for each in findings if each.level == "problem"]
+
+
+@pytest.fixture
+def set_up(valkey: Valkey, valkey_url: str) -> Iterator[Callable[[str, str], str]]:
+    """Changes a setting of Valkey until the test is over; returns its address."""
+    with valkey.client() as client:
+        before: dict[str, str] = {}
+
+        def change(name: str, value: str) -> str:
+            before.update(client.config_get(name))  # type: ignore[arg-type]
+            client.config_set(name, value)
+            return valkey_url
+
+        yield change
+        for name, value in before.items():
+            client.config_set(name, value)
+
+
+def test_a_valkey_that_is_well_is_told_so(valkey_url: str, examine: Examine) -> None:
+    assert {each.level for each in examine(valkey_url)} == {"ok"}
+
+
+def test_a_valkey_that_forgets_at_a_restart_is_found(
+    set_up: Callable[[str, str], str], examine: Examine
+) -> None:
+    [found] = [each for each in examine(set_up("appendonly", "no")) if each.level == "problem"]
+
+    assert (found.about, "appendonly yes" in found.fix) == ("broker's memory", True)
+
+
+def test_a_valkey_with_snapshots_only_is_a_notice(
+    set_up: Callable[[str, str], str], examine: Examine
+) -> None:
+    set_up("save", "3600 1")
+    found = examine(set_up("appendonly", "no"))
+
+    assert problems(found) == []
+    assert [each.told for each in found if each.level == "notice"] == [
+        "it keeps messages as of its last snapshot only (save 3600 1)"
+    ]
+
+
+def test_a_valkey_that_throws_messages_away_when_it_is_full_is_found(
+    set_up: Callable[[str, str], str], examine: Examine
+) -> None:
+    [found] = [
+        each
+        for each in examine(set_up("maxmemory-policy", "allkeys-lru"))
+        if each.level == "problem"
+    ]
+
+    assert (
+        found.told
+        == "maxmemory-policy allkeys-lru: when it is full it throws messages away without a word"
+    )
+    assert found.fix == "set noeviction"
+
+
+def test_a_valkey_that_is_nearly_full_is_found(
+    valkey: Valkey, set_up: Callable[[str, str], str], examine: Examine
+) -> None:
+    with valkey.client() as client:
+        used = int(client.info("memory")["used_memory"])  # type: ignore[index]
+    found = problems(
+        examine(
+            set_up(
+                "maxmemory",
+                str(used + 1_000_000 if used > 20_000_000 else int(used * 1.02) + 100_000),
+            )
+        )
+    )
+
+    assert [each.partition(" ")[0] for each in found] == ["eviction:"]
+
+
+@pytest.mark.parametrize(
+    ("refuses", "levels"), [("-config", {"ok"}), ("-config -info", {"ok", "unknown"})]
+)
+def test_a_managed_server_that_refuses_to_be_asked_is_unknown_and_not_at_fault(
+    valkey: Valkey, valkey_url: str, examine: Examine, refuses: str, levels: set[str]
+) -> None:
+    with valkey.client() as client:
+        client.execute_command(
+            "ACL", "SETUSER", "tenant", "on", ">sesame", "~*", "&*", "+@all", *refuses.split()
+        )
+    try:
+        found = examine(valkey_url.replace("//", "//tenant:sesame@"))
+    finally:
+        with valkey.client() as client:
+            client.execute_command("ACL", "DELUSER", "tenant")
+
+    assert {each.level for each in found} == levels
+
+
+def test_a_broker_that_is_down_is_found_without_its_password(examine: Examine) -> None:
+    for url in (
+        f"redis://:sesame@127.0.0.1:{free_port()}/0",
+        f"amqp://ada:sesame@127.0.0.1:{free_port()}//",
+    ):
+        [found] = [each for each in examine(url) if each.level == "problem"]
+
+        assert (found.about, "does not answer" in found.told) == ("broker", True)
+        assert "sesame" not in found.told
+
+
+def test_a_password_that_the_broker_does_not_take_is_found(
+    valkey_url: str, examine: Examine
+) -> None:
+    [found] = problems(examine(valkey_url.replace("//", "//nobody:sesame@")))
+
+    assert found.startswith("broker: ")
+    assert "sesame" not in found
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ({"lease": 30.0}, "a delivery counts as lost after 30 s, while its task may run for 30 s"),
+        (
+            {"task_time_limit": 120, "lease": 200.0},
+            "the visibility timeout is 120 s, while a task may run for 120 s",
+        ),
+        (
+            {"broker_transport_options": {"visibility_timeout": 10}},
+            "the visibility timeout is 10 s, while a task may run for 30 s",
+        ),
+        (
+            {"task_soft_time_limit": 31},
+            "a task is killed after 30 s, before it is interrupted after 31 s",
+        ),
+    ],
+)
+def test_times_that_do_not_fit_each_other_are_found(
+    valkey_url: str, examine: Examine, times: dict[str, Any], told: str
+) -> None:
+    [found] = problems(examine(valkey_url, **times))
+
+    assert found.startswith(f"times: {told}")
+
+
+def test_a_rabbitmq_that_is_well_is_told_so(rabbitmq_url: str, examine: Examine) -> None:
+    with Connection(rabbitmq_url) as connection:
+        for queue in transport.queues(["payment", "email"], quorum=True):
+            queue(connection.default_channel).declare()
+
+    found = examine(rabbitmq_url, "payment", "email")
+
+    assert {each.level for each in found} == {"ok"}
+    assert "all 2 are as they should be" in [each.told for each in found]
+
+
+def test_a_rabbitmq_that_answers_and_takes_nothing_is_found(
+    rabbitmq_node: RabbitMQ, rabbitmq_url: str, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidings.doctor.rabbitmq.CONFIRM_TIMEOUT", 1.0)
+    rabbitmqctl(rabbitmq_node, "set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        [found] = [each for each in examine(rabbitmq_url) if each.level == "problem"]
+    finally:
+        rabbitmqctl(rabbitmq_node, "set_vm_memory_high_watermark", "absolute", "1GB")
+
+    assert found.about == "confirms"
+    assert (
+        "it answers, but takes no message: 1 published and unconfirmed for 1 s; is the broker out of memory or disk?"
+        in found.told
+    )
+
+
+def test_a_queue_that_is_not_there_yet_is_told_and_not_made(
+    rabbitmq_url: str, examine: Examine
+) -> None:
+    for _ in range(2):
+        [found] = [each for each in examine(rabbitmq_url, "payment") if each.about == "queues"]
+
+        assert (found.level, found.told) == ("unknown", "payment is not there yet")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        None,
+        {"x-queue-type": "quorum"},
+        {"x-queue-type": "quorum", "x-delivery-limit": 3, "x-overflow": "reject-publish"},
+    ],
+)
+def test_a_queue_that_is_not_as_we_declare_it_is_found(
+    rabbitmq_url: str, examine: Examine, arguments: dict[str, Any] | None
+) -> None:
+    with Connection(rabbitmq_url) as connection:
+        exchange = Exchange("payment", type="direct")
+        Queue("payment", exchange, routing_key="payment", queue_arguments=arguments)(
+            connection.default_channel
+        ).declare()
+
+    [found] = [each for each in examine(rabbitmq_url, "payment") if each.level == "problem"]
+
+    assert found.told.startswith(
+        "payment is not a quorum queue with our limits: inequivalent arg 'x-"
+    )
+    assert "rabbitmqctl delete_queue payment" in found.fix
+
+
+def test_messages_in_rabbitmqs_dead_queue_are_found(rabbitmq_url: str, examine: Examine) -> None:
+    examine(rabbitmq_url)  # declares it
+    with Connection(rabbitmq_url) as connection:
+        channel = connection.default_channel
+        channel.basic_publish(channel.prepare_message(b"text"), dead_queue.NAME, dead_queue.NAME)
+
+    wait_until(
+        lambda: (
+            "dead queue: 1 messages that RabbitMQ gave up wait in it"
+            in problems(examine(rabbitmq_url))
+        ),
+        what="one",
+    )

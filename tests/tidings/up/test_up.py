@@ -1,0 +1,172 @@
+"""`tidings up` as a whole: real processes, started, killed and ended."""
+
+import base64
+import signal
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from events import heartbeat
+from events.database import Database
+from tests.servers import free_port, wait_until
+from tests.tidings.up.instance import Instance, gone, title
+from tidings.up.data_dir import Home
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """One instance for the tests of this file that leave it running, with two workers for payment."""
+    instance = Instance(tmp_path_factory.mktemp("up"), "--scale", "payment=2")
+    instance.start()
+    yield instance
+    instance.stop(within=60)
+
+
+def test_an_order_goes_all_the_way_and_its_mails_are_kept(running: Instance):
+    order = running.order()
+
+    wait_until(lambda: running.status(order) == "shipped", within=30, what="shipped")
+    wait_until(lambda: len(list((running.data / "mail").glob("*.eml"))) >= 3, what="three mails")
+
+
+def test_a_scaled_queue_has_that_many_workers(running: Instance):
+    database = Database(f"sqlite:///{running.data / 'tidings.sqlite'}")
+    with database.reading() as session:
+        queues = [queue for each in heartbeat.alive(session, within=3600) for queue in each.queues]
+    database.close()
+
+    assert queues.count("payment") == 2
+    assert queues.count("email") == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["celeryd: email@", "tidings relay", "gunicorn: master", "flower", "valkey-server"]
+)
+def test_a_process_that_is_killed_is_started_again_and_says_so(running: Instance, name: str):
+    killed = running.titled(name)[0]
+    said = running.log().count("was killed by SIGKILL")
+
+    killed.kill()
+
+    wait_until(
+        lambda: running.log().count("was killed by SIGKILL") > said, what="the line in the log"
+    )
+    wait_until(
+        lambda: [each for each in running.titled(name) if each != killed], what=f"another {name}"
+    )
+    order = running.order()  # at once: the supervisor keeps the socket open while the web is away
+    wait_until(lambda: running.status(order) == "shipped", within=60, what="shipped")
+
+
+def test_a_second_up_on_the_same_data_says_who_has_it(running: Instance):
+    second = running.beside(
+        "--data-dir",
+        str(running.data),
+        "--port",
+        str(free_port()),
+        "--flower-port",
+        str(free_port()),
+    )
+
+    assert second.returncode == 1
+    assert f"another `tidings up` (pid {running.pid}) is using" in second.stderr
+    assert second.stderr.count("\n") == 1
+
+
+def test_a_second_up_on_the_same_ports_says_so_and_starts_nothing(
+    running: Instance, tmp_path: Path
+):
+    for taken, free, option in (
+        (running.port, "--flower-port", "--port"),
+        (running.flower_port, "--port", "--flower-port"),
+    ):
+        second = running.beside(
+            "--data-dir", str(tmp_path / "other"), option, str(taken), free, str(free_port())
+        )
+
+        assert second.returncode == 1
+        assert f"port {taken} cannot be used: pid " in second.stderr
+        assert f"name another {option}" in second.stderr
+        assert not (tmp_path / "other" / "tidings.sqlite").exists()
+
+
+def test_scaling_a_queue_that_is_none_is_wrong_usage(running: Instance, tmp_path: Path):
+    ports = ("--port", str(free_port()), "--flower-port", str(free_port()))
+
+    wrong = running.beside("--data-dir", str(tmp_path / "other"), *ports, "--scale", "pay=2")
+
+    assert (wrong.returncode, "no subscription listens on queue 'pay'" in wrong.stderr) == (2, True)
+
+
+def test_flower_wants_the_ops_login_and_knows_the_workers(running: Instance):
+    address = f"http://127.0.0.1:{running.flower_port}/api/workers?refresh=1"  # asks the workers, over the broker
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(address, timeout=10)
+    login = base64.b64encode(running.login().encode()).decode()
+
+    def workers() -> str:
+        with urllib.request.urlopen(
+            urllib.request.Request(address, headers={"Authorization": f"Basic {login}"}), timeout=10
+        ) as answer:
+            return str(answer.read())
+
+    wait_until(lambda: "payment-2@" in workers(), what="payment-2 in Flower")
+
+
+def test_no_secret_stands_in_a_process_title_and_everything_listens_on_loopback(running: Instance):
+    password = running.login().partition(":")[2]
+    processes = running.processes()
+    listening = {
+        each.laddr.ip
+        for process in processes
+        for each in process.net_connections("tcp")
+        if each.status == "LISTEN"
+    }
+
+    assert not [each for each in processes if password in title(each)]
+    assert listening == {"127.0.0.1"}
+
+
+@pytest.mark.slow
+def test_nothing_outlives_a_supervisor_that_is_killed_and_the_next_one_finishes_its_orders(
+    tmp_path: Path,
+):
+    instance = Instance(tmp_path)
+    instance.start()
+    order, login, processes = instance.order(), instance.login(), instance.processes()
+
+    instance.end(signal.SIGKILL)
+    instance.start()  # waits for what is left of the first one
+
+    assert gone(processes)
+    assert instance.login() == login
+    wait_until(lambda: instance.status(order) == "shipped", within=60, what="shipped")
+    assert instance.end(signal.SIGINT) == 0
+
+
+def test_a_migration_that_fails_ends_up_with_its_reason(tmp_path: Path):
+    instance = Instance(tmp_path, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    instance.launch()
+
+    wait_until(lambda: not instance.running(), within=60, what="the end")
+
+    assert instance.said("the database at postgresql://nobody@127.0.0.1:1/none says: ")
+    assert instance.said("Error: the migration failed with exit code 1")
+
+
+def test_sigterm_ends_everything_and_leaves_no_process_and_no_lock(running: Instance):
+    """The last test of this file: nothing runs after it."""
+    processes = running.processes()
+
+    assert running.end(signal.SIGTERM) == 0
+
+    assert gone(processes)
+    assert not [line for line in running.log().splitlines() if "killing" in line]
+    with socket.create_server(("127.0.0.1", running.port)), Home(running.data).locked():
+        pass

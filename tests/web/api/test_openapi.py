@@ -1,0 +1,142 @@
+"""The OpenAPI document tells the truth, and its page needs no other host."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from events import Database, subscriptions, transaction
+from events.admin import subscriptions as admin
+from tests.servers import Process, free_port, wait_until
+from tests.web.asking import OPS_AUTH
+
+SCHEMATHESIS = """
+[[operations]]
+include-name = "POST /api/v1/orders"
+# No schema can say which products and countries there are, and which host of an e-mail address is possible.
+checks.positive_data_acceptance.expected-statuses = ["2xx", "422"]
+"""
+
+
+@pytest.fixture
+def server(database: Database, stocked: None, tmp_path: Path) -> Iterator[str]:
+    """The address of the web under gunicorn, as `tidings up` runs it."""
+    with transaction() as session:
+        admin.register(session, subscriptions.registered().values())
+    port = free_port()
+    options = [
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--worker-class",
+        "gthread",
+        "--threads",
+        "8",
+        "--no-control-socket",
+        "--limit-request-line",
+        "8190",
+    ]
+    url = database.url.render_as_string(hide_password=False)
+    environment = os.environ | {
+        "DATABASE_URL": url,
+        "OPS_AUTH": OPS_AUTH,
+        "SECRET_KEY": "only for tests",
+        "PYTHONPATH": str(Path.cwd()),
+    }
+    gunicorn = Process(
+        [sys.executable, "-m", "gunicorn", *options, "web:create_app()"], tmp_path, environment
+    )
+    gunicorn.launch()
+    wait_until(lambda: "Booting worker" in gunicorn.log(), what="a worker of gunicorn")
+    yield f"http://127.0.0.1:{port}"
+    gunicorn.stop()
+    assert "Traceback" not in gunicorn.log()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_schemathesis_asks_everything_it_can_think_of_and_finds_nothing(
+    server: str, tmp_path: Path
+):
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(SCHEMATHESIS)
+    tool = [
+        str(Path(sys.executable).parent / "schemathesis"),
+        "--config-file",
+        str(config),
+        "run",
+        f"{server}/openapi/openapi.json",
+    ]
+    limits = [
+        "--wait-for-schema",
+        "20",
+        "--max-examples",
+        "5",
+        "--seed",
+        "2",
+        "--auth",
+        OPS_AUTH,
+        "--no-color",
+    ]
+
+    found = subprocess.run(
+        [*tool, *limits], cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False
+    )
+
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def _document(refused: FlaskClient) -> Any:
+    return refused.get("/openapi/openapi.json").json
+
+
+def test_the_document_knows_every_endpoint_of_the_api(refused: FlaskClient):
+    rules = [
+        rule for rule in refused.application.url_map.iter_rules() if rule.rule.startswith("/api/")
+    ]
+    offered = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method)
+        for rule in rules
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+    assert {
+        (path, method.upper())
+        for path, item in _document(refused)["paths"].items()
+        for method in item
+    } == offered
+
+
+def test_every_error_in_the_document_is_a_problem(refused: FlaskClient):
+    operations = [
+        operation for item in _document(refused)["paths"].values() for operation in item.values()
+    ]
+    errors = [
+        answer
+        for operation in operations
+        for status, answer in operation["responses"].items()
+        if status >= "400"
+    ]
+
+    assert len(errors) > 50
+    assert {tuple(answer["content"]) for answer in errors} == {("application/problem+json",)}
+
+
+def test_the_page_of_the_document_loads_from_this_host_only(refused: FlaskClient):
+    page = refused.get("/openapi", follow_redirects=True)
+    loaded = re.findall(r'(?:src|href|data-document)="([^"]+)"', page.text)
+
+    assert page.status_code == 200
+    assert len(loaded) > 4
+    for address in loaded:
+        with refused.get(address) as answer:
+            assert answer.status_code == 200, address
+    assert not re.search(r"<script[^>]*>[^<]", page.text)
+    assert (
+        "script-src" not in page.headers["Content-Security-Policy"]
+    )  # so that default-src 'self' holds for scripts

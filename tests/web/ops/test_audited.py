@@ -1,0 +1,194 @@
+"""Every act of an operator is in the audit: by page, by API, by command. An act that is new must be added here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import click
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, update
+
+from events import reading, subscriptions, transaction
+from events.admin import audit, invalid_messages
+from events.admin import subscriptions as admin
+from events.relay.fanout import fan_out
+from events.tables import AuditEntry, Delivery, InvalidMessageRow
+from tests.tidings.cli.calls import told
+from tests.web.asking import OPS, wish
+from tidings.cli import main
+
+SUBSCRIPTION = "payment.charge_order"
+READING = {"up", "demo", "migrate", "relay", "queues", "events", "doctor", "catalog", "chaos"}
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A shop with an order, whose deliveries are all dead, and an invalid message."""
+
+    app: Flask
+    order_id: str
+    letter: str
+    invalid_message: int
+
+
+@pytest.fixture
+def shop(app: Flask) -> Shop:
+    app.config["WTF_CSRF_ENABLED"] = False
+    with transaction() as session:
+        admin.register(
+            session,
+            [
+                each
+                for each in subscriptions.registered().values()
+                if each.handler.__module__.startswith("tasks.")
+            ],
+        )
+    order = app.test_client().post("/api/v1/orders", json=wish()).json
+    assert order
+    with transaction() as session:
+        fan_out(session)
+        session.execute(
+            update(Delivery).values(
+                state="dead", fingerprint="ValueError here", died_at=Delivery.due_at
+            )
+        )
+        event_id: UUID | None = session.scalar(
+            select(Delivery.event_id).where(Delivery.subscription == SUBSCRIPTION)
+        )
+        invalid_messages.keep(
+            session, queue="payment", reason="test", error="", headers="{}", body=b""
+        )
+        invalid_message = session.scalar(select(InvalidMessageRow.id)) or 0
+    return Shop(app, order["id"], f"{event_id}:{SUBSCRIPTION}", invalid_message)
+
+
+GROUP = {"only": f"{SUBSCRIPTION} ValueError here", "reason": "because"}
+# How each endpoint is asked: its address, then what is sent to it.
+ACTS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
+    "ops_api.replay_one": lambda shop: (
+        f"/api/v1/dead-letters/{shop.letter}/replay",
+        {"why": "because"},
+    ),
+    "ops_api.discard_one": lambda shop: (
+        f"/api/v1/dead-letters/{shop.letter}/discard",
+        {"why": "because"},
+    ),
+    "ops_api.replay_many": lambda shop: (
+        "/api/v1/dead-letters/replay",
+        {"everything": True, "why": "because"},
+    ),
+    "ops_api.discard_many": lambda shop: (
+        "/api/v1/dead-letters/discard",
+        {"queue": "payment", "why": "because"},
+    ),
+    "ops_api.pause": lambda shop: (
+        f"/api/v1/subscriptions/{SUBSCRIPTION}/pause",
+        {"why": "because"},
+    ),
+    "ops_api.resume": lambda shop: (
+        f"/api/v1/subscriptions/{SUBSCRIPTION}/resume",
+        {"why": "because"},
+    ),
+    "api.cancel_order": lambda shop: (
+        f"/api/v1/orders/{shop.order_id}/cancel",
+        {"reason": "because"},
+    ),
+    "ops.dead_letters.replay": lambda shop: ("/ops/dead-letters/replay", GROUP),
+    "ops.dead_letters.discard": lambda shop: ("/ops/dead-letters/discard", GROUP),
+    "ops.dead_letters.replay_one": lambda shop: (
+        f"/ops/dead-letters/{shop.letter}/replay",
+        {"reason": "because"},
+    ),
+    "ops.dead_letters.discard_one": lambda shop: (
+        f"/ops/dead-letters/{shop.letter}/discard",
+        {"reason": "because"},
+    ),
+    "ops.dead_letters.discard_invalid_message": lambda shop: (
+        f"/ops/dead-letters/invalid-messages/{shop.invalid_message}/discard",
+        {"reason": "because"},
+    ),
+    "ops.orders.cancel": lambda shop: (
+        f"/ops/orders/{shop.order_id}/cancel",
+        {"reason": "because"},
+    ),
+    "ops.orders.replay": lambda shop: (
+        f"/ops/orders/{shop.order_id}/replay",
+        {"reason": "because"},
+    ),
+    "ops.products.restock": lambda shop: (
+        "/ops/products/MUG-BLUE",
+        {"quantity": "5", "reason": "because"},
+    ),
+    "ops.queues.pause": lambda shop: (f"/ops/queues/{SUBSCRIPTION}/pause", {"reason": "because"}),
+    "ops.queues.resume": lambda shop: (f"/ops/queues/{SUBSCRIPTION}/resume", {"reason": "because"}),
+}
+# Each command that changes something, as it is typed.
+COMMANDS: dict[str, Callable[[Shop], tuple[str, ...]]] = {
+    "dead-letters replay": lambda shop: (shop.letter,),
+    "dead-letters discard": lambda shop: ("--all",),
+    "subscriptions remove": lambda shop: (SUBSCRIPTION, "--yes"),
+    "pause": lambda shop: (SUBSCRIPTION,),
+    "resume": lambda shop: (SUBSCRIPTION,),
+    "backfill": lambda shop: (SUBSCRIPTION,),
+    "prune": lambda shop: (),
+    "erase": lambda shop: ("--email", "nobody@example.org", "--yes"),
+    "sandbox": lambda shop: ("payment", "--down"),
+}
+
+
+def lines() -> list[tuple[str, str]]:
+    with reading() as session:
+        return [(line.who, line.why) for line in audit.listed(session)]
+
+
+@pytest.mark.parametrize("endpoint", ACTS)
+def test_an_act_by_page_or_api_is_audited_with_who_and_why(shop: Shop, endpoint: str) -> None:
+    address, sent = ACTS[endpoint](shop)
+    how = {"data": sent} if endpoint.startswith("ops.") else {"json": sent}
+
+    answer = shop.app.test_client().post(address, headers=OPS, **how)
+
+    assert answer.status_code in (200, 303), answer.text
+    assert lines()
+    assert {who for who, _ in lines()} == {"ada"}
+    assert all("because" in why for _, why in lines())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_act_by_command_is_audited(shop: Shop, command: str) -> None:
+    told(*command.split(), *COMMANDS[command](shop))
+
+    assert lines()
+    assert all("@" in who for who, _ in lines())
+
+
+def test_an_act_that_is_refused_leaves_no_line(shop: Shop) -> None:
+    for endpoint, act in ACTS.items():
+        address, sent = act(shop)
+        how = {"data": sent} if endpoint.startswith("ops.") else {"json": sent}
+        assert shop.app.test_client().post(address, **how).status_code in (401, 403, 404)  # type: ignore[arg-type]
+    with reading() as session:
+        assert session.scalar(select(func.count()).select_from(AuditEntry)) == 0
+
+
+def test_no_act_is_missing_here(app: Flask) -> None:
+    posts = {rule.endpoint for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
+    customers = {"api.place_order", "shop.place", "shop.cancel"}
+    assert posts - customers == set(ACTS)
+
+    context = click.Context(main)
+    commands = {
+        name: main.get_command(context, name)
+        for name in main.list_commands(context)
+        if name not in READING
+    }
+    known = {
+        f"{name} {below}".strip() for name, found in commands.items() for below in _below(found)
+    }
+    assert {name for name in known if not name.endswith((" list", " show"))} == set(COMMANDS)
+
+
+def _below(command: click.Command | None) -> list[str]:
+    return list(command.commands) if isinstance(command, click.Group) else [""]

@@ -1,0 +1,152 @@
+"""The operators' pages of dead letters and invalid_messages: what they show, and that each act is written down with its reason."""
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from events import reading, transaction
+from events.admin import invalid_messages
+from events.tables import Delivery
+from tests.web.asking import OPS
+from tests.web.pages import HTML, audited, ordered, post, working
+
+HANDS = HTML | OPS
+
+
+@pytest.fixture
+def dead(client: FlaskClient) -> str:
+    """The id of a delivery that no retry saved."""
+    with working() as bus:
+        ordered(client, payment_token="tok_broken", name="<b>Eve</b>")
+        for _ in range(12):
+            bus.advance(600)
+    with reading() as session:
+        [found] = session.scalars(
+            select(Delivery).where(Delivery.state == "dead", Delivery.queue == "payment")
+        )
+        return found.id
+
+
+def _state(delivery_id: str) -> str:
+    _, subscription = delivery_id.split(":")
+    with reading() as session:
+        return session.scalars(
+            select(Delivery.state).where(Delivery.subscription == subscription)
+        ).one()
+
+
+def test_an_order_that_is_stuck_is_replayed_from_its_page(client: FlaskClient, dead: str):
+    address = client.get("/ops/orders?number=1001", headers=HANDS).location
+
+    page = post(client, address, f"{address}/replay", OPS, reason="the gateway is mended")
+
+    assert "Replayed" in page.text
+    assert _state(dead) == "retrying"
+
+
+def test_dead_letters_are_grouped_by_what_went_wrong_and_counted_in_the_head(
+    client: FlaskClient, dead: str
+):
+    page = client.get("/ops/dead-letters", headers=HANDS).text
+
+    assert "deliveries need a decision" in page or "delivery needs a decision" in page
+    assert "<b>GatewayError</b> payment sandbox: 500 for this card" in page
+    assert "Replay 1" in page
+    assert '<span class="badge">' in client.get("/ops/products", headers=HANDS).text
+
+
+def _group(client: FlaskClient) -> str:
+    page = client.get("/ops/dead-letters", headers=HANDS).text
+    [value] = [
+        line.split('value="')[1].split('"')[0]
+        for line in page.splitlines()
+        if 'name="group"' in line and "GatewayError" in line
+    ]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("act", "state", "field"), [("replay", "retrying", "only"), ("discard", "discarded", "group")]
+)
+def test_a_group_is_replayed_or_discarded_with_a_reason(
+    client: FlaskClient, dead: str, act: str, state: str, field: str
+):
+    chosen = {field: _group(client)}
+
+    page = post(
+        client, "/ops/dead-letters", f"/ops/dead-letters/{act}", OPS, reason="mended", **chosen
+    )
+
+    assert "ed 1 of them." in page.text
+    assert _state(dead) == state
+    assert ("ada", act, "mended") in audited()
+
+
+def test_dead_letters_stay_when_it_is_not_said_which_or_why(client: FlaskClient, dead: str):
+    for typed in (
+        {"group": "x"},
+        {"group": "a b", "reason": " "},
+        {"reason": "x"},
+        {"reason": "x", "group": "y"},
+    ):
+        for act in ("replay", "discard"):
+            assert (
+                post(
+                    client, "/ops/dead-letters", f"/ops/dead-letters/{act}", OPS, **typed
+                ).status_code
+                == 422
+            )
+
+    assert _state(dead) == "dead"
+
+
+@pytest.mark.parametrize(("act", "state"), [("replay", "retrying"), ("discard", "discarded")])
+def test_one_dead_letter_is_shown_with_every_attempt_and_can_be_settled(
+    client: FlaskClient, dead: str, act: str, state: str
+):
+    address = f"/ops/dead-letters/{dead}"
+    page = client.get(address, headers=HANDS).text
+    settled = post(client, address, f"{address}/{act}", OPS, reason="looked at")
+
+    assert "→ dead letter" in page
+    assert "Traceback (most recent call last)" in page
+    assert settled.status_code == 200
+    assert _state(dead) == state
+
+
+def test_a_dead_letter_that_somebody_settled_meanwhile_is_left_alone(
+    client: FlaskClient, dead: str
+):
+    address = f"/ops/dead-letters/{dead}"
+    post(client, address, f"{address}/discard", OPS, reason="first")
+
+    page = post(client, "/ops/products", f"{address}/replay", OPS, reason="second")
+
+    assert "it is not dead any more" in page.text
+    assert _state(dead) == "discarded"
+
+
+def test_a_invalid_message_is_shown_as_text_and_can_be_taken_off_the_list(client: FlaskClient):
+    with transaction() as session:
+        invalid_messages.keep(
+            session,
+            queue="payment",
+            reason="undecodable",
+            error="<u>",
+            headers='{"a": "<s>"}',
+            body=b"\xff<script>",
+        )
+
+    page = client.get("/ops/dead-letters", headers=HANDS).text
+    after = post(
+        client,
+        "/ops/dead-letters",
+        "/ops/dead-letters/invalid-messages/1/discard",
+        OPS,
+        reason="a test of ours",
+    )
+
+    assert "\\xff&lt;script&gt;" in page
+    assert "<u>" not in page
+    assert "<s>" not in page
+    assert "undecodable" not in after.text

@@ -1,0 +1,179 @@
+"""The page of an order on its way: steps, timeline, the part that is polled, cancelling."""
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.tasks.mailserver import MailServer
+from tests.web.asking import OPS
+from tests.web.pages import HTML, ordered, post, working
+
+
+@pytest.fixture(scope="module")
+def mail_server():
+    server = MailServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _mailed(mail_server: MailServer, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SMTP_URL", mail_server.url)
+
+
+def _live(address: str) -> str:
+    return address.replace("?", "/live?")
+
+
+def test_an_order_that_went_well_shows_its_steps_with_times_and_every_event(client: FlaskClient):
+    with working() as bus:
+        address = ordered(client)
+        bus.drain()
+        page = client.get(address).text
+
+    assert re.findall(
+        r'<li class="(\w+)">(Placed|Stock reserved|Paid|Confirmed|Shipped)', page
+    ) == [
+        ("done", "Placed"),
+        ("done", "Stock reserved"),
+        ("done", "Paid"),
+        ("done", "Confirmed"),
+        ("done", "Shipped"),
+    ]
+    assert len(re.findall(r"<span>\+\d+\.\d\d s</span>", page)) == 4
+    for event in (
+        "OrderCreated",
+        "InventoryReserved",
+        "PaymentCharged",
+        "OrderConfirmed",
+        "OrderShipped",
+    ):
+        assert f"<b>{event}</b>" in page
+    assert "sent “Order shipped” to a***@example.org" in page
+    assert "Paid: €42.50 · caused by OrderCreated" in page
+    assert 'data-final="yes"' in page
+    assert "http-equiv" not in page
+
+
+def test_before_any_service_has_worked_the_page_is_kept_fresh(client: FlaskClient):
+    with working():
+        page = client.get(ordered(client)).text
+
+    assert 'data-final="no"' in page
+    assert '<noscript><meta http-equiv="refresh"' in page
+    assert "Processing" in page
+
+
+def test_a_try_that_failed_is_shown_with_its_number_and_the_time_of_the_next(client: FlaskClient):
+    with working() as bus:
+        address = ordered(client, payment_token="tok_flaky")
+        bus.drain()
+        waiting = client.get(address).text
+        for _ in range(4):
+            bus.advance(120)
+        ended = client.get(address).text
+
+    assert "<b>payment</b> could not charge order: <code>ConnectionError</code>" in waiting
+    assert "attempt 1 of" in waiting
+    assert re.search(r"next try at \d\d:\d\d:\d\d<b data-until=", waiting)
+    assert "Payment retrying" in waiting
+    assert "attempt 2 of" in ended
+    assert "3rd try" in ended
+    assert 'data-final="yes"' in ended
+
+
+def test_what_an_error_says_is_for_operators_only(client: FlaskClient):
+    with working() as bus:
+        address = ordered(client, payment_token="tok_broken")
+        for _ in range(12):
+            bus.advance(600)
+        customer = client.get(address).text
+        operator = client.get("/ops" + address.partition("?")[0], headers=OPS).text
+
+    assert "gave up; someone is looking at it" in customer
+    assert "500 for this card" not in customer
+    assert "DeliveryDead" not in customer
+    assert "/ops/" not in customer.partition("</header>")[2]
+    assert "gave up; replay or discard it" in operator
+    assert "GatewayError: payment sandbox: 500 for this card" in operator
+    assert "ada@example.org" in operator
+    assert "Payment stuck" in operator
+    assert "raw event" in operator
+
+
+def test_a_declined_order_says_why_and_what_was_given_back(client: FlaskClient):
+    with working() as bus:
+        address = ordered(client, payment_token="tok_declined")
+        bus.drain()
+        page = client.get(address).text
+
+    assert "Cancelled: payment failed: the card was declined" in page
+    assert "Payment declined" in page
+    assert "given back +" in page
+    assert 'data-final="yes"' in page
+
+
+def test_the_polled_part_is_answered_with_304_until_something_happens(client: FlaskClient):
+    with working() as bus:
+        live = _live(ordered(client))
+        first = client.get(live)
+        unchanged = client.get(live, headers={"If-None-Match": first.headers["ETag"]})
+        bus.drain()
+        changed = client.get(live, headers={"If-None-Match": first.headers["ETag"]})
+
+    assert (first.status_code, unchanged.status_code, changed.status_code) == (200, 304, 200)
+    assert unchanged.data == b""
+    assert "csrf_token" not in first.text
+    assert "no-store" not in first.headers["Cache-Control"]
+    assert 'data-final="yes"' in changed.text
+
+
+def test_a_customer_may_cancel_until_the_order_is_shipped(client: FlaskClient):
+    with working() as bus:
+        address = ordered(client)
+        page = post(
+            client, address, address.replace("?", "/cancel?"), reason="  changed\nmy <mind>  "
+        )
+        bus.drain()
+        after = client.get(address).text
+
+    assert page.status_code == 200
+    assert "Cancelled: changed my &lt;mind&gt;" in page.text
+    assert 'id="cancel"' not in after
+
+
+def test_cancelling_too_late_says_so_and_changes_nothing(client: FlaskClient):
+    with working() as bus:
+        address = ordered(client)
+        bus.drain()
+        page = post(client, address, address.replace("?", "/cancel?"))
+
+    assert "Nothing was changed: ORD-1001 is shipped already." in page.text
+    assert "Shipped" in page.text
+
+
+@pytest.mark.parametrize("with_login", [False, True])
+def test_an_order_is_cancelled_by_nobody_without_its_token_or_our_form(
+    client: FlaskClient, with_login: bool
+):
+    address = ordered(client)
+    order, _ = address.split("?")
+
+    without_form = client.post(
+        address.replace("?", "/cancel?"), headers=HTML | (OPS if with_login else {})
+    )
+    with_wrong_token = post(client, address, order + "/cancel?token=wrong")
+
+    assert without_form.status_code == 400
+    assert with_wrong_token.status_code == 404
+    assert "Processing" in client.get(address).text
+
+
+def test_an_operator_who_is_logged_in_sees_more_on_the_customers_page(client: FlaskClient):
+    address = ordered(client)
+
+    assert "raw event" in client.get(address, headers=OPS).text
+    assert "raw event" in client.get(address.partition("?")[0], headers=OPS).text
+    assert "raw event" not in client.get(address).text

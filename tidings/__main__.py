@@ -1,0 +1,5 @@
+r"""Entry point of \`python -m tidings\`."""
+
+from tidings.cli import main
+
+main()

@@ -1,0 +1,49 @@
+"""The imports that every process of `up` needs, made once in the supervisor, before it forks them."""
+
+import gc
+
+import celery.__main__
+import celery.apps.worker
+import celery.bin.celery
+import celery.concurrency.prefork
+import celery.events.state
+import celery.worker.autoscale
+import celery.worker.strategy
+import flower.command
+import gunicorn.app.wsgiapp
+import gunicorn.workers.gthread
+import kombu.transport.redis
+from sqlalchemy.orm import configure_mappers
+
+import events.relay.loop
+import events.transport
+import tasks.celery
+import tidings.migrations.run
+import web
+
+# Named once each, so that no import above is taken for an unused one.
+MODULES = (
+    celery.__main__,
+    celery.apps.worker,
+    celery.bin.celery,
+    celery.concurrency.prefork,
+    celery.events.state,
+    celery.worker.autoscale,
+    celery.worker.strategy,
+    flower.command,
+    gunicorn.app.wsgiapp,
+    gunicorn.workers.gthread,
+    kombu.transport.redis,
+    tasks.celery,
+    events.relay.loop,
+    events.transport,
+    tidings.migrations.run,
+    web,
+)
+
+
+def freeze() -> None:
+    """Keep the garbage collector's hands off all imported objects, so that their memory stays shared between the forks."""
+    configure_mappers()
+    gc.collect()
+    gc.freeze()

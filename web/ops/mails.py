@@ -1,0 +1,66 @@
+"""/ops/mails: what the local mail sink received, so that a demonstration needs no mailbox."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from functools import partial
+from pathlib import Path
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from tasks.settings import settings
+
+bp = Blueprint("mails", __name__, url_prefix="/mails")
+SHOWN = 50
+LARGEST = 256 * 1024  # bytes of a mail that are read
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One mail as it lies in the sink."""
+
+    at: datetime
+    sender: str
+    to: str
+    subject: str
+    text: str
+
+
+@bp.get("")
+def listed() -> ResponseReturnValue:
+    """Show the latest mails."""
+    folder = settings().mail_dir
+    return render_template(
+        "ops/mails.html", folder=folder, exists=folder.is_dir(), mails=list(_latest(folder))
+    )
+
+
+def _latest(folder: Path) -> Iterator[Mail]:
+    found = sorted(((path.stat().st_mtime, path) for path in folder.glob("*.eml")), reverse=True)
+    for modified, path in found[:SHOWN]:
+        with path.open("rb") as file:
+            yield _mail(file.read(LARGEST), datetime.fromtimestamp(modified, UTC))
+
+
+def _mail(raw: bytes, at: datetime) -> Mail:
+    message = message_from_bytes(raw, _class=EmailMessage, policy=policy.default)
+    sender, to, subject = (
+        _read(partial(message.get, name, "")) for name in ("From", "To", "Subject")
+    )
+    return Mail(at, sender, to, subject, _read(partial(_text, message)))
+
+
+def _text(message: EmailMessage) -> str:
+    body = message.get_body(("plain",))
+    return str(body.get_content()) if body else "(no text in it)"
+
+
+def _read(part: Callable[[], object]) -> str:
+    """A part of a mail; anybody can send anything, and the standard library's parser fails in many ways (`To: a,,<`: IndexError)."""
+    try:
+        return str(part())
+    except Exception as error:
+        return f"(cannot be read: {type(error).__name__})"

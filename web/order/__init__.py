@@ -1,0 +1,1 @@
+"""An order's page, shared by customers and operators."""

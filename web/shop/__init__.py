@@ -1,0 +1,1 @@
+"""The shop's pages: the order form and the order."""
