@@ -1,4 +1,4 @@
-"""The bus: typed events, a log, a ledger of deliveries. It knows no shop, no Flask, and Celery in one module only."""
+"""The bus: typed events, a log, a ledger of deliveries. Only `events.transport` knows Celery."""
 
 from events.context import Context, acting, current, envelope
 from events.database import Database, reading, transaction

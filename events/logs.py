@@ -1,4 +1,4 @@
-"""Logs: one line an event, readable on a terminal and JSON elsewhere, for our loggers and everybody else's."""
+"""Logging: console lines on a terminal, JSON elsewhere, for libraries' loggers too."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""The facts that the bus itself publishes."""
+"""The events that the bus itself publishes."""
 
 from events.event import Event
 

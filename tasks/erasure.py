@@ -16,8 +16,9 @@ from events.admin.erasure import Person, erases
 from events.catalog import OrderEvent
 from events.database import Database, database
 from events.errors import UnknownEvent
+from events.ledger import IS_OPEN
 from events.personal import ERASED, ERASED_EMAIL, erased, told
-from events.tables import IS_OPEN, Delivery, LogEntry
+from events.tables import Delivery, LogEntry
 from tasks.orders import Order
 from tasks.settings import settings
 from tasks.timeline import TEXTS, TimelineEntry

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
-from events.tables import IS_DEAD, IS_OPEN, Delivery, LogEntry
+from events.ledger import IS_DEAD, IS_OPEN
+from events.tables import Delivery, LogEntry
 from tasks.orders import Order
 
 ENDS = ("shipped", "cancelled")

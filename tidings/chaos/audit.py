@@ -11,7 +11,8 @@ from functools import partial
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from events.tables import IS_OPEN, Delivery, LogEntry, SubscriptionRow
+from events.ledger import IS_OPEN
+from events.tables import Delivery, LogEntry, SubscriptionRow
 from tasks.gateways.payment import SandboxCharge, SandboxRefund
 from tasks.gateways.shipping import SandboxParcel
 from tasks.inventory import Movement, Stock

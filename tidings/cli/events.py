@@ -42,7 +42,7 @@ def events() -> None:
 def listed(*, event_type: str | None, subject: str | None, limit: int, as_json: bool) -> None:
     """List the latest events, newest first; with --json as CloudEvents."""
     with reading() as session:
-        entries = log.listed(session, type=event_type, subject=subject, limit=limit)
+        entries = log.listed(session, event_type=event_type, subject=subject, limit=limit)
     if as_json:
         print_json([json.loads(log.envelope(each).to_json()) for each in entries])
         return

@@ -8,7 +8,7 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from events import TidingsError, database
-from events.database import describe_error
+from events.db_errors import describe_error
 
 _GROUP: Final = (
     "tidings.commands"  # of entry points, so that each command is imported when it is called

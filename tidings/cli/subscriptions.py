@@ -44,7 +44,7 @@ def listed(*, as_json: bool) -> None:
 def remove(name: str, why: str) -> None:
     """Forget a subscription whose code is gone; its open deliveries are discarded."""
     with transaction() as session:
-        discarded = admin.remove(session, name, who=who(), why=why)
+        discarded = admin.unregister(session, name, who=who(), why=why)
     click.echo(f"{name} is forgotten; {discarded} open deliveries were discarded")
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock
-from events.database import Database, describe_error
+from events.database import Database
+from events.db_errors import describe_error
 from tidings import migrations
 from tidings.doctor.findings import Finding, notice, ok, one_of, problem
 

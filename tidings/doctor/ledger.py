@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from events import clock, heartbeat
 from events.admin import dead_letters, invalid_messages
+from events.ledger import IS_OPEN
 from events.subscriptions import registered
-from events.tables import IS_OPEN, Delivery, Heartbeat, LogEntry, SubscriptionRow
+from events.tables import Delivery, Heartbeat, LogEntry, SubscriptionRow
 from tidings.doctor.database import MOST_SKEW
 from tidings.doctor.findings import Finding, notice, ok, one_of, problem
 

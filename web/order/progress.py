@@ -18,7 +18,7 @@ from events.catalog import (
     PaymentFailed,
     PaymentRefunded,
 )
-from events.tables import OPEN
+from events.ledger import OPEN
 from tasks.mail_texts import Mail
 from web.filters import clock
 from web.order.timeline import Item, items
