@@ -24,9 +24,8 @@ class Retry:
     ) -> float:
         """Return the seconds to wait after failed attempt number `attempt` (from 1).
 
-        Exponential, capped, with full jitter.
-
-        Full jitter spreads retries best of the known kinds (Brooker, "Exponential Backoff And Jitter", AWS 2015).
+        Exponential, capped, with full jitter, which spreads retries best of the known kinds
+        (Brooker, "Exponential Backoff And Jitter", AWS 2015).
         """
         ceiling = min(self.cap, self.first * 2.0 ** min(attempt - 1, 60))
         return draw(0.0, ceiling)

@@ -86,7 +86,8 @@ def _check(subscription: Subscription) -> None:
         )
     if not subscription.types:
         raise SubscriptionError(
-            f"{name} has no event type; write @subscribe(OrderCreated, queue={subscription.queue!r})"
+            f"{name} has no event type; "
+            f"write @subscribe(OrderCreated, queue={subscription.queue!r})"
         )
     for event_class in subscription.types:
         if not event_class.type:

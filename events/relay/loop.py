@@ -62,7 +62,7 @@ class Relay:
             self._leave()
 
     def work(self) -> float:
-        """Do one round: fan out, look for losses, send. Return the seconds until the next is due."""
+        """Do one round: fan out, look for losses, send. Return seconds until the next is due."""
         fanned_out = self._fan_out()
         now = time.monotonic()
         if now >= self._upkeep_at:

@@ -20,7 +20,7 @@ class Wakeup(Protocol):
     """A way to wait for another process's commit."""
 
     def wait(self, timeout: float, stop: threading.Event) -> None:
-        """Return when something was committed since the last wait, after `timeout` seconds, or when `stop` is set."""
+        """Return after a commit since the last wait, after `timeout` seconds, or at `stop`."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -75,7 +75,7 @@ class PostgresWakeup:
         self._connection: psycopg.Connection | None = None
 
     def wait(self, timeout: float, stop: threading.Event) -> None:
-        """Wait for a notification; return at once after a new LISTEN, which may have missed some."""
+        """Wait for a notification; return at once after a new LISTEN, which missed some."""
         deadline = time.monotonic() + timeout
         try:
             if self._connection is None:
