@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -16,27 +16,37 @@ from events.settings import settings
 class Database:
     """One database with a way to write and a way to read.
 
-    `lock_timeout` is the number of seconds that a writer waits for its turn or for a lock.
-    Raises `UnsupportedDatabase`.
+    `lock_timeout` is the number of seconds that a writer waits for its turn or for a lock. An
+    `urgent` process goes before the others. Raises `UnsupportedDatabase`.
     """
 
-    def __init__(self, url: str, *, lock_timeout: float = LOCK_TIMEOUT) -> None:
+    def __init__(
+        self, url: str, *, lock_timeout: float = LOCK_TIMEOUT, urgent: bool = False
+    ) -> None:
         self.url = make_url(url)
         backend = self.url.get_backend_name()
         if backend not in DIALECTS:
             raise UnsupportedDatabase(backend)
         self.dialect = DIALECTS[backend]
-        self.writer, self.reader = self.dialect.engines(self.url, lock_timeout)
+        self._engines = self.dialect.engines(self.url, lock_timeout, urgent=urgent)
+        self.writer, self.reader = self._engines.writer, self._engines.reader
 
     @property
     def sqlite(self) -> bool:
         """Tell whether it is a file of SQLite."""
         return self.dialect.name == "sqlite"
 
-    @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self) -> AbstractContextManager[Session]:
         """Open a session that commits when the block ends, and rolls back when it fails."""
-        with Session(self.writer, expire_on_commit=False) as session, session.begin():
+        return self._transaction(self._engines.writer)
+
+    def relaxed(self) -> AbstractContextManager[Session]:
+        """Open a transaction whose commit does not wait for the disk: for marks, not promises."""
+        return self._transaction(self._engines.relaxed)
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Session]:
+        with Session(engine, expire_on_commit=False) as session, session.begin():
             try:
                 yield session
             except DBAPIError:  # the statement has come to its end
@@ -53,8 +63,7 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
-        self.writer.dispose()
-        self.reader.dispose()
+        self._engines.dispose()
 
 
 _database: Database | None = None
@@ -77,6 +86,11 @@ def use(chosen: Database | None) -> None:
 def transaction() -> AbstractContextManager[Session]:
     """Open a session on this process's database that commits when the block ends."""
     return database().transaction()
+
+
+def relaxed() -> AbstractContextManager[Session]:
+    """Open a transaction for marks that are no promises: a power cut may undo its commit."""
+    return database().relaxed()
 
 
 def reading() -> AbstractContextManager[Session]:

@@ -1,7 +1,9 @@
 """The differences between SQLite and PostgreSQL: connect, begin, wake, lock, upsert."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, ClassVar, Protocol
 from urllib.parse import quote
 
@@ -9,10 +11,11 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from events.errors import TransactionNotStarted
+from events.write_lock import WriteLock
 
 # A server that vanished without a farewell is noticed after ten seconds, not a quarter of an hour.
 NETWORK: dict[str, Any] = {
@@ -22,7 +25,26 @@ NETWORK: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+IDLE_LIMIT = 2.0  # seconds after which a connection is tested before it is used again
 LOCK_TIMEOUT = 30.0  # seconds that a writer waits for its turn: longer than a handler may take
+
+
+@dataclass(frozen=True)
+class Engines:
+    """The ways into one database.
+
+    `relaxed` writes marks that are no promises: its commits do not wait for the disk, and the
+    latest may be undone by a power cut.
+    """
+
+    writer: Engine
+    relaxed: Engine
+    reader: Engine
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        for engine in (self.writer, self.relaxed, self.reader):
+            engine.dispose()
 
 
 class Dialect(Protocol):
@@ -31,8 +53,8 @@ class Dialect(Protocol):
     name: ClassVar[str]
     insert: ClassVar[Any]  # the dialect's `insert`, which knows ON CONFLICT
 
-    def engines(self, url: URL, lock_timeout: float) -> tuple[Engine, Engine]:
-        """Return the engine to write with and the engine to read with."""
+    def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> "Engines":
+        """Return the engines; those of an `urgent` process go before others where writers queue."""
 
     def notify(self, session: Session, channel: str) -> None:
         """Wake the listeners of `channel` when the transaction commits."""
@@ -57,22 +79,29 @@ class PostgreSQL(Dialect):
     name = "postgresql"
     insert = staticmethod(postgresql.insert)
 
-    def engines(self, url: URL, lock_timeout: float) -> tuple[Engine, Engine]:
-        """Return one engine for both; only a lock timeout below the default is set."""
+    def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> "Engines":
+        """Return engines of which only a lock timeout below the default is set."""
         options = (
             "-c timezone=utc -c idle_in_transaction_session_timeout=60000"
             " -c client_connection_check_interval=5000"
         )
         if lock_timeout < LOCK_TIMEOUT:
             options += f" -c lock_timeout={int(lock_timeout * 1000)}"
-        engine = create_engine(
-            url,
-            hide_parameters=True,
-            pool_pre_ping=True,
-            max_overflow=20,
-            connect_args=NETWORK | {"options": options},
+        writer = self._engine(url, options)
+        return Engines(
+            writer=writer,
+            relaxed=self._engine(url, f"{options} -c synchronous_commit=off"),
+            # Without BEGIN and ROLLBACK: each statement has a snapshot of its own in any case.
+            reader=writer.execution_options(isolation_level="AUTOCOMMIT"),
         )
-        return engine, engine
+
+    def _engine(self, url: URL, options: str) -> Engine:
+        engine = create_engine(
+            url, hide_parameters=True, max_overflow=20, connect_args=NETWORK | {"options": options}
+        )
+        event.listen(engine, "checkin", _note_use)
+        event.listen(engine, "checkout", _ping_if_idle)
+        return engine
 
     def notify(self, session: Session, channel: str) -> None:
         """Send NOTIFY."""
@@ -104,29 +133,25 @@ class SQLite(Dialect):
     """SQLite in WAL mode.
 
     A writer begins with BEGIN IMMEDIATE: a deferred transaction that turns into a writer fails at
-    once when another wrote meanwhile, whatever the timeout. Readers begin deferred, on an engine
-    of their own, and wait for nobody.
+    once when another wrote meanwhile, whatever the timeout. Before it, it takes its turn at a
+    queueing lock, because SQLite's own busy handler sleeps and serves nobody in turn. Readers begin
+    deferred, on an engine of their own, and wait for nobody.
     """
 
     name = "sqlite"
     insert = staticmethod(sqlite.insert)
 
-    def engines(self, url: URL, lock_timeout: float) -> tuple[Engine, Engine]:
-        """Return an engine whose transactions take the write lock at once, and one for readers."""
-        writer = self._engine(url, "BEGIN IMMEDIATE", lock_timeout)
-        event.listen(writer, "do_connect", partial(_make_folder, url))
-        return writer, self._engine(_existing(url), "BEGIN", lock_timeout)
-
-    def _engine(self, url: URL, begin: str, lock_timeout: float) -> Engine:
-        options: dict[str, Any] = {
-            "isolation_level": None,
-            "timeout": lock_timeout,
-            "check_same_thread": False,
-        }
-        engine = create_engine(url, hide_parameters=True, connect_args=options)
-        event.listen(engine, "connect", _set_up)
-        event.listen(engine, "begin", partial(_begin, begin))
-        return engine
+    def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> "Engines":
+        """Return engines whose writers take turns."""
+        options: dict[str, Any] = {"timeout": lock_timeout}
+        engine = partial(_sqlite_engine, options=options)
+        lock = WriteLock(url.database, lock_timeout, urgent=urgent) if url.database else None
+        return Engines(
+            # FULL: an accepted order survives a power cut, not only a crash of the process.
+            writer=engine(url, begin=partial(_begin_write, lock), synchronous="FULL"),
+            relaxed=engine(url, begin=partial(_begin_write, lock), synchronous="NORMAL"),
+            reader=engine(_existing(url), begin=partial(_begin, "BEGIN"), synchronous="NORMAL"),
+        )
 
     def overwrite_deleted_rows(self, session: Session) -> None:
         """Switch secure_delete on, or the old text stays in the file's free space."""
@@ -141,6 +166,32 @@ def dialect_of(session: Session) -> Dialect:
     return DIALECTS[session.get_bind().dialect.name]
 
 
+def _note_use(_: Any, record: Any) -> None:
+    record.info["used_at"] = monotonic()
+
+
+def _ping_if_idle(connection: Any, record: Any, _: Any) -> None:
+    """Test a connection that was idle: to test each time costs a round trip for every transaction."""
+    if monotonic() - record.info.get("used_at", 0.0) < IDLE_LIMIT:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error
+
+
+def _sqlite_engine(url: URL, *, options: dict[str, Any], begin: Any, synchronous: str) -> Engine:
+    arguments = options | {"isolation_level": None, "check_same_thread": False}
+    engine = create_engine(url, hide_parameters=True, connect_args=arguments)
+    event.listen(engine, "connect", partial(_set_up, synchronous))
+    event.listen(engine, "begin", begin)
+    if "mode" not in url.query:
+        event.listen(engine, "do_connect", partial(_make_folder, url))
+        event.listen(engine, "checkin", _release_lock)
+    return engine
+
+
 def _make_folder(url: URL, *_: Any) -> None:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -151,6 +202,23 @@ def _existing(url: URL) -> URL:
     return url.set(
         database=f"file:{quote(url.database or '')}", query={"mode": "rw", "uri": "true"}
     )
+
+
+def _begin_write(lock: WriteLock | None, connection: Connection) -> None:
+    if lock is not None and "turn" not in connection.info:
+        try:
+            connection.info["turn"] = lock.acquire()
+        except Exception as error:  # Celery's soft time limit
+            raise TransactionNotStarted(
+                f"{type(error).__name__} while waiting for the database"
+            ) from error
+    _begin("BEGIN IMMEDIATE", connection)
+
+
+def _release_lock(_: Any, record: Any) -> None:
+    turn = record.info.pop("turn", None)
+    if turn is not None:
+        turn.release()
 
 
 def _begin(statement: str, connection: Connection) -> None:
@@ -164,7 +232,6 @@ def _begin(statement: str, connection: Connection) -> None:
         ) from error
 
 
-def _set_up(connection: Any, _: Any) -> None:
-    # FULL: an accepted order survives a power cut, not only a crash of the process.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+def _set_up(synchronous: str, connection: Any, _: Any) -> None:
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
