@@ -7,9 +7,8 @@ import structlog
 from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, clock, reading, subscribe
+from events import Base, clock, get_or_create_locked, reading, subscribe
 from events.catalog import DeliveryDead
-from events.orm import locked
 from tasks import gateways
 from tasks.mail_texts import letter
 from tasks.settings import settings
@@ -56,7 +55,7 @@ def notify(event: DeliveryDead, key: str) -> datetime | None:
 def alert(event: DeliveryDead, session: Session, mailed_at: datetime | None) -> None:
     """Count the dead letter under its cause."""
     now = clock.now()
-    row = locked(
+    row = get_or_create_locked(
         session, Alert, _cause(event), count=0, first_at=now, last_at=now, example=event.event_id
     )
     row.count += 1

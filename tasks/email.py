@@ -5,7 +5,7 @@ The mail is sent before it is recorded. If this process dies in between, the mai
 
 from sqlalchemy.orm import Session
 
-from events import Retry, clock, envelope, log, reading, subscribe
+from events import Retry, clock, envelope, insert_if_absent, log, reading, subscribe
 from events.catalog import (
     OrderCancelled,
     OrderConfirmed,
@@ -14,7 +14,6 @@ from events.catalog import (
     OrderShipped,
     PaymentRefunded,
 )
-from events.orm import insert_if_absent
 from events.personal import ERASED_EMAIL
 from tasks import gateways
 from tasks.mail_texts import KINDS, Mail, compose

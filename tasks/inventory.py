@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, String, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, TidingsError, clock, subscribe
+from events import Base, TidingsError, clock, get_or_create_locked, insert_if_absent, subscribe
 from events.catalog import (
     InventoryReleased,
     InventoryReservationFailed,
@@ -15,7 +15,7 @@ from events.catalog import (
     OrderCancelled,
     OrderCreated,
 )
-from events.orm import BigIntPK, PydanticType, insert_if_absent, locked
+from events.orm import BigIntPK, PydanticType
 
 
 class Stock(Base):
@@ -85,7 +85,7 @@ def reserve_stock(
     event: OrderCreated, session: Session
 ) -> InventoryReserved | InventoryReservationFailed | None:
     """Set every line aside, or none of them. An order that was cancelled before gets nothing."""
-    reservation = locked(session, Reservation, event.order_id, state="open", lines=())
+    reservation = get_or_create_locked(session, Reservation, event.order_id, state="open", lines=())
     if reservation.state != "open":
         return None
     try:
@@ -102,7 +102,7 @@ def reserve_stock(
 @subscribe(OrderCancelled, queue="inventory", batch=100)
 def release_stock(event: OrderCancelled, session: Session) -> InventoryReleased | None:
     """Put back what was set aside. If nothing was yet, leave a mark so that nothing will be."""
-    reservation = locked(session, Reservation, event.order_id, state="open", lines=())
+    reservation = get_or_create_locked(session, Reservation, event.order_id, state="open", lines=())
     if reservation.state == "open":
         reservation.state = "cancelled"
     if reservation.state != "reserved":

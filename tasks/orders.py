@@ -17,10 +17,10 @@ from sqlalchemy import String, Text, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from uuid_utils.compat import uuid7
 
-from events import Base, TidingsError, clock, publish
+from events import Base, TidingsError, clock, insert_if_absent, publish
 from events.admin import audit
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed, OrderCreated
-from events.orm import BigIntPK, PydanticType, insert_if_absent
+from events.orm import BigIntPK, PydanticType
 from tasks.commands import PlaceOrder
 from tasks.products import Product, priced
 

@@ -3,7 +3,7 @@
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, reading, subscribe
+from events import Base, get_or_create_locked, reading, subscribe
 from events.catalog import (
     Money,
     OrderCancelled,
@@ -14,7 +14,6 @@ from events.catalog import (
     PaymentOrphaned,
     PaymentRefunded,
 )
-from events.orm import locked
 from tasks import gateways
 from tasks.gateways.ports import PATIENCE, Charged, Declined
 
@@ -54,7 +53,7 @@ def charge_order(
     """Record the gateway's answer. A charge that crossed with a cancellation is told too, and so comes back."""
     if answer is None:
         return None
-    row = locked(session, Charge, event.order_id, state="open")
+    row = get_or_create_locked(session, Charge, event.order_id, state="open")
     if isinstance(answer, Declined):
         row.state = "declined"
         return PaymentFailed(order_id=event.order_id, reason=answer.reason)
@@ -79,7 +78,7 @@ def refund(event: OrderEvent, session: Session, refund_id: str | None) -> Paymen
     A charge that came after the look is left alone here: its `PaymentCharged` finds the order cancelled, and
     `PaymentOrphaned` brings it back.
     """
-    row = locked(session, Charge, event.order_id, state="open")
+    row = get_or_create_locked(session, Charge, event.order_id, state="open")
     if row.state == "open":
         row.state = "cancelled"
     if row.state != "charged" or refund_id is None or row.charge_id is None:

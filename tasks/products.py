@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import String, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base
+from events import Base, insert_if_absent
 from events.catalog import Money
-from events.orm import insert_if_absent
 
 
 class Product(Base):

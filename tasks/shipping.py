@@ -3,7 +3,7 @@
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, DeadLetter, reading, subscribe
+from events import Base, DeadLetter, get_or_create_locked, reading, subscribe
 from events.catalog import (
     OrderCancelled,
     OrderConfirmed,
@@ -12,7 +12,6 @@ from events.catalog import (
     ShipmentOrphaned,
     ShipmentRecalled,
 )
-from events.orm import locked
 from events.personal import ERASED
 from tasks import gateways
 from tasks.gateways.ports import PATIENCE, Parcel
@@ -32,7 +31,7 @@ class Shipment(Base):
 @subscribe(OrderCreated, queue="shipping", batch=100)
 def prepare_shipment(event: OrderCreated, session: Session) -> None:
     """Have a parcel ready for when the order is confirmed."""
-    locked(session, Shipment, event.order_id, state="prepared")
+    get_or_create_locked(session, Shipment, event.order_id, state="prepared")
 
 
 def hand_over(event: OrderConfirmed, key: str) -> Parcel | None:
@@ -59,7 +58,7 @@ def dispatch_shipment(
     """Record that the carrier has the parcel. If that crossed with a cancellation it is told too, and so comes back."""
     if parcel is None:
         return None
-    row = locked(session, Shipment, event.order_id, state="prepared")
+    row = get_or_create_locked(session, Shipment, event.order_id, state="prepared")
     row.state, row.carrier, row.tracking = "shipped", parcel.carrier, parcel.tracking
     return OrderShipped(order_id=event.order_id, carrier=parcel.carrier, tracking=parcel.tracking)
 
@@ -67,7 +66,7 @@ def dispatch_shipment(
 @subscribe(OrderCancelled, queue="shipping", batch=100)
 def cancel_shipment(event: OrderCancelled, session: Session) -> None:
     """Keep the parcel here. One that the carrier has is called back by `recall`."""
-    row = locked(session, Shipment, event.order_id, state="prepared")
+    row = get_or_create_locked(session, Shipment, event.order_id, state="prepared")
     if row.state == "prepared":
         row.state = "cancelled"
 
@@ -80,7 +79,9 @@ def call_back(event: ShipmentOrphaned, key: str) -> None:
 @subscribe(ShipmentOrphaned, queue="shipping", call=call_back, retry=PATIENCE)
 def recall(event: ShipmentOrphaned, session: Session, _: None) -> ShipmentRecalled | None:
     """Record that the parcel comes back, once."""
-    row = locked(session, Shipment, event.order_id, state="shipped", tracking=event.tracking)
+    row = get_or_create_locked(
+        session, Shipment, event.order_id, state="shipped", tracking=event.tracking
+    )
     if row.state == "recalled":
         return None
     row.state = "recalled"

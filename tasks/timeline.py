@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Index, String, Text, Uuid, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, envelope, subscribe
+from events import Base, envelope, insert_if_absent, subscribe
 from events.catalog import (
     InventoryReleased,
     InventoryReservationFailed,
@@ -26,7 +26,6 @@ from events.catalog import (
     ShipmentOrphaned,
     ShipmentRecalled,
 )
-from events.orm import insert_if_absent
 from tasks.money import money_text
 
 

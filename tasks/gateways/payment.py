@@ -6,9 +6,8 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from events import Base, clock, transaction
+from events import Base, clock, get_or_create_locked, transaction
 from events.catalog import Money
-from events.orm import locked
 from tasks.gateways.ports import Charged, Declined, GatewayError
 from tasks.gateways.sandbox import check
 
@@ -56,7 +55,7 @@ class SandboxPayments:
                 "tries": 0,
                 "at": clock.now(),
             }
-            row = locked(session, SandboxCharge, key, **first)
+            row = get_or_create_locked(session, SandboxCharge, key, **first)
             row.tries += 1
             answer = _answer(row)
         if isinstance(answer, Exception):
@@ -67,7 +66,7 @@ class SandboxPayments:
         """What was taken with this key; if nothing was, the key is used up."""
         with transaction() as session:
             check(session, "payment")
-            row = locked(
+            row = get_or_create_locked(
                 session,
                 SandboxCharge,
                 key,
@@ -91,7 +90,7 @@ class SandboxPayments:
             )
             if known is None:
                 raise GatewayError(f"the payment sandbox knows no charge {charge_id}")
-            return locked(
+            return get_or_create_locked(
                 session,
                 SandboxRefund,
                 charge_id,

@@ -3,7 +3,7 @@
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base
+from events import Base, get_or_create_locked
 from tasks.gateways.ports import GatewayDown
 
 NAMES = ("payment", "shipping", "email")
@@ -22,7 +22,7 @@ def sandbox_switch(session: Session, name: str, *, down: bool) -> None:
     """Break the gateway `name`, or mend it."""
     if name not in NAMES:
         raise ValueError(f"there is no gateway {name!r}; there are: {', '.join(NAMES)}")
-    session.merge(SandboxSwitch(name=name, down=down))
+    get_or_create_locked(session, SandboxSwitch, name, down=down).down = down
 
 
 def is_down(session: Session, name: str) -> bool:

@@ -7,9 +7,8 @@ from datetime import datetime
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from events import Base, clock, transaction
+from events import Base, clock, get_or_create_locked, transaction
 from events.catalog import Address, Line
-from events.orm import locked
 from tasks.gateways.ports import GatewayError, Parcel
 from tasks.gateways.sandbox import check
 
@@ -49,7 +48,7 @@ class SandboxCarrier:
                 "pieces": pieces,
                 "at": clock.now(),
             }
-            row = locked(session, SandboxParcel, key, **first)
+            row = get_or_create_locked(session, SandboxParcel, key, **first)
             if row.closed:
                 raise GatewayError("this key was closed: its order was cancelled")
             return Parcel(CARRIER, row.tracking)
@@ -59,7 +58,7 @@ class SandboxCarrier:
         with transaction() as session:
             check(session, "shipping")
             now, nothing = clock.now(), f"closed-{secrets.token_hex(12)}"
-            row = locked(
+            row = get_or_create_locked(
                 session,
                 SandboxParcel,
                 key,
