@@ -12,7 +12,7 @@ import tasks.settings as tasks_settings
 from events import Database, heartbeat, reading, transaction
 from events.admin import dead_letters, subscriptions
 from events.tables import AuditEntry
-from tasks.inventory import shelf
+from tasks.inventory import stock_levels
 from tests.web.asking import OPS
 from tests.web.pages import HTML, audited, ordered, post, working
 
