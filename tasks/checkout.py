@@ -3,6 +3,7 @@
 Its row is the order's own. `orders.place` wrote it together with `OrderCreated`, so no answer can come before it, and the
 customer's cancelling and a service's answer change the same row and so take turns. Each step locks it first. A step is
 named by what was heard. An answer that comes after the order was cancelled is compensated.
+A compensation undoes another step: a refund, a release of stock, a recalled parcel.
 """
 
 from sqlalchemy.orm import Session
