@@ -49,7 +49,7 @@ FUNCTIONS = {
 }
 BUILTINS = {"type", "id", "exit", "filter"}
 MODULES = {
-    "events": "control facts strays messages sending loss fanout wakeup upsert pydantic_type",
+    "events": "control facts strays sending loss fanout wakeup upsert pydantic_type",
     "events/transport": "outward inward steps overtime crashes keeping",
     "tasks": "wishes opening unfinished mails rows columns",
     "tidings/cli": "letters subscribers contract log group operator printing",
