@@ -58,6 +58,9 @@ bench: setup ## measure, side by side with what one would use instead
 screenshot: setup ## take the README's pictures from a running instance of its own
 	$(BIN)/python -m docs.screenshot
 
+glossary: setup ## write docs/glossary.md from the docstrings
+	$(BIN)/python -m docs.glossary
+
 lock: | $(BIN)/pip ## pin the dependencies anew, with hashes and without addresses
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) pyproject.toml --output-file requirements.txt

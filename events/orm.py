@@ -85,12 +85,12 @@ def insert_if_absent(session: Session, kind: type[Row], *rows: dict[str, Any]) -
         session.execute(dialect_of(session).insert(kind).on_conflict_do_nothing(), list(rows))
 
 
-def locked(session: Session, kind: type[Row], key: str, **first: Any) -> Row:
-    """Return the row with this key, locked until the transaction ends.
+def get_or_create_locked(session: Session, kind: type[Row], key: str, **values: Any) -> Row:
+    """Return the row with this key, locked; if there is none, insert it with `values` first.
 
-    A missing row is made from `first`. Two handlers that need one row at the same time take
-    turns, whichever comes first.
+    Transactions that change the same row at the same time wait for each other, also if it does not
+    exist yet: `session.get(...) or Kind(...)` would insert it twice on PostgreSQL.
     """
     session.flush()
-    insert_if_absent(session, kind, {inspect(kind).primary_key[0].name: key, **first})
+    insert_if_absent(session, kind, {inspect(kind).primary_key[0].name: key, **values})
     return session.get_one(kind, key, with_for_update=True, populate_existing=True)

@@ -13,13 +13,12 @@ from sqlalchemy.orm import Session
 
 from events.ledger import IS_OPEN
 from events.tables import Delivery, LogEntry, SubscriptionRow
+from tasks.email import Mail
 from tasks.gateways.payment import SandboxCharge, SandboxRefund
 from tasks.gateways.shipping import SandboxParcel
 from tasks.inventory import Movement, Stock
-from tasks.mail_texts import Mail
-from tasks.orders import Order
+from tasks.orders import FINAL_STATUSES, Order
 from tasks.timeline import TEXTS, TimelineEntry
-from tasks.unfinished import ENDS
 
 TOLD = {
     "shipped": ("received", "confirmed", "shipped"),
@@ -99,7 +98,7 @@ def accepted_orders_are_there(session: Session, accepted: Sequence[Accepted]) ->
 
 def orders_have_ended(session: Session) -> Iterator[str]:
     """Every order is shipped or cancelled."""
-    for order in session.scalars(select(Order).where(Order.status.not_in(ENDS))):
+    for order in session.scalars(select(Order).where(Order.status.not_in(FINAL_STATUSES))):
         yield f"{order.number} has not ended: {order.status}, stock {order.stock}, payment {order.payment}, shipment {order.shipment}"
 
 

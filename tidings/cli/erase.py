@@ -39,14 +39,14 @@ def erase(*, email: str, force: bool, why: str, yes: bool) -> None:
             abort=True,
         )
     migrations.load_tables()  # whoever keeps personal data has said there how it is forgotten
-    counts = erasure.forget(address, who=who(), why=why, force=force)
+    counts = erasure.erase(address, who=who(), why=why, force=force)
     if any(counts.values()):
         print_table(("what", "changed"), counts.items(), empty="")
     else:
         click.echo("nothing is known of this address")
-    if left := erasure.remains(address):
+    if left := erasure.remaining_columns(address):
         click.echo(
-            f"the address is still in {', '.join(left)}; events.erasure.erases is how a service says how it forgets",
+            f"the address is still in {', '.join(left)}; register an eraser for each with events.admin.erasure.register_eraser",
             err=True,
         )
         raise click.exceptions.Exit(PROBLEMS_FOUND)

@@ -12,7 +12,7 @@ from events.settings import settings
 from events.subscriptions import registered
 from events.tables import SubscriptionRow
 from events.transport import CeleryTransport
-from tasks import unfinished
+from tasks import orders
 from tasks.settings import settings as shop_settings
 from tidings.doctor import broker, flower, ledger, logins
 from tidings.doctor import database as store
@@ -48,7 +48,7 @@ def _ledger() -> Iterator[Finding]:
 
 
 def _orders(session: Session) -> Iterator[Finding]:
-    if left := unfinished.stranded(session):
+    if left := orders.stuck(session):
         numbers = ", ".join(each.number for each in left[:5]) + (", ..." if len(left) > 5 else "")
         fix = "a delivery of theirs was discarded, so no answer will come: cancel them on /ops/orders, and what was done is undone"
         yield problem("orders", f"nothing moves {numbers} any more", fix)

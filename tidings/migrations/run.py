@@ -45,7 +45,7 @@ def migrate(database: Database) -> Migrated:
             opened = not session.scalar(select(exists(select(products.Product.sku))))
             if opened:
                 products.seed(session)
-                inventory.fill_shelf(session, products.OPENING_STOCK)
+                inventory.add_opening_stock(session, products.OPENING_STOCK)
             listening = subscriptions.registered().values()
             admin.register(session, listening)
     return Migrated(applied, created, opened, len(listening))

@@ -19,7 +19,7 @@ from events.catalog import (
     PaymentRefunded,
 )
 from events.ledger import OPEN
-from tasks.mail_texts import Mail
+from tasks.email import Mail
 from web.filters import clock
 from web.order.timeline import Item, items
 from web.order.trace import BEHIND_THE_SCENES, Trace

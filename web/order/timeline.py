@@ -16,7 +16,7 @@ from events.catalog import (
 )
 from events.event import catalog
 from events.tables import Attempt
-from tasks.mail_texts import Mail
+from tasks.email import Mail
 from web.order.trace import BEHIND_THE_SCENES, Trace
 
 TONES = {"done": "done", "retrying": "wait", "dead": "bad"}
