@@ -64,6 +64,10 @@ class Dialect(Protocol):
         """Wait until no other transaction writes to `table`, and keep others out."""
         return
 
+    def lock_shared(self, session: Session, table: str) -> None:
+        """Keep `lock_table` waiting until the transaction ends, and wait for it."""
+        return
+
     def cancel_running_statement(self, session: Session) -> None:
         """End a statement that was left while it ran."""
         return
@@ -110,6 +114,10 @@ class PostgreSQL(Dialect):
     def lock_table(self, session: Session, table: str) -> None:
         """Take the table's exclusive lock, which readers do not wait for."""
         session.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
+
+    def lock_shared(self, session: Session, table: str) -> None:
+        """Take a lock that conflicts with the exclusive one only; to lock each row would write it."""
+        session.execute(text(f"LOCK TABLE {table} IN ROW SHARE MODE"))
 
     def cancel_running_statement(self, session: Session) -> None:
         """Cancel the statement that Celery's soft time limit left.

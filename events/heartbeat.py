@@ -8,20 +8,28 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from events import clock
-from events.database import transaction
+from events.database import relaxed
 from events.tables import Heartbeat
 
 INTERVAL = 5.0  # seconds between two beats
 EXPIRES_AFTER = timedelta(hours=1)
 
 
-def beat(name: str, kind: str, queues: Sequence[str] = (), *, trouble: str | None = None) -> None:
+def beat(
+    name: str,
+    kind: str,
+    queues: Sequence[str] = (),
+    *,
+    slots: int = 1,
+    trouble: str | None = None,
+) -> None:
     """Record that process `name` is alive, in a transaction of its own.
 
-    `kind` is web, relay or worker; `trouble` is an error to show beside it.
+    `kind` is web, relay or worker; `slots` is the number of handlers that it can run at once;
+    `trouble` is an error to show beside it.
     """
     now = clock.now()
-    with transaction() as session:
+    with relaxed() as session:
         row = session.get(Heartbeat, name)
         if row is None or row.pid != os.getpid():
             row = session.merge(
@@ -29,6 +37,7 @@ def beat(name: str, kind: str, queues: Sequence[str] = (), *, trouble: str | Non
                     name=name,
                     kind=kind,
                     queues=list(queues),
+                    slots=slots,
                     pid=os.getpid(),
                     started_at=now,
                     last_seen=now,
@@ -40,7 +49,7 @@ def beat(name: str, kind: str, queues: Sequence[str] = (), *, trouble: str | Non
 
 def leave(name: str) -> None:
     """Remove the row of process `name`, which ends."""
-    with transaction() as session:
+    with relaxed() as session:
         session.execute(delete(Heartbeat).where(Heartbeat.name == name))
 
 

@@ -25,7 +25,7 @@ from events import attempts, clock, context, log
 from events.attempts import Failure
 from events.retry import Decision
 from events.system_events import DeliveryDead
-from events.tables import Delivery, SubscriptionRow
+from events.tables import Delivery
 
 
 class State(StrEnum):
@@ -49,40 +49,47 @@ IS_TO_SEND = and_(IS_OPEN, Delivery.sent_at.is_(None))
 RESET: dict[str, Any] = {"sent_at": None, "lost_count": 0, "unfinished_starts": 0}
 _IN_PLACE = {"synchronize_session": False}
 
+# Statements of the hot path are built once: to build one took as long as to run it.
+_INSERT = sa.insert(Delivery.__table__)
+_NAMED = and_(
+    Delivery.subscription == bindparam("name"),
+    Delivery.event_id.in_(bindparam("ids", expanding=True)),
+)
+_MARK_SENT = (
+    update(Delivery)
+    .where(_NAMED, IS_TO_SEND)
+    .values(sent_at=bindparam("now"), sends=Delivery.sends + 1, message=bindparam("carrier"))
+    .execution_options(**_IN_PLACE)
+)
 
-def new_delivery(subscription: SubscriptionRow, event_id: UUID, due_at: datetime) -> dict[str, Any]:
-    """Return the values of a new delivery."""
-    counters = dict.fromkeys(("attempts", "sends", "lost_count", "unfinished_starts"), 0)
-    return counters | {
-        "subscription": subscription.name,
+
+def new_delivery(name: str, queue: str, event_id: UUID, due_at: datetime) -> dict[str, Any]:
+    """Return the values of a new delivery to subscription `name`."""
+    return {
         "event_id": event_id,
-        "queue": subscription.queue,
+        "subscription": name,
+        "queue": queue,
         "state": State.PENDING,
+        "message": None,
+        "attempts": 0,
+        "sends": 0,
+        "lost_count": 0,
+        "unfinished_starts": 0,
         "due_at": due_at,
+        "sent_at": None,
     }
 
 
 def insert_deliveries(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Insert new deliveries, as `new_delivery` makes them."""
     if rows:
-        session.execute(sa.insert(Delivery), rows)
+        session.execute(_INSERT, rows)
 
 
-def mark_sent(session: Session, subscription: str, ids: Collection[UUID]) -> Sequence[Any]:
-    """Mark deliveries as sent now; return id, queue, sends, attempts and losses of each."""
-    marked = (
-        update(Delivery)
-        .where(Delivery.subscription == subscription, Delivery.event_id.in_(ids), IS_TO_SEND)
-        .values(sent_at=clock.now(), sends=Delivery.sends + 1)
-        .returning(
-            Delivery.event_id,
-            Delivery.queue,
-            Delivery.sends,
-            Delivery.attempts,
-            Delivery.lost_count,
-        )
-    )
-    return session.execute(marked, execution_options=_IN_PLACE).all()
+def mark_sent(session: Session, subscription: str, ids: Collection[UUID], *, message: str) -> None:
+    """Mark deliveries as sent now, in the task message with the id `message`."""
+    values = {"name": subscription, "ids": ids, "carrier": message, "now": clock.now()}
+    session.execute(_MARK_SENT, values)
 
 
 def unmark_sent(session: Session, subscription: str, ids: Collection[UUID]) -> None:
@@ -95,18 +102,12 @@ def defer(session: Session, subscription: str, ids: Collection[UUID], due_at: da
     _update(session, _these(subscription, ids), IS_TO_SEND, due_at=due_at)
 
 
-# Built once: building it took as long as running it, for every message.
-_OURS = and_(
-    Delivery.subscription == bindparam("name"),
-    Delivery.event_id.in_(bindparam("ids", expanding=True)),
-    IS_IN_FLIGHT,
-)
 _CLAIM = (
     update(Delivery)
     .where(
         Delivery.subscription == bindparam("name"),
         Delivery.event_id.in_(
-            select(Delivery.event_id).where(_OURS).with_for_update(skip_locked=True)
+            select(Delivery.event_id).where(_NAMED, IS_IN_FLIGHT).with_for_update(skip_locked=True)
         ),
         IS_IN_FLIGHT,
     )

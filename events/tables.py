@@ -60,19 +60,21 @@ class Delivery(Base):
             **_where("sent_at IS NULL AND state IN ('pending', 'retrying')"),
         ),
         Index(
-            "ix_deliveries_out",
-            "queue",
-            "sent_at",
+            "ix_deliveries_in_flight",
+            "subscription",
+            "message",
             **_where("sent_at IS NOT NULL AND state IN ('pending', 'retrying')"),
         ),
-        Index("ix_deliveries_done", "queue", "sent_at", **_where("state = 'done'")),
         Index("ix_deliveries_dead", "died_at", **_where("state = 'dead'")),
+        {"sqlite_with_rowid": False},  # one tree for the row and its key
     )
 
+    # The event first: the fan-out inserts in this order, and a page asks for an event's deliveries.
+    event_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     subscription: Mapped[str] = mapped_column(String(200), primary_key=True)
-    event_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, index=True)
     queue: Mapped[str] = mapped_column(String(100))
     state: Mapped[str] = mapped_column(String(10))
+    message: Mapped[str | None] = mapped_column(String(300))  # the id of its latest task message
     attempts: Mapped[int] = mapped_column(default=0)
     sends: Mapped[int] = mapped_column(default=0)
     lost_count: Mapped[int] = mapped_column(default=0)
@@ -101,7 +103,7 @@ class Attempt(Base):
     __tablename__ = "attempts"
     __table_args__ = (
         ForeignKeyConstraint(
-            ["subscription", "event_id"], ["deliveries.subscription", "deliveries.event_id"]
+            ["event_id", "subscription"], ["deliveries.event_id", "deliveries.subscription"]
         ),
         Index("ix_attempts_delivery", "event_id", "subscription"),
     )
@@ -157,6 +159,7 @@ class Heartbeat(Base):
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))
     queues: Mapped[list[str]]
+    slots: Mapped[int]
     pid: Mapped[int]
     started_at: Mapped[datetime]
     last_seen: Mapped[datetime]

@@ -1,52 +1,101 @@
-"""Fan-out: one delivery for each subscriber of an event, as the event is marked relayed."""
+"""Fan-out: one delivery for each subscription to an event, as the event is marked relayed."""
 
 from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from events import clock, ledger
-from events.tables import LogEntry, SubscriptionRow
+from events.messages import Message
+from events.relay.window import Traffic, by_event_type
+from events.tables import LogEntry, delivery_id
+
+FAN_OUT_BATCH = 200  # events in one transaction, so that nobody waits long for the database
+
+_WAITING = (
+    select(LogEntry.position, LogEntry.id, LogEntry.type, LogEntry.subject, LogEntry.publish_at)
+    .where(LogEntry.relayed_at.is_(None), LogEntry.publish_at <= bindparam("now"))
+    .order_by(LogEntry.position)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+_RELAYED = (
+    update(LogEntry)
+    .where(LogEntry.position.in_(bindparam("positions", expanding=True)))
+    .values(relayed_at=bindparam("now"))
+    .execution_options(synchronize_session=False)
+)
 
 
-def fan_out(session: Session, *, limit: int = 500) -> int:
-    """Give up to `limit` events their deliveries; return the number of events.
+def fan_out(
+    session: Session, subscriptions: Sequence[Traffic], *, limit: int = FAN_OUT_BATCH
+) -> tuple[int, list[Message]]:
+    """Give up to `limit` events their deliveries; return the number of events, and messages.
 
-    Events are found by their missing mark, never by "position greater than the last seen": on
-    PostgreSQL a lower position may commit after a higher one.
+    A delivery whose subscription has room and no backlog is inserted as sent, in a message that the
+    caller sends after the commit; any other one is inserted as due. Events are found by their
+    missing mark, never by "position greater than the last seen": on PostgreSQL a lower position may
+    commit after a higher one.
     """
     now = clock.now()
-    waiting = (
-        select(LogEntry.id, LogEntry.type, LogEntry.publish_at)
-        .where(LogEntry.relayed_at.is_(None), LogEntry.publish_at <= now)
-        .order_by(LogEntry.position)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    events = session.execute(waiting).all()
+    events = session.execute(_WAITING, {"now": now, "limit": limit}).all()
     if not events:
-        return 0
-    subscribers = subscribers_by_type(session)
-    rows = [
-        ledger.new_delivery(subscriber, event_id, due_at)
-        for event_id, event_type, due_at in events
-        for subscriber in subscribers[event_type]
+        return 0, []
+    subscribers = by_event_type(subscriptions)
+    rows: list[dict[str, Any]] = []
+    wanted: defaultdict[str, list[tuple[dict[str, Any], str]]] = defaultdict(list)
+    for _, event_id, event_type, subject, due_at in events:
+        for each in subscribers.get(event_type, ()):
+            row = ledger.new_delivery(each.name, each.queue, event_id, due_at)
+            rows.append(row)
+            wanted[each.name].append((row, label(event_type, subject)))
+    messages = [
+        message
+        for each in subscriptions
+        if each.due_at is None and wanted[each.name]
+        for message in _send_at_once(each, wanted[each.name], now)
     ]
     ledger.insert_deliveries(session, rows)
-    ids = [event_id for event_id, _, _ in events]
-    session.execute(update(LogEntry).where(LogEntry.id.in_(ids)).values(relayed_at=now))
-    return len(events)
+    session.execute(_RELAYED, {"positions": [each.position for each in events], "now": now})
+    return len(events), messages
 
 
-def subscribers_by_type(session: Session) -> defaultdict[str, list[SubscriptionRow]]:
-    """Return the subscriptions by the event type that they subscribe to.
+def _send_at_once(
+    subscription: Traffic, rows: Sequence[tuple[dict[str, Any], str]], now: datetime
+) -> list[Message]:
+    """Put as many of the new rows into messages as there is room for."""
+    messages = []
+    size = subscription.batch
+    for start in range(0, min(len(rows), max(0, subscription.room) * size), size):
+        group = rows[start : start + size]
+        ids = tuple(row["event_id"] for row, _ in group)
+        message = new_message(subscription, ids, sends=1, retries=0, label=group[0][1])
+        for row, _ in group:
+            row.update(sent_at=now, sends=1, message=message.id)
+        messages.append(message)
+    subscription.room -= len(messages)
+    return messages
 
-    They are locked for sharing: while an event is being fanned out no new subscription can appear,
-    so a backfill after the registration misses nothing (see `admin.subscriptions.register`).
-    """
-    subscribers: defaultdict[str, list[SubscriptionRow]] = defaultdict(list)
-    rows = select(SubscriptionRow).order_by(SubscriptionRow.name).with_for_update(read=True)
-    for row in session.scalars(rows):
-        for event_type in row.event_types:
-            subscribers[event_type].append(row)
-    return subscribers
+
+def new_message(
+    subscription: Traffic, ids: tuple[UUID, ...], *, sends: int, retries: int, label: str
+) -> Message:
+    """Make the task message for these deliveries; `sends` and `retries` are those of the first."""
+    more = len(ids) - 1
+    return Message(
+        id=f"{delivery_id(ids[0], subscription.name)}:{sends}",
+        subscription=subscription.name,
+        queue=subscription.queue,
+        event_ids=ids,
+        retries=retries,
+        label=f"{label}, {more} more" if more else label,
+    )
+
+
+def label(event_type: str, subject: str | None) -> str:
+    """Return the text that Flower shows for an event; it holds no personal data."""
+    return f"{event_type} {subject}" if subject else event_type

@@ -4,6 +4,8 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
@@ -11,15 +13,17 @@ from sqlalchemy import bindparam, exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock, heartbeat
-from events.database import database, reading, transaction
+from events.database import database, reading, relaxed
 from events.db_errors import describe_error, unavailable_reason
+from events.dialects import dialect_of
 from events.errors import BrokerDown
-from events.messages import Transport
+from events.messages import Message, Transport
 from events.relay.fanout import fan_out
 from events.relay.loss import LostMessageDetector
-from events.relay.sending import due_times, mark_due_as_sent, unmark_sent
+from events.relay.sending import mark_due_as_sent, unmark_sent
 from events.relay.wakeup import wakeup
-from events.tables import LogEntry
+from events.relay.window import Traffic, slots_by_queue, traffic
+from events.tables import LogEntry, SubscriptionRow
 
 logger = structlog.get_logger("tidings.relay")
 
@@ -28,6 +32,13 @@ _TO_RELAY = select(
 )
 
 MAX_RETRY_DELAY = 5.0  # seconds between two attempts to reach a broker that is down
+
+
+def _next_due(subscriptions: Iterable[Traffic]) -> datetime | None:
+    """Return the earliest due time of the subscriptions that have room."""
+    return min(
+        (each.due_at for each in subscriptions if each.due_at and each.room > 0), default=None
+    )
 
 
 class Relay:
@@ -42,6 +53,7 @@ class Relay:
         self._retry_delay = 0.0
         self._retry_broker_at = 0.0
         self._upkeep_at = 0.0
+        self._slots: Counter[str] = Counter()
 
     def run(self, stop: threading.Event) -> None:
         """Relay until `stop` is set; wait for a database or broker that goes away."""
@@ -62,64 +74,71 @@ class Relay:
             self._leave()
 
     def work(self) -> float:
-        """Do one round: fan out, look for losses, send. Return seconds until the next is due."""
-        fanned_out = self._fan_out()
+        """Do one round: fan out, send, look for losses. Return seconds until the next is due."""
         now = time.monotonic()
         if now >= self._upkeep_at:
             self._upkeep()
             self._upkeep_at = now + heartbeat.INTERVAL
-        next_due = self._send() if now >= self._retry_broker_at else None
-        waits = [self._upkeep_at - now, 0.0 if fanned_out else heartbeat.INTERVAL]
-        if next_due is not None:
+        can_send = now >= self._retry_broker_at
+        events, next_due = self._round(can_send=can_send)
+        waits = [self._upkeep_at - now, 0.0 if events else heartbeat.INTERVAL]
+        if next_due is not None and can_send:
             waits.append((next_due - clock.now()).total_seconds())
         if self._broker_error:
             waits.append(self._retry_broker_at - time.monotonic())
         return max(0.0, min(waits))
 
-    def _fan_out(self) -> int:
+    def _round(self, *, can_send: bool) -> tuple[int, datetime | None]:
+        """Fan out and mark in one transaction, then send; return events and the next due time."""
         with reading() as session:  # to look is cheap; the write lock is not
-            if not session.scalar(_TO_RELAY, {"now": clock.now()}):
-                return 0
-        with transaction() as session:
-            return fan_out(session)
+            waiting = bool(session.scalar(_TO_RELAY, {"now": clock.now()}))
+            subscriptions = traffic(session, self._slots)
+        next_due = _next_due(subscriptions)
+        if not waiting and (not can_send or next_due is None or next_due > clock.now()):
+            return 0, next_due
+        # The marks are no promises: if a power cut takes them, a message goes out twice.
+        with relaxed() as session:
+            if waiting:
+                dialect_of(session).lock_shared(session, SubscriptionRow.__tablename__)
+                subscriptions = traffic(session, self._slots)
+            if not can_send:
+                for each in subscriptions:
+                    each.room = 0
+            events, messages = fan_out(session, subscriptions) if waiting else (0, [])
+            for each in subscriptions:
+                messages += mark_due_as_sent(session, each)
+            next_due = _next_due(traffic(session, self._slots)) if messages or events else next_due
+        self._send(messages)
+        return events, next_due
 
-    def _send(self) -> datetime | None:
-        """Send some of each subscription's due deliveries; return when the next one is due."""
-        with reading() as session:
-            times = due_times(session)
-        try:
-            self._send_each([name for name, at in times.items() if at <= clock.now()])
-        except BrokerDown as error:
-            self._report_broker_down(error)
-            return None
-        self._report_broker_up()
-        return min(times.values(), default=None)
-
-    def _send_each(self, subscriptions: list[str]) -> None:
-        refused: BrokerDown | None = None
-        for name in subscriptions:
-            # Refused too, it is the broker; otherwise one full queue holds up no other.
-            self._transport.connect()
-            try:
-                self._send_some(name)
-            except BrokerDown as error:
-                refused = error
-        if refused:
-            raise refused
-
-    def _send_some(self, subscription: str) -> None:
-        with transaction() as session:
-            messages = mark_due_as_sent(session, subscription)
+    def _send(self, messages: list[Message]) -> None:
+        """Send all in one flush; if the broker refuses it, queue by queue: one full queue holds up no other."""
         try:
             if messages:
                 self._transport.send(messages)
         except BrokerDown:
-            with transaction() as session:
-                unmark_sent(session, messages)
-            raise
+            self._send_by_queue(messages)
+        else:
+            self._report_broker_up()
+
+    def _send_by_queue(self, messages: list[Message]) -> None:
+        refused: BrokerDown | None = None
+        for queue in sorted({message.queue for message in messages}):
+            mine = [message for message in messages if message.queue == queue]
+            try:
+                self._transport.connect()
+                self._transport.send(mine)
+            except BrokerDown as error:
+                refused = error
+                with relaxed() as session:
+                    unmark_sent(session, mine)
+        if refused:
+            self._report_broker_down(refused)
 
     def _upkeep(self) -> None:
         heartbeat.beat(self._name, "relay", trouble=self._broker_error)
+        with reading() as session:
+            self._slots = slots_by_queue(session)
         try:
             self._transport.connect()
             self._losses.check()

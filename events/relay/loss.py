@@ -1,21 +1,22 @@
 """Finding lost messages: which deliveries must have left their queue long ago and are still open.
 
-A lease that merely expires is no sign of loss: a delivery may wait an hour behind a hundred
-thousand others. So a mark is kept for each queue: everything sent before it has left the queue,
-because the queue was empty at that moment, or because a delivery sent later is done already. A
-delivery is lost that is still open a lease after its message left.
+A lease that merely expires is no sign of loss: a delivery may wait an hour behind others. So a mark
+is kept for each queue: everything sent before it has left the queue, because the queue was empty at
+that moment, or because a delivery sent later is done already. A delivery is lost that is still open
+a lease after its message left.
 """
 
 from collections import defaultdict, deque
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from events import clock, suspects
-from events.database import reading, transaction
-from events.ledger import IS_DONE, IS_IN_FLIGHT
+from events.database import reading, relaxed
+from events.ledger import IS_IN_FLIGHT, State
 from events.messages import Transport
 from events.settings import settings
 from events.tables import Delivery
@@ -24,14 +25,21 @@ logger = structlog.get_logger("tidings.loss")
 
 RESEND_BATCH = 1000  # deliveries in one transaction, so that nobody waits long for the database
 SEND_MARGIN = timedelta(seconds=2)  # between a delivery's mark as sent and its message's arrival
+Probe = tuple[UUID, str, datetime]
 
 
 class LostMessageDetector:
-    """Remembers for each queue what was known to have left it, and when that was learnt."""
+    """Remembers for each queue what was known to have left it, and when that was learnt.
+
+    A probe is the latest-sent delivery of a queue at some check: when it is done, everything sent
+    before it has left. Only a delivery that was sent once serves: of one sent again, the first
+    message may have been handled while the second still waits.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._marks: defaultdict[str, deque[tuple[datetime, datetime]]] = defaultdict(deque)
+        self._probes: dict[str, Probe] = {}
 
     def check(self) -> int:
         """Send lost deliveries again; return their number. Raises `BrokerDown`."""
@@ -45,10 +53,32 @@ class LostMessageDetector:
 
     def _mark(self, session: Session, queue: str) -> None:
         now = clock.now()
-        left = now if self._transport.waiting(queue) == 0 else last_settled(session, queue)
+        left = now if self._transport.waiting(queue) == 0 else self._probe(session, queue)
         marks = self._marks[queue]
         if left is not None and (not marks or left > marks[-1][1]):
             marks.append((now, left))
+
+    def _probe(self, session: Session, queue: str) -> datetime | None:
+        """Return when the queue's probe was sent, if it is done; then, or if it is gone, take another."""
+        probe = self._probes.get(queue)
+        left = None
+        if probe is not None:
+            row = session.get(Delivery, probe[:2])
+            if row is not None and row.state == State.DONE and row.sends == 1:
+                left = probe[2]
+            elif row is not None and row.sent_at == probe[2]:
+                return None  # still in flight
+        self._probes.pop(queue, None)
+        latest = (
+            select(Delivery.event_id, Delivery.subscription, Delivery.sent_at)
+            .where(Delivery.queue == queue, IS_IN_FLIGHT, Delivery.sends == 1)
+            .order_by(Delivery.sent_at.desc())
+            .limit(1)
+        )
+        for event_id, subscription, sent_at in session.execute(latest):
+            assert sent_at is not None
+            self._probes[queue] = (event_id, subscription, sent_at)
+        return left
 
     def _resend(self, queue: str) -> int:
         marks, lease = self._marks[queue], timedelta(seconds=settings().lease)
@@ -60,20 +90,9 @@ class LostMessageDetector:
         gone = and_(Delivery.queue == queue, Delivery.sent_at < before - SEND_MARGIN)
         lost, found = 0, RESEND_BATCH
         while found == RESEND_BATCH:
-            with transaction() as session:
+            with relaxed() as session:
                 found = suspects.mark_lost(session, gone, limit=RESEND_BATCH)
             lost += found
         if lost:
             logger.warning("deliveries.lost", queue=queue, count=lost, note="sending them again")
         return lost
-
-
-def last_settled(session: Session, queue: str) -> datetime | None:
-    """Return when the latest-sent done delivery of the queue was sent.
-
-    Everything sent before it has left the queue too. Only a delivery that was sent once tells: of
-    one sent again, the first message may have been handled while the second still waits behind
-    thousands.
-    """
-    sent_once = and_(Delivery.queue == queue, IS_DONE, Delivery.sends == 1)
-    return session.scalar(select(func.max(Delivery.sent_at)).where(sent_once))

@@ -1,82 +1,83 @@
-"""Sending: mark due deliveries as sent and commit, so that no network call is in a transaction."""
+"""Sending: put due deliveries into task messages, as many as the window has room for.
+
+They are marked as sent and committed first, so that no network call is in a transaction.
+"""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from events import clock, ledger
 from events.ledger import IS_TO_SEND
 from events.messages import Message
+from events.relay.fanout import label, new_message
+from events.relay.window import Traffic
 from events.suspects import hold_back_suspects, is_suspect
-from events.tables import Delivery, LogEntry, SubscriptionRow, delivery_id
+from events.tables import Delivery, LogEntry
 
-_EARLIEST = select(func.min(Delivery.due_at)).where(
-    Delivery.subscription == SubscriptionRow.name, IS_TO_SEND
+SEND_BATCH = 1000  # deliveries of one subscription in one transaction
+
+_DUE = (
+    select(
+        Delivery.event_id,
+        Delivery.queue,
+        Delivery.sends,
+        Delivery.attempts,
+        Delivery.lost_count,
+        Delivery.unfinished_starts,
+    )
+    .where(Delivery.subscription == bindparam("name"), IS_TO_SEND)
+    .where(Delivery.due_at <= bindparam("now"))
+    .order_by(Delivery.due_at)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
 )
-_DUE_TIMES = select(
-    SubscriptionRow.name, _EARLIEST.correlate(SubscriptionRow).scalar_subquery()
-).where(SubscriptionRow.paused_at.is_(None))
 
 
-def due_times(session: Session) -> dict[str, datetime]:
-    """Return when the next delivery of each subscription is due.
-
-    Paused subscriptions and those with nothing to send are left out.
-    """
-    rows: Iterable[Any] = session.execute(_DUE_TIMES)
-    return {name: due_at for name, due_at in rows if due_at is not None}
-
-
-def mark_due_as_sent(session: Session, subscription: str, *, limit: int = 500) -> list[Message]:
-    """Mark up to `limit` due deliveries of one subscription as sent; return their messages.
+def mark_due_as_sent(session: Session, subscription: Traffic) -> list[Message]:
+    """Mark due deliveries of one subscription as sent; return their messages.
 
     A suspect is alone in its message: its neighbours are not punished for it.
     """
-    # Two statements: in one, PostgreSQL may run the limited, locking inner one again for each row.
-    due = (
-        select(Delivery.event_id, Delivery.queue, Delivery.unfinished_starts)
-        .where(Delivery.subscription == subscription, IS_TO_SEND, Delivery.due_at <= clock.now())
-        .order_by(Delivery.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    chosen = hold_back_suspects(session, subscription, session.execute(due).all())
-    rows = ledger.mark_sent(session, subscription, chosen)
-    found = select(SubscriptionRow.batch).where(SubscriptionRow.name == subscription)
-    batch = session.scalar(found) or 1
-    return _messages(session, subscription, sorted(rows, key=lambda row: row.event_id), batch)
+    limit = min(SEND_BATCH, subscription.room * subscription.batch)
+    if limit <= 0 or subscription.due_at is None:
+        return []
+    found = {"name": subscription.name, "now": clock.now(), "limit": limit}
+    due: Sequence[Any] = session.execute(_DUE, found).all()
+    chosen = set(hold_back_suspects(session, subscription.name, due))
+    rows = sorted((row for row in due if row.event_id in chosen), key=lambda row: row.event_id)
+    groups = _groups(rows, subscription.batch)[: subscription.room]
+    labels = _labels(session, [group[0].event_id for group in groups])
+    messages = []
+    for group in groups:
+        first, ids = group[0], tuple(row.event_id for row in group)
+        message = new_message(
+            subscription,
+            ids,
+            sends=first.sends + 1,
+            retries=first.attempts,
+            label=labels[first.event_id],
+        )
+        ledger.mark_sent(session, subscription.name, ids, message=message.id)
+        messages.append(message)
+    subscription.room -= len(messages)
+    return messages
 
 
-def _messages(
-    session: Session, subscription: str, rows: Sequence[Row[Any]], batch: int
-) -> list[Message]:
+def _groups(rows: Sequence[Any], batch: int) -> list[Sequence[Any]]:
+    """Divide rows into messages; suspects go alone, and last."""
     together = [row for row in rows if not is_suspect(row.lost_count)]
     groups = [together[start : start + batch] for start in range(0, len(together), batch)]
-    groups += [[row] for row in rows if is_suspect(row.lost_count)]
-    labels = _labels(session, [group[0].event_id for group in groups])
-    return [_message(subscription, group, labels[group[0].event_id]) for group in groups]
-
-
-def _message(subscription: str, group: Sequence[Row[Any]], label: str) -> Message:
-    first, more = group[0], len(group) - 1
-    return Message(
-        id=f"{delivery_id(first.event_id, subscription)}:{first.sends}",
-        subscription=subscription,
-        queue=first.queue,
-        event_ids=tuple(row.event_id for row in group),
-        retries=first.attempts,
-        label=f"{label}, {more} more" if more else label,
-    )
+    return groups + [[row] for row in rows if is_suspect(row.lost_count)]
 
 
 def _labels(session: Session, ids: Iterable[UUID]) -> dict[UUID, str]:
     found = select(LogEntry.id, LogEntry.type, LogEntry.subject).where(LogEntry.id.in_(list(ids)))
     return {
-        event_id: f"{event_type} {subject}" if subject else event_type
+        event_id: label(event_type, subject)
         for event_id, event_type, subject in session.execute(found)
     }
 

@@ -82,6 +82,7 @@ def _heartbeats() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("queues", sa.JSON(), nullable=False),
+        sa.Column("slots", sa.Integer(), nullable=False),
         sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
@@ -130,10 +131,11 @@ def _subscriptions() -> None:
 def _deliveries() -> None:
     op.create_table(
         "deliveries",
-        sa.Column("subscription", sa.String(length=200), nullable=False),
         sa.Column("event_id", sa.Uuid(), nullable=False),
+        sa.Column("subscription", sa.String(length=200), nullable=False),
         sa.Column("queue", sa.String(length=100), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("message", sa.String(length=300), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("sends", sa.Integer(), nullable=False),
         sa.Column("lost_count", sa.Integer(), nullable=False),
@@ -147,23 +149,20 @@ def _deliveries() -> None:
         sa.ForeignKeyConstraint(
             ["event_id"], ["events.id"], name=op.f("fk_deliveries_event_id_events")
         ),
-        sa.PrimaryKeyConstraint("subscription", "event_id", name=op.f("pk_deliveries")),
+        sa.PrimaryKeyConstraint("event_id", "subscription", name=op.f("pk_deliveries")),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_deliveries_dead", "deliveries", ["died_at"], **_where("state = 'dead'"))
-    op.create_index(
-        "ix_deliveries_done", "deliveries", ["queue", "sent_at"], **_where("state = 'done'")
-    )
     op.create_index(
         "ix_deliveries_due",
         "deliveries",
         ["subscription", "due_at"],
         **_where("sent_at IS NULL AND state IN ('pending', 'retrying')"),
     )
-    op.create_index(op.f("ix_deliveries_event_id"), "deliveries", ["event_id"])
     op.create_index(
-        "ix_deliveries_out",
+        "ix_deliveries_in_flight",
         "deliveries",
-        ["queue", "sent_at"],
+        ["subscription", "message"],
         **_where("sent_at IS NOT NULL AND state IN ('pending', 'retrying')"),
     )
 
@@ -188,8 +187,8 @@ def _attempts() -> None:
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("traceback", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["subscription", "event_id"],
-            ["deliveries.subscription", "deliveries.event_id"],
+            ["event_id", "subscription"],
+            ["deliveries.event_id", "deliveries.subscription"],
             name=op.f("fk_attempts_subscription_event_id_deliveries"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attempts")),

@@ -1,0 +1,77 @@
+"""The window: how many messages of a subscription may be in flight.
+
+The backlog stays in the ledger, and the broker holds what workers are about to do. What waits
+travels in the next message, as large as the subscription's batch allows: batches form from the
+backlog alone, with no timer, and a single delivery goes at once. River's completer, Wolverine's
+coalescers and group commit follow the same rule: few flushes in flight, and the next takes all
+that came meanwhile.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import distinct, func, select
+from sqlalchemy.orm import Session
+
+from events import heartbeat
+from events.ledger import IS_IN_FLIGHT, IS_TO_SEND
+from events.tables import Delivery, SubscriptionRow
+
+MESSAGES = 4  # in flight for a subscription whose queue has one worker slot
+MESSAGES_PER_SLOT = 2  # one is handled, the next one waits for it
+DELIVERIES = 200  # in flight at least, so that small batches keep their worker busy
+
+
+@dataclass
+class Traffic:
+    """One subscription as the relay sees it in one round; `room` is in messages."""
+
+    name: str
+    queue: str
+    event_types: list[str]
+    batch: int
+    due_at: datetime | None  # of the earliest delivery that is to be sent
+    room: int
+
+
+_OF_SUBSCRIPTION = Delivery.subscription == SubscriptionRow.name
+_TRAFFIC = select(
+    SubscriptionRow.name,
+    SubscriptionRow.queue,
+    SubscriptionRow.event_types,
+    SubscriptionRow.batch,
+    SubscriptionRow.paused_at,
+    select(func.min(Delivery.due_at)).where(_OF_SUBSCRIPTION, IS_TO_SEND).scalar_subquery(),
+    select(func.count(distinct(Delivery.message)))
+    .where(_OF_SUBSCRIPTION, IS_IN_FLIGHT)
+    .scalar_subquery(),
+).order_by(SubscriptionRow.name)
+
+
+def traffic(session: Session, slots: Counter[str]) -> list[Traffic]:
+    """Return every subscription with its room; a paused one has none, and nothing due."""
+    found = []
+    for name, queue, event_types, batch, paused_at, due_at, in_flight in session.execute(_TRAFFIC):
+        messages = max(MESSAGES, MESSAGES_PER_SLOT * slots[queue], DELIVERIES // batch)
+        room = 0 if paused_at else messages - in_flight
+        found.append(Traffic(name, queue, event_types, batch, None if paused_at else due_at, room))
+    return found
+
+
+def slots_by_queue(session: Session) -> Counter[str]:
+    """Return the number of handlers that can run at once on each queue, from the heartbeats."""
+    slots: Counter[str] = Counter()
+    for worker in heartbeat.alive(session):
+        slots.update(dict.fromkeys(worker.queues, worker.slots))
+    return slots
+
+
+def by_event_type(subscriptions: Iterable[Traffic]) -> dict[str, list[Traffic]]:
+    """Return the subscriptions by the event types that they subscribe to."""
+    found: defaultdict[str, list[Traffic]] = defaultdict(list)
+    for each in subscriptions:
+        for event_type in each.event_types:
+            found[event_type].append(each)
+    return found
