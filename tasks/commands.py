@@ -9,14 +9,18 @@ from pydantic_core import PydanticCustomError
 
 from events.catalog import Address
 
-# Control characters, line and paragraph separators, and the signs that turn the direction of writing: none of them
-# belongs in a name or an address, and some make a text look like another.
-_BARRED = r"\u0000-\u001F\u007F-\u009F\u2028-\u202E\u2066-\u2069"
+# Control characters, line and paragraph separators, and bidirectional controls: none of them belongs
+# in a name or an address, and some make a text look like another.
+CONTROL_CHARACTERS = r"\u0000-\u001F\u007F-\u009F\u2028-\u202E\u2066-\u2069"
 
 
-def _text(longest: int, *, shortest: int = 1) -> Any:
-    """One line of text with something to see in it."""
-    pattern = rf"^[^{_BARRED}]*[^{_BARRED}\s][^{_BARRED}]*$" if shortest else rf"^[^{_BARRED}]*$"
+def text_type(longest: int, *, shortest: int = 1) -> Any:
+    """Constrain a string to one line of text, with a visible character if `shortest` is not 0."""
+    pattern = (
+        rf"^[^{CONTROL_CHARACTERS}]*[^{CONTROL_CHARACTERS}\s][^{CONTROL_CHARACTERS}]*$"
+        if shortest
+        else rf"^[^{CONTROL_CHARACTERS}]*$"
+    )
     return StringConstraints(
         strip_whitespace=True, min_length=shortest, max_length=longest, pattern=pattern
     )
@@ -81,7 +85,7 @@ class _Wish(BaseModel):
 class Customer(_Wish):
     """Who orders."""
 
-    name: Annotated[str, _text(100)] = Field(examples=["Ada Example"])
+    name: Annotated[str, text_type(100)] = Field(examples=["Ada Example"])
     email: Email = Field(examples=["ada@example.org"])
 
 
@@ -95,10 +99,10 @@ class Item(_Wish):
 class ShippingAddress(_Wish):
     """Where the parcel goes."""
 
-    line1: Annotated[str, _text(100)] = Field(examples=["1 Test Street"])
-    line2: Annotated[str, _text(100, shortest=0)] = Field(default="")
-    city: Annotated[str, _text(60)] = Field(examples=["Berlin"])
-    postcode: Annotated[str, _text(16)] = Field(examples=["10115"])
+    line1: Annotated[str, text_type(100)] = Field(examples=["1 Test Street"])
+    line2: Annotated[str, text_type(100, shortest=0)] = Field(default="")
+    city: Annotated[str, text_type(60)] = Field(examples=["Berlin"])
+    postcode: Annotated[str, text_type(16)] = Field(examples=["10115"])
     country: Country = Field(examples=["DE"])
 
     def address(self) -> Address:
