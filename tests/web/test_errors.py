@@ -123,7 +123,7 @@ def test_a_database_that_can_only_be_read_is_said_to_client_log_and_probe(
         {"status": "not ready", "database": "cannot save"},
     )
     assert (form.status_code, "The database accepts no writes" in form.text) == (503, True)
-    assert "its file cannot be opened: see whether its folder is there and writable" in caplog.text
+    assert "its file cannot be opened: check that its folder is writable" in caplog.text
     assert "ada@example.org" not in caplog.text
 
 
