@@ -29,7 +29,7 @@ def check(session: Session) -> Iterator[Finding]:
 
 def relays(session: Session) -> Iterator[Finding]:
     """Is there a relay, and does it reach the broker?"""
-    alive = [each for each in heartbeat.alive(session) if each.kind == "relay"]
+    alive = heartbeat.live_relays(session)
     if not alive:
         yield problem("relay", "none is alive: orders are accepted and nothing goes on", _RELAY)
     for each in alive:
