@@ -1,14 +1,12 @@
 """Dispatch: what a worker does with the deliveries of one task message. Handlers run here only.
 
 The claim, the handler's effect and the events it caused commit together. A batch that fails is
-rolled back and run again one by one, so that only the failing delivery fails.
+rolled back and run again one by one, so that only the failing delivery fails. The outside calls of
+a batch are made first, side by side; each that fails is a failure of its own delivery alone.
 """
 
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +15,14 @@ from sqlalchemy.orm import Session
 
 from events import clock, context, ledger, log, suspects
 from events.attempts import Failure
+from events.calls import Answer, call_each
 from events.database import reading, transaction
 from events.db_errors import is_transient
 from events.envelope import Envelope
-from events.errors import UnknownEvent
+from events.errors import CallNotMade, UnknownEvent
 from events.event import Event
 from events.inbox import InFlight, in_flight
+from events.outcome import Outcome, Report, Result
 from events.retry import decide
 from events.subscriptions import Subscription
 from events.tables import delivery_id
@@ -31,59 +31,6 @@ logger = structlog.get_logger("tidings.dispatch")
 
 DATABASE_RETRY_DELAY = 2.0  # seconds until a delivery is sent again that the database refused
 UNKNOWN_EVENT_DELAY = 60.0  # seconds until an event is offered again that this worker does not know
-
-
-class Result(StrEnum):
-    """The result of one delivery in one message."""
-
-    HANDLED = "handled"
-    DUPLICATE = "duplicate"  # settled before, or another worker was faster
-    RETRYING = "retrying"
-    DEAD = "dead"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One delivery's result.
-
-    `wait` is the time in seconds until it is sent again; `reason` holds no personal data.
-    """
-
-    result: Result
-    wait: float = 0.0
-    reason: str = ""
-    error: BaseException | None = field(default=None, repr=False)  # it may hold personal data
-
-
-@dataclass(frozen=True)
-class Report:
-    """The outcomes of one message's deliveries."""
-
-    outcomes: Sequence[Outcome]
-
-    def count(self, result: Result) -> int:
-        """Return the number of deliveries with this result."""
-        return sum(each.result == result for each in self.outcomes)
-
-    @property
-    def wait(self) -> float:
-        """Seconds until the last of them is sent again."""
-        return max((each.wait for each in self.outcomes), default=0.0)
-
-    @property
-    def error(self) -> BaseException | None:
-        """The first error that a handler raised."""
-        return next((each.error for each in self.outcomes if each.error), None)
-
-    def __str__(self) -> str:
-        counts = Counter(each.result for each in self.outcomes)
-        parts = [
-            f"{each} {counts[each]}" if counts[each] > 1 else each
-            for each in Result
-            if counts[each]
-        ]
-        reason = next((each.reason for each in reversed(self.outcomes) if each.reason), "")
-        return ", ".join(parts) + (f": {reason}" if reason else "")
 
 
 def dispatch(
@@ -100,100 +47,143 @@ def dispatch(
     duplicates = [Outcome(Result.DUPLICATE)] * (len(ids) - len(found))
     if any(each.paused for each in found):
         return Report([*duplicates, *_release(subscription, found, wait=0.0, reason="paused")])
-    isolated = {
-        each.envelope.id for each in found if suspect or suspects.is_suspect(each.lost_count)
-    }
-    if len(found) > 1 and not subscription.call and not isolated:
-        batch = _run_batch(subscription, [each.envelope for each in found])
-        if batch is not None:
-            return Report([*duplicates, *batch])
-    alone = [_run_alone(subscription, each, worker, each.envelope.id in isolated) for each in found]
+    run = _Run(subscription, worker)
+    isolated = [suspect or suspects.is_suspect(each.lost_count) for each in found]
+    if len(found) > 1 and not any(isolated):
+        return Report([*duplicates, *run.batch(found)])
+    alone = [
+        run.isolated(each) if is_isolated else run.alone(each)
+        for each, is_isolated in zip(found, isolated, strict=True)
+    ]
     return Report([*duplicates, *alone])
 
 
-def _run_batch(subscription: Subscription, envelopes: Sequence[Envelope]) -> list[Outcome] | None:
-    """Handle all in one transaction; `None` if any failed, and then nothing has happened."""
-    try:
-        events = [(envelope, envelope.event()) for envelope in envelopes]
+class _Run:
+    """The run of one message's deliveries by one subscription in one worker."""
+
+    def __init__(self, subscription: Subscription, worker: str) -> None:
+        self._subscription = subscription
+        self._worker = worker
+        self._started_at, self._began = clock.now(), time.monotonic()
+
+    def batch(self, deliveries: Sequence[InFlight]) -> list[Outcome]:
+        """Handle all in one transaction; if any fails, one by one."""
+        answers: dict[UUID, Answer] = {}
+        if self._subscription.call is not None:
+            answers = call_each(self._subscription, [each.envelope for each in deliveries])
+        good = [each for each in deliveries if _error(answers, each) is None]
+        outcomes = [
+            self._failed(each, error) for each in deliveries if (error := _error(answers, each))
+        ]
+        together = self._all_at_once(good, answers) if good else []
+        if together is None:
+            together = [self.alone(each, answers.get(each.envelope.id)) for each in good]
+        return [*outcomes, *together]
+
+    def isolated(self, delivery: InFlight) -> Outcome:
+        """Handle a suspect: count its start first."""
+        envelope = delivery.envelope
+        try:
+            with context.acting(context.caused_by(envelope)), transaction() as session:
+                may_run = suspects.record_start(
+                    session, self._subscription.name, envelope.id, worker=self._worker
+                )
+        except Exception as error:
+            return self._failed(delivery, error)
+        return self.alone(delivery) if may_run else Outcome(Result.DEAD, reason="crash loop")
+
+    def alone(self, delivery: InFlight, answer: Answer | None = None) -> Outcome:
+        """Handle one delivery in a transaction of its own; `answer` is that of a call made before."""
+        self._started_at, self._began = clock.now(), time.monotonic()
+        try:
+            if self._subscription.call is not None and answer is None:
+                [answer] = call_each(self._subscription, [delivery.envelope]).values()
+            if answer is not None and answer.error is not None:
+                raise answer.error
+            claimed = self._handle(
+                [delivery], {} if answer is None else {delivery.envelope.id: answer}
+            )
+        except Exception as error:
+            return self._failed(delivery, error)
+        return Outcome(Result.HANDLED if claimed else Result.DUPLICATE)
+
+    def _all_at_once(
+        self, deliveries: Sequence[InFlight], answers: dict[UUID, Answer]
+    ) -> list[Outcome] | None:
+        """Handle all in one transaction; `None` if any failed, and then nothing has happened."""
+        try:
+            claimed = self._handle(deliveries, answers)
+        except Exception as error:
+            logger.info(
+                "batch.split",
+                subscription=self._subscription.name,
+                size=len(deliveries),
+                error=type(error).__name__,
+            )
+            return None
+        return [
+            Outcome(Result.HANDLED if each.envelope.id in claimed else Result.DUPLICATE)
+            for each in deliveries
+        ]
+
+    def _handle(self, deliveries: Sequence[InFlight], answers: dict[UUID, Answer]) -> set[UUID]:
+        """Claim, run the handler for each, write and commit; return the claimed ids."""
+        events = [(each.envelope, each.envelope.event()) for each in deliveries]
+        ids = [each.envelope.id for each in deliveries]
+        entries: list[dict[str, Any]] = []
         with transaction() as session:
-            claimed = ledger.claim(session, subscription.name, [each.id for each in envelopes])
+            claimed = ledger.claim(session, self._subscription.name, ids)
             for envelope, event in events:
                 if envelope.id in claimed:
-                    _handle(subscription, envelope, session, event)
-    except Exception as error:
-        logger.info(
-            "batch.split",
-            subscription=subscription.name,
-            size=len(envelopes),
-            error=type(error).__name__,
-        )
-        return None
-    return [
-        Outcome(Result.HANDLED if each.id in claimed else Result.DUPLICATE) for each in envelopes
-    ]
+                    answer = answers.get(envelope.id)
+                    values = () if answer is None else (answer.value,)
+                    entries += self._run_handler(session, envelope, event, *values)
+            session.flush()
+            log.append(session, entries)
+        return claimed
 
-
-def _run_alone(
-    subscription: Subscription, delivery: InFlight, worker: str, isolated: bool
-) -> Outcome:
-    envelope, started_at, began = delivery.envelope, clock.now(), time.monotonic()
-    try:
-        if isolated and not _record_start(subscription, envelope, worker):
-            return Outcome(Result.DEAD, reason="crash loop")
-        done = _attempt(subscription, envelope)
-    except UnknownEvent as error:
-        return _release(subscription, [delivery], wait=UNKNOWN_EVENT_DELAY, reason=str(error))[0]
-    except Exception as error:
-        if is_transient(error):
-            reason = f"database: {type(error).__name__}"
-            return _release(subscription, [delivery], wait=DATABASE_RETRY_DELAY, reason=reason)[0]
-        failure = Failure(error, worker, started_at, time.monotonic() - began)
-        return _record_failure(subscription, delivery, failure)
-    return Outcome(Result.HANDLED if done else Result.DUPLICATE)
-
-
-def _record_start(subscription: Subscription, envelope: Envelope, worker: str) -> bool:
-    with context.acting(context.caused_by(envelope)), transaction() as session:
-        return suspects.record_start(session, subscription.name, envelope.id, worker=worker)
-
-
-def _attempt(subscription: Subscription, envelope: Envelope) -> bool:
-    """Run the call and the handler once; false if another worker was faster."""
-    event = envelope.event()
-    answer: tuple[Any, ...] = ()
-    if subscription.call is not None:
+    def _run_handler(
+        self, session: Session, envelope: Envelope, event: Event, *answer: Any
+    ) -> list[dict[str, Any]]:
         with context.acting(context.caused_by(envelope)):
-            answer = (subscription.call(event, delivery_id(envelope.id, subscription.name)),)
-    with transaction() as session:
-        claimed = ledger.claim(session, subscription.name, [envelope.id])
-        if claimed:
-            _handle(subscription, envelope, session, event, *answer)
-    return bool(claimed)
+            caused = self._subscription.handler(event, session, *answer)
+            if caused is None:
+                return []
+            return [
+                log.new_entry(each) for each in ([caused] if isinstance(caused, Event) else caused)
+            ]
+
+    def _failed(self, delivery: InFlight, error: BaseException) -> Outcome:
+        """Record a failure, or give the delivery back if it is not the handler's."""
+        if isinstance(error, UnknownEvent):
+            return self._give_back(delivery, UNKNOWN_EVENT_DELAY, str(error))
+        if isinstance(error, CallNotMade):
+            return self._give_back(delivery, 0.0, str(error))
+        if is_transient(error):
+            return self._give_back(
+                delivery, DATABASE_RETRY_DELAY, f"database: {type(error).__name__}"
+            )
+        failure = Failure(error, self._worker, self._started_at, time.monotonic() - self._began)
+        envelope, name = delivery.envelope, self._subscription.name
+        decision = decide(self._subscription.retry, delivery.attempts + 1, error)
+        with context.acting(context.caused_by(envelope)), transaction() as session:
+            ours = ledger.fail(session, name, envelope.id, failure, decision)
+        if not ours:
+            return Outcome(Result.DUPLICATE)
+        facts = {"delivery": delivery_id(envelope.id, name), "error": failure.fingerprint}
+        if decision.wait is None:
+            logger.error("delivery.dead", **facts)
+            return Outcome(Result.DEAD, reason=failure.fingerprint, error=error)
+        logger.warning("delivery.retry", **facts, wait=decision.wait)
+        return Outcome(Result.RETRYING, decision.wait, failure.fingerprint, error)
+
+    def _give_back(self, delivery: InFlight, wait: float, reason: str) -> Outcome:
+        return _release(self._subscription, [delivery], wait=wait, reason=reason)[0]
 
 
-def _handle(
-    subscription: Subscription, envelope: Envelope, session: Session, event: Event, *answer: Any
-) -> None:
-    with context.acting(context.caused_by(envelope)):
-        caused = subscription.handler(event, session, *answer)
-        session.flush()
-        if caused is not None:
-            log.publish(session, *([caused] if isinstance(caused, Event) else caused))
-
-
-def _record_failure(subscription: Subscription, delivery: InFlight, failure: Failure) -> Outcome:
-    envelope = delivery.envelope
-    decision = decide(subscription.retry, delivery.attempts + 1, failure.error)
-    with context.acting(context.caused_by(envelope)), transaction() as session:
-        ours = ledger.fail(session, subscription.name, envelope.id, failure, decision)
-    if not ours:
-        return Outcome(Result.DUPLICATE)
-    facts = {"delivery": delivery_id(envelope.id, subscription.name), "error": failure.fingerprint}
-    if decision.wait is None:
-        logger.error("delivery.dead", **facts)
-        return Outcome(Result.DEAD, reason=failure.fingerprint, error=failure.error)
-    logger.warning("delivery.retry", **facts, wait=decision.wait)
-    return Outcome(Result.RETRYING, decision.wait, failure.fingerprint, failure.error)
+def _error(answers: dict[UUID, Answer], delivery: InFlight) -> BaseException | None:
+    answer = answers.get(delivery.envelope.id)
+    return answer.error if answer else None
 
 
 def _release(

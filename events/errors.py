@@ -8,6 +8,7 @@ TidingsError
 ├── UnknownDelivery         no dead letter or invalid message has that id
 ├── UnsupportedDatabase     `DATABASE_URL` names a database other than SQLite and PostgreSQL
 ├── TransactionNotStarted   stopped while it waited for its turn; it may be run again
+├── CallNotMade             the calls before it in the batch took too long; it may be made later
 ├── BrokerDown              the broker did not take a message; the relay sends it again
 ├── DeadLetter              raised by a handler: no retry can save this delivery
 └── RetryAfter              raised by a handler: retry in so many seconds
@@ -68,6 +69,10 @@ class UnsupportedDatabase(TidingsError):
 
 class TransactionNotStarted(TidingsError):
     """A transaction was stopped before it began, while it waited for its turn."""
+
+
+class CallNotMade(TidingsError):
+    """A call was not begun, because the calls before it in the batch took too long."""
 
 
 class BrokerDown(TidingsError):

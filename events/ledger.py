@@ -50,7 +50,8 @@ RESET: dict[str, Any] = {"sent_at": None, "lost_count": 0, "unfinished_starts": 
 _IN_PLACE = {"synchronize_session": False}
 
 # Statements of the hot path are built once: to build one took as long as to run it.
-_INSERT = sa.insert(Delivery.__table__)
+_TABLE = Delivery.metadata.tables[Delivery.__tablename__]
+_INSERT = sa.insert(_TABLE)
 _NAMED = and_(
     Delivery.subscription == bindparam("name"),
     Delivery.event_id.in_(bindparam("ids", expanding=True)),

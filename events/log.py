@@ -17,6 +17,7 @@ from events.event import Event
 from events.tables import LogEntry
 
 CHANNEL = "tidings"  # of PostgreSQL's LISTEN and NOTIFY
+_INSERT = insert(LogEntry.metadata.tables[LogEntry.__tablename__])
 
 
 def publish(
@@ -27,12 +28,16 @@ def publish(
     Actor, correlation and cause are taken from the current context. `subject` names the thing that
     the events are about; it defaults to the cause's subject. `at` is the earliest time of delivery.
     """
-    if not events:
-        return []
-    rows = [_row(event, subject, at) for event in events]
-    session.execute(insert(LogEntry), rows)
-    wake(session)
-    return [row["id"] for row in rows]  # type: ignore[misc]
+    rows = [new_entry(event, subject=subject, at=at) for event in events]
+    append(session, rows)
+    return [row["id"] for row in rows]
+
+
+def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Append entries, as `new_entry` makes them, and wake the relay."""
+    if rows:
+        session.execute(_INSERT, rows)
+        wake(session)
 
 
 def wake(session: Session) -> None:
@@ -40,7 +45,10 @@ def wake(session: Session) -> None:
     dialect_of(session).notify(session, CHANNEL)
 
 
-def _row(event: Event, subject: str | None, at: datetime | None) -> dict[str, object]:
+def new_entry(
+    event: Event, *, subject: str | None = None, at: datetime | None = None
+) -> dict[str, Any]:
+    """Return the values of a new entry of the log, in the current context."""
     inherited = context.current()
     event_id, now = uuid7(), clock.now()
     return {
@@ -56,6 +64,7 @@ def _row(event: Event, subject: str | None, at: datetime | None) -> dict[str, ob
         "traceparent": inherited.traceparent or new_traceparent(),
         "data": event.model_dump(mode="json"),
         "publish_at": at or now,
+        "relayed_at": None,
     }
 
 
@@ -81,8 +90,11 @@ COLUMNS = (
 
 
 def envelope(entry: LogEntry | Row[Any]) -> Envelope:
-    """Make the envelope of a row of the log, an entity or its `COLUMNS`."""
-    return Envelope(
+    """Make the envelope of a row of the log, an entity or its `COLUMNS`.
+
+    It is not validated: this process, or one like it, wrote the row.
+    """
+    return Envelope.model_construct(
         id=entry.id,
         type=entry.type,
         version=entry.version,
@@ -91,7 +103,7 @@ def envelope(entry: LogEntry | Row[Any]) -> Envelope:
         subject=entry.subject,
         correlation_id=entry.correlation_id,
         causation_id=entry.causation_id,
-        actor=Actor.model_validate(entry.actor),
+        actor=Actor.model_construct(**entry.actor),
         traceparent=entry.traceparent,
         data=entry.data,
     )

@@ -14,6 +14,9 @@ from events.errors import SubscriptionError, UnknownSubscription
 from events.event import Event
 from events.retry import Retry
 
+BATCH = 50  # deliveries in one message and transaction
+CALL_BATCH = 20  # deliveries in one message whose handler calls the outside
+
 Outcome = Event | Sequence[Event] | None
 E = TypeVar("E", bound=Event)
 A = TypeVar("A")
@@ -47,29 +50,31 @@ def subscribe(
 ) -> Callable[[Callable[[E, Session], Any]], Callable[[E, Session], Any]]: ...
 @overload
 def subscribe(
-    *types: type[E], queue: str, retry: Retry = ..., call: Callable[[E, str], A]
+    *types: type[E], queue: str, retry: Retry = ..., batch: int = ..., call: Callable[[E, str], A]
 ) -> Callable[[Callable[[E, Session, A], Any]], Callable[[E, Session, A], Any]]: ...
 def subscribe(
     *types: type[Any],
     queue: str,
     retry: Retry = Retry(),
-    batch: int = 1,
+    batch: int | None = None,
     call: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a handler for events of `types` on `queue`.
 
     The handler gets `(event, session)` and its writes commit together with the delivery's mark as
-    done. With `batch`, up to so many events share a message and a transaction. With `call`, an
-    outside service is called first, outside any transaction, as `call(event, key)`, where `key` is
-    the same on every retry and replay; the handler then gets `(event, session, answer)` and records
-    the answer.
+    done. Up to `batch` events that wait share a message and a transaction; a handler must not mind,
+    and one that does says `batch=1`. With `call`, an outside service is called first, outside any
+    transaction, as `call(event, key)`, where `key` is the same on every retry and replay; the
+    handler then gets `(event, session, answer)` and records the answer. The calls of a batch run
+    side by side in threads.
 
     Raises `SubscriptionError` when the declaration cannot work.
     """
 
     def register(handler: Callable[..., Any]) -> Callable[..., Any]:
+        size = batch if batch is not None else (CALL_BATCH if call else BATCH)
         subscription = Subscription(
-            f"{queue}.{handler.__name__}", queue, types, handler, call, retry, batch
+            f"{queue}.{handler.__name__}", queue, types, handler, call, retry, size
         )
         _check(subscription)
         _registry[subscription.name] = subscription
@@ -99,11 +104,8 @@ def _check(subscription: Subscription) -> None:
             f"{name} names one event type twice; name its newest version only, "
             "which is the one that handlers get"
         )
-    if subscription.batch < 1 or (call and subscription.batch > 1):
-        raise SubscriptionError(
-            f"{name}: batch={subscription.batch}; it must be 1 or more, and 1 with call=, "
-            "because an outside call cannot be rolled back"
-        )
+    if subscription.batch < 1:
+        raise SubscriptionError(f"{name}: batch={subscription.batch}; it must be 1 or more")
     takes = len(inspect.signature(handler).parameters)
     if takes != (3 if call else 2):
         raise SubscriptionError(

@@ -1,6 +1,7 @@
 """The bus in one process, for tests and small programs: the real log, fan-out and dispatch, with a list for a broker."""
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -10,12 +11,12 @@ from sqlalchemy import select
 from events import clock, log
 from events.admin import subscriptions as admin
 from events.database import Database, database, reading, transaction, use
-from events.dispatch import Report, dispatch
+from events.dispatch import dispatch
 from events.event import Event
 from events.messages import Message
 from events.orm import Base
-from events.relay.fanout import fan_out
-from events.relay.sending import due_times, mark_due_as_sent
+from events.outcome import Report
+from events.relay.round import Round, do_round
 from events.subscriptions import Subscription, registered
 from events.tables import Delivery, LogEntry
 
@@ -76,30 +77,19 @@ class Bus:
 
     def drain(self) -> None:
         """Handle all that is due, and what follows from it, until nothing is due. A failing handler does not raise here."""
-        while messages := self._collect():
-            copies = [*messages, *messages] if self.duplicate else messages
+        while (done := self._round()).events or done.messages:
+            mine = [each for each in done.messages if each.subscription in self.subscriptions]
+            self.in_flight += mine
+            copies = [*mine, *mine] if self.duplicate else mine
             if self.shuffle:
                 self.shuffle.shuffle(copies)
             for message in copies:
-                self.reports.append(
-                    dispatch(
-                        self.subscriptions[message.subscription], message.event_ids, worker="test"
-                    )
-                )
+                subscription = self.subscriptions[message.subscription]
+                self.reports.append(dispatch(subscription, message.event_ids, worker="test"))
 
-    def _collect(self) -> list[Message]:
+    def _round(self) -> Round:
         with transaction() as session:
-            while fan_out(session):
-                pass
-        with transaction() as session:
-            due = [
-                name
-                for name, at in due_times(session).items()
-                if at <= clock.now() and name in self.subscriptions
-            ]
-            messages = [message for name in due for message in mark_due_as_sent(session, name)]
-        self.in_flight += messages
-        return messages
+            return do_round(session, Counter())
 
     def advance(self, seconds: float) -> None:
         """Move the clock and handle what became due."""

@@ -140,7 +140,9 @@ def backfill(name: str, *, who: str, limit: int = 1000) -> int:
             if not missing:
                 return total
             now = clock.now()
-            rows = [ledger.new_delivery(row, event_id, now) for _, event_id in missing]
+            rows = [
+                ledger.new_delivery(row.name, row.queue, event_id, now) for _, event_id in missing
+            ]
             ledger.insert_deliveries(session, rows)
             log.wake(session)
         total, after = total + len(missing), missing[-1][0]

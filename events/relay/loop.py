@@ -5,40 +5,26 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
-from sqlalchemy import bindparam, exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock, heartbeat
 from events.database import database, reading, relaxed
 from events.db_errors import describe_error, unavailable_reason
-from events.dialects import dialect_of
 from events.errors import BrokerDown
 from events.messages import Message, Transport
-from events.relay.fanout import fan_out
 from events.relay.loss import LostMessageDetector
-from events.relay.sending import mark_due_as_sent, unmark_sent
+from events.relay.round import do_round, look
+from events.relay.sending import unmark_sent
 from events.relay.wakeup import wakeup
-from events.relay.window import Traffic, slots_by_queue, traffic
-from events.tables import LogEntry, SubscriptionRow
+from events.relay.window import slots_by_queue
 
 logger = structlog.get_logger("tidings.relay")
 
-_TO_RELAY = select(
-    exists().where(LogEntry.relayed_at.is_(None), LogEntry.publish_at <= bindparam("now"))
-)
-
 MAX_RETRY_DELAY = 5.0  # seconds between two attempts to reach a broker that is down
-
-
-def _next_due(subscriptions: Iterable[Traffic]) -> datetime | None:
-    """Return the earliest due time of the subscriptions that have room."""
-    return min(
-        (each.due_at for each in subscriptions if each.due_at and each.room > 0), default=None
-    )
 
 
 class Relay:
@@ -89,51 +75,49 @@ class Relay:
         return max(0.0, min(waits))
 
     def _round(self, *, can_send: bool) -> tuple[int, datetime | None]:
-        """Fan out and mark in one transaction, then send; return events and the next due time."""
+        """Do a round if there is work, then send; return events and the next due time."""
         with reading() as session:  # to look is cheap; the write lock is not
-            waiting = bool(session.scalar(_TO_RELAY, {"now": clock.now()}))
-            subscriptions = traffic(session, self._slots)
-        next_due = _next_due(subscriptions)
-        if not waiting and (not can_send or next_due is None or next_due > clock.now()):
-            return 0, next_due
+            seen = look(session, self._slots)
+        if not (seen.events or (can_send and seen.has_work)):
+            return 0, seen.due_at
         # The marks are no promises: if a power cut takes them, a message goes out twice.
         with relaxed() as session:
-            if waiting:
-                dialect_of(session).lock_shared(session, SubscriptionRow.__tablename__)
-                subscriptions = traffic(session, self._slots)
-            if not can_send:
-                for each in subscriptions:
-                    each.room = 0
-            events, messages = fan_out(session, subscriptions) if waiting else (0, [])
-            for each in subscriptions:
-                messages += mark_due_as_sent(session, each)
-            next_due = _next_due(traffic(session, self._slots)) if messages or events else next_due
-        self._send(messages)
-        return events, next_due
+            done = do_round(session, self._slots, can_send=can_send)
+        self._send(done.messages)
+        return done.events + len(done.messages), None
 
-    def _send(self, messages: list[Message]) -> None:
-        """Send all in one flush; if the broker refuses it, queue by queue: one full queue holds up no other."""
+    def _send(self, messages: Sequence[Message]) -> None:
+        """Send all in one flush; if the broker refuses it, send each queue's by themselves."""
+        if not messages:
+            return
         try:
-            if messages:
-                self._transport.send(messages)
+            self._transport.send(messages)
         except BrokerDown:
             self._send_by_queue(messages)
         else:
             self._report_broker_up()
 
-    def _send_by_queue(self, messages: list[Message]) -> None:
-        refused: BrokerDown | None = None
-        for queue in sorted({message.queue for message in messages}):
-            mine = [message for message in messages if message.queue == queue]
+    def _send_by_queue(self, messages: Sequence[Message]) -> None:
+        """Send queue by queue, so that one full queue holds up no other."""
+        waiting = list(messages)
+        while waiting:
+            queue = waiting[0].queue
+            mine = [message for message in waiting if message.queue == queue]
             try:
                 self._transport.connect()
+            except BrokerDown as error:  # not one queue, the broker
+                self._refused(waiting, error)
+                return
+            try:
                 self._transport.send(mine)
             except BrokerDown as error:
-                refused = error
-                with relaxed() as session:
-                    unmark_sent(session, mine)
-        if refused:
-            self._report_broker_down(refused)
+                self._refused(mine, error)
+            waiting = [message for message in waiting if message.queue != queue]
+
+    def _refused(self, messages: Sequence[Message], error: BrokerDown) -> None:
+        with relaxed() as session:
+            unmark_sent(session, messages)
+        self._report_broker_down(error)
 
     def _upkeep(self) -> None:
         heartbeat.beat(self._name, "relay", trouble=self._broker_error)

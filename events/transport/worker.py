@@ -12,7 +12,8 @@ from kombu.transport import TRANSPORT_ALIASES
 from events import logs
 from events.database import reset_after_fork
 from events.db_errors import describe_error, is_transient
-from events.dispatch import Result, dispatch
+from events.dispatch import dispatch
+from events.outcome import Result
 from events.subscriptions import Subscription
 from events.transport import amqp_message
 from events.transport.bootsteps import Heartbeat, ShortLockTimeout

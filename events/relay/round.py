@@ -1,0 +1,68 @@
+"""One round of the relay: fan out, and mark as sent what the window has room for."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, exists, select
+from sqlalchemy.orm import Session
+
+from events import clock
+from events.dialects import dialect_of
+from events.messages import Message
+from events.relay.fanout import fan_out
+from events.relay.sending import mark_due_as_sent
+from events.relay.window import Traffic, traffic
+from events.tables import LogEntry, SubscriptionRow
+
+_TO_RELAY = select(
+    exists().where(LogEntry.relayed_at.is_(None), LogEntry.publish_at <= bindparam("now"))
+)
+
+
+@dataclass(frozen=True)
+class Round:
+    """The result of one round: the number of events, and messages to send after the commit."""
+
+    events: int
+    messages: Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look at the work: whether events wait, and when the next delivery with room is due."""
+
+    events: bool
+    due_at: datetime | None
+
+    @property
+    def has_work(self) -> bool:
+        """Tell whether a round would do anything."""
+        return self.events or (self.due_at is not None and self.due_at <= clock.now())
+
+
+def look(session: Session, slots: Counter[str]) -> Look:
+    """Look for work without the write lock, which others need more."""
+    waiting = bool(session.scalar(_TO_RELAY, {"now": clock.now()}))
+    return Look(waiting, _next_due(traffic(session, slots)))
+
+
+def do_round(session: Session, slots: Counter[str], *, can_send: bool = True) -> Round:
+    """Fan out and mark; with `can_send` false everything is left due."""
+    dialect_of(session).lock_shared(session, SubscriptionRow.__tablename__)
+    subscriptions = traffic(session, slots)
+    if not can_send:
+        for each in subscriptions:
+            each.room = 0
+    events, messages = fan_out(session, subscriptions)
+    for each in subscriptions:
+        messages += mark_due_as_sent(session, each)
+    return Round(events, messages)
+
+
+def _next_due(subscriptions: Iterable[Traffic]) -> datetime | None:
+    """Return the earliest due time of the subscriptions that have room."""
+    return min(
+        (each.due_at for each in subscriptions if each.due_at and each.room > 0), default=None
+    )
