@@ -67,12 +67,13 @@ class Database:
 
 
 _database: Database | None = None
+_urgent = False
 
 
 def database() -> Database:
     """Return this process's database, from `DATABASE_URL` unless `use` set another."""
     if _database is None:
-        use(Database(settings().database_url))
+        use(Database(settings().database_url, urgent=_urgent))
     assert _database is not None
     return _database
 
@@ -81,6 +82,12 @@ def use(chosen: Database | None) -> None:
     """Make `chosen` this process's database; `None` resets it."""
     global _database
     _database = chosen
+
+
+def go_first() -> None:
+    """Let this process's writers go before those of others, where they queue."""
+    global _urgent
+    _urgent = True
 
 
 def transaction() -> AbstractContextManager[Session]:

@@ -11,6 +11,7 @@ def create_app() -> OpenAPI:
     """Create the web application from the environment. It connects at the first request."""
     logs.configure("web")
     database.reset_after_fork()
+    database.go_first()  # an order that is being accepted goes before all others
     app = openapi.create(__name__)
     for part in (errors, request_context, security, health, filters, api, shop, ops):
         part.init_app(app)
