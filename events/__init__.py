@@ -1,7 +1,7 @@
 """The bus: typed events, a log, a ledger of deliveries. Only `events.transport` knows Celery."""
 
 from events.context import Context, acting, current, envelope
-from events.database import Database, reading, transaction
+from events.database import Database, reading, relaxed, transaction
 from events.envelope import Actor, Envelope
 from events.errors import DeadLetter, RetryAfter, TidingsError
 from events.event import Event, upcaster
@@ -30,6 +30,7 @@ __all__ = [
     "insert_if_absent",
     "publish",
     "reading",
+    "relaxed",
     "subscribe",
     "transaction",
     "upcaster",

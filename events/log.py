@@ -115,12 +115,12 @@ def read(session: Session, ids: Collection[UUID]) -> list[Envelope]:
     return [envelope(row) for row in rows]
 
 
-def about(session: Session, subject: str) -> Sequence[Envelope]:
-    """Return every envelope about `subject`, oldest first."""
-    rows = session.scalars(
-        select(LogEntry).where(LogEntry.subject == subject).order_by(LogEntry.position)
-    )
-    return [envelope(row) for row in rows]
+def about(session: Session, subject: str, event_type: str | None = None) -> Sequence[Envelope]:
+    """Return every envelope about `subject`, of one event type if given, oldest first."""
+    wanted = select(*COLUMNS).where(LogEntry.subject == subject).order_by(LogEntry.position)
+    if event_type is not None:
+        wanted = wanted.where(LogEntry.type == event_type)
+    return [envelope(row) for row in session.execute(wanted)]
 
 
 def listed(

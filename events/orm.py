@@ -1,14 +1,25 @@
 """The declarative base, column types and upserts for the tables of the bus and of applications."""
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import JSON, BigInteger, DateTime, Integer, MetaData, TypeDecorator, inspect
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Integer,
+    MetaData,
+    Table,
+    TypeDecorator,
+    inspect,
+    select,
+)
 from sqlalchemy import Dialect as DatabaseDialect
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from events.dialects import dialect_of
+from events.dialects import DIALECTS, dialect_of
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -82,7 +93,27 @@ Row = TypeVar("Row", bound=Base)
 def insert_if_absent(session: Session, kind: type[Row], *rows: dict[str, Any]) -> None:
     """Insert those rows whose key is not there yet."""
     if rows:
-        session.execute(dialect_of(session).insert(kind).on_conflict_do_nothing(), list(rows))
+        session.execute(_insert_missing(dialect_of(session).name, kind), list(rows))
+
+
+@cache
+def _insert_missing(dialect: str, kind: type[Base]) -> Any:
+    return DIALECTS[dialect].insert(_table(kind)).on_conflict_do_nothing()
+
+
+@cache
+def _insert_or_lock(dialect: str, kind: type[Base]) -> Any:
+    """Insert a row, or lock the one with its key by an update that changes nothing; return it."""
+    table = _table(kind)
+    [key] = table.primary_key
+    row = DIALECTS[dialect].insert(table)
+    locked = row.on_conflict_do_update(index_elements=[key], set_={key.name: key})
+    statement = select(kind).from_statement(locked.returning(*table.columns))
+    return statement.execution_options(populate_existing=True)
+
+
+def _table(kind: type[Base]) -> Table:
+    return kind.metadata.tables[kind.__tablename__]
 
 
 def get_or_create_locked(session: Session, kind: type[Row], key: str, **values: Any) -> Row:
@@ -92,5 +123,6 @@ def get_or_create_locked(session: Session, kind: type[Row], key: str, **values: 
     exist yet: `session.get(...) or Kind(...)` would insert it twice on PostgreSQL.
     """
     session.flush()
-    insert_if_absent(session, kind, {inspect(kind).primary_key[0].name: key, **values})
-    return session.get_one(kind, key, with_for_update=True, populate_existing=True)
+    row = {inspect(kind).primary_key[0].name: key, **values}
+    found: Row = session.scalars(_insert_or_lock(dialect_of(session).name, kind), row).one()
+    return found

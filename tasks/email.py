@@ -6,7 +6,7 @@ the same Message-ID.
 
 from datetime import datetime
 
-from sqlalchemy import String
+from sqlalchemy import select, String
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, Retry, clock, envelope, insert_if_absent, log, reading, subscribe
@@ -53,9 +53,8 @@ def send(event: OrderEvent, key: str) -> str | None:
     """
     kind = KINDS[type(event)]
     with reading() as session:
-        if _sent(session, event, kind) or (
-            kind in UNTRUE_ONCE_CANCELLED and _sent(session, event, "cancelled")
-        ):
+        sent = set(session.scalars(select(Mail.kind).where(Mail.order_id == event.order_id)))
+        if kind in sent or (kind in UNTRUE_ONCE_CANCELLED and "cancelled" in sent):
             return None
         order = _order_created(session, event)
     if order.email == ERASED_EMAIL:
@@ -95,10 +94,6 @@ def announce_refund(event: PaymentRefunded, session: Session, message_id: str | 
     _record(session, event, message_id)
 
 
-def _sent(session: Session, event: OrderEvent, kind: str) -> bool:
-    return session.get(Mail, (event.order_id, kind)) is not None
-
-
 def _record(session: Session, event: OrderEvent, message_id: str | None) -> None:
     if message_id is not None:
         row = {
@@ -114,8 +109,8 @@ def _order_created(session: Session, event: OrderEvent) -> OrderCreated:
     """Return the order's `OrderCreated` from the log, so that no table here repeats its data."""
     if isinstance(event, OrderCreated):
         return event
-    for each in log.about(session, envelope().subject or ""):
-        created = each.event() if each.type == OrderCreated.type else None
+    for each in log.about(session, envelope().subject or "", OrderCreated.type):
+        created = each.event()
         if isinstance(created, OrderCreated) and created.order_id == event.order_id:
             return created
     raise LookupError(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, String, Text, exists, func, or_, select, update
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 from uuid_utils.compat import uuid7
 
 from events import Base, clock, insert_if_absent, publish
@@ -201,6 +201,10 @@ def _update(
     return session.scalars(changed.execution_options(populate_existing=True)).one_or_none()
 
 
+# Lines and address are JSON to parse, and few steps need them.
+_LOCKED = select(Order).options(defer(Order.lines), defer(Order.address)).with_for_update()
+
+
 def find(session: Session, order_id: str) -> Order:
     """Return the order with this id. Raises `UnknownOrder`."""
     return _one(session, select(Order), order_id)
@@ -208,7 +212,7 @@ def find(session: Session, order_id: str) -> Order:
 
 def find_locked(session: Session, order_id: str) -> Order:
     """Return the order as `find` does, locked until the transaction ends."""
-    return _one(session, select(Order).with_for_update(), order_id)
+    return _one(session, _LOCKED, order_id)
 
 
 def _one(session: Session, orders: Select[Order], order_id: str) -> Order:

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from events import Base, clock, get_or_create_locked, transaction
+from events import Base, clock, get_or_create_locked, relaxed
 from events.catalog import Address, Line
 from tasks.gateways.ports import GatewayError, Parcel
 from tasks.gateways.sandbox import check
@@ -38,7 +38,7 @@ class SandboxCarrier:
 
     def hand_over(self, key: str, *, address: Address, lines: Sequence[Line]) -> Parcel:
         """Accept one parcel per key."""
-        with transaction() as session:
+        with relaxed() as session:
             check(session, "shipping")
             row = get_or_create_locked(
                 session,
@@ -55,7 +55,7 @@ class SandboxCarrier:
 
     def close(self, key: str) -> Parcel | None:
         """Return the parcel of this key; if there is none, close the key."""
-        with transaction() as session:
+        with relaxed() as session:
             check(session, "shipping")
             now = clock.now()
             row = get_or_create_locked(
@@ -72,7 +72,7 @@ class SandboxCarrier:
 
     def recall(self, key: str, *, tracking: str) -> None:
         """Bring a parcel back; a repeated call changes nothing."""
-        with transaction() as session:
+        with relaxed() as session:
             check(session, "shipping")
             parcel = session.scalar(select(SandboxParcel).where(SandboxParcel.tracking == tracking))
             if parcel is None:
