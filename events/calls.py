@@ -20,7 +20,8 @@ from events.errors import CallNotMade
 from events.subscriptions import Subscription
 from events.tables import delivery_id
 
-MAX_THREADS = 4  # of one batch; more only wait for each other where one gateway is called
+MAX_THREADS = 8  # of one batch; more only wait for each other where one gateway is called
+START_INTERVAL = 0.01  # seconds between two threads: calls that end at once need no second one
 TIME_BUDGET = 10.0  # seconds of a batch after which no further call is begun; below the time limit
 
 
@@ -45,12 +46,8 @@ def call_each(subscription: Subscription, envelopes: Sequence[Envelope]) -> dict
             raise answer.error
         return {envelopes[0].id: answer}
     batch = _Batch(subscription, envelopes)
-    for _ in range(min(MAX_THREADS, len(envelopes))):
-        run = contextvars.copy_context().run
-        # A daemon: a call that hangs must not keep the process from ending.
-        threading.Thread(target=run, args=(batch.work,), name="call", daemon=True).start()
     try:
-        batch.wait()
+        batch.run()
     except Exception as error:  # the time limit
         return batch.answers_or(error)
     return batch.answers
@@ -79,13 +76,35 @@ class _Batch:
                 answer = _call(self._subscription, envelope)
             self._done.put((envelope.id, answer))
 
-    def wait(self) -> None:
-        """Collect the answers of all calls."""
+    def run(self) -> None:
+        """Make all calls and collect their answers."""
+        for _ in range(min(MAX_THREADS, len(self._envelopes))):
+            if not self._waiting:
+                break
+            self._start_thread()
+            self._collect(START_INTERVAL)
         while len(self.answers) < len(self._envelopes):
-            event_id, answer = self._done.get()
+            self._collect(None)
+
+    def _start_thread(self) -> None:
+        run = contextvars.copy_context().run
+        # A daemon: a call that hangs must not keep the process from ending.
+        threading.Thread(target=run, args=(self.work,), name="call", daemon=True).start()
+
+    def _collect(self, seconds: float | None) -> None:
+        """Take answers for so many seconds; `None` waits for one."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while len(self.answers) < len(self._envelopes):
+            try:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                event_id, answer = self._done.get(timeout=left)
+            except queue.Empty:
+                return
             if answer.error is not None and not isinstance(answer.error, Exception):
                 raise answer.error
             self.answers[event_id] = answer
+            if deadline is None:
+                return
 
     def answers_or(self, error: Exception) -> dict[UUID, Answer]:
         """Return the answers so far; `error` for the calls that hang."""

@@ -60,6 +60,9 @@ class Dialect(Protocol):
         """Wake the listeners of `channel` when the transaction commits."""
         return
 
+    def next_key(self, session: Session, table: str, column: str) -> int:
+        """Return the next value of an auto-incremented key, for a row that is inserted now."""
+
     def lock_table(self, session: Session, table: str) -> None:
         """Wait until no other transaction writes to `table`, and keep others out."""
         return
@@ -75,6 +78,9 @@ class Dialect(Protocol):
     def overwrite_deleted_rows(self, session: Session) -> None:
         """Overwrite the old text of rows that this connection changes from now on."""
         return
+
+
+_NEXT_VALUE = text("SELECT nextval(pg_get_serial_sequence(:table, :column))")
 
 
 class PostgreSQL(Dialect):
@@ -110,6 +116,11 @@ class PostgreSQL(Dialect):
     def notify(self, session: Session, channel: str) -> None:
         """Send NOTIFY."""
         session.execute(text(f"NOTIFY {channel}"))
+
+    def next_key(self, session: Session, table: str, column: str) -> int:
+        """Take the next value of the column's sequence."""
+        names = {"table": table, "column": column}
+        return int(session.scalar(_NEXT_VALUE, names))
 
     def lock_table(self, session: Session, table: str) -> None:
         """Take the table's exclusive lock, which readers do not wait for."""
@@ -160,6 +171,10 @@ class SQLite(Dialect):
             relaxed=engine(url, begin=partial(_begin_write, lock), synchronous="NORMAL"),
             reader=engine(_existing(url), begin=partial(_begin, "BEGIN"), synchronous="NORMAL"),
         )
+
+    def next_key(self, session: Session, table: str, column: str) -> int:
+        """Return the highest key and one: this transaction has the write lock."""
+        return int(session.scalar(text(f"SELECT coalesce(max({column}), 0) + 1 FROM {table}")))  # noqa: S608  names of ours
 
     def overwrite_deleted_rows(self, session: Session) -> None:
         """Switch secure_delete on, or the old text stays in the file's free space."""

@@ -6,7 +6,7 @@ the same Message-ID.
 
 from datetime import datetime
 
-from sqlalchemy import select, String
+from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, Retry, clock, envelope, insert_if_absent, log, reading, subscribe

@@ -1,12 +1,12 @@
 """The inventory service: reserves stock for orders and records every movement of stock."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, insert, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, String, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, TidingsError, clock, get_or_create_locked, insert_if_absent, subscribe
+from events import Base, clock, get_or_create_locked, insert_if_absent, subscribe
 from events.catalog import (
     InventoryReleased,
     InventoryReservationFailed,
@@ -54,20 +54,14 @@ class Reservation(Base):
     lines: Mapped[tuple[Line, ...]] = mapped_column(PydanticType(tuple[Line, ...]))
 
 
-class OutOfStock(TidingsError):
-    """Less is in stock than is to be reserved."""
-
-    def __init__(self, sku: str) -> None:
-        super().__init__(f"not enough of {sku} in stock")
-        self.sku = sku
-
-
 def add_stock(session: Session, sku: str, quantity: int) -> None:
     """Add `quantity` pieces to the stock of a product."""
     if quantity < 1:
         raise ValueError(f"cannot add {quantity} of {sku} to the stock; give a number above zero")
     insert_if_absent(session, Stock, {"sku": sku, "available": 0})
-    _move(session, sku, quantity, "stocked")
+    session.execute(_CHANGE, [{"of": sku, "change": quantity}])
+    movement = {"sku": sku, "order_id": None, "quantity": quantity, "reason": "stocked"}
+    session.execute(_RECORD, [movement | {"at": clock.now()}])
 
 
 def add_opening_stock(session: Session, quantities: Mapping[str, int]) -> None:
@@ -91,13 +85,10 @@ def reserve_stock(
     reservation = get_or_create_locked(session, Reservation, event.order_id, state="open", lines=())
     if reservation.state != "open":
         return None
-    try:
-        with session.begin_nested():
-            for line in _by_sku(event.lines):
-                _move(session, line.sku, -line.quantity, "reserved", event.order_id)
-    except OutOfStock as error:
+    missing = _move(session, event.lines, -1, "reserved", event.order_id)
+    if missing is not None:
         reservation.state = "failed"
-        return InventoryReservationFailed(order_id=event.order_id, sku=error.sku)
+        return InventoryReservationFailed(order_id=event.order_id, sku=missing)
     reservation.state, reservation.lines = "reserved", event.lines
     return InventoryReserved(order_id=event.order_id, lines=event.lines)
 
@@ -110,35 +101,40 @@ def release_stock(event: OrderCancelled, session: Session) -> InventoryReleased 
         reservation.state = "cancelled"
     if reservation.state != "reserved":
         return None
-    for line in _by_sku(reservation.lines):
-        _move(session, line.sku, line.quantity, "released", event.order_id)
+    _move(session, reservation.lines, 1, "released", event.order_id)
     reservation.state = "released"
     return InventoryReleased(order_id=event.order_id, lines=reservation.lines)
 
 
-def _by_sku(lines: Iterable[Line]) -> list[Line]:
-    """Sort the lines, because transactions that lock the same rows in another order deadlock."""
-    return sorted(lines, key=lambda line: line.sku)
+_LEVELS = (
+    select(Stock.sku, Stock.available)
+    .where(Stock.sku.in_(bindparam("skus", expanding=True)))
+    .order_by(Stock.sku)  # transactions that lock the same rows in another order deadlock
+    .with_for_update()
+)
+_STOCK, _MOVEMENTS = (each.metadata.tables[each.__tablename__] for each in (Stock, Movement))
+_CHANGE = (
+    update(_STOCK)
+    .where(_STOCK.c.sku == bindparam("of"))
+    .values(available=_STOCK.c.available + bindparam("change"))
+)
+_RECORD = insert(_MOVEMENTS)
 
 
 def _move(
-    session: Session, sku: str, quantity: int, reason: str, order_id: str | None = None
-) -> None:
-    """Change a stock level in one statement, so that no piece is reserved twice.
+    session: Session, lines: Sequence[Line], sign: int, reason: str, order_id: str
+) -> str | None:
+    """Take all lines from the stock, or add them (`sign` is -1 or 1), under a lock.
 
-    Raises `OutOfStock` if the level would fall below zero.
+    Returns the sku of which too little is in stock, and then nothing is moved.
     """
-    moved = session.scalar(
-        update(Stock)
-        .where(Stock.sku == sku, Stock.available + quantity >= 0)
-        .values(available=Stock.available + quantity)
-        .returning(Stock.sku)
-        .execution_options(synchronize_session=False)
-    )
-    if moved is None:
-        raise OutOfStock(sku)
-    session.execute(
-        insert(Movement).values(
-            sku=sku, order_id=order_id, quantity=quantity, reason=reason, at=clock.now()
-        )
-    )
+    pieces = {line.sku: sign * line.quantity for line in lines}
+    levels = {sku: left for sku, left in session.execute(_LEVELS, {"skus": list(pieces)})}
+    for sku, change in pieces.items():
+        if levels.get(sku, 0) + change < 0:
+            return sku
+    session.execute(_CHANGE, [{"of": sku, "change": change} for sku, change in pieces.items()])
+    movement = {"order_id": order_id, "reason": reason, "at": clock.now()}
+    rows = [{"sku": sku, "quantity": change, **movement} for sku, change in pieces.items()]
+    session.execute(_RECORD, rows)
+    return None

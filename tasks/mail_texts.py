@@ -2,7 +2,9 @@
 
 from datetime import datetime
 from email.headerregistry import Address as Mailbox
+from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from email.utils import format_datetime
 from functools import cache, singledispatch
 from typing import Any
@@ -76,13 +78,30 @@ def new_message(subject: str, *, key: str, at: datetime) -> EmailMessage:
     The Message-ID is derived from `key`, so that a mail client can recognise a mail sent twice.
     """
     sender, automatic, domain = _constant_headers(settings().mail_from)
-    message = EmailMessage()
+    message = EmailMessage(policy=_POLICY)
     message["Subject"] = subject
     message["From"] = sender
     message["Date"] = format_datetime(at)
     message["Message-ID"] = f"<{uuid5(NAMESPACE_OID, key)}@{domain}>"
     message["Auto-Submitted"] = automatic
     return message
+
+
+class _HeaderClasses(HeaderRegistry):
+    """A registry that makes the class of a header once, not for each header of each mail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        key = name.lower()
+        if key not in self._made:
+            self._made[key] = super().__getitem__(name)
+        return self._made[key]
+
+
+_POLICY = EmailPolicy(header_factory=_HeaderClasses())
 
 
 @cache

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, String, Text, exists, func, or_, select, update
+from sqlalchemy import Select, String, Text, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 from uuid_utils.compat import uuid7
 
@@ -17,6 +17,7 @@ from events import Base, clock, insert_if_absent, publish
 from events.admin import audit
 from events.admin.erasure import Person, redact_column, register_eraser
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed, OrderCreated
+from events.dialects import dialect_of
 from events.ledger import IS_DEAD, IS_OPEN
 from events.orm import BigIntPK, PydanticType
 from events.personal import ERASED, ERASED_EMAIL, erased
@@ -75,10 +76,10 @@ def erase_orders(session: Session, person: Person) -> int:
     return len(rows) + redact_column(session, Order.reason, person.email)
 
 
-def place(
+def quote(
     session: Session, command: PlaceOrder, *, stock_levels: Mapping[str, int] | None = None
-) -> Order:
-    """Save an order and its `OrderCreated` in the caller's transaction.
+) -> tuple[Line, ...]:
+    """Return the lines of an order at today's prices.
 
     With `stock_levels`, by sku, an order for more than is in stock is refused at once. Stock may
     still be sold before it is reserved; the order is cancelled then. Raises `UnknownSku` and
@@ -87,13 +88,21 @@ def place(
     lines = price_lines(session, command.items)
     if stock_levels is not None:
         _check_stock(command, lines, stock_levels)
-    order = _save(session, command, lines)
+    return lines
+
+
+def place(session: Session, command: PlaceOrder, *, lines: tuple[Line, ...] | None = None) -> Order:
+    """Save an order and its `OrderCreated` in the caller's transaction.
+
+    `lines` are those of a `quote`, which is better made before the transaction. Raises as it does.
+    """
+    order = _save(session, command, quote(session, command) if lines is None else lines)
     created = OrderCreated(
         order_id=order.id,
         number=order.number,
         customer=order.customer,
         email=order.email,
-        lines=lines,
+        lines=order.lines,
         total=order.total,
         shipping_address=order.address,
         payment_token=command.payment_token,
@@ -113,27 +122,31 @@ def _check_stock(
             raise InsufficientStock(message, field=f"items.{skus.index(line.sku)}.quantity")
 
 
+_INSERT = insert(Order.metadata.tables[Order.__tablename__])
+
+
 def _save(session: Session, command: PlaceOrder, lines: tuple[Line, ...]) -> Order:
-    order_id, now = str(uuid7()), clock.now()
+    now = clock.now()
     first, *others = (line.price * line.quantity for line in lines)
     total = sum(others, start=first)
-    order = Order(
-        id=order_id,
-        number=order_id,  # until the key is known
-        token=secrets.token_urlsafe(24),
-        customer=command.customer.name,
-        email=command.customer.email,
-        address=command.shipping_address.address(),
-        lines=lines,
-        total_amount=total.amount,
-        currency=total.currency,
-        created_at=now,
-        updated_at=now,
-    )
-    session.add(order)
-    session.flush()
-    order.number = f"ORD-{FIRST_NUMBER + order.key}"
-    return order
+    key = dialect_of(session).next_key(session, Order.__tablename__, "key")
+    row = {
+        "key": key,
+        "id": str(uuid7()),
+        "number": f"ORD-{FIRST_NUMBER + key}",
+        "token": secrets.token_urlsafe(24),
+        "status": "placed",
+        "customer": command.customer.name,
+        "email": command.customer.email,
+        "address": command.shipping_address.address(),
+        "lines": lines,
+        "total_amount": total.amount,
+        "currency": total.currency,
+        "created_at": now,
+        "updated_at": now,
+    }
+    session.execute(_INSERT, row)
+    return Order(**row)
 
 
 def ensure_order(session: Session, event: OrderCreated) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import String, Text, select
+from sqlalchemy import String, Text, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, insert_if_absent
@@ -73,19 +73,26 @@ def by_sku(session: Session, skus: Iterable[str]) -> Mapping[str, Product]:
     return {product.sku: product for product in found}
 
 
+_PRICES = select(Product.sku, Product.name, Product.price_amount, Product.currency).where(
+    Product.sku.in_(bindparam("skus", expanding=True))
+)
+
+
 def price_lines(session: Session, items: Sequence[Item]) -> tuple[Line, ...]:
     """Return one line per product at its current price, in the order of the items.
 
     Raises `UnknownSku`.
     """
-    products = by_sku(session, {item.sku for item in items})
+    found = session.execute(_PRICES, {"skus": list({item.sku for item in items})})
+    products = {
+        sku: (name, Money(amount=price, currency=currency)) for sku, name, price, currency in found
+    }
     quantities: Counter[str] = Counter()
     for index, item in enumerate(items):
         if item.sku not in products:
             raise UnknownSku(f"there is no product {item.sku}", field=f"items.{index}.sku")
         quantities[item.sku] += item.quantity
-    return tuple(_line(products[sku], quantity) for sku, quantity in quantities.items())
-
-
-def _line(product: Product, quantity: int) -> Line:
-    return Line(sku=product.sku, name=product.name, quantity=quantity, price=product.price)
+    return tuple(
+        Line(sku=sku, name=products[sku][0], quantity=quantity, price=products[sku][1])
+        for sku, quantity in quantities.items()
+    )

@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
-from events import transaction
+from events import reading, transaction
+from events.catalog import Line
 from tasks import orders
 from tasks.commands import PlaceOrder
-from tasks.errors import UnknownOrder
+from tasks.errors import OrderError, UnknownOrder
 from tasks.orders import Order
 from web import idempotency
 from web.errors import WrongToken
@@ -24,20 +25,35 @@ def accept_order(
     command: PlaceOrder,
     *,
     key: str | None,
-    place: Callable[[Session, PlaceOrder], Order],
+    quote: Callable[[Session, PlaceOrder], tuple[Line, ...]] = orders.quote,
 ) -> Result:
     """Save an order, once per `key`, and count it.
 
     The result has the order's id, number, status, total and token. Raises `KeyReused`,
-    `StillRunning`, and the errors of `place`.
+    `StillRunning`, and the errors of `quote`.
     """
+    lines = _quoted(command, quote)  # before the transaction, which others wait for
+
+    def place(session: Session) -> dict[str, object]:
+        if isinstance(lines, OrderError):  # a repeated request gets its first result all the same
+            raise lines
+        return _facts(orders.place(session, command, lines=lines))
+
     with transaction() as session:
-        result = idempotency.once(
-            session, key, command.model_dump_json(), lambda: _facts(place(session, command))
-        )
+        result = idempotency.once(session, key, command.model_dump_json(), lambda: place(session))
     if not result.replayed:
         ORDERS_ACCEPTED.inc()
     return result
+
+
+def _quoted(
+    command: PlaceOrder, quote: Callable[[Session, PlaceOrder], tuple[Line, ...]]
+) -> tuple[Line, ...] | OrderError:
+    try:
+        with reading() as session:
+            return quote(session, command)
+    except OrderError as error:
+        return error
 
 
 def _facts(order: Order) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """The switches of the sandbox gateways: rows, so that every process sees a change at once."""
 
-from sqlalchemy import String
+from sqlalchemy import String, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, get_or_create_locked
@@ -18,6 +18,9 @@ class SandboxSwitch(Base):
     down: Mapped[bool]
 
 
+_IS_DOWN = select(SandboxSwitch.down).where(SandboxSwitch.name == bindparam("name"))
+
+
 def sandbox_switch(session: Session, name: str, *, down: bool) -> None:
     """Make the gateway `name` unreachable, or reachable again."""
     if name not in NAMES:
@@ -27,8 +30,7 @@ def sandbox_switch(session: Session, name: str, *, down: bool) -> None:
 
 def is_down(session: Session, name: str) -> bool:
     """Return true if the gateway `name` is switched off."""
-    switch = session.get(SandboxSwitch, name)
-    return switch is not None and switch.down
+    return bool(session.scalar(_IS_DOWN, {"name": name}))
 
 
 def check(session: Session, name: str) -> None:

@@ -11,7 +11,6 @@ from events import Database, transaction
 from events.catalog import InventoryReleased, InventoryReservationFailed, InventoryReserved
 from tasks.inventory import (
     Movement,
-    OutOfStock,
     Stock,
     add_opening_stock,
     add_stock,
@@ -144,10 +143,6 @@ def test_opening_stock_is_added_only_of_products_without_stock(session: Session)
 def test_the_database_itself_refuses_less_than_nothing(any_database: Database) -> None:
     with pytest.raises(IntegrityError), transaction() as session:
         session.add(Stock(sku="MUG", available=-1))
-
-
-def test_being_out_of_stock_is_said_with_the_sku() -> None:
-    assert str(OutOfStock("MUG")) == "not enough of MUG in stock"
 
 
 def test_workers_that_reserve_at_once_never_share_a_piece(any_database: Database) -> None:

@@ -55,7 +55,7 @@ def list_products() -> Response:
 @limiter.limit(order_limit)
 def place_order(header: OrderHeaders, body: PlaceOrder) -> Response:
     """Accept an order. It is saved when this returns; the services take it from there."""
-    result = accept_order(body, key=header.idempotency_key, place=orders.place)
+    result = accept_order(body, key=header.idempotency_key)
     links = order_links(result.body["id"], result.body["token"])
     accepted = Accepted.model_validate({**result.body, "links": links})
     response = jsonify(accepted.model_dump(mode="json"))

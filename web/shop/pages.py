@@ -19,10 +19,10 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from events import reading, transaction
+from events.catalog import Line
 from tasks import inventory, orders, products
 from tasks.commands import PlaceOrder, countries
 from tasks.errors import NotCancellable, OrderError
-from tasks.orders import Order
 from web import forms
 from web.errors import KeyReused, render
 from web.order.page import OrderPage
@@ -60,7 +60,7 @@ def place_order() -> ResponseReturnValue:
     key = request.form.get("key", "")
     try:
         result = accept_order(
-            form.command(), key=f"form {key}" if key else None, place=_place_from_stock
+            form.command(), key=f"form {key}" if key else None, quote=_quote_from_stock
         )
     except KeyReused:
         form.errors[""] = KEY_REUSED
@@ -72,9 +72,9 @@ def place_order() -> ResponseReturnValue:
     return redirect(page, 303)
 
 
-def _place_from_stock(session: Session, command: PlaceOrder) -> Order:
+def _quote_from_stock(session: Session, command: PlaceOrder) -> tuple[Line, ...]:
     """Refuse an order for more than there is. The API accepts it and leaves it to inventory."""
-    return orders.place(session, command, stock_levels=inventory.stock_levels(session))
+    return orders.quote(session, command, stock_levels=inventory.stock_levels(session))
 
 
 def _render_form(form: OrderForm, *, status: int = 200, key: str | None = None) -> Response:
