@@ -58,7 +58,8 @@ def notify(event: DeliveryDead, key: str) -> datetime | None:
     return now
 
 
-@subscribe(DeliveryDead, queue="dead_letters", call=notify)
+# One by one: side by side, none would see that the other had just written.
+@subscribe(DeliveryDead, queue="dead_letters", call=notify, batch=1)
 def alert(event: DeliveryDead, session: Session, mailed_at: datetime | None) -> None:
     """Count the dead letter under its cause."""
     now = clock.now()

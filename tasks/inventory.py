@@ -1,5 +1,6 @@
 """The inventory service: reserves stock for orders and records every movement of stock."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -128,7 +129,9 @@ def _move(
 
     Returns the sku of which too little is in stock, and then nothing is moved.
     """
-    pieces = {line.sku: sign * line.quantity for line in lines}
+    pieces: Counter[str] = Counter()
+    for line in lines:
+        pieces[line.sku] += sign * line.quantity
     levels = {sku: left for sku, left in session.execute(_LEVELS, {"skus": list(pieces)})}
     for sku, change in pieces.items():
         if levels.get(sku, 0) + change < 0:

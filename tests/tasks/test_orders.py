@@ -59,7 +59,7 @@ def test_an_order_is_cancelled_once(database: Database) -> None:
 
 def test_a_shipped_order_cannot_be_cancelled(session: Session) -> None:
     stocked(session)
-    order = orders.place(session, place_order())
+    order = orders.find(session, orders.place(session, place_order()).id)
     order.status = "shipped"
 
     with pytest.raises(NotCancellable, match="is shipped already"):
