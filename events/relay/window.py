@@ -19,9 +19,9 @@ from events import heartbeat
 from events.ledger import IS_IN_FLIGHT, IS_TO_SEND
 from events.tables import Delivery, SubscriptionRow
 
-MESSAGES = 4  # in flight for a subscription whose queue has one worker slot
+MESSAGES = 2  # in flight for a subscription whose queue has one worker slot
 MESSAGES_PER_SLOT = 2  # one is handled, the next one waits for it
-DELIVERIES = 200  # in flight at least, so that small batches keep their worker busy
+DELIVERIES = 100  # in flight at least, so that small batches keep their worker busy
 
 
 @dataclass
