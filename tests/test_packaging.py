@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.txt", "requirements-dev.txt")
-PACKAGES = ("events", "tasks", "web")
+PACKAGES = ("events", "tasks", "tidings", "web")
 PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==[^ ;]+( ; [^;]+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
@@ -75,6 +75,7 @@ def test_the_wheel_holds_the_pages_and_the_migrations(wheel: zipfile.ZipFile):
         "tidings/migrations/versions/0001",
         "tidings/migrations/script.py.mako",
         "tasks/gateways/",
+        *(f"{package}/py.typed" for package in PACKAGES),
     ):
         assert any(name.startswith(part) for name in names), part
 
@@ -83,7 +84,7 @@ def test_the_wheel_brings_the_command_line_also_under_celery_and_flask(wheel: zi
     [entry_points] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
 
     assert re.findall(
-        r"\[(.+)\]\ntidings = tasks\.cli:main", wheel.read(entry_points).decode()
+        r"\[(.+)\]\ntidings = tidings\.cli:main", wheel.read(entry_points).decode()
     ) == [
         "celery.commands",
         "console_scripts",
