@@ -1,4 +1,4 @@
-"""Lay out the bus: the log, the ledger and what operators see."""
+"""Create the tables of the bus."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Lay out the bus: the log, the ledger and what operators see."""
+    """Create the tables of the bus."""
     _audit()
     _events()
     _heartbeats()
@@ -20,6 +20,7 @@ def upgrade() -> None:
     _subscriptions()
     _deliveries()
     _attempts()
+    _prunings()
 
 
 def _where(condition: str) -> dict[str, Any]:
@@ -195,3 +196,13 @@ def _attempts() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attempts")),
     )
     op.create_index("ix_attempts_delivery", "attempts", ["event_id", "subscription"])
+
+
+def _prunings() -> None:
+    op.create_table(
+        "prunings",
+        sa.Column("subscription", sa.String(length=200), nullable=False),
+        sa.Column("event_type", sa.String(length=200), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("subscription", "event_type", name=op.f("pk_prunings")),
+    )

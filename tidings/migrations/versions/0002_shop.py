@@ -1,4 +1,4 @@
-"""Lay out the shop: orders, services and the sandbox."""
+"""Create the tables of the shop and its sandbox."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Lay out the shop: orders, services and the sandbox."""
+    """Create the tables of the shop and its sandbox."""
     _alerts()
     _charges()
     _idempotency_keys()
