@@ -4,13 +4,13 @@ from events import transaction
 from events.admin import dead_letters
 from events.testing import Bus
 from tests.tasks.builders import cancelled, found, placed
-from tidings.doctor.examination import _orders
+from tidings.doctor.orders import check
 
 
 def complaints() -> list[str]:
     """What the doctor says of orders."""
     with transaction() as session:
-        return [each.told for each in _orders(session)]
+        return [each.message for each in check(session) if each.level == "problem"]
 
 
 def test_an_order_whose_step_was_discarded_is_found_until_it_is_cancelled(any_bus: Bus) -> None:
@@ -24,7 +24,7 @@ def test_an_order_whose_step_was_discarded_is_found_until_it_is_cancelled(any_bu
 
     with transaction() as session:
         assert dead_letters.discard(session, who="ada", everything=True) == 1
-    assert complaints() == [f"nothing moves {order.number} any more"]
+    assert complaints() == [f"stuck: {order.number}; one of their deliveries was discarded"]
 
     cancelled(order)
     any_bus.drain()
