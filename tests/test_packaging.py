@@ -1,4 +1,4 @@
-"""What is installed: the wheel holds everything, the locks pin everything, and neither names a host."""
+"""The wheel holds everything, the locks pin everything, and neither names a host."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
-    """The wheel of a copy of the tracked files, so that nothing is in it by accident."""
+    """Build the wheel of a copy of the tracked files, so that nothing is in it by accident."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in tracked():
         target = source / name
@@ -113,7 +113,7 @@ def test_the_locks_pin_every_dependency_and_agree_with_each_other():
 
 
 def blocks(lock: str) -> set[str]:
-    """Each pin with its hashes."""
+    """Return each pin with its hashes."""
     return set(re.split(r"\n(?! )", (ROOT / lock).read_text().strip()))
 
 
@@ -124,7 +124,7 @@ def name_of(requirement: str) -> str:
 @pytest.mark.parametrize(
     "target", ["setup", "up", "test", "check", "bench", "lock", "screenshot", "demo"]
 )
-def test_make_knows_the_target_and_says_what_it_does(target: str):
+def test_make_knows_the_target_and_describes_it(target: str):
     told = subprocess.run(
         ["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout

@@ -1,10 +1,8 @@
-"""Every command and every health check of docker-compose.yml, run as it stands there: an order goes all the way, then all of them stop."""
+"""The commands and health checks of docker-compose.yml handle an order, then all of them stop."""
 
-import json
 import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from aiosmtpd.handlers import Message
 
 from tests.compose import OURS, example, services
 from tests.servers import Process, free_port, wait_until
+from tidings.http_client import open_client
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
 BIN = Path(sys.executable).parent
@@ -97,13 +96,11 @@ class Containers:
         )
 
     def ask(self, path: str, body: object = None) -> dict[str, Any]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", headers={"Content-Type": "application/json"}
-        )
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(request, data, timeout=10) as answer:
-            answered: dict[str, Any] = json.load(answer)
-            return answered
+        method = "GET" if body is None else "POST"
+        with open_client(f"http://127.0.0.1:{self.port}", timeout=10) as client:
+            response = client.request(method, path, json=body)
+        found: dict[str, Any] = response.raise_for_status().json()
+        return found
 
 
 @pytest.fixture

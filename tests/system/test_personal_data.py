@@ -1,4 +1,4 @@
-"""What a customer tells stays in the database: a real relay and worker at work, failing too, with every log line and message looked at."""
+"""Personal data stays in the database: logs, messages, metrics and titles contain none."""
 
 import base64
 import os
@@ -97,7 +97,7 @@ def shop(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask
 
 @contextmanager
 def overheard(valkey: Valkey) -> Iterator[list[str]]:
-    """Everything that is said to the broker: messages, their headers, and the events by which Flower knows tasks."""
+    """Record everything that is sent to the broker: messages, headers, and events for Flower."""
     said: list[str] = []
     with valkey.client() as client, client.monitor() as monitor:
 

@@ -1,13 +1,13 @@
-"""Twenty rolling restarts under load: no order is refused to a client that asks twice, nothing is lost or doubled, no attempt is burnt."""
+"""Rolling restarts under load: a client that repeats a request once notices none of them."""
 
 import signal
 import threading
-import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -16,7 +16,8 @@ from tests.tidings.up.instance import Instance
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300)]
 
-# As `ps` shows them. The web's name is gunicorn's master: its workers go with it, the supervisor holds the socket.
+# Titles as in `ps`. The web is gunicorn's master: its workers end with it, and the supervisor
+# holds the socket.
 PLAN = [
     "inventory@",
     "payment@",
@@ -62,7 +63,7 @@ class Customers:
                         self.shop.ask("/api/v1/orders", _wish(), **{"Idempotency-Key": key})
                     )
                     break
-                except (urllib.error.URLError, OSError) as error:
+                except httpx.HTTPError as error:
                     if attempt == 2:
                         self.refused.append(repr(error))
 

@@ -1,11 +1,9 @@
-"""The whole of Tidings as `tidings up` runs it: each sandbox card, a service dropped in, a broken gateway, a killed broker."""
+"""All of Tidings under `tidings up`: each sandbox card, a new service, broken parts."""
 
-import json
 import re
 import shutil
 import subprocess
 import sys
-import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +14,14 @@ from sqlalchemy import create_engine, text
 
 from tests.servers import wait_until
 from tests.tidings.up.instance import Instance
+from tidings.http_client import open_client
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 LOGIN = "ops:a-login-of-this-test"
 AUTHORIZED = {"Authorization": f"Basic {b64encode(LOGIN.encode()).decode()}"}
-TIDINGS = [sys.executable, "-c", "from tidings.cli import main; main()"]
+TIDINGS = [sys.executable, "-m", "tidings"]
 CHARGES = "SELECT charge_id FROM sandbox_charges WHERE charge_id IS NOT NULL AND key LIKE :event"
 
 
@@ -31,7 +30,7 @@ class Whole(Instance):
 
     def __init__(self, home: Path) -> None:
         code = home / "code"
-        for package in ("events", "tasks", "web"):
+        for package in ("events", "tasks", "tidings", "web"):
             shutil.copytree(
                 ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__")
             )
@@ -86,15 +85,13 @@ class Whole(Instance):
 
     def tasks(self, name: str, order: dict[str, Any]) -> list[str]:
         """The states that Flower shows of a task of an order."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.flower_port}/api/tasks?taskname={name}", headers=AUTHORIZED
-        )
-        with urllib.request.urlopen(request, timeout=15) as answer:
-            return [
-                each["state"]
-                for each in json.load(answer).values()
-                if order["number"] in (each["args"] or "")
-            ]
+        with open_client(f"http://127.0.0.1:{self.flower_port}", timeout=15) as client:
+            response = client.get(f"/api/tasks?taskname={name}", headers=AUTHORIZED)
+        return [
+            each["state"]
+            for each in response.raise_for_status().json().values()
+            if order["number"] in (each["args"] or "")
+        ]
 
     def operate(self, *words: str) -> str:
         """Run a command of `tidings` on this instance's database."""
@@ -175,10 +172,13 @@ def test_what_is_declined_or_out_of_stock_is_cancelled_and_undone(whole: Whole):
     assert whole.charges(declined) == 0
     left = "SELECT sum(quantity) FROM stock_movements WHERE order_id IN (:one, :other)"
     assert whole.rows(left, one=declined["id"], other=greedy["id"]) in ([(0,)], [(None,)])
-    given_back = "SELECT count(*) FROM sandbox_refunds r JOIN sandbox_charges c ON c.charge_id = r.charge_id WHERE c.key LIKE :event"
+    refunds = (
+        "SELECT count(*) FROM sandbox_refunds r JOIN sandbox_charges c "
+        "ON c.charge_id = r.charge_id WHERE c.key LIKE :event"
+    )
     wait_until(
         lambda: (
-            whole.rows(given_back, event=f"{whole.event_of(greedy)}%") == [(whole.charges(greedy),)]
+            whole.rows(refunds, event=f"{whole.event_of(greedy)}%") == [(whole.charges(greedy),)]
         ),
         what="the refund",
     )
@@ -195,7 +195,7 @@ def test_a_flaky_card_is_seen_to_be_tried_again(whole: Whole):
     ) == [(2,)]
     wait_until(
         lambda: sorted(whole.tasks("payment.charge_order", order)) == ["RETRY", "RETRY", "SUCCESS"],
-        what="three tries in Flower",
+        what="three attempts in Flower",
     )
 
 
