@@ -39,6 +39,6 @@ def _switch(gateway: str, *, down: bool, why: str) -> int:
     """Switch the gateway and return the number of its queue's dead letters."""
     with transaction() as session:
         sandbox_switch(session, gateway, down=down)
-        action = "break" if down else "mend"
+        action = "break" if down else "restore"
         audit.record(session, who=who(), action=action, target=f"{gateway} sandbox", why=why)
         return dead_letters.count(session, queue=gateway)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import URL, Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock
@@ -39,7 +39,7 @@ def check(database: Database) -> Iterator[Finding]:
                 yield from _sqlite(connection, path)
             else:
                 yield from _postgres(connection, url)
-            yield _migrations(connection)
+            yield _migrations(connection, database.url)
         yield from or_ok("writing", _writing(database), "orders can be saved")
     except SQLAlchemyError as error:
         yield problem(
@@ -146,9 +146,9 @@ def _skew(connection: Connection) -> Finding:
     return ok("clock", "no clock skew between this machine and the database")
 
 
-def _migrations(connection: Connection) -> Finding:
+def _migrations(connection: Connection, url: URL) -> Finding:
     try:
-        refuse_earlier_schema(connection)
+        refuse_earlier_schema(connection, url)
         pending = migrations.pending(connection)
     except EarlierSchema as error:
         return problem("migrations", str(error), "name another database, or move this one away")

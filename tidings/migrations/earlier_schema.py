@@ -4,7 +4,7 @@ Until the first release the first migrations are edited in place. A database of 
 therefore has a known revision, but tables and columns under former names.
 """
 
-from sqlalchemy import Connection, Inspector, inspect
+from sqlalchemy import URL, Connection, Inspector, inspect
 
 from events import Base, TidingsError
 from events import tables as bus
@@ -22,26 +22,25 @@ class EarlierSchema(TidingsError):
     """The database was created by an earlier development version."""
 
 
-def refuse_earlier_schema(connection: Connection) -> None:
+def refuse_earlier_schema(connection: Connection, url: URL) -> None:
     """Raise `EarlierSchema` if the database has tables or columns under their former names."""
-    _refuse(connection, _former_name(inspect(connection)))
+    _refuse(url, _former_name(inspect(connection)))
 
 
-def refuse_incomplete_schema(connection: Connection) -> None:
+def refuse_incomplete_schema(connection: Connection, url: URL) -> None:
     """Raise `EarlierSchema` if a table of the bus lacks a column although no migration is pending.
 
     Tables of other modules are not compared: a module without a migration may add a column.
     """
-    _refuse(connection, _missing_name(inspect(connection)))
+    _refuse(url, _missing_name(inspect(connection)))
 
 
-def _refuse(connection: Connection, difference: str | None) -> None:
+def _refuse(url: URL, difference: str | None) -> None:
     if difference:
-        url = connection.engine.url.set(query={}).render_as_string()
         raise EarlierSchema(
-            f"the database {url} was created by an earlier development version of Tidings, whose "
-            f"tables had other names ({difference}); nothing was changed. Name another database "
-            "with --data-dir or DATABASE_URL, or move this one away"
+            f"the database {url.render_as_string()} was created by an earlier development version "
+            f"of Tidings, whose tables had other names ({difference}); nothing was changed. "
+            "Name another database with --data-dir or DATABASE_URL, or move this one away"
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
-from sqlalchemy import Connection, exists, inspect, select, text
+from sqlalchemy import URL, Connection, exists, inspect, select, text
 from sqlalchemy.orm import Session
 
 from events import Base, Database, TidingsError, subscriptions
@@ -48,8 +48,8 @@ def migrate(database: Database) -> Migrated:
     """
     migrations.load_tables()
     with _exclusive_transaction(database) as connection:
-        refuse_earlier_schema(connection)
-        applied = _upgrade(connection)
+        refuse_earlier_schema(connection, database.url)
+        applied = _upgrade(connection, database.url)
         created = _create_unmigrated_tables(connection)
         with Session(connection) as session:
             seeded = not session.scalar(select(exists(select(products.Product.sku))))
@@ -61,19 +61,19 @@ def migrate(database: Database) -> Migrated:
     return Migrated(applied, created, seeded, len(registered))
 
 
-def _upgrade(connection: Connection) -> list[str]:
+def _upgrade(connection: Connection, url: URL) -> list[str]:
     try:
         pending = migrations.pending(connection)
     except (CommandError, RevisionError) as error:
-        url = connection.engine.url.render_as_string()
         raise UnknownRevision(
-            f"the database {url} was migrated by a newer version of Tidings ({error}); "
-            "nothing was changed. Deploy that version here, or name another DATABASE_URL"
+            f"the database {url.render_as_string()} was migrated by a newer version of Tidings "
+            f"({error}); nothing was changed. Deploy that version here, or name another "
+            "DATABASE_URL"
         ) from error
     if pending:
         migrations.upgrade(connection)
     else:
-        refuse_incomplete_schema(connection)
+        refuse_incomplete_schema(connection, url)
     return pending
 
 

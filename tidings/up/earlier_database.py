@@ -11,15 +11,16 @@ from tidings.migrations.earlier_schema import refuse_earlier_schema
 from tidings.up.data_dir import DataDir
 
 
-def refuse_earlier_database(data_dir: DataDir) -> None:
-    """Raise `EarlierSchema` if the database was created by an earlier development version."""
-    database = Database(os.environ.get("DATABASE_URL") or data_dir.database_url)
+def refuse_earlier_database(folder: Path) -> None:
+    """Raise `EarlierSchema` if an earlier development version created the database of an `up`
+    on the data directory `folder`."""
+    database = Database(os.environ.get("DATABASE_URL") or DataDir(folder).database_url)
     if database.sqlite and not Path(database.url.database or "").is_file():
         return
     migrations.load_tables()
     try:
         with database.reader.connect() as connection:
-            refuse_earlier_schema(connection)
+            refuse_earlier_schema(connection, database.url)
     except SQLAlchemyError:
         return  # the migration reports it, after the checks of the data directory and the ports
     finally:

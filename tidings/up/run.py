@@ -23,8 +23,8 @@ STARTUP_TIMEOUT = 60.0  # seconds for the broker, which first loads its append-o
 
 def run(options: Options) -> None:
     """Run everything until SIGINT, SIGTERM or SIGHUP. Raises `CannotStart`."""
+    refuse_earlier_database(options.data_dir)
     data_dir = DataDir(options.data_dir)
-    refuse_earlier_database(data_dir)
     with data_dir.locked(), _listening(options) as sockets:
         flower_port = ports.find_free(options.flower_port, "--flower-port")
         options = replace(options, flower_port=flower_port)
