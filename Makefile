@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check format bench lock migration screenshot clean
+.PHONY: help setup up demo test check format bench screenshot glossary lock migration clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: setup ## run the benchmarks, beside those of the alternatives
 
 screenshot: setup ## take the picture of the README from a new instance
 	$(BIN)/python -m docs.screenshot
+
+glossary: setup ## write docs/glossary.md from the docstrings
+	$(BIN)/python -m docs.glossary
 
 lock: | $(BIN)/pip ## update the lock files, with hashes and without addresses
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -18,7 +18,7 @@ from events import Base, Database, publish, reading, transaction
 from events.admin import subscriptions
 from events.admin.queues import unrelayed
 from events.database import use
-from events.relay.sending import IS_OPEN
+from events.ledger import IS_OPEN
 from events.subscriptions import registered
 from events.tables import Delivery
 from tests.servers import free_port

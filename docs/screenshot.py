@@ -1,4 +1,4 @@
-"""Takes the picture of the README: starts Tidings on free ports, places an order whose card works at the third try, and shoots its page."""
+"""Takes the picture of the README: the page of an order whose card works at the third attempt."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 from tidings.cli.shop import Shop
 
 PICTURE = Path(__file__).parent / "images" / "order.png"
-PATIENCE = 90.0  # seconds
+SHIPPED_TIMEOUT = 90.0  # seconds
 ORDER = {
     "customer": {"name": "Ada Example", "email": "ada@example.com"},
     "items": [{"sku": "MUG-BLUE", "quantity": 2}, {"sku": "TEE-M", "quantity": 1}],
@@ -31,39 +31,31 @@ ORDER = {
 
 @contextmanager
 def running() -> Iterator[str]:
-    """Everything in a folder of its own; gives the shop's address."""
+    """Run Tidings on free ports in a temporary folder and yield the shop's address."""
     with tempfile.TemporaryDirectory(prefix="tidings-") as folder:
-        command = [
-            str(Path(sys.executable).parent / "tidings"),
-            "up",
-            "--port",
-            "0",
-            "--flower-port",
-            "0",
-            "--data-dir",
-            folder,
-        ]
+        tidings = str(Path(sys.executable).parent / "tidings")
+        command = [tidings, "up", "--port=0", "--flower-port=0", f"--data-dir={folder}"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
             ready = next((line for line in process.stdout if "ready: " in line), None)
             if ready is None:
-                sys.exit("tidings up ended before it was ready; its own words are above")
+                sys.exit("tidings up ended before it was ready; its output is above")
             yield ready.split("ready: ")[1].strip()
         finally:
             process.terminate()
             process.communicate()
 
 
-def shoot(url: str) -> None:
-    """Place the order, wait until it is shipped, and save its page as a picture."""
+def take(url: str) -> None:
+    """Place the order, wait until it is shipped, and save a picture of its page."""
     shop = Shop(url)
     placed = shop.place(ORDER, key="screenshot")
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + SHIPPED_TIMEOUT
     while shop.order(placed)["status"] != "shipped":
         if time.monotonic() > deadline:
             sys.exit(
-                f"{placed['number']} was not shipped within {PATIENCE:g} s: {shop.order(placed)}"
+                f"{placed['number']} was not shipped in {SHIPPED_TIMEOUT:g} s: {shop.order(placed)}"
             )
         time.sleep(0.2)
     with sync_playwright() as play:
@@ -77,12 +69,12 @@ def shoot(url: str) -> None:
 
 
 def main() -> None:
-    """Make the picture anew."""
+    """Start Tidings and take the picture."""
     if shutil.which("chromium") is None:
         sys.exit("chromium is not installed; on Debian: apt-get install chromium")
     PICTURE.parent.mkdir(exist_ok=True)
     with running() as url:
-        shoot(url)
+        take(url)
     print(f"saved {PICTURE}")
 
 

@@ -1,4 +1,4 @@
-"""The bus: typed events, a log, a ledger of deliveries. It knows no shop, no Flask, and Celery in one module only."""
+"""The bus: typed events, a log, a ledger of deliveries. Only `events.transport` knows Celery."""
 
 from events.context import Context, acting, current, envelope
 from events.database import Database, reading, transaction
@@ -6,7 +6,7 @@ from events.envelope import Actor, Envelope
 from events.errors import DeadLetter, RetryAfter, TidingsError
 from events.event import Event, upcaster
 from events.log import publish
-from events.orm import Base, UTCDateTime
+from events.orm import Base, UTCDateTime, get_or_create_locked, insert_if_absent
 from events.retry import Retry
 from events.subscriptions import Subscription, subscribe
 
@@ -26,6 +26,8 @@ __all__ = [
     "acting",
     "current",
     "envelope",
+    "get_or_create_locked",
+    "insert_if_absent",
     "publish",
     "reading",
     "subscribe",

@@ -7,7 +7,7 @@ _source: Callable[[], datetime] | None = None
 
 
 def now() -> datetime:
-    """The present moment, in UTC."""
+    """Return the present moment, in UTC."""
     return _source() if _source else datetime.now(UTC)
 
 

@@ -1,4 +1,4 @@
-"""Who and what an event follows from: captured once at the edge, carried by every event after it."""
+"""The context of an event: its actor and its cause, captured at the edge and carried on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from events.envelope import Actor, Envelope
 
 @dataclass(frozen=True)
 class Context:
-    """What the next published event inherits."""
+    """The values that the next published event inherits."""
 
     actor: Actor = field(default_factory=Actor)
     correlation_id: UUID | None = None
@@ -24,13 +24,13 @@ _current: ContextVar[Context] = ContextVar("context", default=Context())
 
 
 def current() -> Context:
-    """The context of this request or this delivery."""
+    """Return the context of this request or this delivery."""
     return _current.get()
 
 
 @contextmanager
 def acting(context: Context) -> Iterator[None]:
-    """Do the block's work in `context`."""
+    """Run the block in `context`."""
     token = _current.set(context)
     try:
         yield
@@ -39,7 +39,7 @@ def acting(context: Context) -> Iterator[None]:
 
 
 def caused_by(envelope: Envelope) -> Context:
-    """The context of whoever handles `envelope`."""
+    """Return the context in which `envelope` is handled."""
     return Context(
         actor=envelope.actor,
         correlation_id=envelope.correlation_id,
@@ -50,7 +50,7 @@ def caused_by(envelope: Envelope) -> Context:
 
 
 def envelope() -> Envelope:
-    """The envelope that is being handled. Raises `LookupError` outside a handler."""
+    """Return the envelope that is being handled. Raises `LookupError` outside a handler."""
     cause = current().cause
     if cause is None:
         raise LookupError(

@@ -1,101 +1,122 @@
-"""Dispatch: what a worker does with the deliveries of one message. The one place where a handler is run.
+"""Dispatch: what a worker does with the deliveries of one task message. Handlers run here only.
 
-The claim, the handler's effect and what it caused commit together. A batch that fails is rolled back and run again one by
-one, so that only the failing delivery fails.
+The claim, the handler's effect and the events it caused commit together. A batch that fails is
+rolled back and run again one by one, so that only the failing delivery fails.
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy.orm import Session
 
-from events import clock, context, ledger, log
-from events.database import is_transient, reading, transaction
+from events import clock, context, ledger, log, suspects
+from events.attempts import Failure
+from events.database import reading, transaction
+from events.db_errors import is_transient
 from events.envelope import Envelope
 from events.errors import UnknownEvent
 from events.event import Event
-from events.ledger import Failure
-from events.retry import Decision, decide
+from events.inbox import InFlight, in_flight
+from events.retry import decide
 from events.subscriptions import Subscription
-from events.suspects import ISOLATE_AFTER_LOSSES
 from events.tables import delivery_id
 
 logger = structlog.get_logger("tidings.dispatch")
 
-PATIENCE_WITH_DATABASE = 2.0  # seconds before a delivery that the database refused is sent again
-PATIENCE_WITH_UNKNOWN = (
-    60.0  # seconds before an event that this worker does not know is offered again
-)
+DATABASE_RETRY_DELAY = 2.0  # seconds until a delivery is sent again that the database refused
+UNKNOWN_EVENT_DELAY = 60.0  # seconds until an event is offered again that this worker does not know
 
 
-@dataclass
-class Report:
-    """What became of the deliveries of one message: counts, and the reason for the last failure, without personal data."""
+class Result(StrEnum):
+    """The result of one delivery in one message."""
 
-    handled: int = 0
-    duplicate: int = 0
-    retrying: int = 0
-    dead: int = 0
+    HANDLED = "handled"
+    DUPLICATE = "duplicate"  # settled before, or another worker was faster
+    RETRYING = "retrying"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One delivery's result.
+
+    `wait` is the time in seconds until it is sent again; `reason` holds no personal data.
+    """
+
+    result: Result
     wait: float = 0.0
-    why: str = ""
+    reason: str = ""
+    error: BaseException | None = field(default=None, repr=False)  # it may hold personal data
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcomes of one message's deliveries."""
+
+    outcomes: Sequence[Outcome]
+
+    def count(self, result: Result) -> int:
+        """Return the number of deliveries with this result."""
+        return sum(each.result == result for each in self.outcomes)
+
+    @property
+    def wait(self) -> float:
+        """Seconds until the last of them is sent again."""
+        return max((each.wait for each in self.outcomes), default=0.0)
+
+    @property
+    def error(self) -> BaseException | None:
+        """The first error that a handler raised."""
+        return next((each.error for each in self.outcomes if each.error), None)
 
     def __str__(self) -> str:
-        counts = {
-            name: getattr(self, name) for name in ("handled", "duplicate", "retrying", "dead")
-        }
-        told = [
-            name if count == 1 else f"{name} {count}" for name, count in counts.items() if count
+        counts = Counter(each.result for each in self.outcomes)
+        parts = [
+            f"{each} {counts[each]}" if counts[each] > 1 else each
+            for each in Result
+            if counts[each]
         ]
-        return ", ".join(told) + (f": {self.why}" if self.why else "")
+        reason = next((each.reason for each in reversed(self.outcomes) if each.reason), "")
+        return ", ".join(parts) + (f": {reason}" if reason else "")
 
 
 def dispatch(
     subscription: Subscription, ids: Sequence[UUID], *, worker: str, suspect: bool = False
 ) -> Report:
-    """Handle these deliveries, each at most once, and say what became of them.
+    """Handle these deliveries, each at most once, and report their outcomes.
 
-    `suspect` says that the message came back from a worker that died; each delivery's start is then counted first.
-    Raises only what the database raises when not even the failure could be written; the ledger then sends again.
+    `suspect` says that the message came back from a worker that died; each delivery's start is
+    then counted first. Raises only database errors, when not even a failure could be written; the
+    relay then sends again.
     """
-    report = Report()
     with reading() as session:
-        in_flight = ledger.in_flight(session, subscription.name, ids)
-    report.duplicate = len(ids) - len(in_flight)
-    if any(each.paused for each in in_flight):
-        return _release(
-            subscription, [each.envelope.id for each in in_flight], report, wait=0.0, why="paused"
-        )
-    suspects = {
-        each.envelope.id for each in in_flight if suspect or each.lost_count >= ISOLATE_AFTER_LOSSES
+        found = in_flight(session, subscription.name, ids)
+    duplicates = [Outcome(Result.DUPLICATE)] * (len(ids) - len(found))
+    if any(each.paused for each in found):
+        return Report([*duplicates, *_release(subscription, found, wait=0.0, reason="paused")])
+    isolated = {
+        each.envelope.id for each in found if suspect or suspects.is_suspect(each.lost_count)
     }
-    together = len(in_flight) > 1 and not subscription.call and not suspects
-    if together and _run_batch(subscription, [each.envelope for each in in_flight], report):
-        return report
-    for each in in_flight:
-        suspected = each.envelope.id in suspects
-        _run_alone(
-            subscription,
-            each.envelope,
-            report,
-            worker,
-            attempt=each.attempts + 1,
-            suspect=suspected,
-        )
-    return report
+    if len(found) > 1 and not subscription.call and not isolated:
+        batch = _run_batch(subscription, [each.envelope for each in found])
+        if batch is not None:
+            return Report([*duplicates, *batch])
+    alone = [_run_alone(subscription, each, worker, each.envelope.id in isolated) for each in found]
+    return Report([*duplicates, *alone])
 
 
-def _run_batch(subscription: Subscription, envelopes: Sequence[Envelope], report: Report) -> bool:
-    """All in one transaction; false if any failed, and then nothing has happened."""
+def _run_batch(subscription: Subscription, envelopes: Sequence[Envelope]) -> list[Outcome] | None:
+    """Handle all in one transaction; `None` if any failed, and then nothing has happened."""
     try:
         events = [(envelope, envelope.event()) for envelope in envelopes]
         with transaction() as session:
-            claimed = ledger.claim(
-                session, subscription.name, [envelope.id for envelope in envelopes]
-            )
+            claimed = ledger.claim(session, subscription.name, [each.id for each in envelopes])
             for envelope, event in events:
                 if envelope.id in claimed:
                     _handle(subscription, envelope, session, event)
@@ -106,58 +127,41 @@ def _run_batch(subscription: Subscription, envelopes: Sequence[Envelope], report
             size=len(envelopes),
             error=type(error).__name__,
         )
-        return False
-    report.handled += len(claimed)
-    report.duplicate += len(envelopes) - len(claimed)
-    return True
+        return None
+    return [
+        Outcome(Result.HANDLED if each.id in claimed else Result.DUPLICATE) for each in envelopes
+    ]
 
 
 def _run_alone(
-    subscription: Subscription,
-    envelope: Envelope,
-    report: Report,
-    worker: str,
-    *,
-    attempt: int,
-    suspect: bool,
-) -> None:
-    started_at, began = clock.now(), time.monotonic()
+    subscription: Subscription, delivery: InFlight, worker: str, isolated: bool
+) -> Outcome:
+    envelope, started_at, began = delivery.envelope, clock.now(), time.monotonic()
     try:
-        if suspect and not _may_start(subscription, envelope, worker):
-            report.dead += 1
-            report.why = "crash loop"
-            return
+        if isolated and not _record_start(subscription, envelope, worker):
+            return Outcome(Result.DEAD, reason="crash loop")
         done = _attempt(subscription, envelope)
     except UnknownEvent as error:
-        _release(subscription, [envelope.id], report, wait=PATIENCE_WITH_UNKNOWN, why=str(error))
+        return _release(subscription, [delivery], wait=UNKNOWN_EVENT_DELAY, reason=str(error))[0]
     except Exception as error:
         if is_transient(error):
-            _release(
-                subscription,
-                [envelope.id],
-                report,
-                wait=PATIENCE_WITH_DATABASE,
-                why=f"database: {type(error).__name__}",
-            )
-            return
+            reason = f"database: {type(error).__name__}"
+            return _release(subscription, [delivery], wait=DATABASE_RETRY_DELAY, reason=reason)[0]
         failure = Failure(error, worker, started_at, time.monotonic() - began)
-        _record(subscription, envelope, failure, decide(subscription.retry, attempt, error), report)
-    else:
-        report.handled += done
-        report.duplicate += not done
+        return _record_failure(subscription, delivery, failure)
+    return Outcome(Result.HANDLED if done else Result.DUPLICATE)
 
 
-def _may_start(subscription: Subscription, envelope: Envelope, worker: str) -> bool:
+def _record_start(subscription: Subscription, envelope: Envelope, worker: str) -> bool:
     with context.acting(context.caused_by(envelope)), transaction() as session:
-        return ledger.start(session, subscription.name, envelope.id, worker=worker)
+        return suspects.record_start(session, subscription.name, envelope.id, worker=worker)
 
 
 def _attempt(subscription: Subscription, envelope: Envelope) -> bool:
-    """One try; false if another worker was faster."""
+    """Run the call and the handler once; false if another worker was faster."""
     event = envelope.event()
-    if subscription.call is None:
-        answer: tuple[Any, ...] = ()
-    else:
+    answer: tuple[Any, ...] = ()
+    if subscription.call is not None:
         with context.acting(context.caused_by(envelope)):
             answer = (subscription.call(event, delivery_id(envelope.id, subscription.name)),)
     with transaction() as session:
@@ -171,49 +175,34 @@ def _handle(
     subscription: Subscription, envelope: Envelope, session: Session, event: Event, *answer: Any
 ) -> None:
     with context.acting(context.caused_by(envelope)):
-        outcome = subscription.handler(event, session, *answer)
+        caused = subscription.handler(event, session, *answer)
         session.flush()
-        if outcome is not None:
-            log.publish(session, *([outcome] if isinstance(outcome, Event) else outcome))
+        if caused is not None:
+            log.publish(session, *([caused] if isinstance(caused, Event) else caused))
 
 
-def _record(
-    subscription: Subscription,
-    envelope: Envelope,
-    failure: Failure,
-    decision: Decision,
-    report: Report,
-) -> None:
+def _record_failure(subscription: Subscription, delivery: InFlight, failure: Failure) -> Outcome:
+    envelope = delivery.envelope
+    decision = decide(subscription.retry, delivery.attempts + 1, failure.error)
     with context.acting(context.caused_by(envelope)), transaction() as session:
         ours = ledger.fail(session, subscription.name, envelope.id, failure, decision)
     if not ours:
-        report.duplicate += 1
-        return
-    report.why = failure.fingerprint
+        return Outcome(Result.DUPLICATE)
+    facts = {"delivery": delivery_id(envelope.id, subscription.name), "error": failure.fingerprint}
     if decision.wait is None:
-        report.dead += 1
-        logger.error(
-            "delivery.dead",
-            delivery=delivery_id(envelope.id, subscription.name),
-            error=failure.fingerprint,
-        )
-    else:
-        report.retrying += 1
-        report.wait = max(report.wait, decision.wait)
-        logger.warning(
-            "delivery.retry",
-            delivery=delivery_id(envelope.id, subscription.name),
-            error=failure.fingerprint,
-            wait=decision.wait,
-        )
+        logger.error("delivery.dead", **facts)
+        return Outcome(Result.DEAD, reason=failure.fingerprint, error=failure.error)
+    logger.warning("delivery.retry", **facts, wait=decision.wait)
+    return Outcome(Result.RETRYING, decision.wait, failure.fingerprint, failure.error)
 
 
 def _release(
-    subscription: Subscription, ids: Sequence[UUID], report: Report, *, wait: float, why: str
-) -> Report:
+    subscription: Subscription, deliveries: Sequence[InFlight], *, wait: float, reason: str
+) -> list[Outcome]:
+    ids = [each.envelope.id for each in deliveries]
     with transaction() as session:
-        ledger.release(session, subscription.name, ids, wait=wait, why=why)
-    logger.warning("delivery.released", subscription=subscription.name, count=len(ids), why=why)
-    report.retrying += len(ids)
-    report.wait, report.why = wait, why
-    return report
+        ledger.release(session, subscription.name, ids, wait=wait, reason=reason)
+    logger.warning(
+        "delivery.released", subscription=subscription.name, count=len(ids), reason=reason
+    )
+    return [Outcome(Result.RETRYING, wait, reason)] * len(ids)

@@ -1,4 +1,4 @@
-"""The envelope: CloudEvents 1.0 around one event, and how it looks outside."""
+"""The envelope: CloudEvents 1.0 around one event, and its form outside of Tidings."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from events.event import Event, decode
 
 
 class Actor(BaseModel):
-    """Who caused it: what the web request told, nothing more."""
+    """The user, tenant, address and user agent of the web request that caused an event."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,7 +23,7 @@ class Actor(BaseModel):
 
 
 class Envelope(BaseModel):
-    """One event with its identity and its origin, as it lies in the log."""
+    """One event with its identity and its origin, as the log stores it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,11 +40,11 @@ class Envelope(BaseModel):
     data: dict[str, Any]
 
     def event(self) -> Event:
-        """The event in its newest version. Raises `UnknownEvent` if this process does not know it."""
+        """Return the event in its newest version. Raises `UnknownEvent`."""
         return decode(self.type, self.version, self.data)
 
     def to_cloudevent(self) -> CloudEvent:
-        """The envelope as a CloudEvent; what has no attribute there is an extension."""
+        """Return the envelope as a CloudEvent; values without an attribute there are extensions."""
         extensions = {
             "subject": self.subject,
             "traceparent": self.traceparent,
@@ -67,12 +67,12 @@ class Envelope(BaseModel):
         return CloudEvent(attributes=attributes, data=self.data)
 
     def to_json(self) -> bytes:
-        """The CloudEvent in the JSON event format (structured mode)."""
+        """Return the CloudEvent in the JSON event format (structured mode)."""
         return JSONFormat().write(self.to_cloudevent())
 
     @classmethod
     def from_cloudevent(cls, event: CloudEvent) -> "Envelope":
-        """The envelope of a CloudEvent that `to_cloudevent` made, here or elsewhere."""
+        """Make the envelope of a CloudEvent that `to_cloudevent` made, here or elsewhere."""
         extra = event.get_extension
         return cls(
             id=event.get_id(),

@@ -1,15 +1,16 @@
-"""What can go wrong on the bus, as a tree.
+"""The errors of the bus, as a tree.
 
 TidingsError
-├── CatalogError          two classes for one type and version, or a gap between versions (at import)
-├── SubscriptionError     a handler that cannot be what it says it is (at import)
-├── UnknownSubscription   a name nobody registered
-├── UnknownEvent          a type or version that this process does not know; the delivery waits for one that does
-├── UnknownDelivery       no dead letter has that id
-├── TransactionNotStarted           a transaction was stopped before it began, while it waited for its turn; it may be tried again
-├── BrokerDown            the broker could not take a message; the ledger keeps it and the relay tries again
-├── DeadLetter            raised by a handler: no retry can save this delivery
-└── RetryAfter            raised by a handler: try again in so many seconds
+├── CatalogError            two classes for one type and version, or a gap between versions
+├── SubscriptionError       a handler whose declaration cannot work (at import)
+├── UnknownSubscription     no subscription has that name
+├── UnknownEvent            a type or version that this process does not know
+├── UnknownDelivery         no dead letter or invalid message has that id
+├── UnsupportedDatabase     `DATABASE_URL` names a database other than SQLite and PostgreSQL
+├── TransactionNotStarted   stopped while it waited for its turn; it may be run again
+├── BrokerDown              the broker did not take a message; the relay sends it again
+├── DeadLetter              raised by a handler: no retry can save this delivery
+└── RetryAfter              raised by a handler: retry in so many seconds
 """
 
 from collections.abc import Iterable
@@ -31,27 +32,37 @@ class UnknownSubscription(TidingsError):
     """No subscription has this name."""
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
-        super().__init__(
-            f"no subscription is called {name!r}; there are: {', '.join(sorted(known)) or 'none yet'}"
-        )
+        names = ", ".join(sorted(known)) or "none yet"
+        super().__init__(f"no subscription is called {name!r}; there are: {names}")
 
 
 class UnknownEvent(TidingsError):
     """An event of a type or version that this process does not know."""
 
-    def __init__(self, type: str, version: int, newest: int | None) -> None:
+    def __init__(self, event_type: str, version: int, newest: int | None) -> None:
         knows = f"knows up to v{newest}" if newest else "knows no such type"
         super().__init__(
-            f"{type} v{version} is unknown: this process {knows}; deploy one that does, and it goes on"
+            f"{event_type} v{version} is unknown: this process {knows}; "
+            "deploy one that does, and the delivery goes on"
         )
 
 
 class UnknownDelivery(TidingsError):
     """No dead letter has this id."""
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, delivery_id: str) -> None:
         super().__init__(
-            f"no dead letter has the id {id!r}; `tidings dead-letters list` shows them"
+            f"no dead letter has the id {delivery_id!r}; `tidings dead-letters list` shows them"
+        )
+
+
+class UnsupportedDatabase(TidingsError):
+    """The address names a database that Tidings does not run on."""
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(
+            f"DATABASE_URL names {backend!r}; "
+            "write sqlite:///path/to/file or postgresql://user:password@host/name"
         )
 
 
@@ -60,16 +71,16 @@ class TransactionNotStarted(TidingsError):
 
 
 class BrokerDown(TidingsError):
-    """The broker did not take the messages."""
+    """The broker did not take a message, or could not be reached."""
 
 
 class DeadLetter(TidingsError):
-    """Raised by a handler: this delivery is dead at once, no retry can save it."""
+    """No retry can save this delivery; raised by a handler."""
 
 
 class RetryAfter(TidingsError):
-    """Raised by a handler: try again in `seconds`, whatever the policy says."""
+    """Retry in `seconds`, and not by the subscription's policy; raised by a handler."""
 
     def __init__(self, seconds: float, why: str = "") -> None:
-        super().__init__(why or f"asked to be tried again in {seconds:g} s")
+        super().__init__(why or f"asked to be retried in {seconds:g} s")
         self.seconds = seconds

@@ -1,4 +1,4 @@
-"""An event: an immutable, typed, versioned fact; and how an old version becomes the newest."""
+"""Events: immutable, typed, versioned facts, and the upcasters from old versions to the newest."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeVar
@@ -12,7 +12,7 @@ _upcasters: dict[type["Event"], Callable[[Any], "Event"]] = {}
 
 
 class Event(BaseModel):
-    """A fact in the past tense. A subclass names its wire type, its version and who publishes it:
+    """A fact in the past tense. A subclass names its wire type, version and publisher:
 
     `class OrderCreated(Event, type="order.created", version=2, source="web")`.
     """
@@ -33,10 +33,10 @@ class Event(BaseModel):
         versions = _classes.setdefault(type, {})
         known = versions.get(version)
         if known and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            both = (
-                f"{known.__module__}.{known.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+            raise CatalogError(
+                f"{type} v{version} is both {known.__module__}.{known.__qualname__} and "
+                f"{cls.__module__}.{cls.__qualname__}; raise the version of one"
             )
-            raise CatalogError(f"{type} v{version} is both {both}; raise the version of one")
         versions[version] = cls
 
 
@@ -50,7 +50,8 @@ def upcaster(
     """Register the function that turns one stored version of an event into the next."""
     if old.type != new.type or new.version != old.version + 1:
         raise CatalogError(
-            f"{old.__name__} to {new.__name__}: an upcaster leads from a version to the next of the same type"
+            f"{old.__name__} to {new.__name__}: "
+            "an upcaster leads from a version to the next of the same type"
         )
 
     def register(function: Callable[[Old], New]) -> Callable[[Old], New]:
@@ -60,31 +61,37 @@ def upcaster(
     return register
 
 
-def stored_as(type: str, version: int) -> type["Event"] | None:
-    """The class of this version of `type`, if this process knows it."""
-    return _classes.get(type, {}).get(version)
+def stored_as(event_type: str, version: int) -> type["Event"] | None:
+    """Return the class of this version of an event type, if this process knows it."""
+    return _classes.get(event_type, {}).get(version)
 
 
-def newest(type: str) -> int | None:
-    """The highest version of `type` that this process knows, if any."""
-    return max(_classes.get(type, ()), default=None)
+def newest(event_type: str) -> int | None:
+    """Return the highest version of an event type that this process knows, if any."""
+    return max(_classes.get(event_type, ()), default=None)
 
 
-def decode(type: str, version: int, data: dict[str, Any]) -> Event:
-    """The event in its newest version. Raises `UnknownEvent`, or pydantic's `ValidationError` if the data does not fit."""
-    found = stored_as(type, version)
+def decode(event_type: str, version: int, data: dict[str, Any]) -> Event:
+    """Return the event in its newest version.
+
+    Raises `UnknownEvent`, or pydantic's `ValidationError` if the data does not fit.
+    """
+    found = stored_as(event_type, version)
     if found is None:
-        raise UnknownEvent(type, version, newest(type))
+        raise UnknownEvent(event_type, version, newest(event_type))
     event = found.model_validate(data)
-    while event.version != newest(type):
+    while event.version != newest(event_type):
         event = _upcasters[event.__class__](event)
     return event
 
 
 def catalog() -> Iterator[type[Event]]:
-    """All event classes, every version, by type. Raises `CatalogError` if an old version has no way up."""
-    for type, versions in sorted(_classes.items()):
+    """Return all event classes, every version, by type.
+
+    Raises `CatalogError` if an old version has no upcaster.
+    """
+    for event_type, versions in sorted(_classes.items()):
         for version, found in sorted(versions.items()):
-            if version != newest(type) and found not in _upcasters:
-                raise CatalogError(f"{type} v{version} has no upcaster to v{version + 1}")
+            if version != newest(event_type) and found not in _upcasters:
+                raise CatalogError(f"{event_type} v{version} has no upcaster to v{version + 1}")
             yield found

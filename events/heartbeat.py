@@ -1,4 +1,4 @@
-"""Heartbeats: rows by which processes say that they live, so that a page can show them without asking a broker."""
+"""Heartbeats: one row per live process, so that a page can show them without a broker."""
 
 import os
 from collections.abc import Sequence
@@ -12,11 +12,14 @@ from events.database import transaction
 from events.tables import Heartbeat
 
 INTERVAL = 5.0  # seconds between two beats
-FORGOTTEN = timedelta(hours=1)
+EXPIRES_AFTER = timedelta(hours=1)
 
 
 def beat(name: str, kind: str, queues: Sequence[str] = (), *, trouble: str | None = None) -> None:
-    """Say that process `name` lives, in a transaction of its own. `kind` is web, relay or worker."""
+    """Record that process `name` is alive, in a transaction of its own.
+
+    `kind` is web, relay or worker; `trouble` is an error to show beside it.
+    """
     now = clock.now()
     with transaction() as session:
         row = session.get(Heartbeat, name)
@@ -31,18 +34,18 @@ def beat(name: str, kind: str, queues: Sequence[str] = (), *, trouble: str | Non
                     last_seen=now,
                 )
             )
-            session.execute(delete(Heartbeat).where(Heartbeat.last_seen < now - FORGOTTEN))
+            session.execute(delete(Heartbeat).where(Heartbeat.last_seen < now - EXPIRES_AFTER))
         row.last_seen, row.trouble = now, trouble
 
 
 def leave(name: str) -> None:
-    """Say that process `name` ends."""
+    """Remove the row of process `name`, which ends."""
     with transaction() as session:
         session.execute(delete(Heartbeat).where(Heartbeat.name == name))
 
 
 def alive(session: Session, *, within: float = 3 * INTERVAL) -> Sequence[Heartbeat]:
-    """The processes seen in the last `within` seconds, by name."""
+    """Return the processes seen in the last `within` seconds, by name."""
     since = clock.now() - timedelta(seconds=within)
     return session.scalars(
         select(Heartbeat).where(Heartbeat.last_seen >= since).order_by(Heartbeat.name)

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, text
+from sqlalchemy import Row, insert, select
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from events import clock, context
+from events.dialects import dialect_of
 from events.envelope import Actor, Envelope
 from events.event import Event
 from events.tables import LogEntry
@@ -23,8 +24,8 @@ def publish(
 ) -> list[UUID]:
     """Append events to the log in the caller's transaction and return their ids, in order.
 
-    Who, where from and why are taken from the current context. `subject` names what the events are about; without it they
-    are about what their cause was about. `at` is the earliest time of delivery.
+    Actor, correlation and cause are taken from the current context. `subject` names the thing that
+    the events are about; it defaults to the cause's subject. `at` is the earliest time of delivery.
     """
     if not events:
         return []
@@ -35,22 +36,21 @@ def publish(
 
 
 def wake(session: Session) -> None:
-    """Wake the relay when this transaction commits. SQLite needs no call: the relay watches the file."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text(f"NOTIFY {CHANNEL}"))
+    """Wake the relay when this transaction commits; on SQLite it watches the file."""
+    dialect_of(session).notify(session, CHANNEL)
 
 
 def _row(event: Event, subject: str | None, at: datetime | None) -> dict[str, object]:
     inherited = context.current()
-    id, now = uuid7(), clock.now()
+    event_id, now = uuid7(), clock.now()
     return {
-        "id": id,
+        "id": event_id,
         "type": event.type,
         "version": event.version,
         "source": event.source,
         "subject": subject or inherited.subject,
         "time": now,
-        "correlation_id": inherited.correlation_id or id,
+        "correlation_id": inherited.correlation_id or event_id,
         "causation_id": inherited.cause.id if inherited.cause else None,
         "actor": inherited.actor.model_dump(exclude_none=True),
         "traceparent": inherited.traceparent or new_traceparent(),
@@ -60,11 +60,11 @@ def _row(event: Event, subject: str | None, at: datetime | None) -> dict[str, ob
 
 
 def new_traceparent() -> str:
-    """A W3C traceparent that begins a trace (https://www.w3.org/TR/trace-context/)."""
+    """Return a W3C traceparent that begins a trace (https://www.w3.org/TR/trace-context/)."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
-# What an envelope is made of; to read these is quicker than to read the whole entity.
+# The columns of an envelope: quicker to read than the whole entity.
 COLUMNS = (
     LogEntry.id,
     LogEntry.type,
@@ -81,7 +81,7 @@ COLUMNS = (
 
 
 def envelope(entry: LogEntry | Row[Any]) -> Envelope:
-    """The envelope that a row of the log holds, an entity or its `COLUMNS`."""
+    """Make the envelope of a row of the log, an entity or its `COLUMNS`."""
     return Envelope(
         id=entry.id,
         type=entry.type,
@@ -98,13 +98,13 @@ def envelope(entry: LogEntry | Row[Any]) -> Envelope:
 
 
 def read(session: Session, ids: Collection[UUID]) -> list[Envelope]:
-    """The envelopes with these ids, oldest position first; those that are not there are left out."""
+    """Return the envelopes with these ids, oldest position first; missing ones are left out."""
     rows = session.scalars(select(LogEntry).where(LogEntry.id.in_(ids)).order_by(LogEntry.position))
     return [envelope(row) for row in rows]
 
 
 def about(session: Session, subject: str) -> Sequence[Envelope]:
-    """Every envelope about `subject`, oldest first."""
+    """Return every envelope about `subject`, oldest first."""
     rows = session.scalars(
         select(LogEntry).where(LogEntry.subject == subject).order_by(LogEntry.position)
     )
@@ -114,14 +114,14 @@ def about(session: Session, subject: str) -> Sequence[Envelope]:
 def listed(
     session: Session,
     *,
-    type: str | None = None,
+    event_type: str | None = None,
     subject: str | None = None,
     before: int | None = None,
     limit: int = 50,
 ) -> list[LogEntry]:
-    """The latest entries of a type, about a subject, below a position: those that are asked for, newest first."""
+    """Return the latest entries of a type, about a subject, below a position, newest first."""
     wanted = select(LogEntry).order_by(LogEntry.position.desc()).limit(limit)
-    for column, value in ((LogEntry.type, type), (LogEntry.subject, subject)):
+    for column, value in ((LogEntry.type, event_type), (LogEntry.subject, subject)):
         wanted = wanted.where(column == value) if value else wanted
     return list(
         session.scalars(wanted.where(LogEntry.position < before) if before is not None else wanted)

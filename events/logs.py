@@ -1,4 +1,4 @@
-"""Logs: one line an event, readable on a terminal and JSON elsewhere, for our loggers and everybody else's."""
+"""Logging: console lines on a terminal, JSON elsewhere, for libraries' loggers too."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from events.settings import settings
 
 
 def configure(service: str) -> None:
-    """Set up this process's logging. `LOG_LEVEL` and `LOG_FORMAT` (auto, console, json) decide how."""
+    """Set up this process's logging by `LOG_LEVEL` and `LOG_FORMAT` (auto, console, json)."""
     chosen = settings()
     console = chosen.log_format == "console" or (
         chosen.log_format == "auto" and sys.stderr.isatty()

@@ -1,21 +1,14 @@
-"""The declarative base, the column types and the upserts that every table of the bus and of an application uses."""
+"""The declarative base, column types and upserts for the tables of the bus and of applications."""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    DateTime,
-    Dialect,
-    Integer,
-    MetaData,
-    TypeDecorator,
-    inspect,
-)
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import JSON, BigInteger, DateTime, Integer, MetaData, TypeDecorator, inspect
+from sqlalchemy import Dialect as DatabaseDialect
 from sqlalchemy.orm import DeclarativeBase, Session
+
+from events.dialects import dialect_of
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -24,17 +17,44 @@ class UTCDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a moment without a zone, store UTC."""
+    def process_bind_param(
+        self, value: datetime | None, dialect: DatabaseDialect
+    ) -> datetime | None:
+        """Refuse a moment without a zone, store UTC. Raises `ValueError`."""
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError(f"{value} has no time zone; use events.clock.now()")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """SQLite forgets the zone; it was UTC."""
+    def process_result_value(
+        self, value: datetime | None, dialect: DatabaseDialect
+    ) -> datetime | None:
+        """Add the zone that SQLite does not store."""
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+class PydanticType(TypeDecorator[Any]):
+    """JSON in the database, a pydantic type in Python: `mapped_column(PydanticType(Address))`."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, annotation: Any) -> None:
+        super().__init__(none_as_null=True)
+        self.annotation = annotation
+        self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+
+    def process_bind_param(self, value: Any, dialect: DatabaseDialect) -> Any:
+        """Turn the value into what JSON can hold."""
+        return None if value is None else self._adapter.dump_python(value, mode="json")
+
+    def process_result_value(self, value: Any, dialect: DatabaseDialect) -> Any:
+        """Turn JSON into the value. Raises pydantic's `ValidationError`."""
+        return None if value is None else self._adapter.validate_python(value)
+
+
+BigIntPK = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Base(DeclarativeBase):
@@ -49,30 +69,11 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map: ClassVar = {datetime: UTCDateTime, dict[str, Any]: JSON, list[str]: JSON}
-
-
-BigIntPK = BigInteger().with_variant(Integer, "sqlite")
-
-
-class PydanticType(TypeDecorator[Any]):
-    """JSON in the database, the pydantic type `shape` in Python: `mapped_column(PydanticType(tuple[Line, ...]))`."""
-
-    impl = JSON
-    cache_ok = True
-
-    def __init__(self, shape: Any) -> None:
-        super().__init__(none_as_null=True)
-        self.shape = shape
-        self._adapter: TypeAdapter[Any] = TypeAdapter(shape)
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """What JSON can hold."""
-        return None if value is None else self._adapter.dump_python(value, mode="json")
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """The value as it was put in."""
-        return None if value is None else self._adapter.validate_python(value)
+    type_annotation_map: ClassVar = {
+        datetime: UTCDateTime,
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+    }
 
 
 Row = TypeVar("Row", bound=Base)
@@ -80,17 +81,16 @@ Row = TypeVar("Row", bound=Base)
 
 def insert_if_absent(session: Session, kind: type[Row], *rows: dict[str, Any]) -> None:
     """Insert those rows whose key is not there yet."""
-    if not rows:
-        return
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    session.execute(dialect.insert(kind).on_conflict_do_nothing(), list(rows))
+    if rows:
+        session.execute(dialect_of(session).insert(kind).on_conflict_do_nothing(), list(rows))
 
 
-def locked(session: Session, kind: type[Row], key: str, **first: Any) -> Row:
-    """The row with this key, made from `first` if there was none, and ours until the transaction ends.
+def get_or_create_locked(session: Session, kind: type[Row], key: str, **values: Any) -> Row:
+    """Return the row with this key, locked; if there is none, insert it with `values` first.
 
-    Two handlers that hear of one order at the same time, in whatever order, so take turns.
+    Transactions that change the same row at the same time wait for each other, also if it does not
+    exist yet: `session.get(...) or Kind(...)` would insert it twice on PostgreSQL.
     """
     session.flush()
-    insert_if_absent(session, kind, {inspect(kind).primary_key[0].name: key, **first})
+    insert_if_absent(session, kind, {inspect(kind).primary_key[0].name: key, **values})
     return session.get_one(kind, key, with_for_update=True, populate_existing=True)

@@ -1,4 +1,4 @@
-"""Personal data: which fields of an event tell of a person, and what stands there once the person is erased."""
+"""Personal data: the fields of an event that describe a person, and the placeholders for them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,35 +8,36 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 ERASED = "erased"
-ERASED_EMAIL = "erased@erased.invalid"  # RFC 2606: nobody can ever receive mail there
+ERASED_EMAIL = "erased@erased.invalid"  # RFC 2606: no mail is ever delivered to this domain
 
 
 @dataclass(frozen=True)
 class Personal:
-    """Marks a field that tells of a person, with what stands there afterwards: it must be a value that the field takes.
+    """Marker of a personal field, with the placeholder after erasure: a valid value of the field.
 
-    By one that `identifies`, a person is found. One that is `telling` is searched for in messages of unknown shape.
+    A person is found by a field that `identifies`. The value of a `searchable` field is searched for
+    in messages of unknown shape.
     """
 
     placeholder: str = ERASED
     identifies: bool = False
-    telling: bool = False
+    searchable: bool = False
 
 
 PersonalText = Annotated[str, Personal()]
-PersonalName = Annotated[str, Personal(telling=True)]
-PersonalEmail = Annotated[str, Personal(ERASED_EMAIL, identifies=True, telling=True)]
+PersonalName = Annotated[str, Personal(searchable=True)]
+PersonalEmail = Annotated[str, Personal(ERASED_EMAIL, identifies=True, searchable=True)]
 
 Change = Callable[[Personal, str], str]
 
 
 def erased(model: type[BaseModel], data: dict[str, Any]) -> dict[str, Any]:
-    """The model's data with placeholders for all that is personal; what is empty stays empty."""
+    """Return the model's data with placeholders for personal values; empty values stay empty."""
     return _model(model, data, lambda marker, _: marker.placeholder)
 
 
-def told(model: type[BaseModel], data: dict[str, Any]) -> Iterator[tuple[Personal, str]]:
-    """All that the model's data tells of a person."""
+def personal_values(model: type[BaseModel], data: dict[str, Any]) -> Iterator[tuple[Personal, str]]:
+    """Yield the personal values in the model's data, each with its marker."""
     found: list[tuple[Personal, str]] = []
 
     def note(marker: Personal, value: str) -> str:
@@ -65,7 +66,7 @@ def _value(kind: Any, metadata: Any, value: Any, change: Change) -> Any:
 
 
 def _within(origin: Any, parts: tuple[Any, ...], value: Any, change: Change) -> Any:
-    """A value of a type made of others: a choice, a list, a mapping."""
+    """Change a value of a type made of other types: a union, a list, a mapping."""
     if origin is Annotated:
         return _value(parts[0], parts[1:], value, change)
     if origin in (Union, UnionType):

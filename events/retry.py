@@ -1,4 +1,4 @@
-"""When to try again: a pure decision."""
+"""The retry decision: a pure function of the policy, the attempt and the error."""
 
 import random
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from events.errors import DeadLetter, RetryAfter
 
 @dataclass(frozen=True)
 class Retry:
-    """How often and how patiently a delivery is tried. Times are in seconds."""
+    """A retry policy: the number of attempts, and the first and longest wait in seconds."""
 
     attempts: int = 6
     first: float = 1.0
@@ -22,9 +22,10 @@ class Retry:
     def wait(
         self, attempt: int, *, draw: Callable[[float, float], float] = random.uniform
     ) -> float:
-        """Seconds to wait after failed try number `attempt`: exponential, capped, with full jitter.
+        """Return the seconds to wait after failed attempt number `attempt` (from 1).
 
-        Full jitter spreads retries best of the known kinds (Brooker, "Exponential Backoff And Jitter", AWS 2015).
+        Exponential, capped, with full jitter, which spreads retries best of the known kinds
+        (Brooker, "Exponential Backoff And Jitter", AWS 2015).
         """
         ceiling = min(self.cap, self.first * 2.0 ** min(attempt - 1, 60))
         return draw(0.0, ceiling)
@@ -32,18 +33,18 @@ class Retry:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a failed delivery: seconds until the next try, or `None` when it is dead."""
+    """The fate of a failed delivery: seconds until the next attempt, or `None` if it is dead."""
 
     wait: float | None
 
     @property
     def dead(self) -> bool:
-        """Whether no further try is made."""
+        """Tell whether no further attempt is made."""
         return self.wait is None
 
 
 def decide(policy: Retry, attempt: int, error: BaseException) -> Decision:
-    """What follows from `error` on try number `attempt` (from 1)."""
+    """Decide what follows from `error` on attempt number `attempt` (from 1)."""
     if isinstance(error, DeadLetter) or attempt >= policy.attempts:
         return Decision(wait=None)
     if isinstance(error, RetryAfter):

@@ -12,15 +12,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore")
 
     database_url: str = Field(
-        default="sqlite:///var/tidings.sqlite", description="where the log and the ledger are"
+        default="sqlite:///var/tidings.sqlite", description="the database of the log and the ledger"
     )
     broker_url: str = Field(
-        default="redis://127.0.0.1:6379/0", description="where doorbells are rung"
+        default="redis://127.0.0.1:6379/0", description="the broker that task messages go to"
     )
     lease: float = Field(
         default=40.0,
         gt=0,
-        description="seconds after which an open delivery that must have left its queue counts as lost",
+        description="seconds after which a message that must have left its queue counts as lost",
     )
     max_crashes: int = Field(
         default=3,
@@ -39,5 +39,5 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """This process's settings."""
+    """Return this process's settings. Raises pydantic's `ValidationError`."""
     return Settings()

@@ -1,4 +1,4 @@
-"""Subscriptions: which handler hears which event, on which queue, with how much patience."""
+"""Subscriptions: a handler, its event types, its queue and its retry policy."""
 
 import importlib
 import inspect
@@ -25,7 +25,7 @@ _registry: dict[str, "Subscription"] = {}
 
 @dataclass(frozen=True)
 class Subscription:
-    """One handler's standing order for events. Its name is `queue.handler`."""
+    """A handler registered for event types on a queue. Its name is `queue.handler`."""
 
     name: str
     queue: str
@@ -37,8 +37,8 @@ class Subscription:
 
     @property
     def event_types(self) -> list[str]:
-        """The wire types it hears."""
-        return [type.type for type in self.types]
+        """The wire types of its events."""
+        return [each.type for each in self.types]
 
 
 @overload
@@ -58,9 +58,11 @@ def subscribe(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a handler for events of `types` on `queue`.
 
-    The handler gets `(event, session)` and commits with the mark that it ran. With `batch`, up to so many events share a
-    message and a transaction. With `call`, the world is called first, outside any transaction, as `call(event, key)`, where
-    `key` is the same on every retry and replay; the handler then gets `(event, session, answer)` and records the answer.
+    The handler gets `(event, session)` and its writes commit together with the delivery's mark as
+    done. With `batch`, up to so many events share a message and a transaction. With `call`, an
+    outside service is called first, outside any transaction, as `call(event, key)`, where `key` is
+    the same on every retry and replay; the handler then gets `(event, session, answer)` and records
+    the answer.
 
     Raises `SubscriptionError` when the declaration cannot work.
     """
@@ -80,56 +82,63 @@ def _check(subscription: Subscription) -> None:
     name, call, handler = subscription.name, subscription.call, subscription.handler
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,50}\.[a-z][a-z0-9_]{0,60}", name):
         raise SubscriptionError(
-            f"{name}: a queue and a handler are named in small letters, digits and _"
+            f"{name}: name a queue and a handler in small letters, digits and _"
         )
     if not subscription.types:
         raise SubscriptionError(
-            f"{name}: say which events it hears, as in @subscribe(OrderCreated, queue={subscription.queue!r})"
+            f"{name} has no event type; "
+            f"write @subscribe(OrderCreated, queue={subscription.queue!r})"
         )
-    for type in subscription.types:
-        if not type.type:
+    for event_class in subscription.types:
+        if not event_class.type:
             raise SubscriptionError(
-                f"{name}: {type.__name__} has no wire type; subscribe to its subclasses"
+                f"{name}: {event_class.__name__} has no wire type; subscribe to its subclasses"
             )
     if len(set(subscription.event_types)) < len(subscription.types):
         raise SubscriptionError(
-            f"{name}: hears one type twice; handlers see the newest version of an event only, so name that"
+            f"{name} names one event type twice; name its newest version only, "
+            "which is the one that handlers get"
         )
     if subscription.batch < 1 or (call and subscription.batch > 1):
         raise SubscriptionError(
-            f"{name}: batch={subscription.batch}; it is 1 or more, and 1 with call=, because a call to the world cannot be rolled back"
+            f"{name}: batch={subscription.batch}; it must be 1 or more, and 1 with call=, "
+            "because an outside call cannot be rolled back"
         )
     takes = len(inspect.signature(handler).parameters)
     if takes != (3 if call else 2):
         raise SubscriptionError(
-            f"{name}: takes {takes} arguments; write (event, session{', answer' if call else ''})"
+            f"{name} takes {takes} arguments; write (event, session{', answer' if call else ''})"
         )
     if call and len(inspect.signature(call).parameters) != 2:
-        raise SubscriptionError(f"{name}: its call {call.__name__} takes (event, key)")
+        raise SubscriptionError(f"{name}: its call {call.__name__} must take (event, key)")
     known = _registry.get(name)
     if known and (known.handler.__module__, known.handler.__qualname__) != (
         handler.__module__,
         handler.__qualname__,
     ):
         raise SubscriptionError(
-            f"{name} is both {known.handler.__module__} and {handler.__module__}; rename one of the handlers"
+            f"{name} is both in {known.handler.__module__} and in {handler.__module__}; "
+            "rename one of the handlers"
         )
 
 
 def registered() -> dict[str, Subscription]:
-    """Every subscription of this process, by name."""
+    """Return every subscription of this process, by name."""
     return dict(_registry)
 
 
 def subscription(name: str) -> Subscription:
-    """The subscription called `name`. Raises `UnknownSubscription`."""
+    """Return the subscription called `name`. Raises `UnknownSubscription`."""
     if name not in _registry:
         raise UnknownSubscription(name, _registry)
     return _registry[name]
 
 
 def discover(package: str, *, skip: Collection[str] = ()) -> Iterable[str]:
-    """Import the modules right under `package` but those in `skip`, so that a new file is all a new subscriber needs."""
+    """Import the modules of `package` but those in `skip`; return their names.
+
+    A new subscriber needs no more than its file.
+    """
     found = importlib.import_module(package)
     names = [
         f"{package}.{module.name}"

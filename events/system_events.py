@@ -1,10 +1,10 @@
-"""The facts that the bus itself publishes."""
+"""The events that the bus itself publishes."""
 
 from events.event import Event
 
 
 class DeliveryDead(Event, type="delivery.dead", source="bus"):
-    """No retry saved a delivery. `fingerprint` says where it failed, without the customer's data."""
+    """No retry saved a delivery. `fingerprint` is the place of the failure, without data."""
 
     subscription: str
     queue: str

@@ -1,4 +1,4 @@
-"""The bus's tables. A delivery is the truth about whether one handler has handled one event."""
+"""The tables of the bus."""
 
 from datetime import datetime
 from typing import Any
@@ -11,15 +11,11 @@ from sqlalchemy import (
     String,
     Text,
     Uuid,
-    bindparam,
-    literal,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from events.orm import Base, BigIntPK
-
-OPEN = ("pending", "retrying")
 
 
 def _where(condition: str) -> dict[str, Any]:
@@ -52,7 +48,7 @@ class LogEntry(Base):
 
 
 class Delivery(Base):
-    """Whether one subscription has handled one event. The only row a message can ring for."""
+    """The record of whether one subscription has handled one event; see `events.ledger`."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -94,19 +90,13 @@ class Delivery(Base):
         return delivery_id(self.event_id, self.subscription)
 
 
-# Written out in each statement: SQLite uses a partial index only when it sees the values of its condition.
-IS_OPEN = Delivery.state.in_(bindparam("open", OPEN, expanding=True, literal_execute=True))
-IS_DEAD = Delivery.state == literal("dead", literal_execute=True)
-IS_DONE = Delivery.state == literal("done", literal_execute=True)
-
-
 def delivery_id(event_id: UUID, subscription: str) -> str:
-    """`<event id>:<subscription>`: the same on every retry, redelivery and replay."""
+    """Return `<event id>:<subscription>`: the same on every retry, redelivery and replay."""
     return f"{event_id}:{subscription}"
 
 
 class Attempt(Base):
-    """One failed try of a delivery."""
+    """One failed attempt of a delivery."""
 
     __tablename__ = "attempts"
     __table_args__ = (
@@ -130,7 +120,7 @@ class Attempt(Base):
 
 
 class SubscriptionRow(Base):
-    """A subscription as the relay sees it: what workers registered, and whether an operator paused it."""
+    """A subscription as workers registered it, and whether an operator paused it."""
 
     __tablename__ = "subscriptions"
 
@@ -147,7 +137,7 @@ class SubscriptionRow(Base):
 
 
 class AuditEntry(Base):
-    """Who did what to which delivery, subscription or order, when, why."""
+    """One act of an operator or customer: who, what, on which target, when, why."""
 
     __tablename__ = "audit"
 
@@ -160,7 +150,7 @@ class AuditEntry(Base):
 
 
 class Heartbeat(Base):
-    """A process that lives, so that the web can show workers and relays without a broker."""
+    """A live process, so that the web can show workers and relays without a broker."""
 
     __tablename__ = "heartbeats"
 
@@ -174,7 +164,7 @@ class Heartbeat(Base):
 
 
 class InvalidMessageRow(Base):
-    """A message that was no doorbell of ours, kept with its raw body."""
+    """A message that no relay of ours sent, kept with its raw body."""
 
     __tablename__ = "invalid_messages"
 
@@ -189,7 +179,7 @@ class InvalidMessageRow(Base):
 
 
 class Pruning(Base):
-    """Up to when deliveries of one type of event to one subscription were removed: a backfill begins after that."""
+    """The time up to which deliveries of one event type to one subscription were pruned."""
 
     __tablename__ = "prunings"
 

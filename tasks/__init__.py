@@ -1,1 +1,1 @@
-"""The shop's services: each module is a service and a queue. They speak to each other through events only."""
+"""The shop's services, one module and one queue each. They communicate through events only."""

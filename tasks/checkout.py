@@ -1,8 +1,10 @@
-"""The process manager of an order: it hears the services' answers, in whatever order they come, and decides.
+"""The process manager of orders: it collects the services' answers, in any order, and decides.
 
-Its row is the order's own. `orders.place` wrote it together with `OrderCreated`, so no answer can come before it, and the
-customer's cancelling and a service's answer change the same row and so take turns. Each step locks it first. A step is
-named by what was heard. An answer that comes after the order was cancelled is compensated.
+Its state is the order's own row. `orders.place` inserts the row together with `OrderCreated`, so
+no answer precedes it. Each step locks the row first, so that it never runs at the same time as
+another step or a cancellation by the customer. A step is named after its event. An answer to a
+cancelled order is compensated. A compensation undoes another step: a refund, a release of stock, a
+recalled parcel.
 """
 
 from sqlalchemy.orm import Session
@@ -15,7 +17,6 @@ from events.catalog import (
     OrderCancelled,
     OrderConfirmed,
     OrderCreated,
-    OrderEvent,
     OrderShipped,
     PaymentCharged,
     PaymentFailed,
@@ -30,14 +31,14 @@ from tasks.orders import Order
 
 @subscribe(OrderCreated, queue="orders", batch=100)
 def open_checkout(event: OrderCreated, session: Session) -> None:
-    """See to it that the order has its row, also if it came by another door than the web's."""
+    """Insert the order's row unless the web placed it."""
     orders.ensure_order(session, event)
 
 
 @subscribe(InventoryReserved, queue="orders", batch=100)
 def stock_reserved(event: InventoryReserved, session: Session) -> OrderConfirmed | None:
-    """Confirm the order if the money is in as well. For a cancelled order inventory undoes it unasked."""
-    order = _turn(session, event)
+    """Confirm the order if it is paid. Inventory itself releases a cancelled order's stock."""
+    order = orders.find_locked(session, event.order_id)
     if order.stock == "waiting":
         order.stock = "reserved"
     return _confirm_if_complete(session, order)
@@ -45,20 +46,20 @@ def stock_reserved(event: InventoryReserved, session: Session) -> OrderConfirmed
 
 @subscribe(InventoryReservationFailed, queue="orders", batch=100)
 def stock_failed(event: InventoryReservationFailed, session: Session) -> OrderCancelled | None:
-    """Cancel the order."""
-    order = _turn(session, event)
+    """Cancel the order: a product is out of stock."""
+    order = orders.find_locked(session, event.order_id)
     order.stock = "failed"
     name = next((line.name for line in order.lines if line.sku == event.sku), event.sku)
-    return orders.call_off(session, order.id, f"{name} is out of stock")
+    return orders.cancel_if_open(session, order.id, f"{name} is out of stock")
 
 
 @subscribe(PaymentCharged, queue="orders", batch=100)
 def payment_charged(
     event: PaymentCharged, session: Session
 ) -> OrderConfirmed | PaymentOrphaned | None:
-    """Confirm the order if its stock is set aside as well; have the money given back if the order is cancelled."""
-    order = _turn(session, event)
-    if order.payment == "refunded":  # that was heard first
+    """Confirm the order if its stock is reserved; have a cancelled order refunded."""
+    order = orders.find_locked(session, event.order_id)
+    if order.payment == "refunded":  # PaymentRefunded was handled first
         return None
     order.payment = "charged"
     if order.status == "cancelled":
@@ -68,16 +69,16 @@ def payment_charged(
 
 @subscribe(PaymentFailed, queue="orders", batch=100)
 def payment_failed(event: PaymentFailed, session: Session) -> OrderCancelled | None:
-    """Cancel the order."""
-    order = _turn(session, event)
+    """Cancel the order: the payment failed."""
+    order = orders.find_locked(session, event.order_id)
     order.payment = "failed"
-    return orders.call_off(session, order.id, f"payment failed: {event.reason}")
+    return orders.cancel_if_open(session, order.id, f"payment failed: {event.reason}")
 
 
 @subscribe(OrderShipped, queue="orders", batch=100)
 def order_shipped(event: OrderShipped, session: Session) -> ShipmentOrphaned | None:
-    """The order has reached its end; have the parcel called back if the order is cancelled."""
-    order = _turn(session, event)
+    """Complete the order; have the parcel of a cancelled order recalled."""
+    order = orders.find_locked(session, event.order_id)
     order.shipment = "shipped"
     if order.status == "cancelled":
         return ShipmentOrphaned(order_id=order.id, tracking=event.tracking)
@@ -87,25 +88,20 @@ def order_shipped(event: OrderShipped, session: Session) -> ShipmentOrphaned | N
 
 @subscribe(InventoryReleased, queue="orders", batch=100)
 def stock_released(event: InventoryReleased, session: Session) -> None:
-    """Note that the stock is back."""
-    _turn(session, event).stock = "released"
+    """Record that the stock is released."""
+    orders.find_locked(session, event.order_id).stock = "released"
 
 
 @subscribe(PaymentRefunded, queue="orders", batch=100)
 def payment_refunded(event: PaymentRefunded, session: Session) -> None:
-    """Note that the money is back."""
-    _turn(session, event).payment = "refunded"
+    """Record that the payment is refunded."""
+    orders.find_locked(session, event.order_id).payment = "refunded"
 
 
 @subscribe(ShipmentRecalled, queue="orders", batch=100)
 def shipment_recalled(event: ShipmentRecalled, session: Session) -> None:
-    """Note that the parcel comes back."""
-    _turn(session, event).shipment = "cancelled"
-
-
-def _turn(session: Session, event: OrderEvent) -> Order:
-    """The order, locked: two workers that hear two answers at once take turns."""
-    return orders.find(session, event.order_id, locked=True)
+    """Record that the parcel is recalled."""
+    orders.find_locked(session, event.order_id).shipment = "cancelled"
 
 
 def _confirm_if_complete(session: Session, order: Order) -> OrderConfirmed | None:

@@ -1,4 +1,7 @@
-"""The alert: tells the operator of dead letters, in the log and, if `OPERATOR_EMAIL` is set, by mail once an hour for each cause."""
+"""The dead letters service: alerts the operator in the log and by mail.
+
+Mails are sent if `OPERATOR_EMAIL` is set, one per cause and hour.
+"""
 
 from datetime import datetime, timedelta
 from email.headerregistry import Address as Mailbox
@@ -7,20 +10,20 @@ import structlog
 from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, clock, reading, subscribe
+from events import Base, clock, get_or_create_locked, reading, subscribe
 from events.catalog import DeliveryDead
-from events.orm import locked
 from tasks import gateways
-from tasks.mail_texts import letter
+from tasks.mail_texts import new_message
 from tasks.settings import settings
 
 logger = structlog.get_logger("tidings.dead_letters")
 
-QUIET = timedelta(hours=1)  # a broken gateway kills many deliveries for one cause; one mail says it
+# A broken gateway makes many dead letters of one cause.
+MAIL_INTERVAL = timedelta(hours=1)
 
 
 class Alert(Base):
-    """A cause of dead letters: how often, since when, and when the operator was written to."""
+    """A cause of dead letters: their count, the first, the last, and the latest mail about them."""
 
     __tablename__ = "alerts"
 
@@ -33,7 +36,10 @@ class Alert(Base):
 
 
 def notify(event: DeliveryDead, key: str) -> datetime | None:
-    """Say it in the log, write to the operator unless that was done for this cause lately, and tell when it was."""
+    """Log the dead letter and mail the operator; return the time of the mail, or nothing.
+
+    No mail is sent if one about the same cause was sent within `MAIL_INTERVAL`.
+    """
     logger.error(
         "dead_letter.alert",
         subscription=event.subscription,
@@ -42,10 +48,10 @@ def notify(event: DeliveryDead, key: str) -> datetime | None:
         error=event.fingerprint,
     )
     operator = settings().operator_email
-    if not operator or _mailed_lately(_cause(event)):
+    if not operator or _mailed_recently(_cause(event)):
         return None
     now = clock.now()
-    message = letter(f"Dead letter: {event.subscription}", key=key, at=now)
+    message = new_message(f"Dead letter: {event.subscription}", key=key, at=now)
     message["To"] = Mailbox(addr_spec=operator)
     message.set_content(_text(event))
     gateways.mailer().send(message)
@@ -56,7 +62,7 @@ def notify(event: DeliveryDead, key: str) -> datetime | None:
 def alert(event: DeliveryDead, session: Session, mailed_at: datetime | None) -> None:
     """Count the dead letter under its cause."""
     now = clock.now()
-    row = locked(
+    row = get_or_create_locked(
         session, Alert, _cause(event), count=0, first_at=now, last_at=now, example=event.event_id
     )
     row.count += 1
@@ -68,18 +74,19 @@ def _cause(event: DeliveryDead) -> str:
     return f"{event.subscription}: {event.fingerprint}"
 
 
-def _mailed_lately(cause: str) -> bool:
+def _mailed_recently(cause: str) -> bool:
     with reading() as session:
         known = session.get(Alert, cause)
-    return (
-        known is not None and known.mailed_at is not None and clock.now() - known.mailed_at < QUIET
-    )
+    mailed_at = known.mailed_at if known else None
+    return mailed_at is not None and clock.now() - mailed_at < MAIL_INTERVAL
 
 
 def _text(event: DeliveryDead) -> str:
+    delivery_id = f"{event.event_id}:{event.subscription}"
     return (
-        f"{event.subscription} could not handle {event.event_type} after {event.attempts} tries:\n\n  {event.fingerprint}\n\n"
-        f"Look:     tidings dead-letters show {event.event_id}:{event.subscription}\n"
-        f"Replay:   tidings dead-letters replay {event.event_id}:{event.subscription}\n\n"
-        "Others that die of the same within the hour are not mailed again.\n"
+        f"{event.subscription} failed to handle {event.event_type}, in {event.attempts} attempts:"
+        f"\n\n  {event.fingerprint}\n\n"
+        f"Show:     tidings dead-letters show {delivery_id}\n"
+        f"Replay:   tidings dead-letters replay {delivery_id}\n\n"
+        "Further dead letters of this cause are not mailed within an hour.\n"
     )

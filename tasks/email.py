@@ -1,11 +1,15 @@
-"""The email service: tells the customer. Each mail once, as far as SMTP permits.
+"""The email service: writes to the customer, each mail once as far as SMTP permits.
 
-The mail is sent before it is recorded. If this process dies in between, the mail goes out again, with the same Message-ID.
+A mail is sent before it is recorded. If the process dies in between, the mail is sent again with
+the same Message-ID.
 """
 
-from sqlalchemy.orm import Session
+from datetime import datetime
 
-from events import Retry, clock, envelope, log, reading, subscribe
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from events import Base, Retry, clock, envelope, insert_if_absent, log, reading, subscribe
 from events.catalog import (
     OrderCancelled,
     OrderConfirmed,
@@ -14,58 +18,80 @@ from events.catalog import (
     OrderShipped,
     PaymentRefunded,
 )
-from events.orm import insert_if_absent
 from events.personal import ERASED_EMAIL
 from tasks import gateways
-from tasks.mail_texts import KINDS, Mail, compose
+from tasks.mail_texts import compose
 
-PATIENCE = Retry(attempts=10, first=1.0, cap=120.0)
-MOOT_ONCE_CANCELLED = {"confirmed", "shipped"}
+RETRY_POLICY = Retry(attempts=10, first=1.0, cap=120.0)
+UNTRUE_ONCE_CANCELLED = {"confirmed", "shipped"}
+
+
+class Mail(Base):
+    """A mail that the mail server accepted, one of a kind per order. Its text is not kept."""
+
+    __tablename__ = "mails"
+
+    order_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
+    message_id: Mapped[str] = mapped_column(String(400))
+    sent_at: Mapped[datetime]
+
+
+KINDS: dict[type[OrderEvent], str] = {
+    OrderCreated: "received",
+    OrderConfirmed: "confirmed",
+    OrderCancelled: "cancelled",
+    OrderShipped: "shipped",
+    PaymentRefunded: "refunded",
+}
 
 
 def send(event: OrderEvent, key: str) -> str | None:
-    """Send the mail about `event` and return its Message-ID, or nothing if it was sent before or is no longer true."""
+    """Send the mail about `event`; return its Message-ID.
+
+    Return nothing if it was sent before, or if the order was cancelled meanwhile.
+    """
     kind = KINDS[type(event)]
     with reading() as session:
         if _sent(session, event, kind) or (
-            kind in MOOT_ONCE_CANCELLED and _sent(session, event, "cancelled")
+            kind in UNTRUE_ONCE_CANCELLED and _sent(session, event, "cancelled")
         ):
             return None
-        order = _ordered(session, event)
-    if order.email == ERASED_EMAIL:  # the customer is erased: there is nobody to write to
+        order = _order_created(session, event)
+    if order.email == ERASED_EMAIL:
         return None
     message = compose(event, order, key=key, at=clock.now())
     gateways.mailer().send(message)
     return str(message["Message-ID"])
 
 
-@subscribe(OrderCreated, queue="email", call=send, retry=PATIENCE)
+@subscribe(OrderCreated, queue="email", call=send, retry=RETRY_POLICY)
 def confirm_receipt(event: OrderCreated, session: Session, message_id: str | None) -> None:
-    """Tell that the order has arrived."""
+    """Tell the customer that the order was received."""
     _record(session, event, message_id)
 
 
-@subscribe(OrderConfirmed, queue="email", call=send, retry=PATIENCE)
+@subscribe(OrderConfirmed, queue="email", call=send, retry=RETRY_POLICY)
 def announce_confirmation(event: OrderConfirmed, session: Session, message_id: str | None) -> None:
-    """Tell that the order is confirmed."""
+    """Tell the customer that the order is confirmed."""
     _record(session, event, message_id)
 
 
-@subscribe(OrderCancelled, queue="email", call=send, retry=PATIENCE)
+@subscribe(OrderCancelled, queue="email", call=send, retry=RETRY_POLICY)
 def announce_cancellation(event: OrderCancelled, session: Session, message_id: str | None) -> None:
-    """Tell that the order is cancelled, and why."""
+    """Tell the customer that the order is cancelled, and the reason."""
     _record(session, event, message_id)
 
 
-@subscribe(OrderShipped, queue="email", call=send, retry=PATIENCE)
+@subscribe(OrderShipped, queue="email", call=send, retry=RETRY_POLICY)
 def announce_shipment(event: OrderShipped, session: Session, message_id: str | None) -> None:
-    """Tell that the parcel is on its way."""
+    """Tell the customer that the order is shipped."""
     _record(session, event, message_id)
 
 
-@subscribe(PaymentRefunded, queue="email", call=send, retry=PATIENCE)
+@subscribe(PaymentRefunded, queue="email", call=send, retry=RETRY_POLICY)
 def announce_refund(event: PaymentRefunded, session: Session, message_id: str | None) -> None:
-    """Tell that the money is back."""
+    """Tell the customer that the payment is refunded."""
     _record(session, event, message_id)
 
 
@@ -84,16 +110,14 @@ def _record(session: Session, event: OrderEvent, message_id: str | None) -> None
         insert_if_absent(session, Mail, row)
 
 
-def _ordered(session: Session, event: OrderEvent) -> OrderCreated:
-    """What was ordered, by whom: the log knows, so no other event need carry it and no second copy is kept here."""
+def _order_created(session: Session, event: OrderEvent) -> OrderCreated:
+    """Return the order's `OrderCreated` from the log, so that no table here repeats its data."""
     if isinstance(event, OrderCreated):
         return event
-    history = log.about(session, envelope().subject or "")
-    for told in history:
-        if told.type == OrderCreated.type:
-            created = told.event()
-            if isinstance(created, OrderCreated) and created.order_id == event.order_id:
-                return created
+    for each in log.about(session, envelope().subject or ""):
+        created = each.event() if each.type == OrderCreated.type else None
+        if isinstance(created, OrderCreated) and created.order_id == event.order_id:
+            return created
     raise LookupError(
-        f"the log holds no {OrderCreated.type} for order {event.order_id}, so nobody can be written to"
+        f"the log has no {OrderCreated.type} of order {event.order_id}; the mail has no recipient"
     )

@@ -1,4 +1,4 @@
-"""The inventory service: stock on the shelf, set aside for orders, with a ledger of every movement."""
+"""The inventory service: reserves stock for orders and records every movement of stock."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, String, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, TidingsError, clock, subscribe
+from events import Base, TidingsError, clock, get_or_create_locked, insert_if_absent, subscribe
 from events.catalog import (
     InventoryReleased,
     InventoryReservationFailed,
@@ -15,11 +15,11 @@ from events.catalog import (
     OrderCancelled,
     OrderCreated,
 )
-from events.orm import BigIntPK, PydanticType, insert_if_absent, locked
+from events.orm import BigIntPK, PydanticType
 
 
 class Stock(Base):
-    """How many of one product lie on the shelf."""
+    """The stock level of one product."""
 
     __tablename__ = "stock"
     __table_args__ = (CheckConstraint("available >= 0", name="never_negative"),)
@@ -29,7 +29,7 @@ class Stock(Base):
 
 
 class Movement(Base):
-    """So many came onto the shelf, or were taken off it. The movements of a product add up to its stock."""
+    """A change of a stock level. The movements of a product add up to its stock level."""
 
     __tablename__ = "stock_movements"
 
@@ -42,7 +42,10 @@ class Movement(Base):
 
 
 class Reservation(Base):
-    """What is set aside for an order: `open`, then `reserved`, `failed`, `released`, or `cancelled` before it was asked for."""
+    """The stock that is reserved for an order.
+
+    `open`, then `reserved`, `failed` or `released`; `cancelled` if the cancellation came first.
+    """
 
     __tablename__ = "reservations"
 
@@ -52,31 +55,31 @@ class Reservation(Base):
 
 
 class OutOfStock(TidingsError):
-    """The shelf holds fewer than were asked for."""
+    """Less is in stock than is to be reserved."""
 
     def __init__(self, sku: str) -> None:
-        super().__init__(f"not enough of {sku} on the shelf")
+        super().__init__(f"not enough of {sku} in stock")
         self.sku = sku
 
 
-def stock_up(session: Session, sku: str, quantity: int) -> None:
-    """Put `quantity` more onto the shelf."""
+def add_stock(session: Session, sku: str, quantity: int) -> None:
+    """Add `quantity` pieces to the stock of a product."""
     if quantity < 1:
-        raise ValueError(f"cannot put {quantity} of {sku} onto the shelf; give a number above zero")
+        raise ValueError(f"cannot add {quantity} of {sku} to the stock; give a number above zero")
     insert_if_absent(session, Stock, {"sku": sku, "available": 0})
     _move(session, sku, quantity, "stocked")
 
 
-def fill_shelf(session: Session, quantities: Mapping[str, int]) -> None:
-    """Stock each product that was never stocked."""
-    known = shelf(session)
+def add_opening_stock(session: Session, quantities: Mapping[str, int]) -> None:
+    """Add stock of the products that have never had any."""
+    known = stock_levels(session)
     for sku, quantity in sorted(quantities.items()):
         if sku not in known:
-            stock_up(session, sku, quantity)
+            add_stock(session, sku, quantity)
 
 
-def shelf(session: Session) -> dict[str, int]:
-    """How many of each product can be ordered now."""
+def stock_levels(session: Session) -> dict[str, int]:
+    """Return the number of pieces that can be ordered now, by sku."""
     return {stock.sku: stock.available for stock in session.scalars(select(Stock))}
 
 
@@ -84,44 +87,47 @@ def shelf(session: Session) -> dict[str, int]:
 def reserve_stock(
     event: OrderCreated, session: Session
 ) -> InventoryReserved | InventoryReservationFailed | None:
-    """Set every line aside, or none of them. An order that was cancelled before gets nothing."""
-    reservation = locked(session, Reservation, event.order_id, state="open", lines=())
+    """Reserve every line, or none of them; for a cancelled order reserve nothing."""
+    reservation = get_or_create_locked(session, Reservation, event.order_id, state="open", lines=())
     if reservation.state != "open":
         return None
     try:
         with session.begin_nested():
-            for line in _in_turn(event.lines):
+            for line in _by_sku(event.lines):
                 _move(session, line.sku, -line.quantity, "reserved", event.order_id)
-    except OutOfStock as short:
+    except OutOfStock as error:
         reservation.state = "failed"
-        return InventoryReservationFailed(order_id=event.order_id, sku=short.sku)
+        return InventoryReservationFailed(order_id=event.order_id, sku=error.sku)
     reservation.state, reservation.lines = "reserved", event.lines
     return InventoryReserved(order_id=event.order_id, lines=event.lines)
 
 
 @subscribe(OrderCancelled, queue="inventory", batch=100)
 def release_stock(event: OrderCancelled, session: Session) -> InventoryReleased | None:
-    """Put back what was set aside. If nothing was yet, leave a mark so that nothing will be."""
-    reservation = locked(session, Reservation, event.order_id, state="open", lines=())
+    """Release the reserved stock. If none is reserved yet, record that none shall be."""
+    reservation = get_or_create_locked(session, Reservation, event.order_id, state="open", lines=())
     if reservation.state == "open":
         reservation.state = "cancelled"
     if reservation.state != "reserved":
         return None
-    for line in _in_turn(reservation.lines):
+    for line in _by_sku(reservation.lines):
         _move(session, line.sku, line.quantity, "released", event.order_id)
     reservation.state = "released"
     return InventoryReleased(order_id=event.order_id, lines=reservation.lines)
 
 
-def _in_turn(lines: Iterable[Line]) -> list[Line]:
-    """By sku: two orders that lock the same products in different orders would wait for each other."""
+def _by_sku(lines: Iterable[Line]) -> list[Line]:
+    """Sort the lines, because transactions that lock the same rows in another order deadlock."""
     return sorted(lines, key=lambda line: line.sku)
 
 
 def _move(
     session: Session, sku: str, quantity: int, reason: str, order_id: str | None = None
 ) -> None:
-    """Move stock in one statement, so that two orders never share it. Raises `OutOfStock` rather than go below zero."""
+    """Change a stock level in one statement, so that no piece is reserved twice.
+
+    Raises `OutOfStock` if the level would fall below zero.
+    """
     moved = session.scalar(
         update(Stock)
         .where(Stock.sku == sku, Stock.available + quantity >= 0)

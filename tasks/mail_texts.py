@@ -1,4 +1,4 @@
-"""What the shop's mails say. Plain text, so that nothing a customer typed can be more than text."""
+"""The texts of the mails. They are plain text, so that no input of a customer is markup."""
 
 from datetime import datetime
 from email.headerregistry import Address as Mailbox
@@ -7,10 +7,6 @@ from email.utils import format_datetime
 from functools import singledispatch
 from uuid import NAMESPACE_OID, uuid5
 
-from sqlalchemy import String
-from sqlalchemy.orm import Mapped, mapped_column
-
-from events import Base
 from events.catalog import (
     OrderCancelled,
     OrderConfirmed,
@@ -23,54 +19,34 @@ from tasks.money import money_text
 from tasks.settings import settings
 
 
-class Mail(Base):
-    """A mail that the mail server took. One of a kind per order; the mail itself is not kept."""
-
-    __tablename__ = "mails"
-
-    order_id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
-    message_id: Mapped[str] = mapped_column(String(400))
-    sent_at: Mapped[datetime]
-
-
-KINDS: dict[type[OrderEvent], str] = {
-    OrderCreated: "received",
-    OrderConfirmed: "confirmed",
-    OrderCancelled: "cancelled",
-    OrderShipped: "shipped",
-    PaymentRefunded: "refunded",
-}
-
-
 @singledispatch
-def news(event: OrderEvent) -> tuple[str, str]:
-    """The event in a subject's words, after "Your order ORD-1042", and in one paragraph."""
-    raise TypeError(f"there is no mail about {event.type}; write one here")
+def subject_and_body(event: OrderEvent) -> tuple[str, str]:
+    """Return the end of the subject "Your order ORD-1042 ..." and a paragraph for the body."""
+    raise TypeError(f"there is no mail about {event.type}; register one in {__name__}")
 
 
-@news.register
+@subject_and_body.register
 def _(event: OrderCreated) -> tuple[str, str]:
     return (
         "has arrived",
-        "Thank you for your order. We are setting your things aside and will write again.",
+        "Thank you for your order. We are reserving your items and will write again.",
     )
 
 
-@news.register
+@subject_and_body.register
 def _(event: OrderConfirmed) -> tuple[str, str]:
-    return "is confirmed", "Everything is set aside and paid. We are packing your parcel now."
+    return "is confirmed", "Your items are reserved and paid. We are packing your parcel now."
 
 
-@news.register
+@subject_and_body.register
 def _(event: OrderCancelled) -> tuple[str, str]:
     return (
         "is cancelled",
-        f"We are sorry: your order is cancelled ({event.reason}). What was paid comes back to you.",
+        f"We are sorry: your order is cancelled ({event.reason}). Any payment is refunded.",
     )
 
 
-@news.register
+@subject_and_body.register
 def _(event: OrderShipped) -> tuple[str, str]:
     return (
         "is on its way",
@@ -78,23 +54,26 @@ def _(event: OrderShipped) -> tuple[str, str]:
     )
 
 
-@news.register
+@subject_and_body.register
 def _(event: PaymentRefunded) -> tuple[str, str]:
-    return "is refunded", f"We have given {money_text(event.total)} back to you."
+    return "is refunded", f"We have refunded {money_text(event.total)}."
 
 
 def compose(event: OrderEvent, order: OrderCreated, *, key: str, at: datetime) -> EmailMessage:
-    """The mail about `event`. Its Message-ID comes from `key`, so that a mail sent twice shows once where that is known."""
-    headline, paragraph = news(event)
-    message = letter(f"Your order {order.number} {headline}", key=key, at=at)
-    # Not a text with two names: "a@x.io, v@y.io" would reach both; an addr_spec is one address or an error.
+    """Compose the mail about `event`."""
+    subject, paragraph = subject_and_body(event)
+    message = new_message(f"Your order {order.number} {subject}", key=key, at=at)
+    # An addr_spec is one address or an error; the text "a@x.io, v@y.io" would be two recipients.
     message["To"] = Mailbox(display_name=order.customer, addr_spec=order.email)
     message.set_content(_body(paragraph, order))
     return message
 
 
-def letter(subject: str, *, key: str, at: datetime) -> EmailMessage:
-    """A mail from the shop that still wants a recipient and a text."""
+def new_message(subject: str, *, key: str, at: datetime) -> EmailMessage:
+    """Return a mail from the shop without recipient and text.
+
+    The Message-ID is derived from `key`, so that a mail client can recognise a mail sent twice.
+    """
     sender = Mailbox(display_name="Tidings", addr_spec=settings().mail_from)
     message = EmailMessage()
     message["Subject"] = subject
@@ -112,8 +91,11 @@ def _body(paragraph: str, order: OrderCreated) -> str:
     ]
     rows.append(("Total", money_text(order.total)))
     left, right = (max(len(cell) for cell in column) for column in zip(*rows, strict=True))
-    table = "\n".join(f"  {what:<{left}}  {price:>{right}}" for what, price in rows)
-    return f"Dear {order.customer},\n\n{paragraph}\n\n{table}\n{_destination(order)}\nTidings, about order {order.number}\n"
+    table = "\n".join(f"  {item:<{left}}  {price:>{right}}" for item, price in rows)
+    return (
+        f"Dear {order.customer},\n\n{paragraph}\n\n{table}\n{_destination(order)}\n"
+        f"Tidings, about order {order.number}\n"
+    )
 
 
 def _destination(order: OrderCreated) -> str:

@@ -1,4 +1,4 @@
-"""Money as people read it."""
+"""Money as text for people."""
 
 from decimal import Decimal
 
@@ -11,8 +11,7 @@ LOCALE = "en_GB"
 
 
 def money_text(money: Money) -> str:
-    """The amount with its currency's sign and digits: `€25.00`, `¥2,500`."""
+    """Format the amount with its currency's sign and digits: `€25.00`, `¥2,500`."""
     currency = moneyed.get_currency(money.currency)
-    return format_money(
-        moneyed.Money(Decimal(money.amount) / currency.sub_unit, currency), locale=LOCALE
-    )
+    amount = Decimal(money.amount) / currency.sub_unit
+    return format_money(moneyed.Money(amount, currency), locale=LOCALE)

@@ -1,34 +1,36 @@
-"""The orders service: an order is placed, confirmed or cancelled, each in one statement that only one of two can win.
+"""The orders service: orders are placed, confirmed and cancelled.
 
-OrderError
-├── UnknownOrder      no order has that id
-├── UnknownSku        the catalogue has no such product
-├── OutOfStockNow     the shelf was looked at and holds fewer
-└── NotCancellable    the order is shipped, or cancelled already
+Each change of the status is one statement with the allowed statuses in its condition, so that of
+two changes at the same time only one succeeds.
 """
 
 import hmac
 import secrets
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import String, Text, select, update
+from sqlalchemy import Select, String, Text, exists, func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from uuid_utils.compat import uuid7
 
-from events import Base, TidingsError, clock, publish
+from events import Base, clock, insert_if_absent, publish
 from events.admin import audit
+from events.admin.erasure import Person, redact_column, register_eraser
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed, OrderCreated
-from events.orm import BigIntPK, PydanticType, insert_if_absent
+from events.ledger import IS_DEAD, IS_OPEN
+from events.orm import BigIntPK, PydanticType
+from events.personal import ERASED, ERASED_EMAIL, erased
+from events.tables import Delivery, LogEntry
 from tasks.commands import PlaceOrder
-from tasks.products import Product, priced
+from tasks.errors import InsufficientStock, NotCancellable, UnknownOrder
+from tasks.products import price_lines
 
 FIRST_NUMBER = 1000
+FINAL_STATUSES = ("shipped", "cancelled")
 
 
 class Order(Base):
-    """What a customer ordered and how far it got. Its state fields are kept by `tasks.checkout`."""
+    """An order and its progress. `tasks.checkout` maintains its states."""
 
     __tablename__ = "orders"
 
@@ -36,19 +38,15 @@ class Order(Base):
     id: Mapped[str] = mapped_column(String(64), unique=True)
     number: Mapped[str] = mapped_column(String(64), unique=True)
     token: Mapped[str] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(
-        String(10), default="placed", index=True
-    )  # placed, confirmed, shipped, cancelled
+    # placed, confirmed, shipped, cancelled
+    status: Mapped[str] = mapped_column(String(10), default="placed", index=True)
     reason: Mapped[str | None] = mapped_column(Text)
-    stock: Mapped[str] = mapped_column(
-        String(10), default="waiting"
-    )  # waiting, reserved, failed, released
-    payment: Mapped[str] = mapped_column(
-        String(10), default="waiting"
-    )  # waiting, charged, failed, refunded
-    shipment: Mapped[str] = mapped_column(
-        String(10), default="waiting"
-    )  # waiting, shipped, cancelled
+    # waiting, reserved, failed, released
+    stock: Mapped[str] = mapped_column(String(10), default="waiting")
+    # waiting, charged, failed, refunded
+    payment: Mapped[str] = mapped_column(String(10), default="waiting")
+    # waiting, shipped, cancelled
+    shipment: Mapped[str] = mapped_column(String(10), default="waiting")
     customer: Mapped[str] = mapped_column(String(200))
     email: Mapped[str] = mapped_column(String(254), index=True)
     address: Mapped[Address | None] = mapped_column(PydanticType(Address))
@@ -60,114 +58,72 @@ class Order(Base):
 
     @property
     def total(self) -> Money:
-        """What the customer pays."""
+        """The sum of the lines."""
         return Money(amount=self.total_amount, currency=self.currency)
 
 
-class OrderError(TidingsError):
-    """An order cannot be what was asked. `field` names the part of the wish, `status` is HTTP's."""
-
-    status = 422
-    title = "The order cannot be taken"
-
-    def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message)
-        self.field = field
-
-
-class UnknownOrder(OrderError):
-    """No order has this id."""
-
-    status = 404
-    title = "No such order"
-
-    def __init__(self, order_id: str) -> None:
-        super().__init__(f"no order has the id {order_id!r}")
+@register_eraser("orders")
+def erase_orders(session: Session, person: Person) -> int:
+    """Erase the person from their orders and revoke the links; lines, totals and states stay."""
+    theirs = or_(func.lower(Order.email) == person.email.lower(), Order.number.in_(person.subjects))
+    rows = session.scalars(select(Order).where(theirs, Order.email != ERASED_EMAIL)).all()
+    for row in rows:
+        if row.address is not None:
+            row.address = Address(**erased(Address, row.address.model_dump()))
+        row.customer, row.email, row.reason = ERASED, ERASED_EMAIL, row.reason and ERASED
+        row.token = secrets.token_urlsafe(24)
+    return len(rows) + redact_column(session, Order.reason, person.email)
 
 
-class UnknownSku(OrderError):
-    """The catalogue has no such product."""
+def place(
+    session: Session, command: PlaceOrder, *, stock_levels: Mapping[str, int] | None = None
+) -> Order:
+    """Save an order and its `OrderCreated` in the caller's transaction.
 
-    title = "No such product"
-
-
-class OutOfStockNow(OrderError):
-    """The shelf holds fewer than were asked for."""
-
-    status = 409
-    title = "Not enough in stock"
-
-
-class NotCancellable(OrderError):
-    """The order is beyond cancelling."""
-
-    status = 409
-    title = "The order cannot be cancelled"
-
-    def __init__(self, order: Order) -> None:
-        super().__init__(f"{order.number} is {order.status} already")
-
-
-def place(session: Session, wish: PlaceOrder, *, shelf: Mapping[str, int] | None = None) -> Order:
-    """Save an order and the event that tells of it, in the caller's transaction.
-
-    With `shelf`, what can be had now by sku, an order for more is refused at once; stock may still go before it is set
-    aside, and then the order is cancelled. Raises `UnknownSku` and `OutOfStockNow`, whose `field` names the item.
+    With `stock_levels`, by sku, an order for more than is in stock is refused at once. Stock may
+    still be sold before it is reserved; the order is cancelled then. Raises `UnknownSku` and
+    `InsufficientStock`, whose `field` names the item.
     """
-    lines = _lines(session, wish)
-    if shelf is not None:
-        _check_shelf(wish, lines, shelf)
-    total = sum(
-        (line.price * line.quantity for line in lines[1:]), start=lines[0].price * lines[0].quantity
-    )
-    order = _save(session, wish, lines, total)
+    lines = price_lines(session, command.items)
+    if stock_levels is not None:
+        _check_stock(command, lines, stock_levels)
+    order = _save(session, command, lines)
     created = OrderCreated(
         order_id=order.id,
         number=order.number,
         customer=order.customer,
         email=order.email,
         lines=lines,
-        total=total,
+        total=order.total,
         shipping_address=order.address,
-        payment_token=wish.payment_token,
+        payment_token=command.payment_token,
     )
     publish(session, created, subject=order.number)
     return order
 
 
-def _lines(session: Session, wish: PlaceOrder) -> tuple[Line, ...]:
-    """One line per product, at the catalogue's price, in the order in which they were named."""
-    products = priced(session, {item.sku for item in wish.items})
-    quantities: Counter[str] = Counter()
-    for index, item in enumerate(wish.items):
-        if item.sku not in products:
-            raise UnknownSku(f"there is no product {item.sku}", field=f"items.{index}.sku")
-        quantities[item.sku] += item.quantity
-    return tuple(_line(products[sku], quantity) for sku, quantity in quantities.items())
-
-
-def _line(product: Product, quantity: int) -> Line:
-    return Line(sku=product.sku, name=product.name, quantity=quantity, price=product.price)
-
-
-def _check_shelf(wish: PlaceOrder, lines: Sequence[Line], shelf: Mapping[str, int]) -> None:
+def _check_stock(
+    command: PlaceOrder, lines: Sequence[Line], stock_levels: Mapping[str, int]
+) -> None:
+    skus = [item.sku for item in command.items]
     for line in lines:
-        left = shelf.get(line.sku, 0)
+        left = stock_levels.get(line.sku, 0)
         if line.quantity > left:
-            index = next(index for index, item in enumerate(wish.items) if item.sku == line.sku)
-            told = f"only {left} of {line.name} are left" if left else f"{line.name} is sold out"
-            raise OutOfStockNow(told, field=f"items.{index}.quantity")
+            message = f"only {left} of {line.name} are left" if left else f"{line.name} is sold out"
+            raise InsufficientStock(message, field=f"items.{skus.index(line.sku)}.quantity")
 
 
-def _save(session: Session, wish: PlaceOrder, lines: tuple[Line, ...], total: Money) -> Order:
-    id, now = str(uuid7()), clock.now()
+def _save(session: Session, command: PlaceOrder, lines: tuple[Line, ...]) -> Order:
+    order_id, now = str(uuid7()), clock.now()
+    first, *others = (line.price * line.quantity for line in lines)
+    total = sum(others, start=first)
     order = Order(
-        id=id,
-        number=id,  # until the key is known
+        id=order_id,
+        number=order_id,  # until the key is known
         token=secrets.token_urlsafe(24),
-        customer=wish.customer.name,
-        email=wish.customer.email,
-        address=wish.shipping_address.address(),
+        customer=command.customer.name,
+        email=command.customer.email,
+        address=command.shipping_address.address(),
         lines=lines,
         total_amount=total.amount,
         currency=total.currency,
@@ -181,7 +137,7 @@ def _save(session: Session, wish: PlaceOrder, lines: tuple[Line, ...], total: Mo
 
 
 def ensure_order(session: Session, event: OrderCreated) -> None:
-    """Give an order its row if it has none: it came by another door than `place`, an import or an older shop."""
+    """Insert the row of an order that `place` did not write, such as an imported one."""
     now = clock.now()
     row = {
         "id": event.order_id,
@@ -201,34 +157,27 @@ def ensure_order(session: Session, event: OrderCreated) -> None:
 
 def cancel(session: Session, order_id: str, *, reason: str, who: str) -> Order:
     """Cancel an order that is not shipped. Raises `UnknownOrder` and `NotCancellable`."""
-    cancelled = call_off(session, order_id, reason)
+    cancelled = cancel_if_open(session, order_id, reason)
     order = find(session, order_id)
     if cancelled is None:
-        raise NotCancellable(order)
+        raise NotCancellable(order.number, order.status)
     publish(session, cancelled, subject=order.number)
     audit.record(session, who=who, action="cancel", target=order.number, why=reason)
     return order
 
 
-def call_off(session: Session, order_id: str, reason: str) -> OrderCancelled | None:
-    """Cancel an order unless it is shipped or cancelled; the event that tells of it, or nothing if it was too late."""
-    order = _advance(
-        session,
-        order_id,
-        "placed",
-        "confirmed",
-        status="cancelled",
-        shipment="cancelled",
-        reason=reason,
-    )
+def cancel_if_open(session: Session, order_id: str, reason: str) -> OrderCancelled | None:
+    """Cancel an order unless it is shipped or cancelled; return the event, or nothing."""
+    changes = {"status": "cancelled", "shipment": "cancelled", "reason": reason}
+    order = _update(session, order_id, ("placed", "confirmed"), changes)
     if order is None:
         return None
     return OrderCancelled(order_id=order.id, number=order.number, email=order.email, reason=reason)
 
 
 def confirm(session: Session, order_id: str) -> OrderConfirmed | None:
-    """Confirm an order that is still placed; the event that tells of it, or nothing if it was cancelled meanwhile."""
-    order = _advance(session, order_id, "placed", status="confirmed")
+    """Confirm an order that is still placed; return the event, or nothing."""
+    order = _update(session, order_id, ("placed",), {"status": "confirmed"})
     if order is None:
         return None
     return OrderConfirmed(
@@ -242,35 +191,55 @@ def confirm(session: Session, order_id: str) -> OrderConfirmed | None:
     )
 
 
-def _advance(session: Session, order_id: str, *allowed: str, **changes: str) -> Order | None:
-    """Change an order in one statement if its status allows it."""
+def _update(
+    session: Session, order_id: str, allowed: Sequence[str], changes: Mapping[str, str]
+) -> Order | None:
+    """Change an order in one statement if its status is an allowed one."""
     session.flush()
-    moved = (
-        update(Order)
-        .where(Order.id == order_id, Order.status.in_(allowed))
-        .values(**changes)
-        .returning(Order)
-        .execution_options(populate_existing=True)
-    )
-    return session.scalars(moved).one_or_none()
+    statement = update(Order).where(Order.id == order_id, Order.status.in_(allowed))
+    changed = statement.values(**changes).returning(Order)
+    return session.scalars(changed.execution_options(populate_existing=True)).one_or_none()
 
 
-def find(session: Session, order_id: str, *, locked: bool = False) -> Order:
-    """The order with this id, on request locked until the transaction ends. Raises `UnknownOrder`."""
-    wanted = select(Order).where(Order.id == order_id).execution_options(populate_existing=True)
+def find(session: Session, order_id: str) -> Order:
+    """Return the order with this id. Raises `UnknownOrder`."""
+    return _one(session, select(Order), order_id)
+
+
+def find_locked(session: Session, order_id: str) -> Order:
+    """Return the order as `find` does, locked until the transaction ends."""
+    return _one(session, select(Order).with_for_update(), order_id)
+
+
+def _one(session: Session, orders: Select[Order], order_id: str) -> Order:
     session.flush()
-    order = session.scalars(wanted.with_for_update() if locked else wanted).one_or_none()
+    wanted = orders.where(Order.id == order_id).execution_options(populate_existing=True)
+    order = session.scalars(wanted).one_or_none()
     if order is None:
         raise UnknownOrder(order_id)
     return order
 
 
 def listed(session: Session, limit: int = 50, before: int | None = None) -> Sequence[Order]:
-    """The latest orders, newest first; `before` is the key of the last one on the page before."""
+    """Return the latest orders, newest first; `before` is the last key of the previous page."""
     wanted = select(Order).order_by(Order.key.desc()).limit(limit)
     return session.scalars(wanted if before is None else wanted.where(Order.key < before)).all()
 
 
+def stuck(session: Session, *, limit: int = 100) -> Sequence[Order]:
+    """Return the oldest open orders without an event to relay, an open delivery or a dead letter.
+
+    An order is stuck after the delivery of a step was discarded: the answer never comes. Orders and
+    deliveries are read in one statement, so an order in progress is never returned.
+    """
+    open_or_dead = exists().where(Delivery.event_id == LogEntry.id, or_(IS_OPEN, IS_DEAD))
+    in_progress = exists().where(
+        LogEntry.subject == Order.number, or_(LogEntry.relayed_at.is_(None), open_or_dead)
+    )
+    wanted = select(Order).where(Order.status.not_in(FINAL_STATUSES), ~in_progress)
+    return session.scalars(wanted.order_by(Order.key).limit(limit)).all()
+
+
 def may_read(order: Order, token: str | None) -> bool:
-    """Whether `token` is the one that was given out with this order; compared in constant time."""
+    """Return true if `token` is the order's own; they are compared in constant time."""
     return hmac.compare_digest(order.token.encode(), (token or "").encode(errors="replace"))

@@ -1,9 +1,9 @@
-"""The payment service: charges a new order's card, and gives the money back when the order is cancelled."""
+"""The payment service: charges the card of a new order and refunds a cancelled one."""
 
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, reading, subscribe
+from events import Base, get_or_create_locked, reading, subscribe
 from events.catalog import (
     Money,
     OrderCancelled,
@@ -14,13 +14,15 @@ from events.catalog import (
     PaymentOrphaned,
     PaymentRefunded,
 )
-from events.orm import locked
 from tasks import gateways
-from tasks.gateways.ports import PATIENCE, Charged, Declined
+from tasks.gateways.ports import RETRY_POLICY, Charged, Declined
 
 
 class Charge(Base):
-    """An order's money: `open`, then `charged`, `declined`, `refunded`, or `cancelled` before it was charged."""
+    """The payment of an order.
+
+    `open`, then `charged`, `declined` or `refunded`; `cancelled` if the cancellation came first.
+    """
 
     __tablename__ = "charges"
 
@@ -32,14 +34,17 @@ class Charge(Base):
 
     @property
     def total(self) -> Money:
-        """What was charged."""
+        """The amount that was charged."""
         assert self.amount is not None
         assert self.currency is not None
         return Money(amount=self.amount, currency=self.currency)
 
 
 def charge(event: OrderCreated, key: str) -> Charged | Declined | None:
-    """Charge the card. For an order that is known to be cancelled, close the key: an earlier try may have taken, or be about to take."""
+    """Charge the card. Of a cancelled order, close the key instead.
+
+    An earlier attempt may have charged the card, or may still be in progress.
+    """
     with reading() as session:
         known = session.get(Charge, event.order_id)
     if known and known.state == "cancelled":
@@ -47,14 +52,17 @@ def charge(event: OrderCreated, key: str) -> Charged | Declined | None:
     return gateways.payments().charge(key, total=event.total, token=event.payment_token)
 
 
-@subscribe(OrderCreated, queue="payment", call=charge, retry=PATIENCE)
+@subscribe(OrderCreated, queue="payment", call=charge, retry=RETRY_POLICY)
 def charge_order(
     event: OrderCreated, session: Session, answer: Charged | Declined | None
 ) -> PaymentCharged | PaymentFailed | None:
-    """Record the gateway's answer. A charge that crossed with a cancellation is told too, and so comes back."""
+    """Record the gateway's answer.
+
+    A charge that crossed with a cancellation is published, too: `PaymentOrphaned` then refunds it.
+    """
     if answer is None:
         return None
-    row = locked(session, Charge, event.order_id, state="open")
+    row = get_or_create_locked(session, Charge, event.order_id, state="open")
     if isinstance(answer, Declined):
         row.state = "declined"
         return PaymentFailed(order_id=event.order_id, reason=answer.reason)
@@ -63,8 +71,8 @@ def charge_order(
     return PaymentCharged(order_id=event.order_id, charge_id=answer.charge_id, total=event.total)
 
 
-def give_back(event: OrderEvent, key: str) -> str | None:
-    """Have the gateway refund what is charged, if anything is."""
+def request_refund(event: OrderEvent, key: str) -> str | None:
+    """Have the gateway refund the charge, if there is one."""
     with reading() as session:
         known = session.get(Charge, event.order_id)
     if known is None or known.state != "charged" or known.charge_id is None:
@@ -72,14 +80,16 @@ def give_back(event: OrderEvent, key: str) -> str | None:
     return gateways.payments().refund(key, charge_id=known.charge_id)
 
 
-@subscribe(OrderCancelled, PaymentOrphaned, queue="payment", call=give_back, retry=PATIENCE)
+@subscribe(
+    OrderCancelled, PaymentOrphaned, queue="payment", call=request_refund, retry=RETRY_POLICY
+)
 def refund(event: OrderEvent, session: Session, refund_id: str | None) -> PaymentRefunded | None:
-    """Record the refund, told once. If nothing was charged yet, leave a mark so that nothing will be.
+    """Record and publish the refund once. If nothing is charged yet, record that nothing shall be.
 
-    A charge that came after the look is left alone here: its `PaymentCharged` finds the order cancelled, and
-    `PaymentOrphaned` brings it back.
+    A charge made after `request_refund` looked is not refunded here: its `PaymentCharged` finds the
+    order cancelled, and the `PaymentOrphaned` that follows has it refunded.
     """
-    row = locked(session, Charge, event.order_id, state="open")
+    row = get_or_create_locked(session, Charge, event.order_id, state="open")
     if row.state == "open":
         row.state = "cancelled"
     if row.state != "charged" or refund_id is None or row.charge_id is None:

@@ -1,17 +1,19 @@
-"""What the shop sells, and for how much."""
+"""The products of the shop and their prices."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import String, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base
-from events.catalog import Money
-from events.orm import insert_if_absent
+from events import Base, insert_if_absent
+from events.catalog import Line, Money
+from tasks.commands import Item
+from tasks.errors import UnknownSku
 
 
 class Product(Base):
-    """One thing that can be ordered."""
+    """A product that can be ordered."""
 
     __tablename__ = "products"
 
@@ -23,18 +25,14 @@ class Product(Base):
 
     @property
     def price(self) -> Money:
-        """The price of one."""
+        """The price of one piece."""
         return Money(amount=self.price_amount, currency=self.currency)
 
 
+# The products of a new shop: sku, name, description, price in cents.
 SEED = (
     ("APRON-LINEN", "Linen apron", "Washed linen, crossed at the back, two pockets.", 4900),
-    (
-        "BOTTLE-STEEL",
-        "Steel bottle, 0.5 l",
-        "Double-walled; warm for ten hours, cold for a day.",
-        2950,
-    ),
+    ("BOTTLE-STEEL", "Steel bottle, 0.5 l", "Double-walled; warm ten hours, cold a day.", 2950),
     ("BREAD-KNIFE", "Bread knife", "Serrated 24 cm blade, walnut handle.", 6400),
     ("CANDLE-BEES", "Beeswax candle", "Burns for thirty hours and smells of summer.", 1250),
     ("COFFEE-250", "Coffee beans, 250 g", "Washed Ethiopian beans, roasted on Tuesdays.", 1190),
@@ -46,12 +44,11 @@ SEED = (
     ("TEE-M", "T-shirt M", "Heavy organic cotton, cut straight.", 1750),
     ("TOTE-CANVAS", "Canvas tote", "Carries a week of groceries.", 1500),
 )
-SCARCE = {"LAMP-BRASS": 5, "SCARF-WOOL": 40}
-OPENING_STOCK = {sku: SCARCE.get(sku, 1000) for sku, *_ in SEED}
+OPENING_STOCK = {sku: 1000 for sku, *_ in SEED} | {"LAMP-BRASS": 5, "SCARF-WOOL": 40}
 
 
 def seed(session: Session) -> None:
-    """Put the products that come with the shop into the catalogue, where they are missing."""
+    """Insert the products of a new shop that are missing; existing ones keep their prices."""
     rows = [
         {
             "sku": sku,
@@ -66,13 +63,29 @@ def seed(session: Session) -> None:
 
 
 def listed(session: Session) -> Sequence[Product]:
-    """All products by name."""
+    """Return all products, sorted by name."""
     return session.scalars(select(Product).order_by(Product.name, Product.sku)).all()
 
 
-def priced(session: Session, skus: Iterable[str]) -> Mapping[str, Product]:
-    """The products with these skus; an unknown one is left out."""
-    return {
-        product.sku: product
-        for product in session.scalars(select(Product).where(Product.sku.in_(list(skus))))
-    }
+def by_sku(session: Session, skus: Iterable[str]) -> Mapping[str, Product]:
+    """Return the products with these skus; unknown skus are left out."""
+    found = session.scalars(select(Product).where(Product.sku.in_(list(skus))))
+    return {product.sku: product for product in found}
+
+
+def price_lines(session: Session, items: Sequence[Item]) -> tuple[Line, ...]:
+    """Return one line per product at its current price, in the order of the items.
+
+    Raises `UnknownSku`.
+    """
+    products = by_sku(session, {item.sku for item in items})
+    quantities: Counter[str] = Counter()
+    for index, item in enumerate(items):
+        if item.sku not in products:
+            raise UnknownSku(f"there is no product {item.sku}", field=f"items.{index}.sku")
+        quantities[item.sku] += item.quantity
+    return tuple(_line(products[sku], quantity) for sku, quantity in quantities.items())
+
+
+def _line(product: Product, quantity: int) -> Line:
+    return Line(sku=product.sku, name=product.name, quantity=quantity, price=product.price)

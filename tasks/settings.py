@@ -1,4 +1,4 @@
-"""The shop's settings, read from the environment when first asked for."""
+"""The shop's settings, read from the environment at their first use."""
 
 from functools import cache
 from pathlib import Path
@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Each field is the environment variable of the same name in capitals."""
+    """The settings; each field is the environment variable of the same name in capitals."""
 
     model_config = SettingsConfigDict(extra="ignore")
 
@@ -16,30 +16,28 @@ class Settings(BaseSettings):
         default="", description="signs sessions and CSRF tokens; required by the web"
     )
     ops_auth: str = Field(
-        default="", description="the ops login as user:password; without it nobody can log in"
+        default="", description="the ops login as user:password; without it there is no login"
     )
     smtp_url: str = Field(
         default="smtp://127.0.0.1:1025",
-        description="smtp://, smtp+starttls:// or smtps:// with user:password@ if the server wants a login",
+        description="smtp://, smtp+starttls:// or smtps://, with user:password@ for a login",
     )
     mail_from: str = Field(default="orders@tidings.example", description="the sender of all mails")
     operator_email: str = Field(
-        default="", description="who is told of dead letters; nobody if empty"
+        default="", description="the recipient of mails about dead letters; none if empty"
     )
     mail_dir: Path = Field(
-        default=Path("var/mail"), description="where the local mail sink keeps mails"
+        default=Path("var/mail"), description="the folder of the local mail sink"
     )
     trusted_proxies: int = Field(
         default=0,
         ge=0,
-        description="how many reverse proxies stand in front; their forwarded address is believed",
+        description="the number of reverse proxies whose forwarded address is trusted",
     )
-    flower_url: str = Field(
-        default="", description="where Flower can be reached by an operator's browser"
-    )
+    flower_url: str = Field(default="", description="the URL of Flower for an operator's browser")
 
 
 @cache
 def settings() -> Settings:
-    """This process's settings."""
+    """Return the settings of this process."""
     return Settings()

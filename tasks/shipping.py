@@ -1,9 +1,9 @@
-"""The shipping service: hands a confirmed order to the carrier, and has it brought back when it was cancelled after all."""
+"""The shipping service: hands confirmed orders to the carrier and recalls cancelled ones."""
 
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, DeadLetter, reading, subscribe
+from events import Base, DeadLetter, get_or_create_locked, reading, subscribe
 from events.catalog import (
     OrderCancelled,
     OrderConfirmed,
@@ -12,14 +12,13 @@ from events.catalog import (
     ShipmentOrphaned,
     ShipmentRecalled,
 )
-from events.orm import locked
 from events.personal import ERASED
 from tasks import gateways
-from tasks.gateways.ports import PATIENCE, Parcel
+from tasks.gateways.ports import RETRY_POLICY, Parcel
 
 
 class Shipment(Base):
-    """An order's parcel: `prepared`, then `shipped`, and `recalled`; or `cancelled` before the carrier had it."""
+    """The parcel of an order: `prepared`, `shipped`, `recalled`; `cancelled` if never shipped."""
 
     __tablename__ = "shipments"
 
@@ -31,56 +30,65 @@ class Shipment(Base):
 
 @subscribe(OrderCreated, queue="shipping", batch=100)
 def prepare_shipment(event: OrderCreated, session: Session) -> None:
-    """Have a parcel ready for when the order is confirmed."""
-    locked(session, Shipment, event.order_id, state="prepared")
+    """Prepare the parcel; the carrier gets it when the order is confirmed."""
+    get_or_create_locked(session, Shipment, event.order_id, state="prepared")
 
 
 def hand_over(event: OrderConfirmed, key: str) -> Parcel | None:
-    """Give the parcel to the carrier. For a cancelled order, close the key: an earlier try may have given, or be about to give."""
+    """Hand the parcel to the carrier. Of a cancelled order, close the key instead.
+
+    An earlier attempt may have handed it over, or may still be in progress.
+    """
     with reading() as session:
         known = session.get(Shipment, event.order_id)
     if known and known.state == "cancelled":
         return gateways.carrier().close(key)
     if event.shipping_address is None:
         raise DeadLetter(
-            f"{event.number} has no shipping address: it was placed before orders had one; ask the customer"
+            f"{event.number} has no shipping address: it was placed before orders had one;"
+            " ask the customer"
         )
     if event.shipping_address.line1 == ERASED:
         raise DeadLetter(
-            f"{event.number} has no shipping address any more: its customer was erased; cancel it"
+            f"{event.number} has no shipping address: its customer was erased; cancel it"
         )
     return gateways.carrier().hand_over(key, address=event.shipping_address, lines=event.lines)
 
 
-@subscribe(OrderConfirmed, queue="shipping", call=hand_over, retry=PATIENCE)
+@subscribe(OrderConfirmed, queue="shipping", call=hand_over, retry=RETRY_POLICY)
 def dispatch_shipment(
     event: OrderConfirmed, session: Session, parcel: Parcel | None
 ) -> OrderShipped | None:
-    """Record that the carrier has the parcel. If that crossed with a cancellation it is told too, and so comes back."""
+    """Record that the carrier has the parcel.
+
+    A parcel that crossed with a cancellation is published, too: `ShipmentOrphaned` then recalls it.
+    """
     if parcel is None:
         return None
-    row = locked(session, Shipment, event.order_id, state="prepared")
+    row = get_or_create_locked(session, Shipment, event.order_id, state="prepared")
     row.state, row.carrier, row.tracking = "shipped", parcel.carrier, parcel.tracking
     return OrderShipped(order_id=event.order_id, carrier=parcel.carrier, tracking=parcel.tracking)
 
 
 @subscribe(OrderCancelled, queue="shipping", batch=100)
 def cancel_shipment(event: OrderCancelled, session: Session) -> None:
-    """Keep the parcel here. One that the carrier has is called back by `recall`."""
-    row = locked(session, Shipment, event.order_id, state="prepared")
+    """Cancel a parcel that is not shipped; `recall` handles one that is."""
+    row = get_or_create_locked(session, Shipment, event.order_id, state="prepared")
     if row.state == "prepared":
         row.state = "cancelled"
 
 
-def call_back(event: ShipmentOrphaned, key: str) -> None:
-    """Ask the carrier to bring the parcel back."""
-    gateways.carrier().call_back(key, tracking=event.tracking)
+def request_recall(event: ShipmentOrphaned, key: str) -> None:
+    """Have the carrier bring the parcel back."""
+    gateways.carrier().recall(key, tracking=event.tracking)
 
 
-@subscribe(ShipmentOrphaned, queue="shipping", call=call_back, retry=PATIENCE)
+@subscribe(ShipmentOrphaned, queue="shipping", call=request_recall, retry=RETRY_POLICY)
 def recall(event: ShipmentOrphaned, session: Session, _: None) -> ShipmentRecalled | None:
-    """Record that the parcel comes back, once."""
-    row = locked(session, Shipment, event.order_id, state="shipped", tracking=event.tracking)
+    """Record and publish once that the parcel is recalled."""
+    row = get_or_create_locked(
+        session, Shipment, event.order_id, state="shipped", tracking=event.tracking
+    )
     if row.state == "recalled":
         return None
     row.state = "recalled"

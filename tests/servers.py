@@ -1,4 +1,4 @@
-"""Real servers for tests, each a process of its own on loopback that a test may kill, freeze and start again."""
+"""Real servers for tests: processes on loopback that a test may kill, freeze and start again."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ __all__ = ["Process", "Valkey", "free_port", "missing", "rabbitmqctl", "wait_unt
 
 
 def missing(what: str) -> NoReturn:
-    """A service that is not installed is a skip on a laptop and a failure in CI."""
+    """Skip the test because a service is not installed; in CI, fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is missing, and CI must run everything; .ci/run installs it")
     pytest.skip(f"{what} is not installed here")
@@ -29,7 +29,7 @@ def missing(what: str) -> NoReturn:
 def wait_until(
     condition: Callable[[], object], *, within: float = 20.0, what: str = "the condition"
 ) -> None:
-    """Wait until `condition()` is true. Fails after `within` seconds."""
+    """Wait until `condition()` is true. Fail the test after `within` seconds."""
     if not until(condition, within=within):
         pytest.fail(f"{what} did not come true within {within:g} s")
 
@@ -39,23 +39,19 @@ class Valkey(Process):
 
     def __init__(self, home: Path) -> None:
         self.port = free_port()
-        options = [
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-            "--appendonly",
-            "yes",
-            "--save",
-            "",
-            "--maxmemory-policy",
-            "noeviction",
-        ]
-        super().__init__([str(get_binary_path()), *options], home)
+        options = {
+            "--bind": "127.0.0.1",
+            "--port": str(self.port),
+            "--appendonly": "yes",
+            "--save": "",
+            "--maxmemory-policy": "noeviction",
+        }
+        words = [word for option in options.items() for word in option]
+        super().__init__([str(get_binary_path()), *words], home)
 
     @property
     def url(self) -> str:
-        """Its address as a broker."""
+        """The URL of the server as a broker."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
@@ -64,7 +60,7 @@ class Valkey(Process):
         wait_until(self.answers, what=f"an answer of Valkey on port {self.port}")
 
     def answers(self) -> bool:
-        """Whether it answers a ping."""
+        """Return true if the server answers a ping."""
         try:
             with self.client() as client:
                 return bool(client.ping())
@@ -72,12 +68,12 @@ class Valkey(Process):
             return False
 
     def empty(self) -> None:
-        """Forget everything it holds."""
+        """Delete everything on the server."""
         with self.client() as client:
             client.flushall()
 
     def client(self) -> Redis:
-        """A connection that gives up after two seconds."""
+        """Open a connection with a timeout of two seconds."""
         return Redis(
             host="127.0.0.1",
             port=self.port,
@@ -88,7 +84,7 @@ class Valkey(Process):
 
 
 def rabbitmqctl(node: RabbitMQ, *words: str) -> None:
-    """Tell a node something that only its own tool can."""
+    """Run `rabbitmqctl` for a node."""
     program = SERVER.with_name("rabbitmqctl")
     subprocess.run(
         [str(program), *words], env=node.env, check=True, capture_output=True, timeout=60

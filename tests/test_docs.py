@@ -1,4 +1,4 @@
-"""The documents tell the truth: their code runs, their commands exist, their links and the tests they name are there."""
+"""The documents are true: their code runs; their commands, links, files and tests exist."""
 
 import os
 import re
@@ -25,7 +25,7 @@ TUTORIAL = (ROOT / "docs/tutorial.md").read_text()
 
 
 def _code(path: str) -> str:
-    """The block of the tutorial that is to be put into `path`."""
+    """Return the block of the tutorial for the file `path`."""
     [block] = re.findall(rf"<!-- {re.escape(path)} -->\n```python\n(.*?)```", TUTORIAL, re.DOTALL)
     return str(block)
 
@@ -62,13 +62,16 @@ def test_the_subscriber_of_the_tutorial_works_as_it_is_written(tmp_path: Path):
     assert "2 passed" in run.stdout, run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("name", ["publish", "upcaster", "call", "erases"])
+@pytest.mark.parametrize("name", ["publish", "upcaster", "call", "eraser"])
 def test_the_code_of_the_how_to_runs(name: str, tmp_path: Path):
     [block] = re.findall(
         rf"<!-- {name} -->\n```python\n(.*?)```", (ROOT / "docs/how-to.md").read_text(), re.DOTALL
     )
     url = f"sqlite:///{tmp_path / 'tidings.sqlite'}"
-    program = f"from events import Base, database\nBase.metadata.create_all(database.database().writer)\n{block}"
+    tables = (
+        "from events import Base, database\nBase.metadata.create_all(database.database().writer)"
+    )
+    program = f"{tables}\n{block}"
 
     # In a process of its own: its events and subscriptions are no part of the shop.
     run = subprocess.run(
@@ -107,12 +110,12 @@ def test_every_setting_is_explained_with_its_default():
 
     assert rows.keys() == fields.keys()
     assert {
-        name: told for name, told in rows.items() if told.strip("`") != _written(fields[name])
+        name: shown for name, shown in rows.items() if shown.strip("`") != _written(fields[name])
     } == {}
 
 
 def _blocks(text: str) -> tuple[list[tuple[str, str]], str]:
-    """The fenced blocks with their languages, and the text around them."""
+    """Return the fenced blocks with their languages, and the text around them."""
     blocks, around, inside = [], [], None
     for line in text.splitlines():
         if line.startswith("```"):
@@ -125,7 +128,7 @@ def _blocks(text: str) -> tuple[list[tuple[str, str]], str]:
 
 
 def _lines() -> Iterator[str]:
-    """Every command line that a reader is told to type: in blocks without a language, and in those of a console."""
+    """Yield every command line to type: of blocks without a language, and of a console's."""
     for document in DOCUMENTS:
         for language, block in _blocks(document.read_text())[0]:
             if language in ("", "console"):
@@ -134,7 +137,7 @@ def _lines() -> Iterator[str]:
 
 
 def _mentions() -> Iterator[str]:
-    """Every command that is quoted within a text."""
+    """Yield every command that is quoted within a text."""
     for document in DOCUMENTS:
         yield from re.findall(
             r"`((?:tidings|celery|make) [^`]+)`", _blocks(document.read_text())[1]
@@ -148,7 +151,7 @@ def _unique(program: str, commands: Iterator[str]) -> list[str]:
 def _parse(
     command: click.Command, name: str, words: list[str], parent: click.Context | None = None
 ) -> None:
-    """Parse a whole command line without running it. Raises what click would say."""
+    """Parse a whole command line without running it. Raises click's errors."""
     context = command.make_context(name, words, parent=parent)
     rest = [*context._protected_args, *context.args]
     if isinstance(command, click.Group) and rest:
@@ -179,17 +182,14 @@ def test_each_worker_that_a_document_starts_is_started_as_everywhere():
     assert [line for line in lines if not usual.fullmatch(line)] == []
 
 
-def test_the_order_of_the_readme_is_one_that_the_shop_takes():
-    [block] = [
-        block
-        for _, block in _blocks((ROOT / "README.md").read_text())[0]
-        if block.startswith("curl")
-    ]
+def test_the_order_of_the_how_to_is_one_that_the_shop_accepts():
+    blocks, _ = _blocks((ROOT / "docs/how-to.md").read_text())
+    [block] = [block for _, block in blocks if block.startswith("curl")]
     [body] = re.findall(r"-d '(.*)'", block, re.DOTALL)
 
-    wish = PlaceOrder.model_validate_json(body)
+    command = PlaceOrder.model_validate_json(body)
 
-    assert {item.sku for item in wish.items} <= {sku for sku, *_ in SEED}
+    assert {item.sku for item in command.items} <= {sku for sku, *_ in SEED}
 
 
 def test_each_target_of_make_in_the_documents_exists():
@@ -250,5 +250,47 @@ def test_each_test_that_a_document_names_exists():
     assert missing == []
 
 
+def test_each_file_that_a_document_names_exists():
+    named = [
+        (document.name, name)
+        for document in DOCUMENTS
+        for name in re.findall(
+            r"`((?:events|tasks|web|tidings|tests|docs|benchmarks)/[\w/]*(?:\.\w+)?)`",
+            document.read_text(),
+        )
+    ]
+    to_be_written = {"tasks/loyalty.py", "tests/tasks/test_loyalty.py"}
+
+    assert named
+    assert [
+        (document, name)
+        for document, name in named
+        if name not in to_be_written and not (ROOT / name).exists()
+    ] == []
+
+
+def test_the_handler_of_the_readme_is_the_one_of_the_tutorial():
+    blocks, _ = _blocks((ROOT / "README.md").read_text())
+    [handler] = [block for language, block in blocks if language == "python"]
+
+    assert handler in _code("tasks/loyalty.py")
+
+
 def test_the_readme_can_be_read_in_one_go():
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 135
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 130
+
+
+def _prose(document: Path) -> list[str]:
+    """Return the lines of a document that are sentences: no tables, headings, code or pictures."""
+    around = _blocks(document.read_text())[1].splitlines()
+    sentences = [re.sub(r"^\s*(?:\d+\.|-) ", "", line) for line in around if line.strip()]
+    return [line for line in sentences if not re.match(r"\||#|<!--|!\[|\[.*·", line)]
+
+
+def test_every_line_of_prose_is_one_sentence():
+    lines = [(document.name, line) for document in DOCUMENTS for line in _prose(document)]
+    two = re.compile(r"[\w)`\"*][.?!](?:\*\*)? (?=[A-Z`\[])")
+    ends = re.compile(r"[.:?!;,](?:\*\*)?$|\)$|`$|, and$")
+
+    assert [(name, line) for name, line in lines if two.search(line)] == []
+    assert [(name, line) for name, line in lines if not ends.search(line)] == []

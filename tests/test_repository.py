@@ -10,61 +10,16 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-PACKAGES = ("events", "tasks", "web", "benchmarks")
-LONGEST_FILE = 260
-LONGEST_TEST_FILE = 300
-LONGEST_BODY = 30
-# A file that may be longer, with the reason.
-LONG_FILES: dict[str, str] = {}
-# A function whose body may be longer, with the reason.
-LONG_BODIES: dict[str, str] = {}
+from tests.tree import ROOT, modules, texts
+
+MAX_FILE = 250
+MAX_TEST_FILE = 300
+MAX_BODY = 30
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc"}
-TEXT = {
-    ".py",
-    ".md",
-    ".toml",
-    ".txt",
-    ".yml",
-    ".yaml",
-    ".html",
-    ".css",
-    ".js",
-    ".mako",
-    ".svg",
-    ".cfg",
-    ".ini",
-    ".json",
-    "",
-}
 
 
-def _tracked() -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
-
-
-def _texts() -> Iterator[tuple[str, str]]:
-    for path in _tracked():
-        if path.suffix in TEXT:
-            yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
-
-
-def _modules() -> Iterator[tuple[str, str]]:
-    for name, text in _texts():
-        if name.endswith(".py") and name.split("/")[0] in (
-            *PACKAGES,
-            "tests",
-            "docs",
-            "celeryconfig.py",
-        ):
-            yield name, text
-
-
-def _longest(name: str) -> int:
-    return LONGEST_TEST_FILE if name.startswith("tests/") else LONGEST_FILE
+def _max_lines(name: str) -> int:
+    return MAX_TEST_FILE if name.startswith("tests/") else MAX_FILE
 
 
 def _bodies(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -81,9 +36,7 @@ def _bodies(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 def test_no_file_is_longer_than_one_can_keep_in_mind():
     long = {
-        name: lines
-        for name, text in _modules()
-        if (lines := text.count("\n")) > _longest(name) and name not in LONG_FILES
+        name: lines for name, text in modules() if (lines := text.count("\n")) > _max_lines(name)
     }
 
     assert long == {}
@@ -92,28 +45,16 @@ def test_no_file_is_longer_than_one_can_keep_in_mind():
 def test_no_function_is_longer_than_a_screen():
     long = {
         f"{name}:{function}": length
-        for name, text in _modules()
+        for name, text in modules()
         for function, length in _bodies(ast.parse(text))
-        if length > LONGEST_BODY and f"{name}:{function}" not in LONG_BODIES
+        if length > MAX_BODY
     }
 
     assert long == {}
 
 
-def test_an_excuse_for_length_goes_when_it_is_not_needed():
-    lengths = {name: text.count("\n") for name, text in _modules()}
-    bodies = {
-        f"{name}:{function}": length
-        for name, text in _modules()
-        for function, length in _bodies(ast.parse(text))
-    }
-
-    assert [name for name in LONG_FILES if lengths.get(name, 0) <= _longest(name)] == []
-    assert [name for name in LONG_BODIES if bodies.get(name, 0) <= LONGEST_BODY] == []
-
-
 def test_no_file_has_a_name_that_says_nothing():
-    vague = [name for name, _ in _modules() if Path(name).stem.strip("_") in VAGUE]
+    vague = [name for name, _ in modules() if Path(name).stem.strip("_") in VAGUE]
 
     assert vague == []
 
@@ -137,7 +78,9 @@ _REGISTRY = re.compile(
 )
 def test_nothing_in_the_repository_holds(forbidden: re.Pattern[str], what: str):
     found = [
-        f"{name}: {match.group()}" for name, text in _texts() if (match := forbidden.search(text))
+        f"{name}: {match.group()}"
+        for name, text in texts().items()
+        if (match := forbidden.search(text))
     ]
 
     assert found == [], what
@@ -172,7 +115,8 @@ for package in ("events", "tasks", "web", "tidings"):
         if not module.name.endswith((".__main__", "tasks.celery", "migrations.env")):
             importlib.import_module(module.name)
 from events import database, settings
-print(*os.listdir(), *(["settings read"] if settings.settings.cache_info().currsize else []), *filter(None, [database._database]))
+read = ["settings read"] if settings.settings.cache_info().currsize else []
+print(*os.listdir(), *read, *filter(None, [database._database]))
 """
 
 
@@ -202,7 +146,7 @@ def _unexplained(text: str) -> set[str]:
 
 
 def test_every_exception_to_a_lint_rule_names_the_rule_and_its_reason():
-    assert {name: bare for name, text in _modules() if (bare := _unexplained(text))} == {}
+    assert {name: bare for name, text in modules() if (bare := _unexplained(text))} == {}
 
 
 def test_the_licence_is_the_one_that_the_package_names():

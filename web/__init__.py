@@ -14,7 +14,7 @@ from web.shop import pages as shop
 def create_app() -> OpenAPI:
     """The web application, set up by the environment. It connects when the first request needs the database."""
     logs.configure("web")
-    database.forget_after_fork()
+    database.reset_after_fork()
     app = OpenAPI(
         __name__,
         info=openapi.INFO,

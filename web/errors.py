@@ -20,9 +20,9 @@ from flask import Flask, Response, g, jsonify, render_template, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from events.database import describe_error, is_transient, unavailable_reason
+from events.db_errors import describe_error, is_transient, unavailable_reason
 from events.errors import TidingsError, UnknownDelivery, UnknownSubscription
-from tasks.orders import OrderError
+from tasks.errors import OrderError
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 50  # a body with a thousand mistakes is not listed mistake by mistake

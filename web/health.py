@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from events import heartbeat, reading
 from events.admin import queues
-from events.database import describe_error, unavailable_reason
+from events.db_errors import describe_error, unavailable_reason
 
 log = structlog.get_logger()
 bp = Blueprint("health", __name__)

@@ -14,7 +14,7 @@ from sqlalchemy import String, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, current
-from events.admin.erasure import Person, erases
+from events.admin.erasure import Person, register_eraser
 from events.personal import ERASED
 from tasks.orders import Order
 from web.errors import KeyReused, StillRunning
@@ -64,7 +64,7 @@ def once(
     return Answer(answer)
 
 
-@erases("idempotency answers")
+@register_eraser("idempotency answers")
 def forget(session: Session, person: Person) -> int:
     """Take the right to see the order out of the answers about a person's orders; the answers stay, so that none is placed twice."""
     ids = set(session.scalars(select(Order.id).where(Order.number.in_(person.subjects))))

@@ -1,1 +1,1 @@
-"""Administration of the bus: subscriptions, dead letters, queues, traces, audit, retention, erasure."""
+"""Administration of the bus, by the operators' pages, the API and the command line."""

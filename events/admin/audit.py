@@ -17,5 +17,5 @@ def record(session: Session, *, who: str, action: str, target: str, why: str = "
 
 
 def listed(session: Session, *, limit: int = 100) -> Sequence[AuditEntry]:
-    """The latest lines, newest first."""
+    """Return the latest lines, newest first."""
     return session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)).all()

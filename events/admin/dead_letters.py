@@ -1,4 +1,4 @@
-"""Dead letters: deliveries that no retry saved. They are looked at, replayed or discarded; each act is audited."""
+"""Dead letters, the deliveries that no retry saved: list, replay, discard. Each act is audited."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -6,18 +6,19 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from events import clock, log
+from events import ledger
 from events.admin import audit
 from events.errors import UnknownDelivery
-from events.tables import IS_DEAD, Attempt, Delivery, LogEntry
+from events.ledger import IS_DEAD
+from events.tables import Attempt, Delivery, LogEntry
 
 
 @dataclass(frozen=True)
 class DeadLetterView:
-    """One dead letter, with what it was about."""
+    """One dead letter, with its event's type and subject."""
 
     id: str
     subscription: str
@@ -54,13 +55,13 @@ def listed(
     fingerprint: str | None = None,
     limit: int = 100,
 ) -> list[DeadLetterView]:
-    """The dead letters that fit, the latest death first."""
-    chosen = _chosen({"queue": queue, "subscription": subscription, "fingerprint": fingerprint})
+    """Return the dead letters that match, the latest death first."""
+    chosen = _matching({"queue": queue, "subscription": subscription, "fingerprint": fingerprint})
     return _views(session, _joined().where(chosen).order_by(Delivery.died_at.desc()).limit(limit))
 
 
 def groups(session: Session) -> list[Group]:
-    """All dead letters by cause, the largest group first."""
+    """Return all dead letters by cause, the largest group first."""
     rows = session.execute(
         select(
             Delivery.fingerprint,
@@ -78,30 +79,31 @@ def groups(session: Session) -> list[Group]:
         .order_by(func.count().desc())
     )
     return [
-        Group(cause or "", queue, name, type, error or "", count, first, last)
-        for cause, queue, name, type, error, count, first, last in rows
+        Group(cause or "", queue, name, event_type, error or "", count, first, last)
+        for cause, queue, name, event_type, error, count, first, last in rows
     ]
 
 
 def count(session: Session, *, queue: str | None = None) -> int:
-    """How many dead letters there are, of all queues or of one."""
-    return (
-        session.scalar(select(func.count()).select_from(Delivery).where(_chosen({"queue": queue})))
-        or 0
-    )
+    """Return the number of dead letters, of all queues or of one."""
+    counted = select(func.count()).select_from(Delivery).where(_matching({"queue": queue}))
+    return session.scalar(counted) or 0
 
 
-def show(session: Session, id: str) -> DeadLetterView:
-    """One dead letter. Raises `UnknownDelivery`."""
-    found = _views(session, _joined().where(_chosen({"ids": [id]})))
+def show(session: Session, delivery_id: str) -> DeadLetterView:
+    """Return one dead letter. Raises `UnknownDelivery`."""
+    found = _views(session, _joined().where(_matching({"ids": [delivery_id]})))
     if not found:
-        raise UnknownDelivery(id)
+        raise UnknownDelivery(delivery_id)
     return found[0]
 
 
-def attempts(session: Session, id: str) -> Sequence[Attempt]:
-    """Every failed try of a delivery, the first one first. Raises `UnknownDelivery` if `id` is none."""
-    event_id, subscription = parse(id)
+def attempts(session: Session, delivery_id: str) -> Sequence[Attempt]:
+    """Return every failed attempt of a delivery, the first one first.
+
+    Raises `UnknownDelivery` if `delivery_id` has another form.
+    """
+    event_id, subscription = parse(delivery_id)
     return session.scalars(
         select(Attempt)
         .where(Attempt.event_id == event_id, Attempt.subscription == subscription)
@@ -109,8 +111,8 @@ def attempts(session: Session, id: str) -> Sequence[Attempt]:
     ).all()
 
 
-class Which(TypedDict, total=False):
-    """Which dead letters: by id, or all that fit every filter; really all of them only by `everything`."""
+class Selection(TypedDict, total=False):
+    """A selection of dead letters: by id, by filters that all must match, or `everything`."""
 
     ids: Collection[str] | None
     queue: str | None
@@ -119,64 +121,46 @@ class Which(TypedDict, total=False):
     everything: bool
 
 
-def replay(session: Session, *, who: str, why: str = "", **which: Unpack[Which]) -> int:
-    """Send dead letters again, with all their tries before them; returns how many.
+def replay(session: Session, *, who: str, why: str = "", **which: Unpack[Selection]) -> int:
+    """Send dead letters again, with all their attempts before them; return their number.
 
-    Their events keep their context, and a call to the world keeps its idempotency key. Raises `ValueError` when nothing
-    says which ones, `UnknownDelivery` when an id is no dead letter's.
+    Their events keep their context, and a call to the world keeps its idempotency key. Raises
+    `ValueError` for an empty selection, `UnknownDelivery` when an id is no dead letter's.
     """
-    fresh = {
-        "state": "retrying",
-        "attempts": 0,
-        "due_at": clock.now(),
-        "sent_at": None,
-        "died_at": None,
-        "lost_count": 0,
-        "unfinished_starts": 0,
-    }
-    replayed = _settle(session, which, fresh, who=who, action="replay", why=why)
-    log.wake(session)
-    return replayed
+    rows = ledger.replay(session, _selected(session, which))
+    return _record(session, rows, who=who, action="replay", why=why)
 
 
-def discard(session: Session, *, who: str, why: str = "", **which: Unpack[Which]) -> int:
-    """Give dead letters up; their rows and events stay. Returns how many. Raises as `replay` does."""
-    return _settle(
-        session,
-        which,
-        {"state": "discarded", "done_at": clock.now()},
-        who=who,
-        action="discard",
-        why=why,
-    )
+def discard(session: Session, *, who: str, why: str = "", **which: Unpack[Selection]) -> int:
+    """Give dead letters up; their rows and events stay. Return their number.
+
+    Raises as `replay` does.
+    """
+    rows = ledger.discard(session, and_(IS_DEAD, _selected(session, which)))
+    return _record(session, rows, who=who, action="discard", why=why)
 
 
-def parse(id: str) -> tuple[UUID, str]:
-    """A delivery's event and subscription from its id. Raises `UnknownDelivery`."""
-    event_id, _, subscription = id.partition(":")
+def parse(delivery_id: str) -> tuple[UUID, str]:
+    """Return a delivery's event id and subscription. Raises `UnknownDelivery`."""
+    event_id, _, subscription = delivery_id.partition(":")
     try:
-        if (
-            subscription.isprintable()
-        ):  # what is not, NUL above all, is no name, and PostgreSQL refuses to look for it
+        if subscription.isprintable():  # PostgreSQL refuses to look for NUL
             return UUID(event_id), subscription
     except ValueError:
         pass
-    raise UnknownDelivery(id)
+    raise UnknownDelivery(delivery_id)
 
 
-def _filters(which: Which) -> list[ColumnElement[bool]]:
-    values = (
+def _filters(which: Selection) -> list[ColumnElement[bool]]:
+    wanted = (
         (Delivery.queue, which.get("queue")),
         (Delivery.subscription, which.get("subscription")),
+        (Delivery.fingerprint, which.get("fingerprint")),
     )
-    return [
-        column == value
-        for column, value in (*values, (Delivery.fingerprint, which.get("fingerprint")))
-        if value is not None
-    ]
+    return [column == value for column, value in wanted if value is not None]
 
 
-def _chosen(which: Which) -> ColumnElement[bool]:
+def _matching(which: Selection) -> ColumnElement[bool]:
     ids = which.get("ids")
     named = [
         and_(Delivery.event_id == event, Delivery.subscription == name)
@@ -185,19 +169,18 @@ def _chosen(which: Which) -> ColumnElement[bool]:
     return and_(IS_DEAD, *_filters(which), *([or_(False, *named)] if ids is not None else []))
 
 
-def _settle(
-    session: Session, which: Which, values: dict[str, Any], *, who: str, action: str, why: str
-) -> int:
+def _selected(session: Session, which: Selection) -> ColumnElement[bool]:
     ids = which.get("ids")
     if ids is None and not any(which.values()):
         raise ValueError(
-            "say which dead letters: ids, a queue, a subscription, a fingerprint, or everything=True"
+            "name the dead letters: ids, a queue, a subscription, a fingerprint, or everything=True"
         )
-    for id in ids or ():
-        show(session, id)
-    rows = session.scalars(
-        update(Delivery).where(_chosen(which)).values(**values).returning(Delivery)
-    ).all()
+    for delivery_id in ids or ():
+        show(session, delivery_id)
+    return _matching(which)
+
+
+def _record(session: Session, rows: Sequence[Delivery], *, who: str, action: str, why: str) -> int:
     for row in rows:
         audit.record(session, who=who, action=action, target=row.id, why=why)
     return len(rows)
@@ -213,13 +196,13 @@ def _views(session: Session, query: Any) -> list[DeadLetterView]:
     return [_view(*row) for row in session.execute(query)]
 
 
-def _view(row: Delivery, type: str, version: int, subject: str | None) -> DeadLetterView:
+def _view(row: Delivery, event_type: str, version: int, subject: str | None) -> DeadLetterView:
     return DeadLetterView(
         id=row.id,
         subscription=row.subscription,
         queue=row.queue,
         event_id=row.event_id,
-        event_type=type,
+        event_type=event_type,
         event_version=version,
         subject=subject,
         attempts=row.attempts,

@@ -1,6 +1,6 @@
-"""Erasure: a person is forgotten by the log, the ledger, the invalid messages and the audit; ids, numbers and figures stay.
+"""Erasure of a person from log, ledger, invalid messages and audit; ids and numbers stay.
 
-A service that keeps personal data in tables of its own says how it forgets a person: see `erases`.
+A service that keeps personal data in tables of its own registers an eraser: `register_eraser`.
 """
 
 import base64
@@ -14,12 +14,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Text, cast, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from events.admin import audit
 from events.event import stored_as
-from events.orm import Base
-from events.personal import ERASED, ERASED_EMAIL, Personal, erased, told
+from events.personal import ERASED, ERASED_EMAIL, Personal, erased, personal_values
 from events.tables import (
     Attempt,
     AuditEntry,
@@ -35,26 +34,27 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
 
 @dataclass(frozen=True)
 class Person:
-    """Whom to forget: the address, what the events about them are about, those events, and what these tell of them.
+    """The person to erase: the address, their events with the subjects, and the personal texts there.
 
-    `telling` are those of the `texts` by which a message of unknown shape is known to be about them.
+    The `searchable` ones of the `texts` identify the person in a message of unknown shape.
     """
 
     email: str
     subjects: frozenset[str]
     events: tuple[UUID, ...]
     texts: frozenset[str]
-    telling: frozenset[str]
+    searchable: frozenset[str]
 
 
 Eraser = Callable[[Session, Person], int]
 _erasers: dict[str, Eraser] = {}
 
 
-def erases(what: str) -> Callable[[Eraser], Eraser]:
-    """Register how a service forgets a person in tables of its own; the function returns how many rows it changed.
+def register_eraser(what: str) -> Callable[[Eraser], Eraser]:
+    """Register a function that erases a person from a service's tables and returns the row count.
 
-    It runs in the transaction that erases the rest, after the log. Run again for the same person it must change nothing.
+    It runs in the transaction that erases the rest, after the log. A second run for the same person
+    must change nothing.
     """
 
     def register(eraser: Eraser) -> Eraser:
@@ -65,9 +65,16 @@ def erases(what: str) -> Callable[[Eraser], Eraser]:
 
 
 def find(
-    session: Session, email: str, *, subjects: Collection[str] = (), telling: Collection[str] = ()
+    session: Session,
+    email: str,
+    *,
+    subjects: Collection[str] = (),
+    searchable: Collection[str] = (),
 ) -> Person:
-    """The person with this address, in any case of letters; `subjects` and `telling` are what the caller knows already."""
+    """Return the person with this address, in any case of letters.
+
+    `subjects` and `searchable` are subjects and texts that the caller knows already.
+    """
     own = [entry for entry in _mentioning(session, email) if _is_about(entry, email)]
     about = {entry.subject for entry in own if entry.subject} | set(subjects)
     entries = {entry.id: entry for entry in own}
@@ -77,21 +84,23 @@ def find(
         ):  # else another person's, about the same subject
             entries[entry.id] = entry
     texts = {
-        (text, marker.telling) for entry in entries.values() for marker, text in _told(entry)
-    } | {(text, True) for text in telling}
+        (text, marker.searchable)
+        for entry in entries.values()
+        for marker, text in _personal_values(entry)
+    } | {(text, True) for text in searchable}
     return Person(
         email,
         frozenset(about),
         tuple(sorted(entries)),
         texts=frozenset(text.casefold() for text, _ in texts),
-        telling=frozenset({email, *(text for text, tells in texts if tells)}),
+        searchable=frozenset({email, *(text for text, sought in texts if sought)}),
     )
 
 
 def erase(session: Session, person: Person, *, who: str, why: str = "") -> dict[str, int]:
-    """Forget the person in the caller's transaction; returns how many rows of each kind were changed.
+    """Erase the person in the caller's transaction; return how many rows of each kind changed.
 
-    The audit says that it was done, with a hash of the address by which whoever knows it can find the line.
+    The audit records it with a hash of the address, so that the line can be found by the address.
     """
     if session.get_bind().dialect.name == "sqlite":
         session.connection().exec_driver_sql(
@@ -102,13 +111,13 @@ def erase(session: Session, person: Person, *, who: str, why: str = "") -> dict[
             _forget_event(entry, person)
             for entry in session.scalars(select(LogEntry).where(LogEntry.id.in_(person.events)))
         ),
-        "deliveries": _blank(session, Delivery.error, Delivery.event_id.in_(person.events)),
+        "deliveries": _clear(session, Delivery.error, Delivery.event_id.in_(person.events)),
         "failed tries": _forget_tries(session, person),
         "invalid_messages": sum(
             _forget_invalid_message(row, person)
             for row in session.scalars(select(InvalidMessageRow).execution_options(yield_per=100))
         ),
-        "audit": _blank(session, AuditEntry.why, _audited(person)),
+        "audit": _clear(session, AuditEntry.why, _audited(person)),
         "mentions elsewhere": _forget_mentions(session, person.email),
     }
     session.flush()
@@ -118,7 +127,7 @@ def erase(session: Session, person: Person, *, who: str, why: str = "") -> dict[
         who=who,
         action="erase",
         target=f"customer {digest(person.email)}",
-        why=without(why, person.email),
+        why=redact(why, person.email),
     )
     return counts
 
@@ -128,18 +137,27 @@ def digest(email: str) -> str:
     return hashlib.sha256(email.casefold().encode()).hexdigest()
 
 
-def without(text: str, email: str) -> str:
-    """The text with the address blotted out."""
+def redact(text: str, email: str) -> str:
+    """Replace the address in the text, in any case of letters."""
     return re.sub(re.escape(email), ERASED, text, flags=re.IGNORECASE)
 
 
-def _told(entry: LogEntry) -> Iterator[tuple[Personal, str]]:
+def redact_column(session: Session, column: InstrumentedAttribute[Any], email: str) -> int:
+    """Replace the address in a column of texts; return how many rows changed."""
+    mentions = func.lower(column).contains(email.lower(), autoescape=True)
+    rows = session.scalars(select(column.class_).where(mentions)).all()
+    for row in rows:
+        setattr(row, column.key, redact(getattr(row, column.key), email))
+    return len(rows)
+
+
+def _personal_values(entry: LogEntry) -> Iterator[tuple[Personal, str]]:
     known = stored_as(entry.type, entry.version)
-    return told(known, entry.data) if known else iter(())
+    return personal_values(known, entry.data) if known else iter(())
 
 
 def _identities(entry: LogEntry) -> set[str]:
-    return {text.casefold() for marker, text in _told(entry) if marker.identifies}
+    return {text.casefold() for marker, text in _personal_values(entry) if marker.identifies}
 
 
 def _is_about(entry: LogEntry, email: str) -> bool:
@@ -189,7 +207,7 @@ def _without_texts(value: Any, person: Person) -> Any:
     return ERASED if isinstance(value, str) and value.casefold() in person.texts else value
 
 
-def _blank(session: Session, column: Any, where: Any) -> int:
+def _clear(session: Session, column: Any, where: Any) -> int:
     changed = (
         update(column.class_).where(where, column.not_in(("", ERASED))).values({column: ERASED})
     )
@@ -198,7 +216,7 @@ def _blank(session: Session, column: Any, where: Any) -> int:
 
 def _forget_tries(session: Session, person: Person) -> int:
     theirs = Attempt.event_id.in_(person.events)
-    return max(_blank(session, Attempt.message, theirs), _blank(session, Attempt.traceback, theirs))
+    return max(_clear(session, Attempt.message, theirs), _clear(session, Attempt.traceback, theirs))
 
 
 def _audited(person: Person) -> Any:
@@ -211,7 +229,7 @@ def _audited(person: Person) -> Any:
 
 def _forget_invalid_message(row: InvalidMessageRow, person: Person) -> bool:
     sought = {
-        form for text in person.telling if len(text) >= SHORTEST_SOUGHT for form in _forms(text)
+        form for text in person.searchable if len(text) >= SHORTEST_SOUGHT for form in _forms(text)
     }
     haystack = b"\n".join((row.headers.encode(), row.error.encode(), *_readings(row.body))).lower()
     found = any(form in haystack for form in sought)
@@ -235,26 +253,18 @@ def _readings(body: bytes) -> Iterator[bytes]:
             continue
 
 
-_FREE_TEXTS: tuple[tuple[type[Base], str], ...] = (
-    *((AuditEntry, name) for name in ("who", "target", "why")),
-    (SubscriptionRow, "paused_why"),
-    (Delivery, "error"),
-    *((Attempt, name) for name in ("message", "traceback")),
+_FREE_TEXTS: tuple[InstrumentedAttribute[Any], ...] = (
+    *(AuditEntry.who, AuditEntry.target, AuditEntry.why),
+    SubscriptionRow.paused_why,
+    Delivery.error,
+    *(Attempt.message, Attempt.traceback),
 )
 
 
 def _forget_mentions(session: Session, email: str) -> int:
-    """Blot the address out wherever else somebody or something wrote it."""
-    count = 0
-    for kind, name in _FREE_TEXTS:
-        for row in session.scalars(
-            select(kind).where(
-                func.lower(getattr(kind, name)).contains(email.lower(), autoescape=True)
-            )
-        ):
-            setattr(row, name, without(getattr(row, name), email))
-            count += 1
+    """Replace the address in free texts and in events about other people."""
+    count = sum(redact_column(session, column, email) for column in _FREE_TEXTS)
     for entry in _mentioning(session, email):
-        entry.data = json.loads(without(json.dumps(entry.data), json.dumps(email)[1:-1]))
+        entry.data = json.loads(redact(json.dumps(entry.data), json.dumps(email)[1:-1]))
         count += 1
     return count

@@ -1,4 +1,4 @@
-"""Invalid messages: messages that were no doorbell of ours, kept with their raw body until a person has looked."""
+"""Invalid messages: messages that no relay of ours sent, kept with their raw body for a person."""
 
 from collections.abc import Sequence
 
@@ -7,53 +7,45 @@ from sqlalchemy.orm import Session
 
 from events import clock
 from events.admin import audit
-from events.database import sanitize_text
+from events.db_errors import sanitize_text
 from events.errors import UnknownDelivery
 from events.tables import InvalidMessageRow
+
+_IS_KEPT = InvalidMessageRow.discarded_at.is_(None)
 
 
 def keep(
     session: Session, *, queue: str, reason: str, error: str, headers: str, body: bytes
 ) -> None:
-    """Write an invalid message down in the caller's transaction; acknowledge its message only after that committed."""
-    texts = {
+    """Write an invalid message in the caller's transaction; acknowledge it after the commit."""
+    row = {
+        "at": clock.now(),
         "queue": sanitize_text(queue, 100),
         "reason": sanitize_text(reason, 200),
         "error": sanitize_text(error, 2000),
+        "headers": sanitize_text(headers, 20_000),
+        "body": body,
     }
-    session.execute(
-        insert(InvalidMessageRow).values(
-            at=clock.now(), headers=sanitize_text(headers, 20_000), body=body, **texts
-        )
-    )
+    session.execute(insert(InvalidMessageRow).values(row))
 
 
 def listed(session: Session, *, limit: int = 100) -> Sequence[InvalidMessageRow]:
-    """The invalid messages nobody has discarded, newest first."""
-    return session.scalars(
-        select(InvalidMessageRow)
-        .where(InvalidMessageRow.discarded_at.is_(None))
-        .order_by(InvalidMessageRow.id.desc())
-        .limit(limit)
-    ).all()
+    """Return the invalid messages that nobody has discarded, newest first."""
+    kept = select(InvalidMessageRow).where(_IS_KEPT).order_by(InvalidMessageRow.id.desc())
+    return session.scalars(kept.limit(limit)).all()
 
 
 def count(session: Session) -> int:
-    """How many invalid messages wait for a person."""
-    return (
-        session.scalar(
-            select(func.count())
-            .select_from(InvalidMessageRow)
-            .where(InvalidMessageRow.discarded_at.is_(None))
-        )
-        or 0
-    )
+    """Return the number of invalid messages that wait for a person."""
+    kept = select(func.count()).select_from(InvalidMessageRow).where(_IS_KEPT)
+    return session.scalar(kept) or 0
 
 
-def discard(session: Session, id: int, *, who: str, why: str) -> None:
+def discard(session: Session, message_id: int, *, who: str, why: str) -> None:
     """Take an invalid message off the list; the row stays. Raises `UnknownDelivery`."""
-    row = session.get(InvalidMessageRow, id)
+    row = session.get(InvalidMessageRow, message_id)
     if row is None:
-        raise UnknownDelivery(f"invalid message {id}")
+        raise UnknownDelivery(f"invalid message {message_id}")
     row.discarded_at = clock.now()
-    audit.record(session, who=who, action="discard", target=f"invalid message {id}", why=why)
+    target = f"invalid message {message_id}"
+    audit.record(session, who=who, action="discard", target=target, why=why)

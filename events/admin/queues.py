@@ -1,19 +1,23 @@
-"""The queues as the ledger knows them: what waits, what is retried, what is dead, and who works."""
+"""The queues as the ledger knows them: backlog, dead letters, and live workers."""
 
 from collections import Counter
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from events import clock, heartbeat
-from events.tables import IS_DEAD, IS_OPEN, Delivery, LogEntry, SubscriptionRow
+from events.ledger import IS_DEAD, IS_IN_FLIGHT, IS_TO_SEND, State
+from events.tables import Delivery, LogEntry, SubscriptionRow
 
 
 @dataclass(frozen=True)
 class QueueView:
-    """One queue. `waiting` deliveries have not failed yet, `retrying` ones have; `oldest` is the age in seconds of the
-    oldest open delivery's event; `paused` says that a subscription of the queue is."""
+    """One queue.
+
+    `waiting` deliveries have not failed yet, `retrying` ones have; `oldest` is the age in seconds
+    of the oldest open delivery's event; `paused` says that a subscription of the queue is.
+    """
 
     name: str
     waiting: int = 0
@@ -25,7 +29,7 @@ class QueueView:
 
 
 def overview(session: Session) -> list[QueueView]:
-    """Every queue, by name; it costs what is open or dead, not what is done."""
+    """Return every queue, by name; done deliveries cost nothing here."""
     counts = _counts(session)
     oldest = _oldest(session)
     paused: dict[str, bool] = {}
@@ -40,9 +44,9 @@ def overview(session: Session) -> list[QueueView]:
     return [
         QueueView(
             name=name,
-            waiting=counts[name, "pending"],
-            retrying=counts[name, "retrying"],
-            dead=counts[name, "dead"],
+            waiting=counts[name, State.PENDING],
+            retrying=counts[name, State.RETRYING],
+            dead=counts[name, State.DEAD],
             oldest=oldest.get(name),
             paused=paused.get(name, False),
             workers=workers.count(name),
@@ -51,16 +55,13 @@ def overview(session: Session) -> list[QueueView]:
     ]
 
 
-# Each of these has an index of its own; in one condition they would be found by reading every delivery there ever was.
-TO_SEND, OUT = (
-    and_(IS_OPEN, Delivery.sent_at.is_(None)),
-    and_(IS_OPEN, Delivery.sent_at.is_not(None)),
-)
+# Each has an index of its own; in one condition, every delivery there ever was would be read.
+_COUNTED = (IS_TO_SEND, IS_IN_FLIGHT, IS_DEAD)
 
 
 def _counts(session: Session) -> Counter[tuple[str, str]]:
     counts: Counter[tuple[str, str]] = Counter()
-    for part in (TO_SEND, OUT, IS_DEAD):
+    for part in _COUNTED:
         found = (
             select(Delivery.queue, Delivery.state, func.count())
             .where(part)
@@ -72,7 +73,7 @@ def _counts(session: Session) -> Counter[tuple[str, str]]:
 
 def _oldest(session: Session) -> dict[str, float]:
     ages: dict[str, float] = {}
-    for part in (TO_SEND, OUT):
+    for part in (IS_TO_SEND, IS_IN_FLIGHT):
         since = select(Delivery.queue, func.min(LogEntry.publish_at)).join(
             LogEntry, LogEntry.id == Delivery.event_id
         )
@@ -82,7 +83,7 @@ def _oldest(session: Session) -> dict[str, float]:
 
 
 def unrelayed(session: Session) -> int:
-    """How many events have no deliveries yet: what the relay still has to do."""
+    """Return the number of events that the relay has not fanned out yet."""
     return (
         session.scalar(select(func.count(LogEntry.position)).where(LogEntry.relayed_at.is_(None)))
         or 0

@@ -1,23 +1,24 @@
-"""What an operator does with subscriptions: register, pause, resume, backfill, remove."""
+"""Subscriptions as rows: register, pause, resume, unregister, backfill."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, insert, or_, select, text, update
+from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from events import clock, log
+from events import clock, ledger, log
 from events.admin import audit, retention
 from events.database import transaction
+from events.dialects import dialect_of
 from events.errors import UnknownSubscription
-from events.relay.fanout import delivery
+from events.ledger import IS_DEAD, IS_OPEN
 from events.subscriptions import Subscription
-from events.tables import IS_DEAD, IS_OPEN, Delivery, LogEntry, SubscriptionRow
+from events.tables import Delivery, LogEntry, SubscriptionRow
 
 
 def register(session: Session, subscriptions: Iterable[Subscription]) -> None:
-    """Tell the relay of these subscriptions; a changed one is changed, and all are marked as seen now."""
+    """Insert or update the rows of these subscriptions, and mark all as seen now."""
     _wait_for_fan_outs(session)
     known = {row.name: row for row in session.scalars(select(SubscriptionRow))}
     now = clock.now()
@@ -33,9 +34,11 @@ def register(session: Session, subscriptions: Iterable[Subscription]) -> None:
 
 
 def _wait_for_fan_outs(session: Session) -> None:
-    """Those in flight end first: an event is relayed either with what is registered now or before the backfill."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("LOCK TABLE subscriptions IN EXCLUSIVE MODE"))
+    """Wait for the fan-outs under way.
+
+    An event is relayed either with the subscriptions registered now or before the backfill.
+    """
+    dialect_of(session).lock_table(session, SubscriptionRow.__tablename__)
 
 
 def _values(subscription: Subscription) -> dict[str, Any]:
@@ -48,52 +51,41 @@ def _values(subscription: Subscription) -> dict[str, Any]:
     }
 
 
-def seen(subscriptions: Iterable[Subscription]) -> None:
-    """Register in a transaction of its own what nobody has registered yet, and mark the rest as served now.
+def touch(subscriptions: Iterable[Subscription]) -> None:
+    """Register missing subscriptions, and mark the others as served now, in its own transaction.
 
-    Of a row that is there only the list of types grows, for who says so may be the older worker of two: the rest is changed by
-    `register`, at `tidings migrate`.
+    Of an existing row only the list of types grows, for the caller may be the older worker of two:
+    the rest is changed by `register`, at `tidings migrate`.
     """
     wanted = {each.name: each for each in subscriptions}
+    ours = SubscriptionRow.name.in_(wanted)
     with transaction() as session:
-        rows = {
-            row.name: row
-            for row in session.scalars(
-                select(SubscriptionRow).where(SubscriptionRow.name.in_(wanted))
-            )
-        }
+        rows = {row.name: row for row in session.scalars(select(SubscriptionRow).where(ours))}
         if missing := [each for name, each in wanted.items() if name not in rows]:
             register(session, missing)
-        if wider := [
-            row for row in rows.values() if set(wanted[row.name].event_types) - set(row.event_types)
-        ]:
+        if wider := [row for row in rows.values() if _new_types(row, wanted[row.name])]:
             _wait_for_fan_outs(session)
             for row in wider:
                 session.refresh(row)
                 row.event_types = sorted({*row.event_types, *wanted[row.name].event_types})
             session.flush()
-        rows_in_order = (
-            select(SubscriptionRow.name)
-            .where(SubscriptionRow.name.in_(wanted))
-            .order_by(SubscriptionRow.name)
-        )
-        session.execute(
-            rows_in_order.with_for_update()
-        )  # in any other order two of these, or one and a fan-out, could block each other
-        session.execute(
-            update(SubscriptionRow)
-            .where(SubscriptionRow.name.in_(wanted))
-            .values(last_seen=clock.now())
-        )
+        # In any other order two of these, or one and a fan-out, could block each other.
+        in_order = select(SubscriptionRow.name).where(ours).order_by(SubscriptionRow.name)
+        session.execute(in_order.with_for_update())
+        session.execute(update(SubscriptionRow).where(ours).values(last_seen=clock.now()))
+
+
+def _new_types(row: SubscriptionRow, subscription: Subscription) -> set[str]:
+    return set(subscription.event_types) - set(row.event_types)
 
 
 def listed(session: Session) -> Sequence[SubscriptionRow]:
-    """Every subscription, by name."""
+    """Return every subscription, by name."""
     return session.scalars(select(SubscriptionRow).order_by(SubscriptionRow.name)).all()
 
 
 def find(session: Session, name: str) -> SubscriptionRow:
-    """The subscription called `name`. Raises `UnknownSubscription`."""
+    """Return the subscription called `name`. Raises `UnknownSubscription`."""
     row = session.get(SubscriptionRow, name)
     if row is None:
         raise UnknownSubscription(name, session.scalars(select(SubscriptionRow.name)))
@@ -101,43 +93,40 @@ def find(session: Session, name: str) -> SubscriptionRow:
 
 
 def pause(session: Session, name: str, *, who: str, why: str) -> None:
-    """Stop the subscription's sends; its backlog is kept."""
+    """Stop the subscription's sends; its backlog is kept. Raises `UnknownSubscription`."""
     row = find(session, name)
     row.paused_at, row.paused_by, row.paused_why = clock.now(), who, why
     audit.record(session, who=who, action="pause", target=name, why=why)
 
 
 def resume(session: Session, name: str, *, who: str, why: str = "") -> None:
-    """Send the subscription's backlog, and go on."""
+    """Send the subscription's backlog, and go on. Raises `UnknownSubscription`."""
     row = find(session, name)
     row.paused_at = row.paused_by = row.paused_why = None
     audit.record(session, who=who, action="resume", target=name, why=why)
     log.wake(session)
 
 
-def remove(session: Session, name: str, *, who: str, why: str) -> int:
-    """Forget a subscription whose code is gone; its open and dead deliveries are discarded. Returns how many those were.
+def unregister(session: Session, name: str, *, who: str, why: str) -> int:
+    """Remove a subscription whose code is gone, and discard its open and dead deliveries.
 
-    The dead too: replayed, they would wait for ever for a subscription that is not there.
+    The dead too: replayed, they would wait for ever for a subscription that is not there. Returns
+    the number of deliveries. Raises `UnknownSubscription`.
     """
     session.delete(find(session, name))
-    left = (Delivery.subscription == name, or_(IS_OPEN, IS_DEAD))
-    discarded = session.execute(
-        update(Delivery)
-        .where(*left)
-        .values(state="discarded", done_at=clock.now())
-        .returning(Delivery.event_id)
-    )
+    left = and_(Delivery.subscription == name, or_(IS_OPEN, IS_DEAD))
+    discarded = ledger.discard(session, left)
     audit.record(session, who=who, action="remove", target=name, why=why)
-    return len(discarded.all())
+    return len(discarded)
 
 
 def backfill(name: str, *, who: str, limit: int = 1000) -> int:
-    """Give a subscription every event of its types that was relayed before it was there; returns how many.
+    """Give a subscription every event of its types that was relayed before it was there.
 
-    Gap-free while live events flow: an event not relayed yet gets its delivery from the fan-out, every other one here, but
-    those whose delivery was there and was pruned: they were handled or given up.
+    Gap-free while live events flow: an event not relayed yet gets its delivery from the fan-out,
+    every other one here, but those whose delivery was pruned: they were handled or given up.
     Commits after each `limit` events, so that nobody waits long; run twice it adds nothing.
+    Returns the number of events. Raises `UnknownSubscription`.
     """
     total, after = 0, 0
     with transaction() as session:
@@ -145,13 +134,14 @@ def backfill(name: str, *, who: str, limit: int = 1000) -> int:
         audit.record(session, who=who, action="backfill", target=name)
     while True:
         with transaction() as session:
-            row = session.scalars(
-                select(SubscriptionRow).where(SubscriptionRow.name == name).with_for_update()
-            ).one()  # one at a time
+            one_at_a_time = select(SubscriptionRow).where(SubscriptionRow.name == name)
+            row = session.scalars(one_at_a_time.with_for_update()).one()
             missing = _missing(session, row, after, limit)
             if not missing:
                 return total
-            session.execute(insert(Delivery), [delivery(row, id, clock.now()) for _, id in missing])
+            now = clock.now()
+            rows = [ledger.new_delivery(row, event_id, now) for _, event_id in missing]
+            ledger.insert_deliveries(session, rows)
             log.wake(session)
         total, after = total + len(missing), missing[-1][0]
 
@@ -162,14 +152,9 @@ def _missing(
     has = exists().where(Delivery.subscription == row.name, Delivery.event_id == LogEntry.id)
     found = session.execute(
         select(LogEntry.position, LogEntry.id)
-        .where(
-            LogEntry.type.in_(row.event_types),
-            LogEntry.position > after,
-            LogEntry.relayed_at.is_not(None),
-            ~has,
-        )
-        .where(~retention.forgotten(row.name))
+        .where(LogEntry.type.in_(row.event_types), LogEntry.position > after)
+        .where(LogEntry.relayed_at.is_not(None), ~has, ~retention.was_pruned(row.name))
         .order_by(LogEntry.position)
         .limit(limit)
     )
-    return [(position, id) for position, id in found]
+    return [(position, event_id) for position, event_id in found]

@@ -1,4 +1,4 @@
-"""The trace of one subject: each event about it, each handler's delivery of it, each failed try."""
+"""The trace of one subject: its events, their deliveries, and each failed attempt."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from events.tables import Attempt, Delivery, SubscriptionRow
 
 @dataclass(frozen=True)
 class TracedDelivery:
-    """What one handler did with one event so far."""
+    """One delivery of one event, with its failed attempts."""
 
     id: str
     subscription: str
@@ -30,7 +30,7 @@ class TracedDelivery:
     done_at: datetime | None
     error: str | None
     flower_task_id: str | None
-    tries: list[Attempt] = field(default_factory=list)
+    failed_attempts: list[Attempt] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -42,35 +42,35 @@ class TracedEvent:
 
 
 def of(session: Session, subject: str) -> list[TracedEvent]:
-    """Everything that happened about `subject`, oldest first."""
+    """Return every event about `subject` with its deliveries, oldest first."""
     return _traced(session, log.about(session, subject))
 
 
 def of_event(session: Session, event_id: UUID) -> TracedEvent | None:
-    """One event with its deliveries, or `None` when there is no such event."""
+    """Return one event with its deliveries, or `None` when there is no such event."""
     return next(iter(_traced(session, log.read(session, [event_id]))), None)
 
 
 def _traced(session: Session, envelopes: Sequence[Envelope]) -> list[TracedEvent]:
     ids = [envelope.id for envelope in envelopes]
     policies = {row.name: row.policy for row in session.scalars(select(SubscriptionRow))}
-    tries: defaultdict[tuple[UUID, str], list[Attempt]] = defaultdict(list)
+    failed: defaultdict[tuple[UUID, str], list[Attempt]] = defaultdict(list)
     for attempt in session.scalars(
         select(Attempt).where(Attempt.event_id.in_(ids)).order_by(Attempt.id)
     ):
-        tries[attempt.event_id, attempt.subscription].append(attempt)
+        failed[attempt.event_id, attempt.subscription].append(attempt)
     deliveries: defaultdict[UUID, list[TracedDelivery]] = defaultdict(list)
     for row in session.scalars(
         select(Delivery).where(Delivery.event_id.in_(ids)).order_by(Delivery.subscription)
     ):
         limit = policies.get(row.subscription, {}).get("attempts", Retry().attempts)
         deliveries[row.event_id].append(
-            _delivery(row, limit, tries[row.event_id, row.subscription])
+            _delivery(row, limit, failed[row.event_id, row.subscription])
         )
     return [TracedEvent(envelope, deliveries[envelope.id]) for envelope in envelopes]
 
 
-def _delivery(row: Delivery, limit: int, tries: list[Attempt]) -> TracedDelivery:
+def _delivery(row: Delivery, limit: int, failed: list[Attempt]) -> TracedDelivery:
     return TracedDelivery(
         id=row.id,
         subscription=row.subscription,
@@ -83,5 +83,5 @@ def _delivery(row: Delivery, limit: int, tries: list[Attempt]) -> TracedDelivery
         done_at=row.done_at,
         error=row.error,
         flower_task_id=f"{row.id}:{row.sends}" if row.sends else None,
-        tries=tries,
+        failed_attempts=failed,
     )

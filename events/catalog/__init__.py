@@ -1,4 +1,4 @@
-"""The catalog: what each service publishes. One file per publisher; this is the contract between services."""
+"""The event catalog, the contract between the services: one file per publisher."""
 
 from events.catalog.inventory import (
     InventoryReleased,

@@ -1,10 +1,10 @@
-"""What inventory publishes."""
+"""The events that inventory publishes."""
 
 from events.catalog.values import Line, OrderEvent
 
 
 class InventoryReserved(OrderEvent, type="inventory.reserved", source="inventory"):
-    """Every line of the order is set aside."""
+    """Every line of the order is reserved."""
 
     lines: tuple[Line, ...]
 
@@ -12,12 +12,12 @@ class InventoryReserved(OrderEvent, type="inventory.reserved", source="inventory
 class InventoryReservationFailed(
     OrderEvent, type="inventory.reservation_failed", source="inventory"
 ):
-    """Nothing was set aside, because of `sku`."""
+    """Nothing was reserved, because too little of `sku` is in stock."""
 
     sku: str
 
 
 class InventoryReleased(OrderEvent, type="inventory.released", source="inventory"):
-    """What was set aside is back on the shelf."""
+    """The reserved pieces are back in stock."""
 
     lines: tuple[Line, ...]

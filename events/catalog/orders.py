@@ -1,11 +1,11 @@
-"""What orders publishes: the decisions of its process manager."""
+"""The events that orders publishes: the decisions of its process manager."""
 
 from events.catalog.values import Address, Line, Money, OrderEvent
 from events.personal import PersonalEmail, PersonalName, PersonalText
 
 
 class OrderConfirmed(OrderEvent, type="order.confirmed", source="orders"):
-    """Stock is set aside and the money is in."""
+    """The stock is reserved and the card is charged."""
 
     number: str
     customer: PersonalName
@@ -16,7 +16,7 @@ class OrderConfirmed(OrderEvent, type="order.confirmed", source="orders"):
 
 
 class OrderCancelled(OrderEvent, type="order.cancelled", source="orders"):
-    """The order will not be fulfilled; who has acted undoes it."""
+    """The order will not be fulfilled; the services undo what they did for it."""
 
     number: str
     email: PersonalEmail
@@ -24,12 +24,12 @@ class OrderCancelled(OrderEvent, type="order.cancelled", source="orders"):
 
 
 class PaymentOrphaned(OrderEvent, type="payment.orphaned", source="orders"):
-    """A charge was reported for an order that is cancelled already; it must be given back."""
+    """A charge was reported for a cancelled order; it must be refunded."""
 
     charge_id: str
 
 
 class ShipmentOrphaned(OrderEvent, type="shipment.orphaned", source="orders"):
-    """A parcel was reported for an order that is cancelled already; it must be called back."""
+    """A parcel was reported for a cancelled order; it must be recalled."""
 
     tracking: str

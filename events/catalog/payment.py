@@ -1,4 +1,4 @@
-"""What payment publishes."""
+"""The events that payment publishes."""
 
 from events.catalog.values import Money, OrderEvent
 
@@ -17,7 +17,7 @@ class PaymentFailed(OrderEvent, type="payment.failed", source="payment"):
 
 
 class PaymentRefunded(OrderEvent, type="payment.refunded", source="payment"):
-    """The whole charge was given back."""
+    """The whole charge was refunded."""
 
     charge_id: str
     total: Money

@@ -1,10 +1,10 @@
-"""What shipping publishes."""
+"""The events that shipping publishes."""
 
 from events.catalog.values import OrderEvent
 
 
 class OrderShipped(OrderEvent, type="order.shipped", source="shipping"):
-    """The parcel is with the carrier."""
+    """The carrier has the parcel."""
 
     carrier: str
     tracking: str

@@ -1,4 +1,4 @@
-"""The values that events are made of."""
+"""The value types of the events."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -26,7 +26,7 @@ class Money(BaseModel):
 
 
 class Address(BaseModel):
-    """Where a parcel goes. `country` is an ISO 3166-1 alpha-2 code."""
+    """The destination of a parcel. `country` is an ISO 3166-1 alpha-2 code."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +38,7 @@ class Address(BaseModel):
 
 
 class Line(BaseModel):
-    """So many of one product, at the price of one."""
+    """A quantity of one product. `price` is the price of one piece."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,6 +49,6 @@ class Line(BaseModel):
 
 
 class OrderEvent(Event):
-    """Any event about an order. `order_id` is the order's public id."""
+    """Base of the events about an order. `order_id` is the order's public id."""
 
     order_id: str

@@ -1,4 +1,4 @@
-"""What the web publishes: an order came in."""
+"""The events that the web publishes."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -8,7 +8,7 @@ from events.personal import PersonalEmail, PersonalName, PersonalText
 
 
 class OrderCreatedV1(OrderEvent, type="order.created", version=1, source="web"):
-    """The first version: a bare total in US dollars and no address."""
+    """The first version: a total without currency, in US dollars, and no address."""
 
     number: str
     customer: PersonalName
@@ -19,7 +19,7 @@ class OrderCreatedV1(OrderEvent, type="order.created", version=1, source="web"):
 
 
 class OrderCreated(OrderEvent, type="order.created", version=2, source="web"):
-    """An order was accepted and saved. The token stands for the card; card data never enters an event."""
+    """An order was accepted and saved. The token stands for the card; no event has card data."""
 
     number: str
     customer: PersonalName
@@ -32,7 +32,7 @@ class OrderCreated(OrderEvent, type="order.created", version=2, source="web"):
 
 @upcaster(OrderCreatedV1, OrderCreated)
 def with_currency_and_address(old: OrderCreatedV1) -> OrderCreated:
-    """The total becomes cents in USD; the address is unknown."""
+    """Convert the total to cents in USD and leave the address unknown."""
     kept = old.model_dump(exclude={"total"})
     cents = (old.total * 100).to_integral_value(ROUND_HALF_EVEN)
     return OrderCreated(

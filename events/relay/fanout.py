@@ -1,20 +1,19 @@
-"""Fan-out: one delivery for each subscription that hears an event, in the transaction that marks the event relayed."""
+"""Fan-out: one delivery for each subscriber of an event, as the event is marked relayed."""
 
 from collections import defaultdict
-from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from events import clock
-from events.tables import Delivery, LogEntry, SubscriptionRow
+from events import clock, ledger
+from events.tables import LogEntry, SubscriptionRow
 
 
 def fan_out(session: Session, *, limit: int = 500) -> int:
-    """Give up to `limit` events their deliveries; returns how many events that were.
+    """Give up to `limit` events their deliveries; return the number of events.
 
-    Events are found by their missing mark, never by "position greater than the last seen": on PostgreSQL a lower position
-    may commit after a higher one.
+    Events are found by their missing mark, never by "position greater than the last seen": on
+    PostgreSQL a lower position may commit after a higher one.
     """
     now = clock.now()
     waiting = (
@@ -28,37 +27,26 @@ def fan_out(session: Session, *, limit: int = 500) -> int:
     if not events:
         return 0
     subscribers = subscribers_by_type(session)
-    rows = [delivery(row, id, at) for id, type, at in events for row in subscribers[type]]
-    if rows:
-        session.execute(insert(Delivery), rows)
-    session.execute(
-        update(LogEntry).where(LogEntry.id.in_([id for id, _, _ in events])).values(relayed_at=now)
-    )
+    rows = [
+        ledger.new_delivery(subscriber, event_id, due_at)
+        for event_id, event_type, due_at in events
+        for subscriber in subscribers[event_type]
+    ]
+    ledger.insert_deliveries(session, rows)
+    ids = [event_id for event_id, _, _ in events]
+    session.execute(update(LogEntry).where(LogEntry.id.in_(ids)).values(relayed_at=now))
     return len(events)
 
 
 def subscribers_by_type(session: Session) -> defaultdict[str, list[SubscriptionRow]]:
-    """The subscriptions by the type they hear. They are locked for sharing: while an event is being fanned out no new
-    subscription can appear, so a backfill after the registration misses nothing (see `control.register`)."""
+    """Return the subscriptions by the event type that they subscribe to.
+
+    They are locked for sharing: while an event is being fanned out no new subscription can appear,
+    so a backfill after the registration misses nothing (see `admin.subscriptions.register`).
+    """
     subscribers: defaultdict[str, list[SubscriptionRow]] = defaultdict(list)
-    for row in session.scalars(
-        select(SubscriptionRow).order_by(SubscriptionRow.name).with_for_update(read=True)
-    ):
-        for type in row.event_types:
-            subscribers[type].append(row)
+    rows = select(SubscriptionRow).order_by(SubscriptionRow.name).with_for_update(read=True)
+    for row in session.scalars(rows):
+        for event_type in row.event_types:
+            subscribers[event_type].append(row)
     return subscribers
-
-
-def delivery(row: SubscriptionRow, event_id: Any, due_at: Any) -> dict[str, Any]:
-    """The values of a new delivery."""
-    return {
-        "subscription": row.name,
-        "event_id": event_id,
-        "queue": row.queue,
-        "state": "pending",
-        "attempts": 0,
-        "sends": 0,
-        "lost_count": 0,
-        "unfinished_starts": 0,
-        "due_at": due_at,
-    }

@@ -1,22 +1,21 @@
-"""Sending: mark what is due as sent, commit, then ring. The network is never touched inside a transaction."""
+"""Sending: mark due deliveries as sent and commit, so that no network call is in a transaction."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
-from events import clock, suspects
+from events import clock, ledger
+from events.ledger import IS_TO_SEND
 from events.messages import Message
-from events.tables import IS_OPEN, Delivery, LogEntry, SubscriptionRow, delivery_id
-
-TO_SEND = (Delivery.sent_at.is_(None), IS_OPEN)
-
+from events.suspects import hold_back_suspects, is_suspect
+from events.tables import Delivery, LogEntry, SubscriptionRow, delivery_id
 
 _EARLIEST = select(func.min(Delivery.due_at)).where(
-    Delivery.subscription == SubscriptionRow.name, *TO_SEND
+    Delivery.subscription == SubscriptionRow.name, IS_TO_SEND
 )
 _DUE_TIMES = select(
     SubscriptionRow.name, _EARLIEST.correlate(SubscriptionRow).scalar_subquery()
@@ -24,90 +23,68 @@ _DUE_TIMES = select(
 
 
 def due_times(session: Session) -> dict[str, datetime]:
-    """When the next delivery of each subscription is due; paused ones and those with nothing to send are left out."""
+    """Return when the next delivery of each subscription is due.
+
+    Paused subscriptions and those with nothing to send are left out.
+    """
     rows: Iterable[Any] = session.execute(_DUE_TIMES)
-    return {name: at for name, at in rows if at is not None}
+    return {name: due_at for name, due_at in rows if due_at is not None}
 
 
 def mark_due_as_sent(session: Session, subscription: str, *, limit: int = 500) -> list[Message]:
-    """Mark up to `limit` due deliveries of one subscription as sent and return the messages that ring for them.
+    """Mark up to `limit` due deliveries of one subscription as sent; return their messages.
 
-    A delivery that was lost twice, or whose worker died, travels alone: its neighbours are not punished for it. Of those whose start
-    was followed by a death there is one on its way at a time in each queue: in a process of threads the slow one would die with the
-    deadly one, each time, and be counted with it.
+    A suspect is alone in its message: its neighbours are not punished for it.
     """
-    now = clock.now()
-    # Two statements: in one, PostgreSQL may run the limited, locking inner one again for each row of the outer.
+    # Two statements: in one, PostgreSQL may run the limited, locking inner one again for each row.
     due = (
         select(Delivery.event_id, Delivery.queue, Delivery.unfinished_starts)
-        .where(Delivery.subscription == subscription, *TO_SEND, Delivery.due_at <= now)
+        .where(Delivery.subscription == subscription, IS_TO_SEND, Delivery.due_at <= clock.now())
         .order_by(Delivery.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    chosen = suspects.hold_back_suspects(session, subscription, session.execute(due).all())
-    mark = (
-        update(Delivery)
-        .where(Delivery.subscription == subscription, Delivery.event_id.in_(chosen), *TO_SEND)
-        .values(sent_at=now, sends=Delivery.sends + 1)
-        .returning(
-            Delivery.event_id,
-            Delivery.queue,
-            Delivery.sends,
-            Delivery.attempts,
-            Delivery.lost_count,
-        )
-    )
-    rows: Sequence[Any] = session.execute(
-        mark, execution_options={"synchronize_session": False}
-    ).all()
-    batch = (
-        session.scalar(select(SubscriptionRow.batch).where(SubscriptionRow.name == subscription))
-        or 1
-    )
+    chosen = hold_back_suspects(session, subscription, session.execute(due).all())
+    rows = ledger.mark_sent(session, subscription, chosen)
+    found = select(SubscriptionRow.batch).where(SubscriptionRow.name == subscription)
+    batch = session.scalar(found) or 1
     return _messages(session, subscription, sorted(rows, key=lambda row: row.event_id), batch)
 
 
 def _messages(
     session: Session, subscription: str, rows: Sequence[Row[Any]], batch: int
 ) -> list[Message]:
-    together = [row for row in rows if row.lost_count < suspects.ISOLATE_AFTER_LOSSES]
-    alone = [row for row in rows if row.lost_count >= suspects.ISOLATE_AFTER_LOSSES]
-    bundles = [together[start : start + batch] for start in range(0, len(together), batch)] + [
-        [row] for row in alone
-    ]
-    labels = _labels(session, [bundle[0].event_id for bundle in bundles])
-    return [_message(subscription, bundle, labels[bundle[0].event_id]) for bundle in bundles]
+    together = [row for row in rows if not is_suspect(row.lost_count)]
+    groups = [together[start : start + batch] for start in range(0, len(together), batch)]
+    groups += [[row] for row in rows if is_suspect(row.lost_count)]
+    labels = _labels(session, [group[0].event_id for group in groups])
+    return [_message(subscription, group, labels[group[0].event_id]) for group in groups]
 
 
-def _message(subscription: str, bundle: Sequence[Row[Any]], label: str) -> Message:
-    first, more = bundle[0], len(bundle) - 1
+def _message(subscription: str, group: Sequence[Row[Any]], label: str) -> Message:
+    first, more = group[0], len(group) - 1
     return Message(
         id=f"{delivery_id(first.event_id, subscription)}:{first.sends}",
         subscription=subscription,
         queue=first.queue,
-        event_ids=tuple(row.event_id for row in bundle),
+        event_ids=tuple(row.event_id for row in group),
         retries=first.attempts,
         label=f"{label}, {more} more" if more else label,
     )
 
 
 def _labels(session: Session, ids: Iterable[UUID]) -> dict[UUID, str]:
-    rows = session.execute(
-        select(LogEntry.id, LogEntry.type, LogEntry.subject).where(LogEntry.id.in_(list(ids)))
-    )
-    return {id: f"{type} {subject}" if subject else type for id, type, subject in rows}
+    found = select(LogEntry.id, LogEntry.type, LogEntry.subject).where(LogEntry.id.in_(list(ids)))
+    return {
+        event_id: f"{event_type} {subject}" if subject else event_type
+        for event_id, event_type, subject in session.execute(found)
+    }
 
 
 def unmark_sent(session: Session, messages: Iterable[Message]) -> None:
-    """The broker did not take these: they are due again. A copy that arrived after all is absorbed by the claim."""
+    """Make the deliveries due again whose messages the broker refused.
+
+    A copy that arrived after all is absorbed by the claim.
+    """
     for message in messages:
-        session.execute(
-            update(Delivery)
-            .where(
-                Delivery.subscription == message.subscription,
-                Delivery.event_id.in_(message.event_ids),
-                IS_OPEN,
-            )
-            .values(sent_at=None)
-        )
+        ledger.unmark_sent(session, message.subscription, message.event_ids)

@@ -1,4 +1,4 @@
-"""What wakes the relay: a notification on PostgreSQL, a changed file on SQLite."""
+"""Waking the relay: a notification on PostgreSQL, a changed file on SQLite."""
 
 import select
 import sqlite3
@@ -8,30 +8,34 @@ from typing import Protocol
 
 import psycopg
 
-from events.database import NETWORK, Database
+from events.database import Database
+from events.dialects import NETWORK
 from events.log import CHANNEL
 
-LOOK = 0.02  # seconds between two looks at SQLite's version; fifty looks a second cost half a percent of a slow core
-SLICE = 0.25  # seconds until a stop is noticed while waiting for PostgreSQL
+POLL_INTERVAL = 0.02  # seconds; fifty looks at SQLite's version cost half a percent of a core
+STOP_INTERVAL = 0.25  # seconds until a stop is noticed while waiting for PostgreSQL
 
 
 class Wakeup(Protocol):
-    """Waits for somebody's commit."""
+    """A way to wait for another process's commit."""
 
     def wait(self, timeout: float, stop: threading.Event) -> None:
-        """Return when something was committed since the last wait, after `timeout` seconds, or when `stop` is set."""
+        """Return after a commit since the last wait, after `timeout` seconds, or at `stop`."""
 
     def close(self) -> None:
-        """Give up the connection."""
+        """Close the connection."""
 
 
 def wakeup(database: Database) -> Wakeup:
-    """The way that fits the database."""
+    """Return the wake-up for the database."""
     return SqliteWakeup(database) if database.sqlite else PostgresWakeup(database)
 
 
 class SqliteWakeup:
-    """`PRAGMA data_version` changes when another connection commits (https://sqlite.org/pragma.html#pragma_data_version)."""
+    """Polls `PRAGMA data_version`, which changes when another connection commits.
+
+    See https://sqlite.org/pragma.html#pragma_data_version.
+    """
 
     def __init__(self, database: Database) -> None:
         self._connection = sqlite3.connect(
@@ -40,7 +44,7 @@ class SqliteWakeup:
         self._seen = -1
 
     def wait(self, timeout: float, stop: threading.Event) -> None:
-        """Look until the version changes. A file that cannot be read changes nothing: the relay's own look will say why."""
+        """Poll until the version changes; the relay reports a file that cannot be read."""
         deadline = time.monotonic() + timeout
         while True:
             version = self._version()
@@ -50,7 +54,7 @@ class SqliteWakeup:
             now = time.monotonic()
             if now >= deadline or stop.is_set():
                 return
-            time.sleep(min(LOOK, deadline - now))
+            time.sleep(min(POLL_INTERVAL, deadline - now))
 
     def _version(self) -> int:
         try:
@@ -64,14 +68,14 @@ class SqliteWakeup:
 
 
 class PostgresWakeup:
-    """LISTEN on a connection of its own; without one it waits its time out, so a lost connection costs latency only."""
+    """Listens on a connection of its own; a lost connection costs latency only."""
 
     def __init__(self, database: Database) -> None:
         self._url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._connection: psycopg.Connection | None = None
 
     def wait(self, timeout: float, stop: threading.Event) -> None:
-        """Wait for a notification. One that has just begun to listen may have missed some, so it returns at once."""
+        """Wait for a notification; return at once after a new LISTEN, which missed some."""
         deadline = time.monotonic() + timeout
         try:
             if self._connection is None:
@@ -81,7 +85,7 @@ class PostgresWakeup:
             while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
                 if list(connection.notifies(timeout=0)):
                     return
-                select.select([connection.fileno()], [], [], min(SLICE, left))
+                select.select([connection.fileno()], [], [], min(STOP_INTERVAL, left))
         except (psycopg.Error, OSError, ValueError):
             self.close()
             stop.wait(min(1.0, timeout))

@@ -11,7 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events import heartbeat
 from events.admin import subscriptions
-from events.database import Database, describe_error, use
+from events.database import Database, use
+from events.db_errors import describe_error
 from events.settings import settings
 from events.subscriptions import registered
 
@@ -31,7 +32,7 @@ class ShortLockTimeout(Step):
 
     def create(self, worker: Any) -> None:
         """The children are forked later, and open the database with all the patience they need."""
-        use(Database(settings().database_url, patience=LOCK_TIMEOUT))
+        use(Database(settings().database_url, lock_timeout=LOCK_TIMEOUT))
 
 
 class Heartbeat(StartStopStep):
@@ -44,7 +45,7 @@ class Heartbeat(StartStopStep):
         consumes = {queue.name for queue in consumer.task_consumer.queues}
         serves = [each for each in registered().values() if each.queue in consumes]
         self._timers = [
-            self._repeat(consumer, SERVING, lambda: subscriptions.seen(serves)),
+            self._repeat(consumer, SERVING, lambda: subscriptions.touch(serves)),
             self._repeat(
                 consumer,
                 heartbeat.INTERVAL,

@@ -7,7 +7,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from events.admin import invalid_messages
-from events.database import describe_error, transaction
+from events.database import transaction
+from events.db_errors import describe_error
 
 logger = structlog.get_logger("tidings.transport")
 

@@ -13,8 +13,9 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 from sqlalchemy.exc import SQLAlchemyError
 
-from events import ledger
-from events.database import describe_error, transaction
+from events import suspects
+from events.database import transaction
+from events.db_errors import describe_error
 
 logger = structlog.get_logger("tidings.transport")
 
@@ -26,7 +27,7 @@ def count(subscription: str, ids: Sequence[UUID], worker: str, why: str) -> None
     """Tell the ledger that the process which handled these died. If that is not possible, the lease will tell."""
     try:
         with transaction() as session:
-            ledger.crash(session, subscription, ids, worker=worker, why=why)
+            suspects.report_crash(session, subscription, ids, worker=worker, why=why)
     except SQLAlchemyError as error:
         logger.error("crash.uncounted", task=subscription, why=why, detail=describe_error(error))
 

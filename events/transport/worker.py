@@ -10,8 +10,9 @@ from celery.signals import celeryd_init, setup_logging
 from kombu.transport import TRANSPORT_ALIASES
 
 from events import logs
-from events.database import describe_error, forget_after_fork, is_transient
-from events.dispatch import dispatch
+from events.database import reset_after_fork
+from events.db_errors import describe_error, is_transient
+from events.dispatch import Result, dispatch
 from events.subscriptions import Subscription
 from events.transport import amqp_message
 from events.transport.bootsteps import Heartbeat, ShortLockTimeout
@@ -34,7 +35,7 @@ def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
     amqp_message.install()
     setup_logging.connect(_leave_logs, weak=False)
     celeryd_init.connect(_configure_logs, weak=False)
-    forget_after_fork()
+    reset_after_fork()
 
 
 def _configure_logs(sender: str, **_: Any) -> None:
@@ -69,9 +70,9 @@ def _runner(subscription: Subscription) -> Callable[[Task[Any, Any], list[str]],
                     f"database: {describe_error(error)}; the ledger sends again after the lease"
                 )
             ) from error
-        if report.dead:
+        if report.count(Result.DEAD):
             raise Dead(str(report))
-        if report.retrying:
+        if report.count(Result.RETRYING):
             raise Retry(str(report), exc=Waiting(str(report)), when=report.wait)  # type: ignore[arg-type]  # the stubs say numbers.Real
         return str(report)
 

@@ -1,4 +1,7 @@
-"""The outside world as the services see it: who takes money, parcels and mails. Another gateway takes its place here."""
+"""The gateways to the world outside.
+
+To use another payment provider, carrier or mail server, return its gateway here.
+"""
 
 from tasks.gateways.payment import SandboxPayments
 from tasks.gateways.ports import (
@@ -34,15 +37,15 @@ __all__ = [
 
 
 def payments() -> PaymentGateway:
-    """Who takes the customers' money."""
+    """Return the payment gateway."""
     return SandboxPayments()
 
 
 def carrier() -> Carrier:
-    """Who takes the parcels."""
+    """Return the carrier."""
     return SandboxCarrier()
 
 
 def mailer() -> Mailer:
-    """Who takes the mails."""
+    """Return the mailer."""
     return SmtpMailer()

@@ -1,23 +1,22 @@
-"""The payment sandbox: charges in a table of its own, one per key, and cards that behave as their token says."""
+"""The payment sandbox: stores charges in its own table, one per key. The token sets the outcome."""
 
 import secrets
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, String, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, clock, transaction
+from events import Base, clock, get_or_create_locked, transaction
 from events.catalog import Money
-from events.orm import locked
 from tasks.gateways.ports import Charged, Declined, GatewayError
 from tasks.gateways.sandbox import check
 
 FLAKY_FAILURES = 2
-CLOSED = "closed"
+CLOSED = "closed"  # the token of a key with which nothing can be charged
 
 
 class SandboxCharge(Base):
-    """One key's charge as the sandbox keeps it; without a charge id nothing was taken."""
+    """The charge of one key; without a charge id nothing was charged."""
 
     __tablename__ = "sandbox_charges"
 
@@ -25,13 +24,13 @@ class SandboxCharge(Base):
     token: Mapped[str] = mapped_column(String(64))
     amount: Mapped[int]
     currency: Mapped[str] = mapped_column(String(3))
-    tries: Mapped[int]
+    attempts: Mapped[int]
     charge_id: Mapped[str | None] = mapped_column(String(40), unique=True)
     at: Mapped[datetime]
 
 
 class SandboxRefund(Base):
-    """A charge that was given back."""
+    """The refund of a charge."""
 
     __tablename__ = "sandbox_refunds"
 
@@ -43,70 +42,65 @@ class SandboxRefund(Base):
 
 
 class SandboxPayments:
-    """A payment gateway that takes no real money."""
+    """A payment gateway without real money."""
 
     def charge(self, key: str, *, total: Money, token: str) -> Charged | Declined:
-        """Take `total` as the token's script says. What was taken stays taken even if the answer is lost."""
+        """Charge `total` or fail, as the token says. A charge stands if the answer is lost."""
         with transaction() as session:
             check(session, "payment")
-            first = {
-                "token": token,
-                "amount": total.amount,
-                "currency": total.currency,
-                "tries": 0,
-                "at": clock.now(),
-            }
-            row = locked(session, SandboxCharge, key, **first)
-            row.tries += 1
+            row = _charge(session, key, token, total)
+            row.attempts += 1
             answer = _answer(row)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def close(self, key: str) -> Charged | None:
-        """What was taken with this key; if nothing was, the key is used up."""
+        """Return the charge of this key; if there is none, close the key."""
         with transaction() as session:
             check(session, "payment")
-            row = locked(
-                session,
-                SandboxCharge,
-                key,
-                token=CLOSED,
-                amount=0,
-                currency="",
-                tries=0,
-                at=clock.now(),
-            )
+            row = _charge(session, key, CLOSED, Money(amount=0, currency=""))
             if row.charge_id:
                 return Charged(row.charge_id)
             row.token = CLOSED
         return None
 
     def refund(self, key: str, *, charge_id: str) -> str:
-        """Give a charge back; a second time finds the first refund."""
+        """Refund a charge; a repeated call returns the first refund."""
         with transaction() as session:
             check(session, "payment")
             known = session.scalar(
                 select(SandboxCharge.key).where(SandboxCharge.charge_id == charge_id)
             )
             if known is None:
-                raise GatewayError(f"the payment sandbox knows no charge {charge_id}")
-            return locked(
-                session,
-                SandboxRefund,
-                charge_id,
-                refund_id=f"re_{secrets.token_hex(8)}",
-                at=clock.now(),
-            ).refund_id
+                raise GatewayError(f"the payment sandbox has no charge {charge_id}")
+            values = {"refund_id": f"re_{secrets.token_hex(8)}", "at": clock.now()}
+            return get_or_create_locked(session, SandboxRefund, charge_id, **values).refund_id
+
+
+def _charge(session: Session, key: str, token: str, total: Money) -> SandboxCharge:
+    """Return the row of the key, locked; insert it if there is none."""
+    return get_or_create_locked(
+        session,
+        SandboxCharge,
+        key,
+        token=token,
+        amount=total.amount,
+        currency=total.currency,
+        attempts=0,
+        at=clock.now(),
+    )
 
 
 def _answer(row: SandboxCharge) -> Charged | Declined | Exception:
+    if row.token == CLOSED:
+        return Declined("this key was closed: its order was cancelled")
     match row.token:
         case "tok_ok":
             return _take(row)
         case "tok_declined":
             return Declined("the card was declined")
-        case "tok_flaky" if row.tries <= FLAKY_FAILURES:
+        case "tok_flaky" if row.attempts <= FLAKY_FAILURES:
             return ConnectionError("payment sandbox: connection reset")
         case "tok_flaky":
             return _take(row)
@@ -117,13 +111,11 @@ def _answer(row: SandboxCharge) -> Charged | Declined | Exception:
             return _take(row)
         case "tok_broken":
             return GatewayError("payment sandbox: 500 for this card")
-        case "closed":
-            return Declined("this key was closed: its order was cancelled")
         case _:
             return Declined("the card is unknown")
 
 
 def _take(row: SandboxCharge) -> Charged:
-    """Take the money, or find that it was taken before with this key."""
+    """Charge the card, or return the earlier charge of this key."""
     row.charge_id = row.charge_id or f"ch_{secrets.token_hex(8)}"
     return Charged(row.charge_id)

@@ -1,10 +1,10 @@
-"""What the services ask of the outside world, and what it may answer.
+"""The protocols of the gateways, their answers and errors.
 
-Each wish comes with a key that is the same whenever it is made again, so that a gateway can do it once.
+Each request has a key that is the same in every attempt, so that a gateway acts once per key.
 
 TidingsError
-├── GatewayError     the gateway failed at this wish; it is tried again as the subscription's policy says
-└── GatewayDown      the gateway does not answer anybody (a `RetryAfter` and a `ConnectionError`): patience
+├── GatewayError     the gateway failed at this request; the retry policy applies
+└── GatewayDown      the gateway is unreachable: a `RetryAfter` and a `ConnectionError`
 """
 
 import random
@@ -16,83 +16,85 @@ from typing import Protocol
 from events import Retry, RetryAfter, TidingsError
 from events.catalog import Address, Line, Money
 
-# A wish that fails by itself is dead after about 20 s (half of 1 + 2 + 4 + four times 8); an outage is waited for, 70 s or so.
-PATIENCE = Retry(attempts=8, first=1.0, cap=8.0)
-OUTAGE = (5.0, 15.0)
+# A request that fails by itself becomes a dead letter after about 20 s (half of 1 + 2 + 4 + four
+# times 8), in an outage after about 70 s.
+RETRY_POLICY = Retry(attempts=8, first=1.0, cap=8.0)
+OUTAGE_RETRY_DELAY = (5.0, 15.0)  # seconds
 
 
 class GatewayError(TidingsError):
-    """The gateway failed at this wish."""
+    """The gateway failed at this request."""
 
 
 class GatewayDown(RetryAfter, ConnectionError):
-    """The gateway answers nobody. Asked again after some seconds, each delivery after others, not all at once."""
+    """The gateway is unreachable. Deliveries are retried after a random delay, not all at once."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(random.uniform(*OUTAGE), why)  # noqa: S311  it spreads load, it keeps no secret
+    def __init__(self, reason: str) -> None:
+        delay = random.uniform(*OUTAGE_RETRY_DELAY)  # noqa: S311  it spreads load, it is no secret
+        super().__init__(delay, reason)
 
 
 @dataclass(frozen=True)
 class Charged:
-    """The money is in."""
+    """The answer that the card was charged."""
 
     charge_id: str
 
 
 @dataclass(frozen=True)
 class Declined:
-    """A business no: asking again would change nothing."""
+    """The answer that the card was declined; a retry would not change it."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """What the carrier took."""
+    """The parcel that the carrier accepted."""
 
     carrier: str
     tracking: str
 
 
 class PaymentGateway(Protocol):
-    """Takes money and gives it back."""
+    """A service that charges cards and refunds charges."""
 
     def charge(self, key: str, *, total: Money, token: str) -> Charged | Declined:
-        """Take `total` from the card that `token` stands for, once per key."""
+        """Charge `total` to the card that `token` stands for, once per key."""
         ...
 
     def close(self, key: str) -> Charged | None:
-        """What was taken with this key, if anything; if nothing was, nothing can be taken with it any more.
+        """Return the charge of this key; if there is none, close the key: it can charge nothing.
 
-        A mere look would not do: the wish that it looks for may be under way. Where a gateway has no such call, its way to cancel
-        what has not been captured yet is one.
+        A query would not be enough, because the request that it looks for may still be in progress.
+        With a gateway without such a call, cancel the uncaptured payment instead.
         """
         ...
 
     def refund(self, key: str, *, charge_id: str) -> str:
-        """Give a whole charge back, once whatever the key, and return the refund's id."""
+        """Refund a whole charge, once whatever the key; return the refund's id."""
         ...
 
 
 class Carrier(Protocol):
-    """Takes parcels and brings them back."""
+    """A service that delivers parcels and brings them back."""
 
     def hand_over(self, key: str, *, address: Address, lines: Sequence[Line]) -> Parcel:
-        """Give the carrier one parcel per key."""
+        """Hand over one parcel per key."""
         ...
 
     def close(self, key: str) -> Parcel | None:
-        """The parcel that was given with this key, if any; if none was, none can be given with it any more."""
+        """Return the parcel of this key; if there is none, close the key: it can hand over none."""
         ...
 
-    def call_back(self, key: str, *, tracking: str) -> None:
-        """Have a parcel brought back; a second call changes nothing."""
+    def recall(self, key: str, *, tracking: str) -> None:
+        """Have a parcel brought back; a repeated call changes nothing."""
         ...
 
 
 class Mailer(Protocol):
-    """Takes mails."""
+    """A service that sends mails."""
 
     def send(self, message: EmailMessage) -> None:
-        """Hand the mail to the mail server. A mail cannot be taken back: after a lost answer it may go out twice."""
+        """Send the mail. It may be sent twice, after an answer of the mail server was lost."""
         ...

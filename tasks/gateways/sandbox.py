@@ -1,16 +1,16 @@
-"""The sandbox's switches: rows, so that all processes see at once that a gateway is broken or mended."""
+"""The switches of the sandbox gateways: rows, so that every process sees a change at once."""
 
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base
+from events import Base, get_or_create_locked
 from tasks.gateways.ports import GatewayDown
 
 NAMES = ("payment", "shipping", "email")
 
 
 class SandboxSwitch(Base):
-    """Whether one gateway is broken on purpose."""
+    """The switch of one gateway."""
 
     __tablename__ = "sandbox_switches"
 
@@ -19,19 +19,19 @@ class SandboxSwitch(Base):
 
 
 def sandbox_switch(session: Session, name: str, *, down: bool) -> None:
-    """Break the gateway `name`, or mend it."""
+    """Make the gateway `name` unreachable, or reachable again."""
     if name not in NAMES:
         raise ValueError(f"there is no gateway {name!r}; there are: {', '.join(NAMES)}")
-    session.merge(SandboxSwitch(name=name, down=down))
+    get_or_create_locked(session, SandboxSwitch, name, down=down).down = down
 
 
 def is_down(session: Session, name: str) -> bool:
-    """Whether the gateway `name` is broken on purpose."""
+    """Return true if the gateway `name` is switched off."""
     switch = session.get(SandboxSwitch, name)
     return switch is not None and switch.down
 
 
 def check(session: Session, name: str) -> None:
-    """Fail as an unreachable gateway does if `name` is switched off."""
+    """Raise `GatewayDown` if the gateway `name` is switched off."""
     if is_down(session, name):
         raise GatewayDown(f"{name} sandbox is down")

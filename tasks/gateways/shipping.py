@@ -1,4 +1,4 @@
-"""The shipping sandbox: parcels in a table of its own, one per key."""
+"""The shipping sandbox: stores parcels in its own table, one per key."""
 
 import secrets
 from collections.abc import Sequence
@@ -7,9 +7,8 @@ from datetime import datetime
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from events import Base, clock, transaction
+from events import Base, clock, get_or_create_locked, transaction
 from events.catalog import Address, Line
-from events.orm import locked
 from tasks.gateways.ports import GatewayError, Parcel
 from tasks.gateways.sandbox import check
 
@@ -17,7 +16,7 @@ CARRIER = "Sandbox Parcel"
 
 
 class SandboxParcel(Base):
-    """One parcel that the sandbox took."""
+    """The parcel of one key. A closed key has a parcel without pieces."""
 
     __tablename__ = "sandbox_parcels"
 
@@ -30,40 +29,40 @@ class SandboxParcel(Base):
 
     @property
     def closed(self) -> bool:
-        """Whether it stands for a key with which nothing is taken any more."""
+        """True if the key is closed: no parcel can be handed over with it."""
         return self.pieces == 0
 
 
 class SandboxCarrier:
-    """A carrier that moves nothing."""
+    """A carrier without vehicles."""
 
     def hand_over(self, key: str, *, address: Address, lines: Sequence[Line]) -> Parcel:
-        """Take one parcel per key."""
+        """Accept one parcel per key."""
         with transaction() as session:
             check(session, "shipping")
-            tracking = f"TD{secrets.randbelow(10**12):012d}"
-            pieces = sum(line.quantity for line in lines)
-            first = {
-                "tracking": tracking,
-                "country": address.country,
-                "pieces": pieces,
-                "at": clock.now(),
-            }
-            row = locked(session, SandboxParcel, key, **first)
+            row = get_or_create_locked(
+                session,
+                SandboxParcel,
+                key,
+                tracking=f"TD{secrets.randbelow(10**12):012d}",
+                country=address.country,
+                pieces=sum(line.quantity for line in lines),
+                at=clock.now(),
+            )
             if row.closed:
                 raise GatewayError("this key was closed: its order was cancelled")
             return Parcel(CARRIER, row.tracking)
 
     def close(self, key: str) -> Parcel | None:
-        """The parcel that was given with this key; if none was, the key is used up."""
+        """Return the parcel of this key; if there is none, close the key."""
         with transaction() as session:
             check(session, "shipping")
-            now, nothing = clock.now(), f"closed-{secrets.token_hex(12)}"
-            row = locked(
+            now = clock.now()
+            row = get_or_create_locked(
                 session,
                 SandboxParcel,
                 key,
-                tracking=nothing,
+                tracking=f"closed-{secrets.token_hex(12)}",
                 country="",
                 pieces=0,
                 at=now,
@@ -71,11 +70,11 @@ class SandboxCarrier:
             )
             return None if row.closed else Parcel(CARRIER, row.tracking)
 
-    def call_back(self, key: str, *, tracking: str) -> None:
-        """Bring a parcel back; a second time changes nothing."""
+    def recall(self, key: str, *, tracking: str) -> None:
+        """Bring a parcel back; a repeated call changes nothing."""
         with transaction() as session:
             check(session, "shipping")
             parcel = session.scalar(select(SandboxParcel).where(SandboxParcel.tracking == tracking))
             if parcel is None:
-                raise GatewayError(f"the shipping sandbox knows no parcel {tracking}")
+                raise GatewayError(f"the shipping sandbox has no parcel {tracking}")
             parcel.recalled_at = parcel.recalled_at or clock.now()

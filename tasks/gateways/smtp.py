@@ -1,4 +1,4 @@
-"""Mails over SMTP to `SMTP_URL`. The sandbox's switch breaks it too, to rehearse an outage."""
+"""Mail over SMTP to `SMTP_URL`. The sandbox's switch also works here, to rehearse an outage."""
 
 import smtplib
 import ssl
@@ -11,21 +11,24 @@ from tasks.gateways.ports import GatewayDown, GatewayError
 from tasks.gateways.sandbox import check
 from tasks.settings import settings
 
-TIMEOUT = 10.0  # seconds for each answer of the server, below the time limit of a task
+SOCKET_TIMEOUT = 10.0  # seconds for each answer of the server, below the time limit of a task
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
 class SmtpMailer:
-    """Hands each mail to the mail server over a connection of its own."""
+    """A mailer with one connection per mail."""
 
     def send(self, message: EmailMessage) -> None:
-        """Hand over one mail. Raises `DeadLetter` if the server refuses it for good; no error names an address."""
+        """Send one mail. Raises `DeadLetter` if the server refuses it for good.
+
+        No error contains an address.
+        """
         with reading() as session:
             check(session, "email")
         try:
             server = _connect(settings().smtp_url)
         except OSError as error:
-            raise GatewayDown(f"the mail server cannot be used: {type(error).__name__}") from error
+            raise GatewayDown(f"the mail server is unreachable: {type(error).__name__}") from error
         try:
             server.send_message(message)
         except smtplib.SMTPRecipientsRefused as refused:
@@ -34,9 +37,8 @@ class SmtpMailer:
         except smtplib.SMTPResponseException as refused:
             raise _refusal("the mail", refused.smtp_code) from None
         finally:
-            with suppress(
-                smtplib.SMTPException, OSError
-            ):  # the mail is accepted or refused; a bad farewell changes neither
+            # The mail is accepted or refused by now; an error of QUIT changes neither.
+            with suppress(smtplib.SMTPException, OSError):
                 server.quit()
 
 
@@ -44,27 +46,28 @@ def _connect(url: str) -> smtplib.SMTP:
     parts = urlsplit(url)
     if parts.scheme not in PORTS or not parts.hostname:
         raise ValueError(
-            f"SMTP_URL begins with {parts.scheme}://; write smtp://host:port, smtp+starttls:// or smtps://"
+            f"SMTP_URL begins with {parts.scheme}://;"
+            " write smtp://host:port, smtp+starttls://host:port or smtps://host:port"
         )
     host, port = parts.hostname, parts.port or PORTS[parts.scheme]
     if parts.scheme == "smtps":
         server: smtplib.SMTP = smtplib.SMTP_SSL(
-            host, port, timeout=TIMEOUT, context=ssl.create_default_context()
+            host, port, timeout=SOCKET_TIMEOUT, context=ssl.create_default_context()
         )
     else:
-        server = smtplib.SMTP(host, port, timeout=TIMEOUT)
+        server = smtplib.SMTP(host, port, timeout=SOCKET_TIMEOUT)
     try:
         if parts.scheme == "smtp+starttls":
             server.starttls(context=ssl.create_default_context())
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
-    except OSError:  # of which SMTP's own errors are a kind
+    except OSError:  # includes SMTPException
         server.close()
         raise
     return server
 
 
-def _refusal(what: str, code: int) -> Exception:
+def _refusal(refused: str, code: int) -> Exception:
     if code >= 500:
-        return DeadLetter(f"the mail server refuses {what}: {code}")
-    return GatewayError(f"the mail server cannot take {what} now: {code}")
+        return DeadLetter(f"the mail server refuses {refused}: {code}")
+    return GatewayError(f"the mail server cannot take {refused} now: {code}")

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, Event, Retry, Subscription, clock, publish, reading, transaction
 from events.admin import subscriptions as admin
+from events.attempts import Failure
 from events.errors import BrokerDown
-from events.ledger import Failure
 from events.messages import Message
 from events.relay.fanout import fan_out
 from events.relay.sending import mark_due_as_sent

@@ -19,8 +19,8 @@ from events import (
     transaction,
 )
 from events.admin import dead_letters
-from events.ledger import crash
 from events.settings import settings
+from events.suspects import report_crash
 from events.system_events import DeliveryDead
 from events.tables import LogEntry
 from events.testing import Bus
@@ -127,7 +127,7 @@ def test_the_fact_of_a_death_follows_from_the_event_also_when_a_crash_loop_is_fo
             type(delivery()), (subscription.name, id)
         ).unfinished_starts = settings().max_crashes
     with transaction() as session:
-        crash(session, subscription.name, [id], worker="w", why="its process died")
+        report_crash(session, subscription.name, [id], worker="w", why="its process died")
 
     found = envelopes()
     assert found[DeliveryDead.type].causation_id == id

@@ -6,12 +6,11 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from events import Database, ledger, reading, transaction
+from events import Database, ledger, reading, suspects, transaction
 from events.dispatch import dispatch
-from events.ledger import CrashLoop
 from events.messages import Message
 from events.settings import settings
-from events.suspects import ISOLATE_AFTER_LOSSES
+from events.suspects import ISOLATE_AFTER_LOSSES, CrashLoop
 from events.system_events import DeliveryDead
 from events.tables import Delivery, LogEntry
 from events.testing import Bus
@@ -50,7 +49,7 @@ def ring(message: Message, *, counted: bool, redelivered: bool = False) -> None:
     except Killed:
         if counted:
             with transaction() as session:
-                ledger.crash(
+                suspects.report_crash(
                     session,
                     SUBSCRIPTION.name,
                     message.event_ids,
@@ -63,7 +62,7 @@ def lose(*ids: UUID) -> None:
     """The relay finds that these are lost."""
     for id in ids:
         with transaction() as session:
-            ledger.lose(session, ledger._one(SUBSCRIPTION.name, id))
+            suspects.mark_lost(session, ledger._these(SUBSCRIPTION.name, [id]))
 
 
 def test_a_delivery_that_kills_its_worker_is_dead_and_its_neighbours_are_handled(
@@ -157,7 +156,7 @@ def test_success_and_failure_forget_the_losses(any_database: Database) -> None:
         note("fail", "a")
         for message in send(hearing(fail)):
             with transaction() as session:
-                ledger.crash(
+                suspects.report_crash(
                     session, "notes.mark", message.event_ids, worker="w", why="its process died"
                 )
         assert {row.lost_count for row in deliveries()} == {ISOLATE_AFTER_LOSSES}
@@ -172,10 +171,10 @@ def test_of_those_whose_start_was_followed_by_a_death_one_is_on_its_way_at_a_tim
     first, second = note("a", "b")
     send(SUBSCRIPTION)
     with transaction() as session:
-        ledger.crash(
+        suspects.report_crash(
             session, SUBSCRIPTION.name, [first, second], worker="w", why="its process died"
         )
-        session.execute(update(Delivery).values(starts=1))
+        session.execute(update(Delivery).values(unfinished_starts=1))
     time.advance(3600)
 
     [message] = send(SUBSCRIPTION)

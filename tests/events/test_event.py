@@ -167,7 +167,7 @@ def test_an_event_of_an_unknown_version_waits_with_the_reason_and_goes_on_when_i
         )
         assert (
             waiting.error
-            == "sample.noted v2 is unknown: this process knows up to v1; deploy one that does, and it goes on"
+            == "sample.noted v2 is unknown: this process knows up to v1; deploy one that does, and the delivery goes on"
         )
         assert done.state == "done"
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 from sqlalchemy import and_, delete, event, select
 from sqlalchemy.orm import Session
 
-from events import Database, Retry, clock, ledger, reading, transaction
+from events import Database, Retry, clock, reading, suspects, transaction
 from events.admin import dead_letters
 from events.dispatch import dispatch
 from events.messages import Message
@@ -116,7 +116,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["notes.mark", "calls.record"]))
     def the_relay_takes_all_for_lost(self, name: str) -> None:
         with transaction() as session:
-            ledger.lose(session, and_(Delivery.subscription == name))
+            suspects.mark_lost(session, and_(Delivery.subscription == name))
 
     @rule()
     def the_operator_replays(self) -> None:
@@ -134,7 +134,7 @@ class Deliveries(RuleBasedStateMachine):
             )
         except Killed:
             with transaction() as session:
-                ledger.crash(
+                suspects.report_crash(
                     session,
                     message.subscription,
                     message.event_ids,

@@ -51,32 +51,32 @@ def registry() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("declare", "handler", "message"),
     [
-        (lambda: subscribe(queue="notes"), handle, r"notes\.handle: say which events it hears"),
+        (lambda: subscribe(queue="notes"), handle, r"notes\.handle has no event type"),
         (
             lambda: subscribe(Abstract, queue="notes"),
             handle,
             "Abstract has no wire type; subscribe to its subclasses",
         ),
-        (lambda: subscribe(Noted, Noted, queue="notes"), handle, "hears one type twice"),
+        (lambda: subscribe(Noted, Noted, queue="notes"), handle, "names one event type twice"),
         (
             lambda: subscribe(TicketSoldV1, TicketSold, queue="notes"),
             handle,
-            "handlers see the newest version of an event only",
+            "name its newest version only",
         ),
         (
             lambda: subscribe(Noted, queue="Notes"),
             handle,
-            "a queue and a handler are named in small letters, digits and _",
+            "name a queue and a handler in small letters, digits and _",
         ),
-        (lambda: subscribe(Noted, queue="notes.more"), handle, "are named in small letters"),
-        (lambda: subscribe(Noted, queue=""), handle, "are named in small letters"),
-        (lambda: subscribe(Noted, queue="n" * 60), handle, "are named in small letters"),
-        (lambda: subscribe(Noted, queue="notes"), _named("<lambda>"), "are named in small letters"),
-        (lambda: subscribe(Noted, queue="notes", batch=0), handle, "batch=0; it is 1 or more"),
+        (lambda: subscribe(Noted, queue="notes.more"), handle, "in small letters"),
+        (lambda: subscribe(Noted, queue=""), handle, "in small letters"),
+        (lambda: subscribe(Noted, queue="n" * 60), handle, "in small letters"),
+        (lambda: subscribe(Noted, queue="notes"), _named("<lambda>"), "in small letters"),
+        (lambda: subscribe(Noted, queue="notes", batch=0), handle, "batch=0; it must be 1 or more"),
         (
             lambda: subscribe(Noted, queue="notes", batch=5, call=ask),
             record,
-            "and 1 with call=, because a call to the world cannot be",
+            "and 1 with call=, because an outside call cannot be",
         ),  # type: ignore[call-overload]
         (
             lambda: subscribe(Noted, queue="notes"),
@@ -91,7 +91,7 @@ def registry() -> Iterator[None]:
         (
             lambda: subscribe(Noted, queue="notes", call=ask_without_key),
             record,
-            r"its call ask_without_key takes \(event, key\)",
+            r"its call ask_without_key must take \(event, key\)",
         ),  # type: ignore[arg-type]
     ],
 )

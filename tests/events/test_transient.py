@@ -12,10 +12,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from events import Base, Database, transaction
-from events.database import is_transient, use
-from events.dispatch import PATIENCE_WITH_DATABASE, dispatch
-from events.ledger import crash
+from events.database import use
+from events.db_errors import is_transient
+from events.dispatch import DATABASE_RETRY_DELAY, Result, dispatch
 from events.settings import settings
+from events.suspects import report_crash
 from events.tables import LogEntry
 from events.testing import Bus
 from tests.events.sample import Mark, Noted, delivery, hearing, marks, note, send, tries
@@ -78,7 +79,7 @@ def test_a_locked_sqlite_burns_no_attempt(impatient: Database) -> None:
 
         assert str(report) == "retrying: database: OperationalError"
         assert unharmed()
-        bus.advance(PATIENCE_WITH_DATABASE + 1)
+        bus.advance(DATABASE_RETRY_DELAY + 1)
 
     assert marks() == {"a": 1}
 
@@ -204,7 +205,7 @@ def test_trouble_between_transactions_of_postgresql_burns_no_attempt(
         bus.drain()
         assert unharmed()
         assert (delivery().error or "").startswith("database: ")
-        bus.advance(PATIENCE_WITH_DATABASE + 1)
+        bus.advance(DATABASE_RETRY_DELAY + 1)
 
     assert (delivery().state, delivery().attempts, marks()) == ("done", 0, {"ours": 2})
 
@@ -230,7 +231,7 @@ def test_a_suspect_that_is_given_back_again_and_again_is_no_crash_loop(
     [id] = note("a")
     send(subscription)
     with transaction() as session:
-        crash(session, subscription.name, [id], worker="w", why="its process died")
+        report_crash(session, subscription.name, [id], worker="w", why="its process died")
         session.execute(
             update(LogEntry).values(version=99)
         )  # so that its worker starts it, and gives it back unharmed
@@ -271,7 +272,11 @@ def test_a_statement_that_runs_over_the_time_limit_is_the_handlers_failure_and_e
     finally:
         signal.signal(signal.SIGALRM, before)
 
-    assert (report.handled, report.retrying, report.duplicate) == (2, 1, 0)
+    assert (
+        report.count(Result.HANDLED),
+        report.count(Result.RETRYING),
+        report.count(Result.DUPLICATE),
+    ) == (2, 1, 0)
     assert [row.error_type for row in tries()] == ["Stopped"]
     assert marks() == {"a": 1, "b": 1}
     with on_postgres.reading() as session:
@@ -280,7 +285,7 @@ def test_a_statement_that_runs_over_the_time_limit_is_the_handlers_failure_and_e
 
 
 def test_who_waits_for_nobody_gives_up_a_lock_of_postgresql_too(on_postgres: Database) -> None:
-    hasty = Database(on_postgres.url.render_as_string(hide_password=False), patience=0.2)
+    hasty = Database(on_postgres.url.render_as_string(hide_password=False), lock_timeout=0.2)
     with transaction() as session:
         session.add(Mark(what="one"))
     with transaction() as holder:

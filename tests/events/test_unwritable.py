@@ -16,8 +16,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from events import Database
-from events.database import describe_error, is_transient, unavailable_reason, use
-from events.dispatch import PATIENCE_WITH_DATABASE, dispatch
+from events.database import use
+from events.db_errors import describe_error, is_transient, unavailable_reason
+from events.dispatch import DATABASE_RETRY_DELAY, dispatch
 from events.messages import Message
 from events.relay.wakeup import wakeup
 from events.subscriptions import Subscription
@@ -181,7 +182,7 @@ def test_a_database_that_takes_nothing_burns_no_attempt_and_goes_on_when_it_is_m
         {},
     )
 
-    time.advance(PATIENCE_WITH_DATABASE)
+    time.advance(DATABASE_RETRY_DELAY)
     for again in [message, *send(subscription)]:
         ring(subscription, again)
 

@@ -1,4 +1,4 @@
-"""Orders, products and events made in a line."""
+"""Builders of orders, products and events."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from events.catalog import Address, Line, Money, OrderCancelled, OrderCreated
 from tasks import orders
 from tasks.commands import PlaceOrder
 from tasks.gateways import sandbox_switch
-from tasks.inventory import stock_up
+from tasks.inventory import add_stock
 from tasks.orders import Order
 from tasks.products import Product
 
@@ -30,11 +30,11 @@ def lines(**quantities: int) -> tuple[Line, ...]:
     )
 
 
-def order_created(id: str = "o-1", token: str = "tok_ok", **quantities: int) -> OrderCreated:
+def order_created(order_id: str = "o-1", token: str = "tok_ok", **quantities: int) -> OrderCreated:
     ordered = lines(**(quantities or {"MUG": 2}))
     return OrderCreated(
-        order_id=id,
-        number=f"ORD-{id}",
+        order_id=order_id,
+        number=f"ORD-{order_id}",
         customer="Ada Example",
         email="ada@example.org",
         lines=ordered,
@@ -46,13 +46,16 @@ def order_created(id: str = "o-1", token: str = "tok_ok", **quantities: int) -> 
     )
 
 
-def order_cancelled(id: str = "o-1") -> OrderCancelled:
+def order_cancelled(order_id: str = "o-1") -> OrderCancelled:
     return OrderCancelled(
-        order_id=id, number=f"ORD-{id}", email="ada@example.org", reason="changed my mind"
+        order_id=order_id,
+        number=f"ORD-{order_id}",
+        email="ada@example.org",
+        reason="changed my mind",
     )
 
 
-def wished(token: str = "tok_ok", **quantities: int) -> dict[str, Any]:
+def order_data(token: str = "tok_ok", **quantities: int) -> dict[str, Any]:
     return {
         "customer": {"name": "Ada Example", "email": "ada@example.org"},
         "items": [
@@ -69,8 +72,8 @@ def wished(token: str = "tok_ok", **quantities: int) -> dict[str, Any]:
     }
 
 
-def wish(token: str = "tok_ok", **quantities: int) -> PlaceOrder:
-    return PlaceOrder.model_validate(wished(token, **quantities))
+def place_order(token: str = "tok_ok", **quantities: int) -> PlaceOrder:
+    return PlaceOrder.model_validate(order_data(token, **quantities))
 
 
 def stocked(session: Session, **quantities: int) -> None:
@@ -82,12 +85,12 @@ def stocked(session: Session, **quantities: int) -> None:
                 )
             )
     for sku, quantity in quantities.items():
-        stock_up(session, sku, quantity)
+        add_stock(session, sku, quantity)
 
 
 def placed(token: str = "tok_ok", **quantities: int) -> Order:
     with transaction() as session:
-        return orders.place(session, wish(token, **quantities))
+        return orders.place(session, place_order(token, **quantities))
 
 
 def found(order: Order) -> Order:

@@ -19,7 +19,7 @@ for module in ("checkout", "dead_letters", "email", "inventory", "payment", "shi
 
 
 def services() -> list[Subscription]:
-    """The shop's own subscriptions; other tests of this run may have made up more."""
+    """Return the subscriptions of the shop; tests may have registered others."""
     return [
         each
         for each in registered().values()
@@ -39,7 +39,7 @@ def running_mail_server() -> Iterator[MailServer]:
 def mail_server(
     running_mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[MailServer]:
-    """A mail server with no mails, at which `SMTP_URL` points."""
+    """Empty the mail server and set `SMTP_URL` to it."""
     running_mail_server.empty()
     monkeypatch.setenv("SMTP_URL", running_mail_server.url)
     settings.cache_clear()
@@ -56,19 +56,19 @@ def _shop(database: Database) -> Iterator[Bus]:
 
 @pytest.fixture
 def bus(database: Database, mail_server: MailServer) -> Iterator[Bus]:
-    """The whole shop on SQLite, with ten mugs, ten shirts and one lamp."""
+    """Run the whole shop on SQLite, with ten mugs, ten shirts and one lamp in stock."""
     yield from _shop(database)
 
 
 @pytest.fixture
 def any_bus(any_database: Database, mail_server: MailServer) -> Iterator[Bus]:
-    """The whole shop on SQLite and on PostgreSQL."""
+    """Run the whole shop on SQLite and on PostgreSQL."""
     yield from _shop(any_database)
 
 
 @pytest.fixture
 def mail_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The local mail sink's folder."""
+    """Set `MAIL_DIR` to an empty folder for the local mail sink."""
     monkeypatch.setenv("MAIL_DIR", str(tmp_path / "mail"))
     settings.cache_clear()
     (tmp_path / "mail").mkdir()

@@ -1,4 +1,4 @@
-"""Grace, a customer: her order as the web would place it, and what is still known of her."""
+"""Grace, a customer: her order as the web would place it, and the personal data that remains."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from events import Actor, Context, acting, reading, transaction
 from events.database import database
 from tasks import erasure, orders
 from tasks.orders import Order
-from tests.tasks.builders import wish, wished
+from tests.tasks.builders import order_data, place_order
 
 EMAIL, NAME, STREET, CITY, POSTCODE = (
     "grace.Hopper@navy.example",
@@ -21,8 +21,8 @@ MARKS = (EMAIL, NAME, STREET, CITY, POSTCODE, "203.0.113.77", "Netscape/4.7")
 
 
 def placed(token: str = "tok_ok", email: str = EMAIL, **quantities: int) -> Order:
-    """Grace's order, as the web would place it."""
-    wanted = wished(token, **quantities)
+    """Place an order of Grace as the web would."""
+    wanted = order_data(token, **quantities)
     wanted["customer"] = {"name": NAME, "email": email}
     wanted["shipping_address"] = {
         "line1": STREET,
@@ -33,15 +33,15 @@ def placed(token: str = "tok_ok", email: str = EMAIL, **quantities: int) -> Orde
     }
     actor = Actor(tenant="shop-1", ip="203.0.113.77", agent="Netscape/4.7")
     with acting(Context(actor=actor)), transaction() as session:
-        return orders.place(session, wish().model_validate(wanted))
+        return orders.place(session, place_order().model_validate(wanted))
 
 
-def forget(email: str = EMAIL, *, force: bool = False, why: str = "she asked") -> dict[str, int]:
-    return erasure.forget(email, who="ada", why=why, force=force)
+def erase(email: str = EMAIL, *, force: bool = False, why: str = "she asked") -> dict[str, int]:
+    return erasure.erase(email, who="ada", why=why, force=force)
 
 
 def everything(*, but: str = "") -> str:
-    """Every row of every table, as text in small letters; what JSON escapes is read."""
+    """Return every row of every table as text in lower case, with JSON escapes decoded."""
     chosen = database()
     metadata = MetaData()
     metadata.reflect(chosen.reader)
@@ -70,6 +70,6 @@ def _text(value: Any) -> str:
 
 
 def known() -> list[str]:
-    """What is still known of her."""
+    """Return the texts about her that any table still contains."""
     text = everything()
     return [mark for mark in MARKS if mark.lower() in text]

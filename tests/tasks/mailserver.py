@@ -1,4 +1,4 @@
-"""A mail server that keeps what it gets, and refuses when told to."""
+"""A mail server that stores the mails it receives, and refuses them on request."""
 
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -11,12 +11,15 @@ from tests.servers import free_port
 
 
 class MailServer:
-    """Real SMTP on a free port. `refuse_recipients` and `refuse_mails` are answers such as `550 no such user`."""
+    """A real SMTP server on a free port.
+
+    `refuse_recipients` and `refuse_mails` are answers such as `550 no such user`.
+    """
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
-        self.refuse_recipients = self.refuse_mails = self.farewell = ""
+        self.refuse_recipients = self.refuse_mails = self.quit_answer = ""
         self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
 
     @property
@@ -32,7 +35,7 @@ class MailServer:
     def empty(self) -> None:
         self.mails.clear()
         self.recipients.clear()
-        self.refuse_recipients = self.refuse_mails = self.farewell = ""
+        self.refuse_recipients = self.refuse_mails = self.quit_answer = ""
 
     async def handle_RCPT(  # noqa: N802  aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -51,7 +54,7 @@ class MailServer:
         return "250 OK"
 
     async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        return self.farewell or "221 Bye"
+        return self.quit_answer or "221 Bye"
 
     @property
     def subjects(self) -> list[str]:

@@ -1,3 +1,5 @@
+"""The validation of commands."""
+
 import copy
 import json
 from typing import Any
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.commands import PlaceOrder, countries
-from tests.tasks.builders import BERLIN, wished
+from tests.tasks.builders import BERLIN, order_data
 
 
 def where(changed: dict[str, Any]) -> list[str]:
@@ -18,7 +20,7 @@ def where(changed: dict[str, Any]) -> list[str]:
 
 
 def with_(path: str, value: Any) -> dict[str, Any]:
-    changed: Any = copy.deepcopy(wished())
+    changed: Any = copy.deepcopy(order_data())
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
     spot = changed
     for part in parents:
@@ -27,11 +29,11 @@ def with_(path: str, value: Any) -> dict[str, Any]:
     return dict(changed)
 
 
-def test_a_wish_is_taken_as_it_is() -> None:
-    wish = PlaceOrder.model_validate_json(json.dumps(wished(MUG=2, TEE=1)))
+def test_a_command_is_taken_as_it_is() -> None:
+    command = PlaceOrder.model_validate_json(json.dumps(order_data(MUG=2, TEE=1)))
 
-    assert [(item.sku, item.quantity) for item in wish.items] == [("MUG", 2), ("TEE", 1)]
-    assert wish.shipping_address.address() == BERLIN
+    assert [(item.sku, item.quantity) for item in command.items] == [("MUG", 2), ("TEE", 1)]
+    assert command.shipping_address.address() == BERLIN
 
 
 @pytest.mark.parametrize(

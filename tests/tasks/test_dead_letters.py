@@ -1,3 +1,5 @@
+"""The alerts about dead letters."""
+
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +17,7 @@ from tests.tasks.mailserver import MailServer
 
 @pytest.fixture
 def operator(mail_server: MailServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    """The mail server, with an operator who wants to know."""
+    """Set `OPERATOR_EMAIL`, and return the mail server."""
     monkeypatch.setenv("OPERATOR_EMAIL", "ops@example.org")
     settings.cache_clear()
     yield mail_server

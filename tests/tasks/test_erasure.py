@@ -1,23 +1,22 @@
-"""A customer is forgotten everywhere, and everything goes on without them."""
+"""Erasure of a customer from orders, events, deliveries and mails."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from events import publish, reading, transaction
+from events import reading, transaction
 from events.admin import audit, dead_letters, subscriptions
 from events.catalog import OrderCreated, OrderCreatedV1
 from events.personal import ERASED_EMAIL
-from events.tables import Attempt, LogEntry
+from events.tables import Attempt
 from events.testing import Bus
 from tasks import orders
-from tasks.erasure import StillOpen
-from tasks.inventory import shelf
+from tasks.erasure import OpenOrders
+from tasks.inventory import stock_levels
 from tests.tasks import builders
 from tests.tasks.builders import found
-from tests.tasks.grace import EMAIL, NAME, STREET, everything, forget, known, placed
+from tests.tasks.grace import EMAIL, NAME, STREET, erase, everything, known, placed
 from tests.tasks.mailserver import MailServer
 
 
@@ -30,9 +29,9 @@ def test_nothing_that_tells_of_the_customer_is_left_and_everything_else_is(
     any_bus.drain()
     for number, mail in enumerate(mail_server.mails):
         (mail_dir / f"{number}.eml").write_bytes(mail.as_bytes())
-    mails, stock, events = len(mail_server.mails), _shelf(), len(any_bus.published)
+    mails, stock, events = len(mail_server.mails), _stock_levels(), len(any_bus.published)
 
-    counts = forget(EMAIL.lower())
+    counts = erase(EMAIL.lower())
 
     assert known() == []
     assert counts["orders"] == 2
@@ -46,7 +45,7 @@ def test_nothing_that_tells_of_the_customer_is_left_and_everything_else_is(
         grace.lines,
     )
     assert (found(cancelled).status, found(cancelled).email) == ("cancelled", ERASED_EMAIL)
-    assert (found(ada).customer, found(ada).token, _shelf(), len(any_bus.published)) == (
+    assert (found(ada).customer, found(ada).token, _stock_levels(), len(any_bus.published)) == (
         "Ada Example",
         ada.token,
         stock,
@@ -63,18 +62,18 @@ def test_nothing_that_tells_of_the_customer_is_left_and_everything_else_is(
     assert after.token != grace.token
 
 
-def _shelf() -> dict[str, int]:
+def _stock_levels() -> dict[str, int]:
     with reading() as session:
-        return shelf(session)
+        return stock_levels(session)
 
 
 def test_a_second_time_nothing_is_changed(bus: Bus) -> None:
     placed()
     bus.drain()
-    assert any(forget().values())
+    assert any(erase().values())
     before = everything(but="audit")
 
-    assert not any(forget().values())
+    assert not any(erase().values())
     assert everything(but="audit") == before
 
 
@@ -107,7 +106,7 @@ def test_failures_dead_letters_and_what_people_wrote_are_erased(
         )
     assert known() != []
 
-    forget()
+    erase()
 
     assert known() == []
     [kept] = [row for row in any_bus.deliveries() if row.subscription == "email.confirm_receipt"]
@@ -121,7 +120,7 @@ def test_a_dead_letter_that_is_replayed_afterwards_writes_to_nobody(
     placed("tok_declined")
     mail_server.refuse_mails = "550 no"
     bus.drain()
-    forget()
+    erase()
     mail_server.empty()
 
     with transaction() as session:
@@ -145,7 +144,7 @@ def test_an_order_of_the_first_version_can_still_be_read(any_bus: Bus) -> None:
     any_bus.publish(old, subject="ORD-1")
     any_bus.drain()
 
-    forget(force=True)
+    erase(force=True)
 
     assert known() == []
     [event] = [
@@ -161,31 +160,6 @@ def test_an_order_of_the_first_version_can_still_be_read(any_bus: Bus) -> None:
     )
 
 
-def test_an_event_that_this_code_does_not_know_loses_what_is_known_of_the_customer(
-    bus: Bus,
-) -> None:
-    order = placed()
-    bus.drain()
-    with transaction() as session:
-        row = session.scalars(select(LogEntry).where(LogEntry.subject == order.number)).first()
-        assert row is not None
-        row.type, row.data = (
-            "order.gift_wrapped",
-            {"order_id": order.id, "for": {"name": NAME, "mail": [EMAIL.upper()]}, "bows": 3},
-        )
-
-    forget()
-
-    assert known() == []
-    with reading() as session:
-        [data] = session.scalars(select(LogEntry.data).where(LogEntry.type == "order.gift_wrapped"))
-    assert data == {
-        "order_id": order.id,
-        "for": {"name": "erased", "mail": [ERASED_EMAIL]},
-        "bows": 3,
-    }
-
-
 def test_who_is_only_mentioned_in_anothers_order_is_erased_there_and_the_other_is_not(
     any_bus: Bus,
 ) -> None:
@@ -196,7 +170,7 @@ def test_who_is_only_mentioned_in_anothers_order_is_erased_there_and_the_other_i
         orders.cancel(session, other.id, reason=f"the same as {EMAIL.lower()}", who="ada")
     any_bus.drain()
 
-    forget()
+    erase()
 
     text = everything()
     assert EMAIL.lower() not in text
@@ -210,9 +184,9 @@ def test_an_order_that_has_not_ended_is_refused_by_its_number(bus: Bus) -> None:
     before = everything()
 
     with pytest.raises(
-        StillOpen, match=f"{order.number} of this customer has not ended; .* --force"
+        OpenOrders, match=f"{order.number} of this customer has not ended; .* --force"
     ):
-        forget()
+        erase()
 
     assert everything() == before
 
@@ -227,7 +201,7 @@ def test_with_force_an_order_goes_on_without_a_name_and_pays_and_sends_nothing(
     unpaid = placed("tok_ok")
     mail_server.empty()
 
-    forget(force=True)
+    erase(force=True)
     with transaction() as session:
         subscriptions.resume(session, "shipping.dispatch_shipment", who="ada")
     bus.advance(60)
@@ -241,19 +215,3 @@ def test_with_force_an_order_goes_on_without_a_name_and_pays_and_sends_nothing(
     [dead] = [row for row in bus.deliveries() if row.state == "dead"]
     assert "its customer was erased; cancel it" in str(dead.error)
     assert mail_server.mails == []
-
-
-def test_an_event_about_nothing_in_particular_is_found_by_its_address(bus: Bus) -> None:
-    with transaction() as session:
-        publish(session, OrderCreated.model_validate(_bare()))
-
-    forget(force=True)
-
-    assert known() == []
-
-
-def _bare() -> dict[str, Any]:
-    order = placed()
-    with reading() as session:
-        [data] = session.scalars(select(LogEntry.data).where(LogEntry.subject == order.number))
-    return dict(data)

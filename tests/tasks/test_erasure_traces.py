@@ -1,28 +1,30 @@
-"""A customer leaves no trace beside the orders: invalid messages, audit, answers, timeline, files."""
+"""Erasure outside of the orders: invalid messages, audit, stored answers, timeline and files."""
 
 import base64
-import importlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, String, Table
+from sqlalchemy import Column, Integer, String, Table, select
 
-from events import Base, Database, reading, transaction
+from events import Base, Database, publish, reading, transaction
 from events.admin import audit, invalid_messages
 from events.admin.erasure import digest
+from events.catalog import OrderCreated
 from events.database import database
+from events.personal import ERASED_EMAIL
+from events.tables import LogEntry
 from events.testing import Bus
 from tasks import erasure, orders
 from tasks.timeline import entries
 from tests.tasks.builders import stocked
-from tests.tasks.grace import EMAIL, NAME, STREET, everything, forget, known, placed
+from tests.tasks.grace import EMAIL, NAME, STREET, erase, everything, known, placed
+from web import idempotency
 
-idempotency = importlib.import_module("web.idempotency")
 
-
-def test_strays_about_the_customer_are_emptied_and_others_kept(bus: Bus) -> None:
+def test_invalid_messages_about_the_customer_are_emptied_and_others_kept(bus: Bus) -> None:
     envelope = json.dumps({"body": base64.b64encode(f"from {NAME}".encode()).decode()}).encode()
     bodies = [
         f"to {EMAIL.upper()}".encode(),
@@ -46,7 +48,7 @@ def test_strays_about_the_customer_are_emptied_and_others_kept(bus: Bus) -> None
             body=b"x",
         )
 
-    assert forget(force=True)["invalid_messages"] == 4
+    assert erase(force=True)["invalid_messages"] == 4
 
     with reading() as session:
         rows = invalid_messages.listed(session)
@@ -57,7 +59,7 @@ def test_strays_about_the_customer_are_emptied_and_others_kept(bus: Bus) -> None
 def test_the_audit_knows_the_address_by_its_hash_only(bus: Bus) -> None:
     placed()
     bus.drain()
-    forget(why=f"letter of {EMAIL}")
+    erase(why=f"letter of {EMAIL}")
 
     with reading() as session:
         line = audit.listed(session)[0]
@@ -81,7 +83,7 @@ def test_the_answers_to_idempotency_keys_no_longer_open_the_order(bus: Bus) -> N
         for number, answer in enumerate(answers):
             idempotency.once(session, f"k-{number}", "order", lambda answer=answer: answer)
 
-    assert forget()["idempotency answers"] == 2
+    assert erase()["idempotency answers"] == 2
 
     assert order.token not in everything()
     with transaction() as session:
@@ -100,7 +102,7 @@ def test_the_timeline_keeps_its_lines_without_what_the_customer_wrote(bus: Bus) 
     with transaction() as session:
         orders.cancel(session, order.id, reason=f"I, {NAME}, moved", who="customer")
     bus.drain()
-    forget()
+    erase()
 
     with reading() as session:
         texts = [entry.text for entry in entries(session, order.id)]
@@ -115,7 +117,7 @@ def test_the_file_of_sqlite_holds_none_of_it_either(bus: Bus, tmp_path: Path) ->
         for _ in range(4):
             placed()
         bus.drain()
-    forget()
+    erase()
 
     chosen = database()
     raw = b"".join(
@@ -133,14 +135,14 @@ def test_mails_that_cannot_be_read_do_no_harm(bus: Bus, mail_dir: Path) -> None:
     (mail_dir / "1.eml").write_bytes(b"To: a,,<\xff\r\n\r\nnothing")
     (mail_dir / "2.eml").write_bytes(f"To: =?utf-8?q?G?= <{EMAIL.upper()}>\r\n\r\nDear".encode())
 
-    assert forget()["mail files"] == 1
+    assert erase()["mail files"] == 1
 
     assert [path.name for path in mail_dir.iterdir()] == ["1.eml"]
     shutil.rmtree(mail_dir)
-    assert forget()["mail files"] == 0
+    assert erase()["mail files"] == 0
 
 
-def test_a_table_that_nobody_said_how_to_forget_is_named(database: Database) -> None:
+def test_a_table_without_an_eraser_is_named(database: Database) -> None:
     table = Table(
         "points",
         Base.metadata,
@@ -151,9 +153,50 @@ def test_a_table_that_nobody_said_how_to_forget_is_named(database: Database) -> 
         table.create(database.writer)
         with transaction() as session:
             session.execute(table.insert().values(email=EMAIL.upper(), points=3))
-        forget()
+        erase()
 
-        assert erasure.remains(EMAIL) == ["points.email"]
-        assert erasure.remains("ada@example.org") == []
+        assert erasure.remaining_columns(EMAIL) == ["points.email"]
+        assert erasure.remaining_columns("ada@example.org") == []
     finally:
         Base.metadata.remove(table)
+
+
+def test_an_event_that_this_code_does_not_know_loses_what_is_known_of_the_customer(
+    bus: Bus,
+) -> None:
+    order = placed()
+    bus.drain()
+    with transaction() as session:
+        row = session.scalars(select(LogEntry).where(LogEntry.subject == order.number)).first()
+        assert row is not None
+        row.type, row.data = (
+            "order.gift_wrapped",
+            {"order_id": order.id, "for": {"name": NAME, "mail": [EMAIL.upper()]}, "bows": 3},
+        )
+
+    erase()
+
+    assert known() == []
+    with reading() as session:
+        [data] = session.scalars(select(LogEntry.data).where(LogEntry.type == "order.gift_wrapped"))
+    assert data == {
+        "order_id": order.id,
+        "for": {"name": "erased", "mail": [ERASED_EMAIL]},
+        "bows": 3,
+    }
+
+
+def test_an_event_about_nothing_in_particular_is_found_by_its_address(bus: Bus) -> None:
+    with transaction() as session:
+        publish(session, OrderCreated.model_validate(_bare()))
+
+    erase(force=True)
+
+    assert known() == []
+
+
+def _bare() -> dict[str, Any]:
+    order = placed()
+    with reading() as session:
+        [data] = session.scalars(select(LogEntry.data).where(LogEntry.subject == order.number))
+    return dict(data)

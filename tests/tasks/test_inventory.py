@@ -1,3 +1,5 @@
+"""Reserving and releasing stock."""
+
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,11 +13,11 @@ from tasks.inventory import (
     Movement,
     OutOfStock,
     Stock,
-    fill_shelf,
+    add_opening_stock,
+    add_stock,
     release_stock,
     reserve_stock,
-    shelf,
-    stock_up,
+    stock_levels,
 )
 from tests.tasks.builders import lines, order_cancelled, order_created, stocked
 
@@ -27,22 +29,22 @@ def moved(session: Session) -> dict[str, int]:
     return {sku: int(total) for sku, total in totals}
 
 
-def test_an_order_takes_its_lines_off_the_shelf(session: Session) -> None:
+def test_an_order_reserves_its_lines(session: Session) -> None:
     stocked(session, MUG=5, TEE=3)
 
     outcome = reserve_stock(order_created(MUG=2, TEE=3), session)
 
     assert outcome == InventoryReserved(order_id="o-1", lines=lines(MUG=2, TEE=3))
-    assert shelf(session) == {"MUG": 3, "TEE": 0}
+    assert stock_levels(session) == {"MUG": 3, "TEE": 0}
 
 
-def test_an_order_that_cannot_be_filled_takes_nothing_off_the_shelf(session: Session) -> None:
+def test_an_order_that_cannot_be_filled_reserves_nothing(session: Session) -> None:
     stocked(session, MUG=5, TEE=1)
 
     outcome = reserve_stock(order_created(MUG=2, TEE=3), session)
 
     assert outcome == InventoryReservationFailed(order_id="o-1", sku="TEE")
-    assert shelf(session) == {"MUG": 5, "TEE": 1}
+    assert stock_levels(session) == {"MUG": 5, "TEE": 1}
     assert moved(session) == {"MUG": 5, "TEE": 1}
 
 
@@ -57,7 +59,7 @@ def test_a_second_line_of_the_same_product_counts_too(session: Session) -> None:
     event = order_created().model_copy(update={"lines": lines(MUG=2) + lines(MUG=2)})
 
     assert reserve_stock(event, session) == InventoryReservationFailed(order_id="o-1", sku="MUG")
-    assert shelf(session) == {"MUG": 3}
+    assert stock_levels(session) == {"MUG": 3}
 
 
 def test_a_cancelled_order_gives_its_stock_back(session: Session) -> None:
@@ -67,7 +69,7 @@ def test_a_cancelled_order_gives_its_stock_back(session: Session) -> None:
     assert release_stock(order_cancelled(), session) == InventoryReleased(
         order_id="o-1", lines=lines(MUG=2)
     )
-    assert shelf(session) == {"MUG": 5}
+    assert stock_levels(session) == {"MUG": 5}
 
 
 def test_stock_is_given_back_once(session: Session) -> None:
@@ -76,7 +78,7 @@ def test_stock_is_given_back_once(session: Session) -> None:
     release_stock(order_cancelled(), session)
 
     assert release_stock(order_cancelled(), session) is None
-    assert shelf(session) == {"MUG": 5}
+    assert stock_levels(session) == {"MUG": 5}
 
 
 def test_stock_is_set_aside_once(session: Session) -> None:
@@ -84,7 +86,7 @@ def test_stock_is_set_aside_once(session: Session) -> None:
     reserve_stock(order_created(MUG=2), session)
 
     assert reserve_stock(order_created(MUG=2), session) is None
-    assert shelf(session) == {"MUG": 3}
+    assert stock_levels(session) == {"MUG": 3}
 
 
 def test_an_order_that_was_cancelled_first_gets_nothing_set_aside(session: Session) -> None:
@@ -92,7 +94,7 @@ def test_an_order_that_was_cancelled_first_gets_nothing_set_aside(session: Sessi
 
     assert release_stock(order_cancelled(), session) is None
     assert reserve_stock(order_created(MUG=2), session) is None
-    assert shelf(session) == {"MUG": 5}
+    assert stock_levels(session) == {"MUG": 5}
 
 
 def test_cancelling_an_order_that_got_nothing_gives_nothing_back(session: Session) -> None:
@@ -100,7 +102,7 @@ def test_cancelling_an_order_that_got_nothing_gives_nothing_back(session: Sessio
     reserve_stock(order_created(MUG=2), session)
 
     assert release_stock(order_cancelled(), session) is None
-    assert shelf(session) == {"MUG": 1}
+    assert stock_levels(session) == {"MUG": 1}
 
 
 def test_every_movement_is_in_the_ledger(session: Session) -> None:
@@ -118,25 +120,25 @@ def test_every_movement_is_in_the_ledger(session: Session) -> None:
     ]
 
 
-def test_stock_grows_by_what_is_put_on_the_shelf(session: Session) -> None:
-    stock_up(session, "MUG", 5)
-    stock_up(session, "MUG", 2)
+def test_stock_grows_by_what_is_added(session: Session) -> None:
+    add_stock(session, "MUG", 5)
+    add_stock(session, "MUG", 2)
 
-    assert shelf(session) == {"MUG": 7}
+    assert stock_levels(session) == {"MUG": 7}
 
 
 @pytest.mark.parametrize("quantity", [0, -1])
-def test_nothing_and_less_cannot_be_put_on_the_shelf(session: Session, quantity: int) -> None:
+def test_nothing_and_less_cannot_be_added(session: Session, quantity: int) -> None:
     with pytest.raises(ValueError, match="above zero"):
-        stock_up(session, "MUG", quantity)
+        add_stock(session, "MUG", quantity)
 
 
-def test_the_shelf_is_filled_only_where_it_was_never_stocked(session: Session) -> None:
-    stock_up(session, "MUG", 1)
+def test_opening_stock_is_added_only_of_products_without_stock(session: Session) -> None:
+    add_stock(session, "MUG", 1)
 
-    fill_shelf(session, {"MUG": 10, "TEE": 10})
+    add_opening_stock(session, {"MUG": 10, "TEE": 10})
 
-    assert shelf(session) == {"MUG": 1, "TEE": 10}
+    assert stock_levels(session) == {"MUG": 1, "TEE": 10}
 
 
 def test_the_database_itself_refuses_less_than_nothing(any_database: Database) -> None:
@@ -145,7 +147,7 @@ def test_the_database_itself_refuses_less_than_nothing(any_database: Database) -
 
 
 def test_being_out_of_stock_is_said_with_the_sku() -> None:
-    assert str(OutOfStock("MUG")) == "not enough of MUG on the shelf"
+    assert str(OutOfStock("MUG")) == "not enough of MUG in stock"
 
 
 def test_workers_that_reserve_at_once_never_share_a_piece(any_database: Database) -> None:
@@ -163,7 +165,7 @@ def test_workers_that_reserve_at_once_never_share_a_piece(any_database: Database
 
     with transaction() as session:
         assert sum(reserved) == 10
-        assert shelf(session) == moved(session) == {"MUG": 0}
+        assert stock_levels(session) == moved(session) == {"MUG": 0}
 
 
 def test_orders_of_the_same_products_in_another_order_do_not_block_each_other(
@@ -183,7 +185,7 @@ def test_orders_of_the_same_products_in_another_order_do_not_block_each_other(
         )
 
 
-def test_a_reservation_that_crosses_with_its_cancellation_leaves_the_shelf_full(
+def test_a_reservation_that_crosses_with_its_cancellation_leaves_the_stock_full(
     any_database: Database,
 ) -> None:
     with transaction() as session:
@@ -200,4 +202,4 @@ def test_a_reservation_that_crosses_with_its_cancellation_leaves_the_shelf_full(
         list(pool.map(run, range(40)))
 
     with transaction() as session:
-        assert shelf(session) == moved(session) == {"MUG": 40}
+        assert stock_levels(session) == moved(session) == {"MUG": 40}

@@ -1,3 +1,5 @@
+"""Money as text."""
+
 import pytest
 
 from events.catalog import Money

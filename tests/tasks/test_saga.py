@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: every order ends, and the sums are right."""
+"""Random events in a random order: every order ends, and the sums are right."""
 
 import random
 from collections import Counter
@@ -24,12 +24,13 @@ from events import Database, reading, transaction
 from events.admin import dead_letters
 from events.testing import Bus
 from tasks import orders
+from tasks.email import Mail
+from tasks.errors import NotCancellable
 from tasks.gateways import NAMES
 from tasks.gateways.payment import SandboxCharge, SandboxRefund
 from tasks.gateways.shipping import SandboxParcel
-from tasks.inventory import Movement, Reservation, shelf
-from tasks.mail_texts import Mail
-from tasks.orders import NotCancellable, Order
+from tasks.inventory import Movement, Reservation, stock_levels
+from tasks.orders import Order
 from tests.tasks.builders import cancelled, placed, stocked, switched
 from tests.tasks.conftest import services
 from tests.tasks.mailserver import MailServer
@@ -39,17 +40,17 @@ STOCK = {"MUG": 6, "TEE": 4, "LAMP": 1}
 
 
 def check_sums(session: Session) -> None:
-    """What must be true at any moment."""
+    """Check the invariants that hold at any moment."""
     moved = session.execute(
         select(Movement.sku, func.sum(Movement.quantity)).group_by(Movement.sku)
     )
-    assert shelf(session) == {sku: int(total) for sku, total in moved}
-    assert all(available >= 0 for available in shelf(session).values())
+    assert stock_levels(session) == {sku: int(total) for sku, total in moved}
+    assert all(available >= 0 for available in stock_levels(session).values())
     assert all(count == 1 for count in Counter(session.scalars(select(SandboxCharge.key))).values())
 
 
 def check_ends(session: Session) -> None:
-    """What must be true when all is handled."""
+    """Check the invariants that hold when every delivery is handled."""
     every = {order.id: order for order in orders.listed(session, 1000)}
     assert {order.status for order in every.values()} <= {"shipped", "cancelled"}
     shipped = [order for order in every.values() if order.status == "shipped"]
@@ -59,7 +60,7 @@ def check_ends(session: Session) -> None:
         parcel for parcel in session.scalars(select(SandboxParcel)) if parcel.recalled_at is None
     ]
     assert len(gone) == len(shipped)
-    assert shelf(session) == _left(shipped)
+    assert stock_levels(session) == _left(shipped)
     _check_fields(every.values())
 
 
@@ -68,7 +69,7 @@ def _held(session: Session) -> set[str]:
 
 
 def _kept(session: Session) -> int:
-    """The money that was charged and not given back, as the gateway sees it."""
+    """Return the sum of the charges that the gateway has not refunded."""
     refunded = select(SandboxRefund.charge_id)
     charged = select(func.sum(SandboxCharge.amount)).where(
         SandboxCharge.charge_id.is_not(None), SandboxCharge.charge_id.not_in(refunded)
@@ -99,7 +100,7 @@ def _check_fields(every: Iterable[Order]) -> None:
 
 
 class Shop(RuleBasedStateMachine):
-    """Customers, an operator and a bus that doubles and mixes its messages."""
+    """Customers, an operator and a bus that duplicates and shuffles its messages."""
 
     placed_orders = Bundle("placed_orders")
 
@@ -160,7 +161,7 @@ class Shop(RuleBasedStateMachine):
             self.folder.cleanup()
 
     def _end_well(self) -> None:
-        """Mend everything, call off what no card will ever pay, replay what died: now all must end."""
+        """Mend everything, cancel orders that no card pays, replay dead letters: all must end."""
         for name in NAMES:
             switched(name, down=False)
         self._settle()

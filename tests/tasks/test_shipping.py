@@ -1,3 +1,5 @@
+"""Shipping and recalling parcels."""
+
 import pytest
 from sqlalchemy import select
 
@@ -10,21 +12,19 @@ from events.catalog import (
     ShipmentRecalled,
 )
 from events.testing import Bus
-from tasks.gateways.ports import GatewayDown, GatewayError, Parcel
-from tasks.gateways.shipping import SandboxCarrier, SandboxParcel
+from tasks.gateways.ports import Parcel
+from tasks.gateways.shipping import SandboxParcel
 from tasks.shipping import (
     Shipment,
-    call_back,
     cancel_shipment,
     dispatch_shipment,
     hand_over,
     prepare_shipment,
     recall,
+    request_recall,
 )
 from tests.tasks.builders import (
-    BERLIN,
     found,
-    lines,
     order_cancelled,
     order_created,
     placed,
@@ -32,8 +32,10 @@ from tests.tasks.builders import (
 )
 
 
-def order_confirmed(id: str = "o-1") -> OrderConfirmed:
-    return OrderConfirmed(**order_created(id, MUG=2, TEE=1).model_dump(exclude={"payment_token"}))
+def order_confirmed(order_id: str = "o-1") -> OrderConfirmed:
+    return OrderConfirmed(
+        **order_created(order_id, MUG=2, TEE=1).model_dump(exclude={"payment_token"})
+    )
 
 
 def parcels() -> list[SandboxParcel]:
@@ -41,9 +43,9 @@ def parcels() -> list[SandboxParcel]:
         return [row for row in session.scalars(select(SandboxParcel)) if not row.closed]
 
 
-def state(id: str = "o-1") -> str:
+def state(order_id: str = "o-1") -> str:
     with reading() as session:
-        return session.get_one(Shipment, id).state
+        return session.get_one(Shipment, order_id).state
 
 
 def dispatched(key: str = "k-1") -> OrderShipped | None:
@@ -52,7 +54,7 @@ def dispatched(key: str = "k-1") -> OrderShipped | None:
         return dispatch_shipment(order_confirmed(), session, parcel)  # type: ignore[no-any-return]
 
 
-def heard(step: object, event: OrderEvent) -> object:
+def run(step: object, event: OrderEvent) -> object:
     assert callable(step)
     with transaction() as session:
         return step(event, session)
@@ -60,7 +62,7 @@ def heard(step: object, event: OrderEvent) -> object:
 
 def recalled(tracking: str, key: str = "k-9") -> object:
     event = ShipmentOrphaned(order_id="o-1", tracking=tracking)
-    call_back(event, key)
+    request_recall(event, key)
     with transaction() as session:
         return recall(event, session, None)
 
@@ -76,7 +78,7 @@ def test_a_confirmed_order_goes_to_the_carrier_in_one_parcel(bus: Bus) -> None:
 
 
 def test_a_parcel_is_prepared_and_then_shipped(database: Database) -> None:
-    heard(prepare_shipment, order_created())
+    run(prepare_shipment, order_created())
     assert state() == "prepared"
     assert isinstance(dispatched(), OrderShipped)
     assert state() == "shipped"
@@ -84,24 +86,24 @@ def test_a_parcel_is_prepared_and_then_shipped(database: Database) -> None:
 
 def test_a_parcel_that_is_gone_is_not_prepared_again(database: Database) -> None:
     dispatched()
-    heard(prepare_shipment, order_created())
+    run(prepare_shipment, order_created())
     assert state() == "shipped"
 
 
 def test_an_order_that_was_cancelled_first_is_not_shipped(database: Database) -> None:
-    heard(cancel_shipment, order_cancelled())
-    heard(prepare_shipment, order_created())
+    run(cancel_shipment, order_cancelled())
+    run(prepare_shipment, order_created())
 
     assert dispatched() is None
     assert state() == "cancelled"
     assert parcels() == []
 
 
-def test_a_parcel_whose_answer_was_lost_is_told_though_the_order_was_cancelled_before_the_retry(
+def test_a_parcel_whose_answer_was_lost_is_published_though_the_order_was_cancelled(
     database: Database,
 ) -> None:
     given = hand_over(order_confirmed(), "k-1")  # and then the worker died
-    heard(cancel_shipment, order_cancelled())
+    run(cancel_shipment, order_cancelled())
 
     outcome = dispatched("k-1")
 
@@ -110,11 +112,11 @@ def test_a_parcel_whose_answer_was_lost_is_told_though_the_order_was_cancelled_b
     assert len(parcels()) == 1
 
 
-def test_a_parcel_that_crosses_with_the_cancellation_is_told_and_called_back(
+def test_a_parcel_that_crosses_with_the_cancellation_is_published_and_recalled(
     database: Database,
 ) -> None:
     parcel = hand_over(order_confirmed(), "k-1")  # the call is under way ...
-    heard(cancel_shipment, order_cancelled())  # ... when the cancellation is handled
+    run(cancel_shipment, order_cancelled())  # ... when the cancellation is handled
     with transaction() as session:
         outcome = dispatch_shipment(order_confirmed(), session, parcel)
 
@@ -125,11 +127,11 @@ def test_a_parcel_that_crosses_with_the_cancellation_is_told_and_called_back(
 
 def test_cancelling_does_not_pretend_that_a_parcel_is_still_here(database: Database) -> None:
     dispatched()
-    heard(cancel_shipment, order_cancelled())
+    run(cancel_shipment, order_cancelled())
     assert state() == "shipped"
 
 
-def test_a_parcel_is_called_back_once(database: Database) -> None:
+def test_a_parcel_is_recalled_once(database: Database) -> None:
     shipped = dispatched()
     assert shipped
     recalled(shipped.tracking)
@@ -153,39 +155,3 @@ def test_an_order_waits_for_a_carrier_that_is_down(bus: Bus) -> None:
     switched("shipping", down=False)
     bus.advance(15)
     assert found(order).status == "shipped"
-
-
-class TestSandbox:
-    """The carrier by itself."""
-
-    def test_the_same_key_is_the_same_parcel(self, any_database: Database) -> None:
-        first, again, other = (
-            SandboxCarrier().hand_over(key, address=BERLIN, lines=lines(MUG=1))
-            for key in ("k-1", "k-1", "k-2")
-        )
-        assert first == again != other
-
-    def test_a_key_that_is_closed_tells_of_its_parcel_or_takes_none_any_more(
-        self, any_database: Database
-    ) -> None:
-        assert SandboxCarrier().hand_over(
-            "k-1", address=BERLIN, lines=lines(MUG=1)
-        ) == SandboxCarrier().close("k-1")
-        assert SandboxCarrier().close("k-2") is None
-        with pytest.raises(GatewayError, match="this key was closed"):
-            SandboxCarrier().hand_over("k-2", address=BERLIN, lines=lines(MUG=1))
-
-    def test_an_unknown_parcel_cannot_be_called_back(self, database: Database) -> None:
-        with pytest.raises(GatewayError, match="knows no parcel T9"):
-            SandboxCarrier().call_back("k-1", tracking="T9")
-
-    def test_while_it_is_down_it_takes_nothing(self, database: Database) -> None:
-        switched("shipping", down=True)
-        for call in (
-            lambda: SandboxCarrier().hand_over("k-1", address=BERLIN, lines=lines(MUG=1)),
-            lambda: SandboxCarrier().close("k-1"),
-            lambda: SandboxCarrier().call_back("k-1", tracking="T1"),
-        ):
-            with pytest.raises(GatewayDown, match="shipping sandbox is down"):
-                call()
-        assert parcels() == []

@@ -1,3 +1,5 @@
+"""The timeline of an order."""
+
 import random
 import re
 
@@ -25,28 +27,30 @@ def test_every_event_about_an_order_has_its_words() -> None:
     assert {kind.__name__ for kind in about_orders} == {kind.__name__ for kind in TEXTS}
 
 
-def test_a_timeline_tells_the_whole_story(any_bus: Bus) -> None:
+def test_a_timeline_shows_every_step_of_a_shipped_order(any_bus: Bus) -> None:
     order = placed(MUG=2, TEE=1)
     any_bus.drain()
 
-    told = texts(order.id)
-    assert told[0] == f"Order {order.number} placed: 2 × Blue mug, 1 × T-shirt M, €42.50"
-    assert sorted(told[1:3]) == ["Paid: €42.50", "Set aside: 2 × Blue mug, 1 × T-shirt M"]
-    assert told[3] == "Order confirmed"
-    assert re.fullmatch(r"Shipped with Sandbox Parcel, tracking number TD\d{12}", told[4])
+    lines = texts(order.id)
+    assert lines[0] == f"Order {order.number} placed: 2 × Blue mug, 1 × T-shirt M, €42.50"
+    assert sorted(lines[1:3]) == ["Paid: €42.50", "Reserved: 2 × Blue mug, 1 × T-shirt M"]
+    assert lines[3] == "Order confirmed"
+    assert re.fullmatch(r"Shipped with Sandbox Parcel, tracking number TD\d{12}", lines[4])
 
 
-def test_a_timeline_tells_a_sad_story(bus: Bus) -> None:
+def test_a_timeline_shows_every_step_of_a_cancelled_order(bus: Bus) -> None:
     order = placed(LAMP=2)
     bus.drain()
 
-    assert "Not enough of LAMP in stock; nothing was set aside" in texts(order.id)
+    assert "Not enough of LAMP in stock; nothing was reserved" in texts(order.id)
     assert "Order cancelled: Brass desk lamp is out of stock" in texts(order.id)
     assert texts(order.id)[-1] == "Refunded: €378.00"
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_timeline_is_in_the_order_of_events_however_they_were_heard(bus: Bus, seed: int) -> None:
+def test_a_timeline_is_in_the_order_of_events_however_they_were_delivered(
+    bus: Bus, seed: int
+) -> None:
     bus.duplicate, bus.shuffle = True, random.Random(seed)
     order = placed()
     bus.drain()
@@ -72,7 +76,7 @@ def test_a_timeline_names_no_customer(bus: Bus) -> None:
         assert not [text for text in texts(order.id) if secret in text]
 
 
-def test_an_order_of_old_is_told_in_its_own_currency() -> None:
+def test_an_old_order_is_shown_in_its_own_currency() -> None:
     old = order_created().model_copy(
         update={"total": order_created().total.model_copy(update={"currency": "USD"})}
     )

@@ -82,7 +82,7 @@ def test_migrate_leaves_a_shop_that_is_open(empty: Database):
     assert done.seeded
     with reading() as session:
         assert session.scalar(select(func.count()).select_from(Product)) == len(SEED)
-        assert min(inventory.shelf(session).values()) > 0
+        assert min(inventory.stock_levels(session).values()) > 0
         assert session.get(SubscriptionRow, "inventory.reserve_stock") is not None
 
 

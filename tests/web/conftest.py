@@ -31,7 +31,7 @@ def _stocked() -> None:
     subscriptions.discover("tasks", skip={"celery"})
     with transaction() as session:
         products.seed(session)
-        inventory.fill_shelf(session, {sku: 100 for sku, *_ in products.SEED})
+        inventory.add_opening_stock(session, {sku: 100 for sku, *_ in products.SEED})
 
 
 @pytest.fixture

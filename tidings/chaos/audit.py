@@ -12,13 +12,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from events.tables import Delivery, LogEntry, SubscriptionRow
+from tasks.email import Mail
 from tasks.gateways.payment import SandboxCharge, SandboxRefund
 from tasks.gateways.shipping import SandboxParcel
 from tasks.inventory import Movement, Stock
-from tasks.mail_texts import Mail
-from tasks.orders import Order
+from tasks.orders import FINAL_STATUSES, Order
 from tasks.timeline import TEXTS, TimelineEntry
-from tasks.unfinished import ENDS
 
 # The mails of an order, by its final status.
 EXPECTED_MAILS = {
@@ -71,7 +70,7 @@ def accepted_orders_exist(session: Session, accepted: Sequence[Accepted]) -> Ite
 
 def orders_have_ended(session: Session) -> Iterator[str]:
     """Check that every order is shipped or cancelled."""
-    for order in session.scalars(select(Order).where(Order.status.not_in(ENDS))):
+    for order in session.scalars(select(Order).where(Order.status.not_in(FINAL_STATUSES))):
         yield (
             f"{order.number} has not ended: {order.status}, stock {order.stock}, "
             f"payment {order.payment}, shipment {order.shipment}"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from events.tables import IS_OPEN, Delivery, LogEntry
+from events.ledger import IS_OPEN
+from events.tables import Delivery, LogEntry
 
 
 @dataclass(frozen=True)

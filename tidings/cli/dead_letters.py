@@ -70,16 +70,16 @@ def list_dead_letters(*, grouped: bool, limit: int, as_json: bool, **selected: s
 @click.argument("dead_letter_id", metavar="ID")
 @json_option
 def show(dead_letter_id: str, *, as_json: bool) -> None:
-    """Show one dead letter with the history of its attempts."""
+    """Show one dead letter with its failed attempts."""
     with reading() as session:
         dead_letter = asdict(admin.show(session, dead_letter_id))
-        history = [_attempt(each) for each in admin.attempts(session, dead_letter_id)]
+        failed = [_attempt(each) for each in admin.attempts(session, dead_letter_id)]
     if as_json:
-        print_json(dead_letter | {"history": history})
+        print_json(dead_letter | {"failed_attempts": failed})
         return
     for name, value in dead_letter.items():
         click.echo(f"{name.replace('_', ' '):<13} {cell(value)}")
-    for each in history:
+    for each in failed:
         took = cell(each["took"])
         click.echo(
             f"\nattempt {each['number']} at {cell(each['started_at'])}, {took}, on {each['worker']}"
@@ -93,7 +93,7 @@ def show(dead_letter_id: str, *, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
 @why_option
 def replay(**selected: Any) -> None:
-    """Send dead letters again; the history of their attempts is kept."""
+    """Send dead letters again; their failed attempts are kept."""
     click.echo(f"sent again: {counted(_settle(admin.replay, **selected), 'dead letter')}")
 
 

@@ -35,15 +35,15 @@ def erase(*, email: str, force: bool, why: str, yes: bool) -> None:
     if not yes:
         click.confirm("The customer's personal data will be erased for good. Continue?", abort=True)
     migrations.load_tables()  # an eraser is registered by the module of its table
-    counts = erasure.forget(address, who=who(), why=why, force=force)
+    counts = erasure.erase(address, who=who(), why=why, force=force)
     if any(counts.values()):
         print_table(("rows", "changed"), counts.items(), empty="")
     else:
         click.echo("nothing is stored under this address")
-    if left := erasure.remains(address):
+    if left := erasure.remaining_columns(address):
         click.echo(
             f"the address is still in {', '.join(left)}; "
-            "register an eraser for it, see events/admin/erasure.py",
+            "register an eraser for each with events.admin.erasure.register_eraser",
             err=True,
         )
         raise click.exceptions.Exit(PROBLEMS_FOUND)

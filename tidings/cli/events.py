@@ -43,7 +43,7 @@ def events() -> None:
 def list_events(*, event_type: str | None, subject: str | None, limit: int, as_json: bool) -> None:
     """List the latest events, newest first; with --json as CloudEvents."""
     with reading() as session:
-        entries = log.listed(session, type=event_type, subject=subject, limit=limit)
+        entries = log.listed(session, event_type=event_type, subject=subject, limit=limit)
     if as_json:
         print_json([json.loads(log.envelope(each).to_json()) for each in entries])
         return
@@ -97,10 +97,11 @@ def _plain(each: TracedEvent) -> dict[str, Any]:
 
 
 def _delivery(plain: dict[str, Any]) -> dict[str, Any]:
-    history = [
-        {name: getattr(attempt, name) for name in _ATTEMPT_FIELDS} for attempt in plain.pop("tries")
+    failed = [
+        {name: getattr(attempt, name) for name in _ATTEMPT_FIELDS}
+        for attempt in plain["failed_attempts"]
     ]
-    return plain | {"history": history}
+    return plain | {"failed_attempts": failed}
 
 
 def _print(each: TracedEvent) -> None:

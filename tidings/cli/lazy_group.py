@@ -8,7 +8,7 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from events import TidingsError, database
-from events.database import describe_error
+from events.db_errors import describe_error
 
 # An entry point is imported on use: `tidings relay` must not load what `tidings up` needs.
 _ENTRY_POINTS: Final = "tidings.commands"

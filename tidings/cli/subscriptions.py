@@ -41,7 +41,7 @@ def list_subscriptions(*, as_json: bool) -> None:
 def remove(name: str, why: str) -> None:
     """Unregister a subscription whose code was removed, and discard its open deliveries."""
     with transaction() as session:
-        discarded = admin.remove(session, name, who=who(), why=why)
+        discarded = admin.unregister(session, name, who=who(), why=why)
     click.echo(f"{name} is unregistered; {discarded} open deliveries were discarded")
 
 

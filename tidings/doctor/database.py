@@ -11,7 +11,8 @@ from sqlalchemy import URL, Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock
-from events.database import Database, describe_error
+from events.database import Database
+from events.db_errors import describe_error
 from tidings import migrations
 from tidings.doctor.clocks import FIX as FIX_CLOCK
 from tidings.doctor.clocks import MAX_SKEW

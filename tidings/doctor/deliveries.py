@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from events import clock
-from events.tables import IS_OPEN, Delivery, LogEntry, SubscriptionRow
+from events.ledger import IS_OPEN
+from events.tables import Delivery, LogEntry, SubscriptionRow
 from tidings.doctor.findings import Finding, or_ok, problem
 from tidings.durations import format_duration
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.orm import Session
 
-from tasks import unfinished
+from tasks import orders
 from tidings.doctor.findings import Finding, or_ok, problem
 
 _MAX_PRINTED = 5
@@ -18,7 +18,7 @@ def check(session: Session) -> Iterator[Finding]:
 
 
 def _stuck(session: Session) -> Iterator[Finding]:
-    if found := unfinished.stranded(session):
+    if found := orders.stuck(session):
         numbers = ", ".join(each.number for each in found[:_MAX_PRINTED])
         more = ", ..." if len(found) > _MAX_PRINTED else ""
         yield problem(

@@ -55,7 +55,7 @@ def migrate(database: Database) -> Migrated:
             seeded = not session.scalar(select(exists(select(products.Product.sku))))
             if seeded:
                 products.seed(session)
-                inventory.fill_shelf(session, products.OPENING_STOCK)
+                inventory.add_opening_stock(session, products.OPENING_STOCK)
             registered = subscriptions.registered().values()
             admin.register(session, registered)
     return Migrated(applied, created, seeded, len(registered))

@@ -75,7 +75,7 @@ def list_orders(query: Page) -> dict[str, Any]:
 def list_events(query: EventFilter) -> dict[str, Any]:
     """List the latest events of the log as CloudEvents."""
     with reading() as session:
-        entries = log.listed(session, **query.model_dump())
+        entries = log.listed(session, **query.model_dump(exclude={"type"}), event_type=query.type)
     told = [json.loads(log.envelope(each).to_json()) for each in entries]
     more = (
         query.model_dump(exclude_none=True) | {"before": entries[-1].position}

@@ -14,7 +14,8 @@ from werkzeug.exceptions import Unauthorized
 from events import reading, transaction
 from tasks import inventory, orders, products, timeline
 from tasks.commands import PlaceOrder
-from tasks.orders import Order, UnknownOrder
+from tasks.errors import UnknownOrder
+from tasks.orders import Order
 from web import idempotency
 from web.api.schemas import (
     Accepted,
@@ -84,7 +85,7 @@ class Cancellation(BaseModel):
 def list_products() -> Response:
     """List what can be ordered, with prices and what is left."""
     with reading() as session:
-        shelf = inventory.shelf(session)
+        shelf = inventory.stock_levels(session)
         found = [_product(each, shelf) for each in products.listed(session)]
     return conditional(Products(products=found))
 

@@ -24,7 +24,9 @@ def listed() -> ResponseReturnValue:
     """List the events, newest first, by type and by what they are about."""
     type, subject = (request.args.get(name, "").strip()[:200] for name in ("type", "subject"))
     with reading() as session:
-        rows = log.listed(session, type=type, subject=subject, before=before(), limit=PAGE + 1)
+        rows = log.listed(
+            session, event_type=type, subject=subject, before=before(), limit=PAGE + 1
+        )
     return render_template(
         "ops/events.html",
         entries=rows[:PAGE],

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from events import reading, transaction
 from events.admin import dead_letters, trace
 from tasks import orders
-from tasks.orders import NotCancellable, Order
+from tasks.errors import NotCancellable
+from tasks.orders import Order
 from web.forms import before, reason
 from web.order import page
 from web.order.page import Place

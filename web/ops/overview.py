@@ -10,7 +10,7 @@ from events import heartbeat, reading
 from events.admin import audit, dead_letters, invalid_messages, queues
 from events.admin.queues import QueueView
 from events.tables import Heartbeat
-from tasks import unfinished
+from tasks.orders import stuck
 from tasks.settings import settings
 from web.ops import catalog, events, mails, orders, products
 from web.ops import dead_letters as ops_dead_letters
@@ -60,7 +60,7 @@ def overview() -> ResponseReturnValue:
             "ops/overview.html",
             queues=rows,
             troubles=[*_of_relays(heartbeat.alive(session)), *_of_queues(rows)],
-            stranded=unfinished.stranded(session, limit=20),
+            stranded=stuck(session, limit=20),
             waiting=sum(row.waiting for row in rows),
             retrying=sum(row.retrying for row in rows),
             dead=dead_count(),

@@ -21,7 +21,7 @@ def listed() -> ResponseReturnValue:
         return render_template(
             "ops/products.html",
             products=products.listed(session),
-            shelf=inventory.shelf(session),
+            shelf=inventory.stock_levels(session),
             most=MOST,
         )
 
@@ -31,9 +31,9 @@ def restock(sku: str) -> ResponseReturnValue:
     """Put more of a product onto the shelf."""
     why, quantity = reason(), _quantity()
     with transaction() as session:
-        if sku not in products.priced(session, [sku]):
+        if sku not in products.by_sku(session, [sku]):
             raise InvalidInput([FieldError("sku", "the catalogue has no such product")])
-        inventory.stock_up(session, sku, quantity)
+        inventory.add_stock(session, sku, quantity)
         audit.record(
             session, who=who(), action="restock", target=sku, why=f"{quantity} more: {why}"
         )

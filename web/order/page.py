@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from events.admin import trace
 from events.tables import LogEntry
 from tasks import timeline
-from tasks.mail_texts import Mail
+from tasks.email import Mail
 from tasks.orders import Order
 from web.order.progress import Status, Story, tell
 from web.order.trace import Trace

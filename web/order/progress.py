@@ -18,8 +18,8 @@ from events.catalog import (
     PaymentFailed,
     PaymentRefunded,
 )
-from events.tables import OPEN
-from tasks.mail_texts import Mail
+from events.ledger import OPEN
+from tasks.email import Mail
 from web.filters import clock
 from web.order.timeline import Item, items
 from web.order.trace import BEHIND_THE_SCENES, Trace

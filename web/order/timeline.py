@@ -16,7 +16,7 @@ from events.catalog import (
 )
 from events.event import catalog
 from events.tables import Attempt
-from tasks.mail_texts import Mail
+from tasks.email import Mail
 from web.order.trace import BEHIND_THE_SCENES, Trace
 
 TONES = {"done": "done", "retrying": "wait", "dead": "bad"}
@@ -150,8 +150,8 @@ def _so_far(delivery: TracedDelivery) -> str:
 def _failed(trace: Trace) -> Iterator[Failed]:
     for delivery in trace.deliveries:
         if delivery.queue not in BEHIND_THE_SCENES:
-            for attempt in delivery.tries:
-                yield _try(delivery, attempt, latest=attempt is delivery.tries[-1])
+            for attempt in delivery.failed_attempts:
+                yield _try(delivery, attempt, latest=attempt is delivery.failed_attempts[-1])
 
 
 def _try(delivery: TracedDelivery, attempt: Attempt, *, latest: bool) -> Failed:

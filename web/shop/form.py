@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tasks.commands import PlaceOrder
-from tasks.orders import OrderError
+from tasks.errors import OrderError
 
 MOST = 99  # of one product
 METHODS = (

@@ -21,7 +21,8 @@ from sqlalchemy.orm import Session
 from events import reading, transaction
 from tasks import inventory, orders, products
 from tasks.commands import PlaceOrder, countries
-from tasks.orders import NotCancellable, Order, OrderError, UnknownOrder
+from tasks.errors import NotCancellable, OrderError, UnknownOrder
+from tasks.orders import Order
 from web import filters, idempotency
 from web.errors import KeyReused, render
 from web.forms import typed
@@ -84,13 +85,13 @@ def _place(wish: PlaceOrder, key: str) -> str:
 
 
 def _save(session: Session, wish: PlaceOrder) -> dict[str, str]:
-    order = orders.place(session, wish, shelf=inventory.shelf(session))
+    order = orders.place(session, wish, stock_levels=inventory.stock_levels(session))
     return {"id": order.id, "token": order.token}
 
 
 def _form(filled: Filled, *, status: int = 200, key: str | None = None) -> Response:
     with reading() as session:
-        shelf = inventory.shelf(session)
+        shelf = inventory.stock_levels(session)
         offered = products.listed(session)
     filled.gather({product.sku for product in offered})
     page = render_template(

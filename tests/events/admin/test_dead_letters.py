@@ -212,7 +212,7 @@ def test_an_id_that_is_no_dead_letters_is_answered_so(id: str, any_database: Dat
 
 @pytest.mark.parametrize("act", [dead_letters.replay, dead_letters.discard])
 def test_to_act_on_all_of_them_one_has_to_say_so(act: object, bus: Bus) -> None:
-    with transaction() as session, pytest.raises(ValueError, match="say which dead letters"):
+    with transaction() as session, pytest.raises(ValueError, match="name the dead letters"):
         act(session, who="ada")  # type: ignore[operator]
     with transaction() as session:
         assert act(session, who="ada", ids=[]) == 0  # type: ignore[operator]

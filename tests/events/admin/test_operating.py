@@ -164,7 +164,7 @@ def test_a_trace_tells_each_event_each_delivery_and_each_try(bus: Bus) -> None:
         "sample.heard",
     ]
     [done], [retrying], [last] = noted.deliveries, failed.deliveries, heard.deliveries
-    assert (done.subscription, done.state, done.tries, done.done_at is not None) == (
+    assert (done.subscription, done.state, done.failed_attempts, done.done_at is not None) == (
         "notes.answer",
         "done",
         [],
@@ -176,7 +176,7 @@ def test_a_trace_tells_each_event_each_delivery_and_each_try(bus: Bus) -> None:
         3,
         "ValueError: no",
     )
-    assert [row.id for row in retrying.tries] == [row.id for row in tries()]
+    assert [row.id for row in retrying.failed_attempts] == [row.id for row in tries()]
     assert (last.subscription, last.queue, last.flower_task_id) == (
         "others.hear",
         "others",

@@ -90,7 +90,7 @@ def test_discarded_deliveries_go_when_it_is_long_that_they_were_given_up(bus: Bu
         bus.publish(Kept(name="bad"))
         bus.drain()
         with transaction() as session:
-            subscriptions.remove(session, "keepers.keep", who="ada", why="test")
+            subscriptions.unregister(session, "keepers.keep", who="ada", why="test")
         bus.advance(89 * DAY)
         assert retention.prune(limits(), who="ada") == Counts()
         bus.advance(2 * DAY)
@@ -129,7 +129,7 @@ def test_a_backfill_does_not_handle_again_what_was_forgotten(bus: Bus) -> None:
 
         assert subscriptions.backfill("keepers.keep", who="ada") == 0
         with transaction() as session:
-            subscriptions.remove(session, "keepers.keep", who="ada", why="test")
+            subscriptions.unregister(session, "keepers.keep", who="ada", why="test")
         bus.publish(Kept(name="missed"))
         bus.drain()
         with transaction() as session:

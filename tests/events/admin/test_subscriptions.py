@@ -63,12 +63,12 @@ def test_a_registration_anew_changes_what_changed_and_keeps_the_rest(
 def test_a_worker_registers_what_is_new_marks_the_rest_as_seen_and_changes_nothing(
     any_database: Database, time: MovedClock
 ) -> None:
-    admin.seen([ONE])
+    admin.touch([ONE])
     time.advance(60)
-    admin.seen([ONE, LATER])
+    admin.touch([ONE, LATER])
     time.advance(60)
-    admin.seen([hearing(batch=4), LATER])
-    admin.seen([])
+    admin.touch([hearing(batch=4), LATER])
+    admin.touch([])
 
     assert {name: (row.batch, row.last_seen == time()) for name, row in rows().items()} == {
         "notes.mark": (1, True),
@@ -81,8 +81,8 @@ def test_while_old_and_new_workers_live_side_by_side_no_event_misses_its_new_hea
 ) -> None:
     old, new = hearing(mark, Noted), hearing(mark, Noted, Heard)
     register(old)
-    admin.seen([new])
-    admin.seen([old])  # the old version's worker says once a minute what it knows
+    admin.touch([new])
+    admin.touch([old])  # the old version's worker says once a minute what it knows
 
     assert rows()["notes.mark"].event_types == sorted(new.event_types)
     register(old)  # only a migration takes something away
@@ -98,7 +98,7 @@ def test_a_hundred_workers_that_start_at_once_register_each_subscription_once(
     def start(number: int) -> None:
         try:
             for _ in range(3):
-                admin.seen(subscriptions[number % 3 :] + subscriptions[: number % 3])
+                admin.touch(subscriptions[number % 3 :] + subscriptions[: number % 3])
                 with transaction() as session:
                     fan_out(session)
         except Exception as error:
@@ -152,7 +152,7 @@ def test_a_paused_subscription_keeps_its_backlog_and_goes_on_when_resumed(
     assert marks() == {"a": 2, "b": 2}
 
 
-@pytest.mark.parametrize("act", [admin.pause, admin.resume, admin.remove])
+@pytest.mark.parametrize("act", [admin.pause, admin.resume, admin.unregister])
 def test_an_unknown_subscription_is_answered_with_the_known_ones(
     act: object, any_database: Database
 ) -> None:
@@ -177,7 +177,7 @@ def test_removing_a_subscription_discards_what_is_open_and_keeps_what_is_done(
         note("open")
         bus.drain()
         with transaction() as session:
-            assert admin.remove(session, "notes.mark", who="ada", why="its code is gone") == 1
+            assert admin.unregister(session, "notes.mark", who="ada", why="its code is gone") == 1
         note("nobody hears it")
         bus.drain()
 
@@ -195,7 +195,7 @@ def test_a_dead_letter_of_a_removed_subscription_is_discarded_and_not_replayed_i
         note("a")
         bus.drain()
     with transaction() as session:
-        assert admin.remove(session, "notes.mark", who="ada", why="its code is gone") == 1
+        assert admin.unregister(session, "notes.mark", who="ada", why="its code is gone") == 1
         assert dead_letters.replay(session, who="bob", everything=True) == 0
 
     assert [row.state for row in deliveries()] == ["discarded"]

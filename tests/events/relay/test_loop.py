@@ -26,7 +26,7 @@ def broker() -> ListBroker:
 def work(relay: Relay, rounds: int = 5) -> None:
     """Some rounds of the relay, with its patience with the broker over each time."""
     for _ in range(rounds):
-        relay._ask_broker_at = 0.0
+        relay._retry_broker_at = 0.0
         relay.work()
 
 
@@ -140,7 +140,7 @@ def test_a_broker_that_is_down_is_asked_less_and_less_often(
     waits = []
     for _ in range(7):
         work(relay, rounds=1)
-        waits.append(relay._patience)
+        waits.append(relay._retry_delay)
 
     assert waits == sorted(waits)
     assert (waits[0] <= 0.5, waits[-1]) == (True, 5.0)

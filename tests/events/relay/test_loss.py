@@ -6,9 +6,8 @@ from sqlalchemy import func, insert, literal, select, text, update
 from events import Database, reading, transaction
 from events.dispatch import dispatch
 from events.errors import BrokerDown
-from events.ledger import last_settled
 from events.relay.loop import Relay
-from events.relay.loss import LostMessageDetector
+from events.relay.loss import LostMessageDetector, last_settled
 from events.settings import settings
 from events.tables import Delivery, LogEntry
 from tests.events.sample import (
@@ -55,7 +54,7 @@ def pass_time(
     lost = 0
     for _ in range(int(seconds / step)):
         time.advance(step)
-        lost += watch.look()
+        lost += watch.check()
     return lost
 
 
@@ -133,7 +132,7 @@ def test_on_a_busy_queue_what_was_sent_before_the_latest_done_is_lost(
         [done] = sent(broker, f"b{number}")
         broker.lying["notes"] = 50
         dispatch(ONE, [done], worker="w")
-        found += watch.look()
+        found += watch.check()
 
     assert found == 1
     assert {row.event_id for row in deliveries() if row.lost_count} == {lost}
@@ -166,7 +165,7 @@ def test_a_message_that_the_relay_has_not_quite_sent_is_not_lost(
     broker.lying.clear()
     watch = LostMessageDetector(broker)
     time.advance(1.0)
-    watch.look()  # between the mark and the message: the queue is empty, and the message is on its way
+    watch.check()  # between the mark and the message: the queue is empty, and the message is on its way
     broker.lying["notes"] = 1
 
     assert pass_time(watch, time, 10 * LEASE) == 0
@@ -181,7 +180,7 @@ def test_with_the_broker_down_nothing_is_lost_and_the_caller_is_told(
     time.advance(10 * LEASE)
 
     with pytest.raises(BrokerDown):
-        watch.look()
+        watch.check()
     assert (delivery().lost_count, delivery().sends) == (0, 1)
 
 

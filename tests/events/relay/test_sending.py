@@ -9,6 +9,7 @@ from events import Database, clock, ledger, reading, transaction
 from events.admin import queues, subscriptions
 from events.dispatch import dispatch
 from events.messages import Message, encode
+from events.relay.loss import last_settled
 from events.relay.sending import due_times, mark_due_as_sent, unmark_sent
 from events.retry import Decision
 from events.suspects import ISOLATE_AFTER_LOSSES
@@ -253,7 +254,7 @@ def test_what_the_relay_asks_often_costs_what_is_open_and_not_what_is_done(
     with reading() as session:
         due_times(session)
         queues.overview(session)
-        ledger.last_settled(session, "notes")
+        last_settled(session, "notes")
         questions = [each for each in asked if "deliveries" in each[0]]
         plans = [
             str(session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all())

@@ -11,10 +11,10 @@ from events import clock, publish, reading, transaction
 from events.catalog import OrderShipped
 from events.tables import Delivery, LogEntry
 from events.testing import Bus
+from tasks.email import Mail
 from tasks.gateways.payment import SandboxCharge
 from tasks.gateways.shipping import SandboxParcel
 from tasks.inventory import Movement, Stock
-from tasks.mail_texts import Mail
 from tasks.orders import Order
 from tests.tasks.builders import cancelled, placed
 from tidings.chaos.audit import Accepted, audit
@@ -59,7 +59,7 @@ def _second_charge(session: Session) -> None:
         "token": first.token,
         "amount": first.amount,
         "currency": first.currency,
-        "tries": 1,
+        "attempts": 1,
         "at": clock.now(),
     }
     session.add(SandboxCharge(key=first.key + "-again", charge_id="ch_again", **values))
@@ -72,7 +72,7 @@ def _stranger_charge(session: Session) -> None:
             token="tok_ok",
             amount=1,
             currency="EUR",
-            tries=1,
+            attempts=1,
             charge_id="ch_x",
             at=clock.now(),
         )

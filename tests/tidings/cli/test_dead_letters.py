@@ -22,7 +22,7 @@ def test_dead_letters_are_listed_in_words_in_json_and_in_groups(number: str, let
 def test_a_dead_letter_is_shown_with_every_attempt(letter: str):
     shown = answered("dead-letters", "show", letter)
 
-    assert shown["attempts"] == len(shown["history"]) > 1
+    assert shown["attempts"] == len(shown["failed_attempts"]) > 1
     assert "Traceback" in told("dead-letters", "show", letter)
 
 

@@ -23,7 +23,11 @@ def test_an_order_is_shown_with_what_each_handler_made_of_it(number: str):
     ]
     states = {row["subscription"]: row["state"] for row in created["deliveries"]}
 
+    failed = {row["subscription"]: row["failed_attempts"] for row in created["deliveries"]}
+
     assert states["payment.charge_order"] == "dead"
+    assert failed["payment.charge_order"][0]["number"] == 1
+    assert failed["inventory.reserve_stock"] == []
     assert states["inventory.reserve_stock"] == "done"
     assert "payment.charge_order" in told("events", "show", created["event"]["id"])
 

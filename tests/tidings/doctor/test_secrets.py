@@ -11,7 +11,7 @@ from tests.servers import Process, free_port, wait_until
 from tidings.doctor import flower, secrets
 from tidings.doctor.findings import Finding
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GOOD = {"secret_key": "9f2c7d41a6e85b03", "ops_auth": "ada:correct horse"}
 
 

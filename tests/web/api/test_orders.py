@@ -47,7 +47,7 @@ def test_an_order_and_the_event_that_tells_of_it_are_saved_together(any_app: Fla
 
 def test_an_order_for_more_than_there_is_is_accepted_and_left_to_inventory(client: FlaskClient):
     with transaction() as session:
-        inventory.stock_up(session, "MUG-BLUE", 1)
+        inventory.add_stock(session, "MUG-BLUE", 1)
 
     assert client.post("/api/v1/orders", json=wish(MUG_BLUE=99)).status_code == 202
 

@@ -12,7 +12,7 @@ import tasks.settings as tasks_settings
 from events import Database, heartbeat, reading, transaction
 from events.admin import dead_letters, subscriptions
 from events.tables import AuditEntry
-from tasks.inventory import shelf
+from tasks.inventory import stock_levels
 from tests.web.asking import OPS
 from tests.web.pages import HTML, audited, ordered, post, working
 
@@ -137,7 +137,7 @@ def test_restocking_puts_more_on_the_shelf_and_is_written_down(client: FlaskClie
 
     assert "25 more of MUG-BLUE are on the shelf." in page.text
     with reading() as session:
-        assert shelf(session)["MUG-BLUE"] == 125
+        assert stock_levels(session)["MUG-BLUE"] == 125
     assert audited()[0] == ("ada", "restock", "25 more: a pallet came")
 
 

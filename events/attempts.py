@@ -1,0 +1,75 @@
+"""Attempts: one row for each failed attempt of a delivery, and its fingerprint."""
+
+import traceback
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from events.db_errors import sanitize_text
+from events.tables import Attempt, Delivery
+
+MAX_MESSAGE, MAX_TRACEBACK = 10_000, 100_000  # characters
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed attempt: the error, the worker, when it started and how many seconds it took."""
+
+    error: BaseException
+    worker: str
+    started_at: datetime
+    took: float = 0.0
+    where: str = field(default="", kw_only=True)
+
+    @property
+    def error_type(self) -> str:
+        """The name of the error's class."""
+        return type(self.error).__name__
+
+    @property
+    def message(self) -> str:
+        """The error's message, as far as its class can give one."""
+        try:
+            return sanitize_text(str(self.error), MAX_MESSAGE)
+        except Exception:
+            return f"{self.error_type} has no readable message"
+
+    @property
+    def fingerprint(self) -> str:
+        """The error's class and its innermost line: equal for one cause, free of anybody's data."""
+        return f"{self.error_type} {self.where or innermost_line(self.error)}".strip()[:300]
+
+
+def innermost_line(error: BaseException) -> str:
+    """Return `folder/file.py:line function` where `error` was raised, in our code if possible."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not _is_library(frame.filename)] or list(frames)
+    if not own:
+        return ""
+    return f"{'/'.join(Path(own[-1].filename).parts[-2:])}:{own[-1].lineno} {own[-1].name}"
+
+
+def _is_library(filename: str) -> bool:
+    return "site-packages" in filename or "/lib/python" in filename
+
+
+def record(session: Session, row: Delivery, failure: Failure) -> None:
+    """Write the attempt of a delivery whose row counts it already."""
+    lines = traceback.format_exception(failure.error)
+    session.execute(
+        insert(Attempt).values(
+            subscription=row.subscription,
+            event_id=row.event_id,
+            number=row.attempts,
+            send=row.sends,
+            started_at=failure.started_at,
+            took=failure.took,
+            worker=failure.worker,
+            error_type=failure.error_type[:200],
+            message=failure.message,
+            traceback=sanitize_text("".join(lines), MAX_TRACEBACK),
+        )
+    )

@@ -1,0 +1,80 @@
+"""Database errors: transient or not, the reason and mend where known, and a description."""
+
+import sqlite3
+
+from sqlalchemy.exc import DBAPIError
+
+from events.errors import TransactionNotStarted
+
+# SQLSTATE: serialization failure, deadlock, lock timeout, shutdown, lost connection
+_TRANSIENT = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08")
+_FULL = "its disk is full: make room"
+_READ_ONLY = "it is read-only: make it writable, or name another database in DATABASE_URL"
+_BY_CODE = {
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_READONLY: _READ_ONLY,
+    sqlite3.SQLITE_IOERR: "its disk is full or fails: make room, or read the machine's log",
+    sqlite3.SQLITE_CANTOPEN: "its file cannot be opened: check that its folder is writable",
+}
+_BY_STATE = {
+    "53100": _FULL,
+    "53300": "it has no connection left: raise max_connections, or run fewer processes",
+    "53": "it lacks memory: give it more",
+    "25006": _READ_ONLY,
+    "58": "its disk fails: read the server's log",
+}
+
+
+def unavailable_reason(error: BaseException) -> str | None:
+    """Return why a reachable database takes nothing now, and the mend; `None` for any other error.
+
+    Nothing is lost by it: the transaction is rolled back, and is run again when the database
+    takes it.
+    """
+    if not isinstance(error, DBAPIError):
+        return None
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return _BY_CODE.get(code & 0xFF)  # the other bits of an extended code say where it failed
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return next((why for known, why in _BY_STATE.items() if state.startswith(known)), None)
+
+
+def describe_error(error: Exception) -> str:
+    """Return the first line of the database's message, and the mend where it is known.
+
+    The statement and further lines are left out, because they hold values.
+    """
+    message = str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
+    reason = unavailable_reason(error)
+    return f"{message}; {reason}" if reason else message
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether the same statements may succeed later.
+
+    True for a lock, a deadlock, a lost connection, a full disk.
+    """
+    if isinstance(error, TransactionNotStarted):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or "database is locked" in str(error.orig):
+        return True
+    if unavailable_reason(error):
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    return bool(state and state.startswith(_TRANSIENT)) or (
+        state is None
+        and type(error.orig).__module__.startswith("psycopg")
+        and error.__class__.__name__ == "OperationalError"
+    )
+
+
+def sanitize_text(text: str, limit: int) -> str:
+    """Return the first `limit` characters of a text in a form that every database stores.
+
+    PostgreSQL refuses NUL, and no database takes half of a surrogate pair.
+    """
+    cut = text[:limit].replace("\x00", "\\x00")
+    return cut.encode("utf-8", "backslashreplace").decode()[:limit]
