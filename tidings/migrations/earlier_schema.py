@@ -4,18 +4,14 @@ Until the first release the first migrations are edited in place. A database of 
 therefore has a known revision, but tables and columns under former names.
 """
 
-from sqlalchemy import URL, Connection, Inspector, inspect
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import URL, Connection, inspect
 
-from events import Base, TidingsError
-from events import tables as bus
+from events import TidingsError
 
-_FORMER_TABLES = {"strays": "invalid_messages"}
-_FORMER_COLUMNS = {"deliveries": ("losses", "starts"), "sandbox_charges": ("tries",)}
-_BUS_TABLES = sorted(
-    mapper.class_.__tablename__
-    for mapper in Base.registry.mappers
-    if mapper.class_.__module__ == bus.__name__
-)
+# Names that were changed in the first migrations: every database has had them since.
+_TABLES = ("deliveries", "invalid_messages", "prunings")
+_COLUMNS = {"deliveries": ("lost_count", "unfinished_starts"), "sandbox_charges": ("attempts",)}
 
 
 class EarlierSchema(TidingsError):
@@ -23,47 +19,25 @@ class EarlierSchema(TidingsError):
 
 
 def refuse_earlier_schema(connection: Connection, url: URL) -> None:
-    """Raise `EarlierSchema` if the database has tables or columns under their former names."""
-    _refuse(url, _former_name(inspect(connection)))
-
-
-def refuse_incomplete_schema(connection: Connection, url: URL) -> None:
-    """Raise `EarlierSchema` if a table of the bus lacks a column although no migration is pending.
-
-    Tables of other modules are not compared: a module without a migration may add a column.
-    """
-    _refuse(url, _missing_name(inspect(connection)))
-
-
-def _refuse(url: URL, difference: str | None) -> None:
-    if difference:
+    """Raise `EarlierSchema` if a migrated database lacks a name of the first migrations."""
+    if missing := _missing_name(connection):
         raise EarlierSchema(
             f"the database {url.render_as_string()} was created by an earlier development version "
-            f"of Tidings, whose tables had other names ({difference}); nothing was changed. "
-            "Name another database with --data-dir or DATABASE_URL, or move this one away"
+            f"of Tidings, whose tables had other names ({missing} is missing); nothing was "
+            "changed. Name another database with --data-dir or DATABASE_URL, or move this one away"
         )
 
 
-def _former_name(inspector: Inspector) -> str | None:
-    existing = set(inspector.get_table_names())
-    for former, present in _FORMER_TABLES.items():
-        if former in existing:
-            return f"{former} is now {present}"
-    for table, formers in _FORMER_COLUMNS.items():
-        if table in existing:
-            columns = {column["name"] for column in inspector.get_columns(table)}
-            known = set(Base.metadata.tables[table].columns.keys())
-            if found := sorted(columns.intersection(formers) - known):
-                return f"{table}.{found[0]} has another name now"
-    return None
-
-
-def _missing_name(inspector: Inspector) -> str | None:
-    existing = set(inspector.get_table_names())
-    for table in _BUS_TABLES:
-        if table not in existing:
-            return f"{table} is missing"
-        columns = {column["name"] for column in inspector.get_columns(table)}
-        if missing := sorted(set(Base.metadata.tables[table].columns.keys()) - columns):
-            return f"{table}.{missing[0]} is missing"
+def _missing_name(connection: Connection) -> str | None:
+    if MigrationContext.configure(connection).get_current_revision() is None:
+        return None
+    inspector = inspect(connection)
+    tables = set(inspector.get_table_names())
+    for table in _TABLES:
+        if table not in tables:
+            return table
+    for table in tables & _COLUMNS.keys():
+        existing = {column["name"] for column in inspector.get_columns(table)}
+        if missing := sorted(set(_COLUMNS[table]) - existing):
+            return f"{table}.{missing[0]}"
     return None

@@ -13,7 +13,7 @@ from events import Base, Database, TidingsError, subscriptions
 from events.admin import subscriptions as admin
 from tasks import inventory, products
 from tidings import migrations
-from tidings.migrations.earlier_schema import refuse_earlier_schema, refuse_incomplete_schema
+from tidings.migrations.earlier_schema import refuse_earlier_schema
 
 _LOCK = 0x71D1465  # the key of PostgreSQL's advisory lock; any number that no one else uses
 
@@ -72,8 +72,6 @@ def _upgrade(connection: Connection, url: URL) -> list[str]:
         ) from error
     if pending:
         migrations.upgrade(connection)
-    else:
-        refuse_incomplete_schema(connection, url)
     return pending
 
 

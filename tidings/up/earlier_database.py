@@ -6,7 +6,6 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import Database
-from tidings import migrations
 from tidings.migrations.earlier_schema import refuse_earlier_schema
 from tidings.up.data_dir import DataDir
 
@@ -17,7 +16,6 @@ def refuse_earlier_database(folder: Path) -> None:
     database = Database(os.environ.get("DATABASE_URL") or DataDir(folder).database_url)
     if database.sqlite and not Path(database.url.database or "").is_file():
         return
-    migrations.load_tables()
     try:
         with database.reader.connect() as connection:
             refuse_earlier_schema(connection, database.url)

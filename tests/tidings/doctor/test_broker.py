@@ -12,6 +12,7 @@ from events import transport
 from events.settings import Settings
 from events.transport import CeleryTransport, dead_queue
 from tests.servers import Valkey, free_port, rabbitmqctl, wait_until
+from tests.tidings.doctor.examined import problems
 from tidings.chaos.rabbitmq import RabbitMQ
 from tidings.doctor import broker
 from tidings.doctor.findings import Finding
@@ -39,10 +40,6 @@ def examine() -> Iterator[Examine]:
     yield look
     for each in made:
         each.close()
-
-
-def problems(findings: list[Finding]) -> list[str]:
-    return [f"{each.part}: {each.message}" for each in findings if each.level == "problem"]
 
 
 @pytest.fixture

@@ -8,15 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.servers import Process, free_port, wait_until
+from tests.tidings.doctor.examined import problems
 from tidings.doctor import flower, secrets
-from tidings.doctor.findings import Finding
 
 ROOT = Path(__file__).parents[3]
 GOOD = {"secret_key": "9f2c7d41a6e85b03", "ops_auth": "ada:correct horse"}
-
-
-def problems(findings: list[Finding]) -> list[str]:
-    return [f"{each.part}: {each.message}" for each in findings if each.level == "problem"]
 
 
 def looked(
