@@ -31,7 +31,7 @@ ORDER = {
 
 
 class Inbox(Message):
-    """Keeps the subjects of what it is sent."""
+    """A mail server that keeps the subjects of its mails."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Inbox(Message):
 
 @dataclass
 class Containers:
-    """The services of our image as processes of this machine, without containers around them."""
+    """The services of the Tidings image as plain processes of this machine."""
 
     services: dict[str, Any]
     home: Path
@@ -52,7 +52,7 @@ class Containers:
     database_url: str
 
     def here(self, word: str) -> str:
-        """A word of a command with this machine's addresses for the container's."""
+        """Return a word of a command with this machine's addresses for the container's."""
         moved = {
             "0.0.0.0": "127.0.0.1",
             ":8000": f":{self.port}",
@@ -82,7 +82,7 @@ class Containers:
         return Process(self.command(self.services[name]["command"]), home, self.environment(name))
 
     def healthy(self, name: str) -> bool:
-        """What the service's health check says."""
+        """Return true if the health check of the service succeeds."""
         words = self.services[name]["healthcheck"]["test"][1:]
         return (
             subprocess.run(
@@ -117,7 +117,7 @@ def inbox() -> Iterator[tuple[Inbox, str]]:
 def containers(
     tmp_path: Path, postgres_url: str, any_broker: str, inbox: tuple[Inbox, str]
 ) -> Containers:
-    """Everything but database and broker of the compose file, not yet started."""
+    """The services of the compose file but database and broker, not yet started."""
     found = services(**{**example(), "BROKER_URL": any_broker, "SMTP_URL": inbox[1]})
     ours = {name: service for name, service in found.items() if service["image"] == OURS}
     return Containers(ours, tmp_path, free_port(), free_port(), postgres_url)

@@ -23,7 +23,7 @@ ORDERS = 120
 
 
 def rows(url: str, query: str) -> list[Any]:
-    """What a query finds."""
+    """Return the rows of a query."""
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
@@ -35,7 +35,7 @@ def rows(url: str, query: str) -> list[Any]:
 def every_order_went_through_once(
     instance: Instance, url: str, orders: list[dict[str, Any]]
 ) -> None:
-    """Shipped, charged once, and without a failed try."""
+    """Wait until all orders are shipped; each was charged once, without a failed attempt."""
     for order in orders:
         wait_until(
             lambda order=order: instance.status(order) == "shipped",
@@ -48,7 +48,7 @@ def every_order_went_through_once(
 
 
 def pids(instance: Instance) -> set[int]:
-    """Who runs right under the supervisor."""
+    """Return the ids of the children of the supervisor."""
     return {each.pid for each in instance.processes()[0].children()}
 
 
@@ -65,7 +65,7 @@ def patiently(instance: Instance, refused: list[dict[str, Any]]) -> dict[str, An
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Instance]]:
-    """Starts an instance with its data in a folder; what it says is in a file elsewhere."""
+    """A function that starts an instance with its data in a folder and its log elsewhere."""
     instances: list[Instance] = []
 
     def start(folder: Path = tmp_path, **env: str) -> Instance:

@@ -26,7 +26,7 @@ CHARGES = "SELECT charge_id FROM sandbox_charges WHERE charge_id IS NOT NULL AND
 
 
 class Whole(Instance):
-    """`tidings up` on a copy of the code with `tasks/loyalty.py` of the tutorial dropped in."""
+    """An instance on a copy of the code with `tasks/loyalty.py` of the tutorial dropped in."""
 
     def __init__(self, home: Path) -> None:
         code = home / "code"
@@ -46,7 +46,7 @@ class Whole(Instance):
         self.broken: dict[str, Any] = {}
 
     def ends(self, order: dict[str, Any], status: str) -> dict[str, Any]:
-        """Wait for an order's end and return the whole of it."""
+        """Wait for the final status of an order and return the order."""
         wait_until(
             lambda: self.status(order) == status,
             within=90,
@@ -55,7 +55,7 @@ class Whole(Instance):
         return self.ask(f"/api/v1/orders/{order['id']}", Authorization=f"Bearer {order['token']}")
 
     def settles(self, order: dict[str, Any], **wanted: str) -> None:
-        """Wait until what follows from an order's end is done too."""
+        """Wait until the fields of an order have these values."""
         path, token = f"/api/v1/orders/{order['id']}", f"Bearer {order['token']}"
         wait_until(
             lambda: wanted.items() <= self.ask(path, Authorization=token).items(),
@@ -64,7 +64,7 @@ class Whole(Instance):
         )
 
     def rows(self, query: str, **values: object) -> list[Any]:
-        """What the database holds."""
+        """Return the rows of a query."""
         engine = create_engine(f"sqlite:///{self.data}/tidings.sqlite")
         try:
             with engine.connect() as connection:
@@ -73,18 +73,18 @@ class Whole(Instance):
             engine.dispose()
 
     def event_of(self, order: dict[str, Any]) -> str:
-        """The id of the order's OrderCreated."""
+        """Return the id of the order's OrderCreated."""
         found = self.ask(
             f"/api/v1/events?subject={order['number']}&type=order.created", **AUTHORIZED
         )
         return str(found["events"][0]["id"])
 
     def charges(self, order: dict[str, Any]) -> int:
-        """How often the gateway took money for an order."""
+        """Return the number of charges of an order at the gateway."""
         return len(self.rows(CHARGES, event=f"{self.event_of(order)}%"))
 
     def tasks(self, name: str, order: dict[str, Any]) -> list[str]:
-        """The states that Flower shows of a task of an order."""
+        """Return the states that Flower shows of a task of an order."""
         with open_client(f"http://127.0.0.1:{self.flower_port}", timeout=15) as client:
             response = client.get(f"/api/tasks?taskname={name}", headers=AUTHORIZED)
         return [

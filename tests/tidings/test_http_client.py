@@ -12,7 +12,7 @@ from tidings.http_client import is_loopback, open_client
 
 
 class Hello(BaseHTTPRequestHandler):
-    """Answers every GET."""
+    """A handler that answers every GET."""
 
     def do_GET(self) -> None:
         self.send_response(200)

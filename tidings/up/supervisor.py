@@ -49,7 +49,7 @@ class Slot:
 
 
 class Supervisor:
-    """Runs programs until SIGINT, SIGTERM or SIGHUP; a second signal kills them."""
+    """The parent of all programs until SIGINT, SIGTERM or SIGHUP; a second signal kills them."""
 
     def __init__(self, output: Output, sockets: Iterable[socket] = ()) -> None:
         self._output = output

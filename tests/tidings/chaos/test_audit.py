@@ -180,9 +180,7 @@ PLANTED: dict[Callable[[Session], None], tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__.strip("_"))
-def test_what_is_planted_is_found_and_said_in_words(
-    bus: Bus, plant: Callable[[Session], None]
-) -> None:
+def test_each_planted_breach_is_found(bus: Bus, plant: Callable[[Session], None]) -> None:
     accepted = _run(bus)
     with transaction() as session:
         plant(session)

@@ -10,7 +10,7 @@ from events.testing import Bus
 from tests.tidings.cli.calls import answered, audited, call, told
 
 
-def test_dead_letters_are_listed_in_words_in_json_and_in_groups(number: str, letter: str):
+def test_dead_letters_are_listed_as_a_table_as_json_and_in_groups(number: str, letter: str):
     [group] = answered("dead-letters", "list", "--group")
 
     assert letter in told("dead-letters", "list")

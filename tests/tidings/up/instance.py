@@ -37,7 +37,7 @@ ORDER = {
 
 
 class Instance(Process):
-    """`tidings up` as a user runs it."""
+    """A process of `tidings up`, as a user runs it."""
 
     def __init__(self, home: Path, *options: str, **env: str) -> None:
         self.port, self.flower_port, self.data = free_port(), free_port(), home / "data"

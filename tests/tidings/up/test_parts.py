@@ -48,7 +48,7 @@ def test_a_process_that_keeps_dying_waits_longer_up_to_ten_seconds(deaths: int, 
         (3, "ended with exit code 3"),
     ],
 )
-def test_the_end_of_a_process_is_told_in_words(code: int, words: str):
+def test_the_exit_of_a_process_is_described(code: int, words: str):
     assert describe_exit(code) == words
 
 
