@@ -50,3 +50,8 @@ def alive(session: Session, *, within: float = 3 * INTERVAL) -> Sequence[Heartbe
     return session.scalars(
         select(Heartbeat).where(Heartbeat.last_seen >= since).order_by(Heartbeat.name)
     ).all()
+
+
+def live_relays(session: Session) -> list[Heartbeat]:
+    """Return the relays that are alive, by name. One with `trouble` cannot reach the broker."""
+    return [process for process in alive(session) if process.kind == "relay"]

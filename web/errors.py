@@ -1,13 +1,13 @@
-"""Every error that leaves over HTTP: one table, one handler, problem+json (RFC 9457).
+"""Errors over HTTP: one table, one handler, one format, problem+json (RFC 9457).
 
 TidingsError
 └── WebError
-    ├── InvalidInput          what was sent does not fit; it names each field
-    │   └── MalformedJson     the body is no JSON at all
-    ├── KeyReused             an Idempotency-Key came again with another body
-    ├── StillRunning          the request with this Idempotency-Key has not ended yet
+    ├── InvalidInput          the input does not fit; each wrong field is named
+    │   └── MalformedJson     the body is not JSON
+    ├── KeyReused             the Idempotency-Key was used with another body
+    ├── StillRunning          the first request with the Idempotency-Key is not finished
     ├── WrongToken            no order has this id and this token
-    └── ForeignOrigin         a page of another site asked for a change
+    └── ForeignOrigin         a page of another site requested a change
 """
 
 from collections.abc import Iterable
@@ -25,24 +25,24 @@ from events.errors import TidingsError, UnknownDelivery, UnknownSubscription
 from tasks.errors import OrderError
 
 MEDIA_TYPE = "application/problem+json"
-MOST_ERRORS = 50  # a body with a thousand mistakes is not listed mistake by mistake
+MAX_ERRORS = 50  # of one request; the response to a long list of mistakes stays short
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """What is wrong with one field, named as a path such as `items.0.quantity`."""
+    """A mistake in one field, which is named as a path such as `items.0.quantity`."""
 
     field: str
     message: str
 
 
 class WebError(TidingsError):
-    """An error of the web's own."""
+    """Base of the errors that the web itself raises."""
 
 
 class InvalidInput(WebError):
-    """What was sent does not fit."""
+    """The input does not fit; `errors` names each wrong field."""
 
     def __init__(self, errors: Iterable[FieldError]) -> None:
         self.errors = list(errors)
@@ -50,46 +50,47 @@ class InvalidInput(WebError):
 
 
 class MalformedJson(InvalidInput):
-    """The body is no JSON at all."""
+    """The body is not JSON."""
 
 
 class KeyReused(WebError):
-    """An Idempotency-Key came again with another body."""
+    """The Idempotency-Key was used with another body."""
 
     def __init__(self) -> None:
         super().__init__(
-            "this Idempotency-Key was used for another body; use a new key for a new order"
+            "this Idempotency-Key was used with another body; use a new key for a new order"
         )
 
 
 class StillRunning(WebError):
-    """The request with this Idempotency-Key has not ended yet."""
+    """The first request with the Idempotency-Key is not finished."""
 
     def __init__(self) -> None:
         super().__init__(
-            "a request with this Idempotency-Key is still running; ask again in a second"
+            "the first request with this Idempotency-Key is still running; repeat it in a second"
         )
 
 
 class WrongToken(WebError):
-    """No order has this id and this token; which of the two is wrong is not told."""
+    """No order has this id and this token. The error does not reveal which of the two is wrong."""
 
     def __init__(self) -> None:
         super().__init__(
-            "no order has this id and this token; the token came with the answer that accepted the order"
+            "no order has this id and this token; use the token, or the whole link, "
+            "that came with the order"
         )
 
 
 class ForeignOrigin(WebError):
-    """A page of another site asked for a change with the login of whoever looked at it."""
+    """A page of another site requested a change with the login of its reader."""
 
     def __init__(self, origin: str) -> None:
-        super().__init__(f"a page of {origin} may not change anything here")
+        super().__init__(f"requests from pages of {origin} cannot change data here")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What a client is told about an error."""
+    """A problem detail as RFC 9457 defines it, with the headers of its response."""
 
     status: int
     title: str
@@ -99,18 +100,16 @@ class Problem:
 
     @property
     def type(self) -> str:
-        """A name for this kind of problem that programs may compare."""
+        """A name for this kind of problem that programs can compare."""
         return "urn:tidings:problem:" + self.title.lower().replace(" ", "-").replace("'", "")
 
     def body(self) -> dict[str, Any]:
-        """The members of the problem+json."""
+        """Return the members of the JSON object."""
         members: dict[str, Any] = {"type": self.type, "title": self.title, "status": self.status}
         if self.detail:
             members["detail"] = self.detail
         if self.errors:
-            members["errors"] = [
-                {"field": each.field, "message": each.message} for each in self.errors
-            ]
+            members["errors"] = [vars(each) for each in self.errors]
         if "correlation_id" in g:
             members["instance"] = f"urn:uuid:{g.correlation_id}"
         return members
@@ -127,27 +126,28 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
     UnknownDelivery: (HTTPStatus.NOT_FOUND, "Unknown dead letter", {}),
     UnknownSubscription: (HTTPStatus.NOT_FOUND, "Unknown subscription", {}),
 }
-BUSY = Problem(
+DATABASE_BUSY = Problem(
     503,
     "Database busy",
     "The database did not answer in time. Nothing was saved; try again.",
     headers=RETRY_SOON,
 )
-UNWRITABLE = Problem(
+DATABASE_CANNOT_SAVE = Problem(
     503,
     "Database cannot save",
-    "The database takes nothing now, and its operator has to mend it. Nothing was saved; try again later.",
+    "The database accepts no writes until its operator has repaired it. "
+    "Nothing was saved; try again later.",
     headers={"Retry-After": "30"},
 )
-BROKEN = Problem(
+INTERNAL_ERROR = Problem(
     500,
     "Internal error",
-    "Nothing was saved. The error is in the log under the id given here as instance.",
+    "Nothing was saved. The log has the error under the id that this response names as instance.",
 )
 
 
 def problem_of(error: Exception) -> Problem:
-    """What a client is told about `error`; an unforeseen one tells nothing of its cause."""
+    """Return the problem for `error`; that of an unforeseen error does not reveal its cause."""
     if isinstance(error, HTTPException):
         return _http_problem(error)
     if isinstance(error, OrderError):
@@ -158,44 +158,40 @@ def problem_of(error: Exception) -> Problem:
             status, title, headers = TABLE[kind]
             return Problem(status, title, str(error), tuple(getattr(error, "errors", ())), headers)
     if unavailable_reason(error):
-        return UNWRITABLE
-    return BUSY if is_transient(error) else BROKEN
+        return DATABASE_CANNOT_SAVE
+    return DATABASE_BUSY if is_transient(error) else INTERNAL_ERROR
 
 
 def _http_problem(error: HTTPException) -> Problem:
-    kept = {
+    headers = {
         name: value
         for name, value in error.get_headers()
         if name.lower() not in ("content-type", "content-length")
     }
-    return Problem(error.code or 500, error.name, error.description, headers=kept)
+    return Problem(error.code or 500, error.name, error.description, headers=headers)
 
 
 def invalid(error: ValidationError) -> InvalidInput:
-    """The error that tells what a pydantic model refused, without repeating the input."""
-    found = [
+    """Return pydantic's error as `InvalidInput`, without the input itself."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    errors = [
         FieldError(
             ".".join(map(str, each["loc"]))[:200] or "body",
             each["msg"].removeprefix("Value error, "),
         )
-        for each in error.errors(include_url=False, include_context=False, include_input=False)[
-            :MOST_ERRORS
-        ]
+        for each in details[:MAX_ERRORS]
     ]
-    malformed = any(
-        each["type"] == "json_invalid"
-        for each in error.errors(include_url=False, include_context=False, include_input=False)
-    )
-    return MalformedJson(found) if malformed else InvalidInput(found)
+    malformed = any(each["type"] == "json_invalid" for each in details)
+    return MalformedJson(errors) if malformed else InvalidInput(errors)
 
 
-def refuse(error: ValidationError) -> NoReturn:
-    """Raise what a pydantic model refused as `InvalidInput`; the one handler answers it."""
+def raise_invalid(error: ValidationError) -> NoReturn:
+    """Raise pydantic's error as `InvalidInput`, for the one error handler."""
     raise invalid(error) from error
 
 
 def render(error: Exception) -> Response:
-    """The one answer to every error: problem+json, or a page when a browser asked for one."""
+    """Render any error: as problem+json, or as a page if a browser asked for one."""
     problem = problem_of(error)
     _log(problem, error)
     response = _page(problem) if _wants_page() else jsonify(problem.body())
@@ -208,31 +204,27 @@ def render(error: Exception) -> Response:
 
 
 def _log(problem: Problem, error: Exception) -> None:
-    if problem is UNWRITABLE:  # where in the code it was noticed says nothing
-        log.error(
-            "request failed",
-            path=request.path,
-            method=request.method,
-            status=problem.status,
-            database=describe_error(error),
+    if problem in (DATABASE_CANNOT_SAVE, DATABASE_BUSY, INTERNAL_ERROR):
+        # The database's own words are enough if it cannot save: the traceback adds nothing.
+        cause: dict[str, Any] = (
+            {"database": describe_error(error)}
+            if problem is DATABASE_CANNOT_SAVE
+            else {"exc_info": error}
         )
-    elif problem is BROKEN or problem is BUSY:
         log.error(
-            "request failed",
+            "request.failed",
             path=request.path,
             method=request.method,
             status=problem.status,
-            exc_info=error,
+            **cause,
         )
 
 
 def _wants_page() -> bool:
     if request.path.startswith("/api/"):
         return False
-    return (
-        request.accept_mimetypes.best_match(["application/json", MEDIA_TYPE, "text/html"])
-        == "text/html"
-    )
+    offered = ["application/json", MEDIA_TYPE, "text/html"]
+    return request.accept_mimetypes.best_match(offered) == "text/html"
 
 
 def _page(problem: Problem) -> Response:

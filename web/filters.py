@@ -1,65 +1,50 @@
-"""How pages write money, moments, spans of time, e-mail addresses and postal ones."""
+"""Template filters: money, times, durations, e-mail addresses and postal addresses as text."""
 
 from datetime import datetime
 
-from flask import Blueprint
+from flask import Flask
 
 from events.catalog import Address
 from tasks.commands import countries
+from tasks.durations import duration_text
 from tasks.money import money_text
 
 
-def clock(moment: datetime | None) -> str:
-    """The time of day to the millisecond."""
-    return moment.strftime("%H:%M:%S.") + f"{moment.microsecond // 1000:03}" if moment else ""
-
-
-def moment(value: datetime | None) -> str:
-    """Day and time to the second."""
+def date_and_time(value: datetime | None) -> str:
+    """Format date and time to the second."""
     return value.strftime("%Y-%m-%d %H:%M:%S") if value else ""
 
 
-def second(value: datetime | None) -> str:
-    """The time of day to the second."""
-    return value.strftime("%H:%M:%S") if value else ""
+def time_of_day(value: datetime | None, timespec: str = "seconds") -> str:
+    """Format the time of day. `timespec` is that of `datetime.time.isoformat`."""
+    return value.time().isoformat(timespec) if value else ""
 
 
-def minute(value: datetime | None) -> str:
-    """The time of day to the minute, as long as the reader knows the day."""
-    return value.strftime("%H:%M") if value else ""
-
-
-def span(seconds: float | None) -> str:
-    """A span of time in the two units that matter."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+def duration(seconds: float | None) -> str:
+    """Format a duration in seconds; without one the text is empty."""
+    return "" if seconds is None else duration_text(seconds)
 
 
 def masked(email: str) -> str:
-    """An e-mail address that its owner recognises and nobody else can use."""
+    """Shorten an e-mail address so that its owner recognises it and nobody else can use it."""
     local, _, domain = email.rpartition("@")
     return f"{local[:1]}***@{domain}"
 
 
 def address(value: Address) -> str:
-    """A postal address on one line."""
+    """Format a postal address on one line."""
     country = dict(countries()).get(value.country, value.country)
-    return ", ".join(
-        part
-        for part in (value.line1, value.line2, f"{value.postcode} {value.city}", country)
-        if part
-    )
+    parts = (value.line1, value.line2, f"{value.postcode} {value.city}", country)
+    return ", ".join(part for part in parts if part)
 
 
-def add_to(bp: Blueprint) -> None:
-    """Make these the filters of every template."""
-    bp.add_app_template_filter(money_text, "money")
-    for filter in (clock, moment, second, minute, span, masked, address):
-        bp.add_app_template_filter(filter)
+def sentence(text: str) -> str:
+    """Write an error message as a sentence."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def init_app(app: Flask) -> None:
+    """Add the filters to the templates of `app`."""
+    app.add_template_filter(money_text, "money")
+    for template_filter in (date_and_time, time_of_day, duration, masked, address, sentence):
+        app.add_template_filter(template_filter)

@@ -1,29 +1,30 @@
-"""What a person typed into a form of ours, made fit to be kept: one line, of a length, free of control characters."""
+"""Values from HTML forms and page addresses, cleaned: one line, limited, no control characters."""
 
 import re
 
 from flask import request
 
+from tasks.commands import CONTROL_CHARACTERS
 from web.errors import FieldError, InvalidInput
 
-LONGEST = 200
-_BARRED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
+MAX_LENGTH = 200
+_CONTROL_CHARACTERS = re.compile(f"[{CONTROL_CHARACTERS}]+")
 
 
-def typed(name: str) -> str:
-    """What the form says under `name`, or nothing."""
-    return _BARRED.sub(" ", request.form.get(name, "")).strip()[:LONGEST]
+def text(name: str) -> str:
+    """Return the form's field `name` on one line, empty if it is missing."""
+    return _CONTROL_CHARACTERS.sub(" ", request.form.get(name, "")).strip()[:MAX_LENGTH]
 
 
 def reason() -> str:
-    """Why an operator does it. Raises `InvalidInput` when that was left out."""
-    said = typed("reason")
-    if not said:
-        raise InvalidInput([FieldError("reason", "say why; it goes into the audit log")])
-    return said
+    """Return the operator's reason. Raises `InvalidInput` if it is missing."""
+    value = text("reason")
+    if not value:
+        raise InvalidInput([FieldError("reason", "give a reason; it is written to the audit log")])
+    return value
 
 
 def before() -> int | None:
-    """Where a page of a long list begins: the key of the last row on the page before; anything else is the first page."""
-    asked = request.args.get("before", type=int)
-    return asked if asked and 0 < asked < 2**63 else None
+    """Return the key before which a page of a long list begins; a bad one means the first page."""
+    key = request.args.get("before", type=int)
+    return key if key and 0 < key < 2**63 else None

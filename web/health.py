@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, and how is it doing: /livez, /readyz, /metrics."""
+"""Liveness, readiness and metrics: /livez, /readyz, /metrics."""
 
 import os
 import socket
@@ -27,8 +27,8 @@ from events.db_errors import describe_error, unavailable_reason
 
 log = structlog.get_logger()
 bp = Blueprint("health", __name__)
-_BEAT = "tidings-last-beat"
-ORDERS = Counter(
+_LAST_HEARTBEAT = "tidings-last-heartbeat"
+ORDERS_ACCEPTED = Counter(
     "tidings_orders_accepted", "Orders that were accepted and saved by this process", registry=None
 )
 LATENCY = Histogram(
@@ -41,45 +41,48 @@ LATENCY = Histogram(
 
 @bp.get("/livez")
 def livez() -> ResponseReturnValue:
-    """Whether this process answers."""
+    """Answer as long as the process can."""
     return {"status": "alive"}
 
 
 @bp.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """Whether an order would be accepted. A broker that is down is told, but orders are accepted without one."""
+    """Answer 200 if an order would be accepted. A broker that is down is reported, not fatal."""
     try:
-        _beat()
+        _send_heartbeat()
         with reading() as session:
-            return {"status": "ready", "database": "up", **_beyond(session)}
+            return {"status": "ready", "database": "up", **_relay_and_broker(session)}
     except SQLAlchemyError as error:
-        log.error("not ready", database=describe_error(error))
+        log.error("readiness.failed", database=describe_error(error))
         return {
             "status": "not ready",
             "database": "cannot save" if unavailable_reason(error) else "down",
         }, 503
 
 
-def _beat() -> None:
-    """Write, because a database that only answers accepts no order; not at every question, because a write waits for the disk."""
-    last = current_app.extensions.get(_BEAT, float("-inf"))
+def _send_heartbeat() -> None:
+    """Write to the database, because one that can only be read accepts no order.
+
+    Once per interval, not at every probe: each write waits for the disk.
+    """
+    last = current_app.extensions.get(_LAST_HEARTBEAT, float("-inf"))
     if perf_counter() - last > heartbeat.INTERVAL:
         heartbeat.beat(f"web@{socket.gethostname()}:{os.getpid()}", "web")
-        current_app.extensions[_BEAT] = perf_counter()
+        current_app.extensions[_LAST_HEARTBEAT] = perf_counter()
 
 
-def _beyond(session: Session) -> dict[str, str]:
-    relays = [each for each in heartbeat.alive(session) if each.kind == "relay"]
+def _relay_and_broker(session: Session) -> dict[str, str]:
+    relays = heartbeat.live_relays(session)
     if not relays:
         return {"relay": "down", "broker": "unknown"}
-    return {"relay": "up", "broker": "down" if any(each.trouble for each in relays) else "up"}
+    return {"relay": "up", "broker": "down" if any(relay.trouble for relay in relays) else "up"}
 
 
 class LedgerCollector(Collector):
-    """Reads the ledger at each scrape, so that every web process tells the same."""
+    """A collector that reads the ledger at each scrape, so that all web processes agree."""
 
     def collect(self) -> Iterator[Metric]:
-        """Gauges of what is open and dead, by queue."""
+        """Yield gauges of the open and dead deliveries by queue."""
         deliveries = GaugeMetricFamily(
             "tidings_deliveries", "Deliveries that are not handled", labels=["queue", "state"]
         )
@@ -88,11 +91,11 @@ class LedgerCollector(Collector):
         )
         workers = GaugeMetricFamily("tidings_workers", "Workers that are alive", labels=["queue"])
         with reading() as session:
-            for each in queues.overview(session):
+            for queue in queues.overview(session):
                 for state in ("waiting", "retrying", "dead"):
-                    deliveries.add_metric([each.name, state], getattr(each, state))
-                oldest.add_metric([each.name], each.oldest or 0.0)
-                workers.add_metric([each.name], each.workers)
+                    deliveries.add_metric([queue.name, state], getattr(queue, state))
+                oldest.add_metric([queue.name], queue.oldest or 0.0)
+                workers.add_metric([queue.name], queue.workers)
             waiting = queues.unrelayed(session)
         unrelayed = GaugeMetricFamily(
             "tidings_unrelayed_events", "Events that the relay has not fanned out", value=waiting
@@ -100,40 +103,39 @@ class LedgerCollector(Collector):
         yield from (deliveries, oldest, workers, unrelayed)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing ahead of a scrape: the registry would read the database otherwise."""
+        """Describe nothing, because the registry would read the database for it."""
         return []
 
 
 @bp.get("/metrics")
 def metrics() -> ResponseReturnValue:
-    """What Prometheus scrapes."""
+    """Return the metrics for Prometheus."""
     registry = CollectorRegistry()
     registry.register(LedgerCollector())
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
-        registry.register(ORDERS)
+        registry.register(ORDERS_ACCEPTED)
         registry.register(LATENCY)
     return Response(generate_latest(registry), mimetype=CONTENT_TYPE_LATEST)
 
 
-def start_clock() -> None:
-    """Note when the request came."""
-    g.began = perf_counter()
+def start_timer() -> None:
+    """Note when the request arrived."""
+    g.started = perf_counter()
 
 
-def stop_clock(response: Response) -> Response:
-    """Count how long the answer took, by endpoint: a path would make a series per order."""
-    if began := g.pop("began", None):
-        method = request.method if request.endpoint else "any"  # a client may make up methods
-        LATENCY.labels(request.endpoint or "none", method, response.status_code).observe(
-            perf_counter() - began
-        )
+def observe_latency(response: Response) -> Response:
+    """Record the latency by endpoint: by path, each order would be a series of its own."""
+    if started := g.pop("started", None):
+        method = request.method if request.endpoint else "any"  # clients can invent methods
+        labels = (request.endpoint or "none", method, response.status_code)
+        LATENCY.labels(*labels).observe(perf_counter() - started)
     return response
 
 
 def init_app(app: Flask) -> None:
-    """Measure every request of `app`, and answer for its health."""
-    app.before_request(start_clock)
-    app.after_request(stop_clock)
+    """Measure every request of `app`, and add the addresses of this module."""
+    app.before_request(start_timer)
+    app.after_request(observe_latency)
     app.register_blueprint(bp)

@@ -1,7 +1,7 @@
-"""One answer per Idempotency-Key: the key is saved in the transaction of what it guards, so that both exist or neither.
+"""One result per Idempotency-Key: key and result are saved in the transaction of the work itself.
 
-A second request with the same key waits on SQLite, where only one transaction writes at a time, and then gets the first
-answer; on PostgreSQL it is told that the first one is still running.
+On SQLite, which runs one writing transaction at a time, a second request with the same key waits
+and gets the first result. On PostgreSQL it is refused while the first one is still running.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ from events.personal import ERASED
 from tasks.orders import Order
 from web.errors import KeyReused, StillRunning
 
-KEPT = timedelta(hours=24)
-SWEPT = 20  # expired keys that each new one takes away
+KEY_TTL = timedelta(hours=24)
+SWEEP_BATCH = 20  # expired keys that each new key deletes
 
 
 class IdempotencyKey(Base):
-    """A key that was used, by hash, with the answer it got."""
+    """A used key, as a hash, with the hash of its request and the result of the work."""
 
     __tablename__ = "idempotency_keys"
 
@@ -35,38 +35,42 @@ class IdempotencyKey(Base):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was answered, and whether it was answered before."""
+class Result:
+    """A result of the work; `replayed` if it is that of an earlier request."""
 
     body: dict[str, Any]
-    again: bool = False
+    replayed: bool = False
 
 
 def once(
     session: Session, key: str | None, request: str, work: Callable[[], dict[str, Any]]
-) -> Answer:
-    """The answer of `work`, which is done once per `key` of this tenant and user; without a key, each time.
+) -> Result:
+    """Do `work` once per `key` of this tenant and user; without a key, each time.
 
-    Raises `KeyReused` if the key was used for another `request`, `StillRunning` if its first use has not ended.
+    Raises `KeyReused` if the key was used with another `request`, and `StillRunning` if its first
+    use is not finished.
     """
     if key is None:
-        return Answer(work())
+        return Result(work())
     digest, body = _digest(key), _hash(request)
     _lock(session, digest)
-    found = session.get(IdempotencyKey, digest)
-    if found is not None and found.created_at > clock.now() - KEPT:
-        if found.body != body:
+    row = session.get(IdempotencyKey, digest)
+    if row is not None and row.created_at > clock.now() - KEY_TTL:
+        if row.body != body:
             raise KeyReused()
-        return Answer(found.answer, again=True)
-    answer = work()
+        return Result(row.answer, replayed=True)
+    result = work()
     _sweep(session)
-    session.merge(IdempotencyKey(digest=digest, body=body, answer=answer, created_at=clock.now()))
-    return Answer(answer)
+    session.merge(IdempotencyKey(digest=digest, body=body, answer=result, created_at=clock.now()))
+    return Result(result)
 
 
 @register_eraser("idempotency answers")
-def forget(session: Session, person: Person) -> int:
-    """Take the right to see the order out of the answers about a person's orders; the answers stay, so that none is placed twice."""
+def erase(session: Session, person: Person) -> int:
+    """Erase the token from the results about a person's orders.
+
+    The rows stay until they expire, so that a repeated request places no second order.
+    """
     ids = set(session.scalars(select(Order.id).where(Order.number.in_(person.subjects))))
     rows = [
         row
@@ -74,9 +78,7 @@ def forget(session: Session, person: Person) -> int:
         if row.answer["id"] in ids and row.answer["token"] != ERASED
     ]
     for row in rows:
-        links = row.answer.get("links", {})
-        kept = {"links": links | {"page": links["page"].partition("?")[0]}} if links else {}
-        row.answer = row.answer | {"token": ERASED} | kept
+        row.answer = row.answer | {"token": ERASED}
     return len(rows)
 
 
@@ -100,11 +102,8 @@ def _lock(session: Session, digest: str) -> None:
 def _sweep(session: Session) -> None:
     expired = (
         select(IdempotencyKey.digest)
-        .where(IdempotencyKey.created_at < clock.now() - KEPT)
-        .limit(SWEPT)
+        .where(IdempotencyKey.created_at < clock.now() - KEY_TTL)
+        .limit(SWEEP_BATCH)
+        .with_for_update(skip_locked=True)
     )
-    session.execute(
-        delete(IdempotencyKey).where(
-            IdempotencyKey.digest.in_(expired.with_for_update(skip_locked=True))
-        )
-    )
+    session.execute(delete(IdempotencyKey).where(IdempotencyKey.digest.in_(expired)))

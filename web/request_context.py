@@ -1,4 +1,4 @@
-"""What is taken from a request before any endpoint sees it: who, where from, following what; and its body as text."""
+"""The context of a request: actor, correlation and trace, and checks that precede every view."""
 
 import json
 import re
@@ -13,29 +13,31 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from events import Actor, Context, acting
+from tasks.commands import CONTROL_CHARACTERS
 from tasks.settings import settings as shop_settings
-from web.errors import MOST_ERRORS, FieldError, ForeignOrigin, InvalidInput, MalformedJson
+from web.errors import MAX_ERRORS, FieldError, ForeignOrigin, InvalidInput, MalformedJson
 from web.security import ops_user
 from web.settings import settings
 
-AGENT_LENGTH = 300
-CORRELATION = "X-Correlation-Id"
+MAX_AGENT = 300
+CORRELATION_HEADER = "X-Correlation-Id"
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_CHARACTERS = re.compile(f"[{CONTROL_CHARACTERS}]")
 
 
 class JsonRequest(Request):
-    """A request whose JSON body is handed on as text, for pydantic to parse.
+    """A request that returns its JSON body as text, for pydantic to parse.
 
-    Python's own parser overflows on deep nesting, takes lone surrogates and lets the last of two equal keys win.
+    Python's own parser overflows on deep nesting, accepts lone surrogates and lets the last of two
+    equal keys win.
     """
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body as JSON text; no body is an empty object. Raises 413, 415 and, for what is no text, `MalformedJson`."""
+        """Return the JSON text; an empty body is `{}`. Raises 413, 415 and `MalformedJson`."""
         body = self.get_data()
         if not body:
             return "{}"
@@ -44,38 +46,39 @@ class JsonRequest(Request):
             and self.max_content_length is not None
             and len(body) >= self.max_content_length
         ):
-            raise RequestEntityTooLarge  # werkzeug cuts a longer body of unknown length off without a word
+            # Werkzeug truncates a longer body of unknown length without an error.
+            raise RequestEntityTooLarge
         if not self.is_json:
             raise UnsupportedMediaType("the body must be sent as application/json")
         try:
             text = body.decode()
         except UnicodeDecodeError as error:
             raise MalformedJson([FieldError("body", f"not UTF-8 at byte {error.start}")]) from error
-        _refuse_double_keys(text)
+        _refuse_duplicate_keys(text)
         return text
 
 
-def _refuse_double_keys(text: str) -> None:
+def _refuse_duplicate_keys(text: str) -> None:
     try:
-        json.loads(text, object_pairs_hook=_once)
+        json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        return  # pydantic says it better
+        return  # pydantic reports these with a better message
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in members:
             raise InvalidInput([FieldError(name[:100], "given twice")])
-        found[name] = value
-    return found
+        members[name] = value
+    return members
 
 
-def capture() -> None:
+def enter_context() -> None:
     """Set the context that every event of this request inherits."""
-    g.correlation_id = _correlation()
+    g.correlation_id = _correlation_id()
     refuse_foreign_origins()
-    refuse_double_parameters()
+    refuse_duplicate_parameters()
     actor = Actor(
         user=ops_user(),
         tenant=_tenant(request.headers.get("X-Tenant-Id")),
@@ -89,55 +92,49 @@ def capture() -> None:
     )
 
 
-def release(_: BaseException | None) -> None:
-    """Forget the request's context."""
+def leave_context(_: BaseException | None) -> None:
+    """Reset the context at the end of the request."""
     if "context" in g:
         g.pop("context").close()
 
 
-def echo(response: Response) -> Response:
-    """Tell the client under which id its request can be found."""
-    response.headers[CORRELATION] = str(g.correlation_id)
+def set_correlation_header(response: Response) -> Response:
+    """Return the id of the request to the client."""
+    response.headers[CORRELATION_HEADER] = str(g.correlation_id)
     return response
 
 
 def refuse_foreign_origins() -> None:
-    """Refuse a change that a page of another site asks for: a browser adds a Basic login to it by itself."""
+    """Refuse a change that a page of another site requests: browsers add a Basic login to it."""
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return
     origin = request.headers.get("Origin")
     if origin is None or request.headers.get("Sec-Fetch-Site") == "same-origin":
         return
     if origin.partition("://")[2] != request.host:
-        raise ForeignOrigin(_CONTROL.sub("", origin)[:100])
+        raise ForeignOrigin(_CONTROL_CHARACTERS.sub("", origin)[:100])
 
 
-def refuse_double_parameters() -> None:
-    """Refuse a query that says two things at once, which each reader would take differently."""
-    double = [
+def refuse_duplicate_parameters() -> None:
+    """Refuse a query with two values for one name: parsers differ in which of them they take."""
+    duplicates = [
         FieldError(name[:100], "given twice")
         for name, values in request.args.lists()
         if len(values) > 1
     ]
-    if double:
-        raise InvalidInput(double[:MOST_ERRORS])
+    if duplicates:
+        raise InvalidInput(duplicates[:MAX_ERRORS])
 
 
 def _tenant(sent: str | None) -> str | None:
     if sent is not None and not _TENANT.fullmatch(sent):
-        raise InvalidInput(
-            [
-                FieldError(
-                    "X-Tenant-Id",
-                    "up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit",
-                )
-            ]
-        )
+        rule = "up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        raise InvalidInput([FieldError("X-Tenant-Id", rule)])
     return sent
 
 
-def _correlation() -> UUID:
-    for name in (CORRELATION, "X-Request-Id"):
+def _correlation_id() -> UUID:
+    for name in (CORRELATION_HEADER, "X-Request-Id"):
         sent = request.headers.get(name, "")
         if _UUID.fullmatch(sent):
             return UUID(sent)
@@ -149,7 +146,7 @@ def _traceparent(sent: str) -> str | None:
 
 
 def _agent(sent: str | None) -> str | None:
-    return _CONTROL.sub("", sent)[:AGENT_LENGTH] or None if sent else None
+    return _CONTROL_CHARACTERS.sub("", sent)[:MAX_AGENT] or None if sent else None
 
 
 def _address(sent: str | None) -> str | None:
@@ -160,12 +157,12 @@ def _address(sent: str | None) -> str | None:
 
 
 def init_app(app: Flask) -> None:
-    """Capture the context of each request, limit its body, and trust as many proxies as the settings say."""
+    """Set the context of each request, limit its body, and trust the configured proxies."""
     app.request_class = JsonRequest
     app.config["MAX_CONTENT_LENGTH"] = settings().max_body
     proxies = shop_settings().trusted_proxies
     if proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
-    app.before_request(capture)
-    app.after_request(echo)
-    app.teardown_request(release)
+    app.before_request(enter_context)
+    app.after_request(set_correlation_header)
+    app.teardown_request(leave_context)

@@ -1,4 +1,4 @@
-"""Who may do what: the ops login, the headers of every answer, cookies, and the shop's protection against forged forms."""
+"""Security: the ops login, the headers of every response, cookies, CSRF and the rate limit."""
 
 import hmac
 import secrets
@@ -37,39 +37,41 @@ R = TypeVar("R")
 
 
 def require_ops(view: Callable[P, R]) -> Callable[P, R]:
-    """Let only who has the ops login into `view`."""
+    """Protect `view` by the ops login."""
     return cast("Callable[P, R]", auth.login_required(view))
 
 
-def who() -> str:
-    """The name of the ops user of this request, for the audit."""
+def operator_name() -> str:
+    """Return the name of the operator behind a view that `require_ops` protects, for the audit."""
     return str(auth.current_user())
 
 
 def ops_user() -> str | None:
-    """The ops user whose login this request carries, if it does."""
+    """Return the ops user whose login this request carries, if it carries one."""
     if "ops_user" not in g:
         sent = request.authorization
         basic = sent is not None and sent.type == "basic"
-        g.ops_user = verify(sent.username or "", sent.password or "") if sent and basic else None
-    found: str | None = g.ops_user
-    return found
+        g.ops_user = (
+            verify_login(sent.username or "", sent.password or "") if sent and basic else None
+        )
+    user: str | None = g.ops_user
+    return user
 
 
 @auth.verify_password  # type: ignore[untyped-decorator]
-def verify(user: str, password: str) -> str | None:
-    """The user's name if this is the login of `OPS_AUTH`; nobody's is when that is unset."""
+def verify_login(user: str, password: str) -> str | None:
+    """Return the user's name if this is the login of `OPS_AUTH`. While that is unset, none is."""
     expected = shop_settings().ops_auth
-    given = f"{user}:{password}".encode(errors="replace")
-    matches = hmac.compare_digest(given, (expected or secrets.token_hex()).encode())
+    sent = f"{user}:{password}".encode(errors="replace")
+    matches = hmac.compare_digest(sent, (expected or secrets.token_hex()).encode())
     return user if expected and matches else None
 
 
 @auth.error_handler  # type: ignore[untyped-decorator]
-def refuse(_: int) -> Response:
-    """Ask for the ops login."""
+def demand_login(_: int) -> Response:
+    """Answer 401 with a challenge for the ops login."""
     raise Unauthorized(
-        "This needs the ops login (OPS_AUTH).",
+        "This address needs the ops login (OPS_AUTH).",
         www_authenticate=WWWAuthenticate("basic", {"realm": REALM}),
     )
 
@@ -91,32 +93,35 @@ def _headers(policy: ContentSecurityPolicy) -> Secure:
         coop=CrossOriginOpenerPolicy().same_origin(),
         corp=CrossOriginResourcePolicy().same_origin(),
         permissions=PermissionsPolicy().camera().geolocation().microphone().payment(),
-        # The token is in an order's address; other sites never see it, and our own forms keep their Origin header.
+        # The token is in an order's address: other sites must not see it. `no-referrer` would do
+        # that too, but browsers would then send our own forms with `Origin: null`.
         referrer=ReferrerPolicy().same_origin(),
         xcto=XContentTypeOptions().nosniff(),
         xfo=XFrameOptions().deny(),
     )
 
 
-STRICT = _headers(_policy())
-# Swagger UI writes style attributes and carries its icons in the style sheet; scripts stay our own files.
-SWAGGER = _headers(_policy().style_src("'self'", "'unsafe-inline'").img_src("'self'", "data:"))
+STRICT_HEADERS = _headers(_policy())
+# Swagger UI sets style attributes and has icons in its style sheet; scripts must still be files.
+SWAGGER_HEADERS = _headers(
+    _policy().style_src("'self'", "'unsafe-inline'").img_src("'self'", "data:")
+)
 
 
-def protect(response: Response) -> Response:
+def set_headers(response: Response) -> Response:
     """Set the security headers."""
-    chosen = SWAGGER if request.path.startswith("/openapi") else STRICT
-    response.headers.update(chosen.headers)
+    secure = SWAGGER_HEADERS if request.path.startswith("/openapi") else STRICT_HEADERS
+    response.headers.update(secure.headers)
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     return response
 
 
 class SessionCookie(SecureCookieSessionInterface):
-    """A session cookie that is marked Secure exactly when the request came over https."""
+    """A session cookie that is marked Secure exactly if the request came over https."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Whether the cookie may travel over https only."""
+        """Return True if browsers may send the cookie over https only."""
         return request.is_secure
 
 
@@ -126,13 +131,13 @@ limiter = Limiter(
 
 
 def order_limit() -> str:
-    """How many orders one address may place; asked only while `RATE_LIMIT` is set."""
+    """Return the limit on orders from one address; it is read only while `RATE_LIMIT` is set."""
     return str(settings().rate_limit)
 
 
 def init_app(app: Flask) -> None:
     """Give `app` its secret, its cookies, its headers and its limits."""
-    app.secret_key = shop_settings().secret_key or _made_up_secret()
+    app.secret_key = shop_settings().secret_key or _temporary_secret()
     app.session_interface = SessionCookie()
     app.config.update(
         SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_NAME="tidings"
@@ -140,11 +145,13 @@ def init_app(app: Flask) -> None:
     app.config["RATELIMIT_ENABLED"] = settings().rate_limit is not None
     csrf.init_app(app)
     limiter.init_app(app)
-    app.after_request(protect)
+    app.after_request(set_headers)
 
 
-def _made_up_secret() -> str:
+def _temporary_secret() -> str:
     log.warning(
-        "SECRET_KEY is unset: forms that are open now are refused after a restart, and by any other web process"
+        "secret.temporary",
+        reason="SECRET_KEY is unset",
+        effect="a form that was opened before a restart, or at another web process, is refused",
     )
     return secrets.token_hex(32)

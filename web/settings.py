@@ -1,4 +1,4 @@
-"""The web's own settings, read from the environment when first asked for."""
+"""The settings of the web alone, read from the environment at first use."""
 
 from functools import cache
 
@@ -8,22 +8,24 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Each field is the environment variable of the same name in capitals."""
+    """Settings, each from the environment variable of the same name in capitals."""
 
     model_config = SettingsConfigDict(extra="ignore")
 
     rate_limit: str | None = Field(
         default=None,
-        description="orders one address may place, such as `600/minute`; unset means any number",
+        description="limit on orders from one address, such as `600/minute`; unset means no limit",
     )
     max_body: int = Field(
-        default=64 * 1024, ge=1024, description="bytes of a request's body; more is answered 413"
+        default=64 * 1024,
+        ge=1024,
+        description="largest request body in bytes; a larger one is answered with 413",
     )
 
     @field_validator("rate_limit")
     @classmethod
-    def a_rate(cls, value: str | None) -> str | None:
-        """Refuse what is no rate when the process starts, not at the first order."""
+    def parse_rate_limit(cls, value: str | None) -> str | None:
+        """Refuse a malformed rate when the process starts, not at the first order."""
         if value:
             parse_many(value)
         return value or None
@@ -31,5 +33,5 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """This process's settings."""
+    """Return the settings of this process."""
     return Settings()

@@ -1,4 +1,4 @@
-"""The web application on a real database, with the shop's products on the shelf."""
+"""The web application on a real database, with the shop's products in stock."""
 
 from collections.abc import Iterator
 
@@ -12,12 +12,12 @@ import web
 import web.settings
 from events import Base, Database, subscriptions, transaction
 from tasks import inventory, products
-from tests.web.asking import OPS_AUTH, written
+from tests.web.payloads import OPS_AUTH, row_counts
 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """The environment of the web; what a test sets with `setenv` before it asks for `app` is heeded."""
+    """The environment of the web, in which a test may set variables before it requests `app`."""
     monkeypatch.setenv("SECRET_KEY", "only for tests")
     monkeypatch.setenv("OPS_AUTH", OPS_AUTH)
     for settings in (tasks.settings.settings, web.settings.settings):
@@ -36,7 +36,7 @@ def _stocked() -> None:
 
 @pytest.fixture
 def stocked(database: Database) -> None:
-    """The catalogue, with a hundred of each product on the shelf."""
+    """The products, with a hundred of each in stock."""
     _stocked()
 
 
@@ -48,14 +48,14 @@ def app(stocked: None, environment: pytest.MonkeyPatch) -> Flask:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """Who asks the web application."""
+    """A client of the web application."""
     return app.test_client()
 
 
 @pytest.fixture(scope="session")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Flask]]:
+def shared_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Flask]]:
     """One stocked database and one application for all tests that write nothing."""
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('standing') / 'tidings.sqlite'}")
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('shared_app') / 'tidings.sqlite'}")
     Base.metadata.create_all(database.writer)
     events.database.use(database)
     _stocked()
@@ -67,20 +67,20 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Databas
 
 
 @pytest.fixture
-def refused(
-    standing: tuple[Database, Flask], environment: pytest.MonkeyPatch
+def no_write_client(
+    shared_app: tuple[Database, Flask], environment: pytest.MonkeyPatch
 ) -> Iterator[FlaskClient]:
-    """Who asks for what must be refused: it is checked that no row was written."""
-    database, app = standing
+    """A client for requests that must be refused; fails if one of them writes a row."""
+    database, app = shared_app
     events.database.use(database)
-    before = written()
+    before = row_counts()
     yield app.test_client()
-    assert written() == before
+    assert row_counts() == before
     events.database.use(None)
 
 
 @pytest.fixture
 def any_app(any_database: Database, environment: pytest.MonkeyPatch) -> Flask:
-    """The web application: the test runs on SQLite and on PostgreSQL."""
+    """The web application, once on SQLite and once on PostgreSQL."""
     _stocked()
     return web.create_app()

@@ -1,4 +1,4 @@
-"""What tests do with pages: fill in forms as a browser would, and let the services work."""
+"""Pages in tests: forms filled in as by a browser, and the services run in this process."""
 
 import re
 from collections.abc import Iterator
@@ -12,9 +12,11 @@ from events import reading
 from events.admin import audit
 from events.subscriptions import Subscription, registered
 from events.testing import Bus
+from tests.web.payloads import OPS
 
 HTML = {"Accept": "text/html"}
-GOOD = {
+OPS_HTML = HTML | OPS
+VALID_FORM = {
     "quantity.MUG-BLUE": "2",
     "quantity.TEE-M": "1",
     "name": "Ada Example",
@@ -28,61 +30,61 @@ GOOD = {
 }
 
 
-def services() -> list[Subscription]:
-    """The shop's own subscriptions; other tests of this run may have made up more."""
+def shop_subscriptions() -> list[Subscription]:
+    """Return the shop's own subscriptions, without those that other tests registered."""
     return [each for each in registered().values() if each.handler.__module__.startswith("tasks.")]
 
 
 @contextmanager
-def working() -> Iterator[Bus]:
-    """Every service on an in-process bus, whose clock the test moves."""
-    with Bus(subscriptions=services()) as bus:
+def running_services() -> Iterator[Bus]:
+    """Run every service on an in-process bus, whose clock the test moves."""
+    with Bus(subscriptions=shop_subscriptions()) as bus:
         yield bus
 
 
-def hidden(page: str, name: str) -> str:
-    """The value of a hidden field."""
-    found = re.search(rf'type="hidden" name="{name}" value="([^"]*)"', page)
-    assert found, f"no hidden field {name} in the page"
-    return unescape(found[1])
+def hidden_field(page: str, name: str) -> str:
+    """Return the value of a hidden field."""
+    match = re.search(rf'type="hidden" name="{name}" value="([^"]*)"', page)
+    assert match, f"no hidden field {name} in the page"
+    return unescape(match[1])
 
 
-def filled_in(client: FlaskClient, **typed: str) -> dict[str, str]:
-    """The order form, filled in well but for `typed`; `quantity__MUG_BLUE` is the quantity of MUG-BLUE."""
+def form_data(client: FlaskClient, **values: str) -> dict[str, str]:
+    """Fill in the order form. `quantity__MUG_BLUE` stands for the field quantity.MUG-BLUE."""
     page = client.get("/").text
     changes = {
         name.replace("__", ".").replace("_", "-") if "__" in name else name: value
-        for name, value in typed.items()
+        for name, value in values.items()
     }
-    return GOOD | changes | {name: hidden(page, name) for name in ("csrf_token", "key")}
+    return VALID_FORM | changes | {name: hidden_field(page, name) for name in ("csrf_token", "key")}
 
 
-def sent(client: FlaskClient, **typed: str) -> TestResponse:
-    """The answer to the order form."""
-    return client.post("/orders", data=filled_in(client, **typed), headers=HTML)
+def submit(client: FlaskClient, **values: str) -> TestResponse:
+    """Submit the order form."""
+    return client.post("/orders", data=form_data(client, **values), headers=HTML)
 
 
-def ordered(client: FlaskClient, **typed: str) -> str:
-    """The address of the page of an order that was placed by the form."""
-    answer = sent(client, **typed)
+def place_order(client: FlaskClient, **values: str) -> str:
+    """Place an order by the form and return the address of its page."""
+    answer = submit(client, **values)
     assert answer.status_code == 303, answer.text
     return answer.location
 
 
 def post(
-    client: FlaskClient, page: str, to: str, headers: dict[str, str] | None = None, **typed: str
+    client: FlaskClient, page: str, to: str, headers: dict[str, str] | None = None, **values: str
 ) -> TestResponse:
-    """The page that a form of `page` leads to when it is sent."""
-    token = hidden(client.get(page, headers=HTML | (headers or {})).text, "csrf_token")
+    """Submit a form of `page` to the address `to` and return the resulting page."""
+    token = hidden_field(client.get(page, headers=HTML | (headers or {})).text, "csrf_token")
     return client.post(
         to,
-        data={"csrf_token": token, **typed},
+        data={"csrf_token": token, **values},
         headers=HTML | (headers or {}),
         follow_redirects=True,
     )
 
 
-def audited() -> list[tuple[str, str, str]]:
-    """Who did what for which reason, the latest first."""
+def audit_log() -> list[tuple[str, str, str]]:
+    """Return actor, action and reason of each audit entry, the latest first."""
     with reading() as session:
         return [(row.who, row.action, row.why) for row in audit.listed(session)]

@@ -1,4 +1,4 @@
-"""Every error looks alike: problem+json from one handler, a page where a browser asked for one."""
+"""One format for every error: problem+json, or a page for a browser."""
 
 import logging
 import shutil
@@ -15,7 +15,7 @@ from events import Database, transaction
 from events.database import use
 from events.errors import TidingsError
 from tests.disks import Disk
-from tests.web.asking import NOTHING, OPS, wish, written
+from tests.web.payloads import NO_ROWS, OPS, order_payload, row_counts
 from web.errors import TABLE, WebError, problem_of
 
 
@@ -27,7 +27,7 @@ def _tree(kind: type[Exception]) -> list[type[Exception]]:
 def sealed(
     disk: Disk, sqlite_template: Path, environment: pytest.MonkeyPatch
 ) -> Iterator[FlaskClient]:
-    """Who asks while the database lies on a file system that became read-only."""
+    """A client while the file system of the database is read-only."""
     path = disk.folder / "tidings.sqlite"
     shutil.copyfile(sqlite_template, path)
     disk.seal()
@@ -49,8 +49,8 @@ def test_every_error_of_the_web_has_its_line_in_the_table():
 
 
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api", "/nothing", "/api/v1/orders/"])
-def test_an_unknown_address_is_a_problem(refused: FlaskClient, path: str):
-    answer = refused.get(path)
+def test_an_unknown_address_is_a_problem(no_write_client: FlaskClient, path: str):
+    answer = no_write_client.get(path)
 
     assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
     assert answer.json["instance"] == f"urn:uuid:{answer.headers['X-Correlation-Id']}"
@@ -67,9 +67,9 @@ def test_an_unknown_address_is_a_problem(refused: FlaskClient, path: str):
     ],
 )
 def test_a_method_that_is_not_allowed_names_those_that_are(
-    refused: FlaskClient, method: str, path: str, allowed: set[str]
+    no_write_client: FlaskClient, method: str, path: str, allowed: set[str]
 ):
-    answer = refused.open(path, method=method)
+    answer = no_write_client.open(path, method=method)
 
     assert (answer.status_code, answer.content_type) == (405, "application/problem+json")
     assert {each.strip() for each in answer.headers["Allow"].split(",")} == allowed
@@ -83,13 +83,13 @@ def test_an_unforeseen_error_tells_nothing_of_its_cause_and_is_logged(
 
     monkeypatch.setattr("tasks.orders.place", broken)
     with caplog.at_level(logging.ERROR):
-        answer = app.test_client().post("/api/v1/orders", json=wish())
+        answer = app.test_client().post("/api/v1/orders", json=order_payload())
 
     assert (answer.status_code, answer.content_type) == (500, "application/problem+json")
     assert "swordfish" not in answer.text
     assert "Traceback" not in answer.text
-    assert "request failed" in caplog.text
-    assert written() == NOTHING
+    assert "request.failed" in caplog.text
+    assert row_counts() == NO_ROWS
 
 
 def test_a_database_that_is_busy_asks_to_try_again(app: Flask, monkeypatch: pytest.MonkeyPatch):
@@ -97,7 +97,7 @@ def test_a_database_that_is_busy_asks_to_try_again(app: Flask, monkeypatch: pyte
         raise OperationalError("INSERT", {}, Exception("database is locked"))
 
     monkeypatch.setattr("tasks.orders.place", locked)
-    answer = app.test_client().post("/api/v1/orders", json=wish())
+    answer = app.test_client().post("/api/v1/orders", json=order_payload())
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert "INSERT" not in answer.text
@@ -108,7 +108,7 @@ def test_a_database_that_can_only_be_read_is_said_to_client_log_and_probe(
 ):
     with caplog.at_level(logging.ERROR):
         api, form, ready = (
-            sealed.post("/api/v1/orders", json=wish()),
+            sealed.post("/api/v1/orders", json=order_payload()),
             sealed.get("/"),
             sealed.get("/readyz"),
         )
@@ -122,8 +122,8 @@ def test_a_database_that_can_only_be_read_is_said_to_client_log_and_probe(
         503,
         {"status": "not ready", "database": "cannot save"},
     )
-    assert (form.status_code, "The database takes nothing now" in form.text) == (503, True)
-    assert "its file cannot be opened: see whether its folder is there and writable" in caplog.text
+    assert (form.status_code, "The database accepts no writes" in form.text) == (503, True)
+    assert "its file cannot be opened: check that its folder is writable" in caplog.text
     assert "ada@example.org" not in caplog.text
 
 
@@ -131,32 +131,32 @@ def test_an_error_that_nobody_foresaw_is_a_500():
     assert problem_of(TidingsError("something new")).status == 500
 
 
-def test_a_browser_gets_a_page(refused: FlaskClient):
-    answer = refused.get(
+def test_a_browser_gets_a_page(no_write_client: FlaskClient):
+    answer = no_write_client.get(
         "/nothing", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     )
 
     assert (answer.status_code, answer.mimetype) == (404, "text/html")
 
 
-def test_under_the_api_a_browser_gets_a_problem_too(refused: FlaskClient):
-    answer = refused.get("/api/v1/nothing", headers={"Accept": "text/html"})
+def test_under_the_api_a_browser_gets_a_problem_too(no_write_client: FlaskClient):
+    answer = no_write_client.get("/api/v1/nothing", headers={"Accept": "text/html"})
 
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
 
 
-def test_an_error_is_not_kept_by_caches(refused: FlaskClient):
-    assert refused.get("/api/v1/nothing").headers["Cache-Control"] == "no-store"
+def test_an_error_is_not_kept_by_caches(no_write_client: FlaskClient):
+    assert no_write_client.get("/api/v1/nothing").headers["Cache-Control"] == "no-store"
 
 
 def test_a_page_of_another_site_changes_nothing_with_the_login_of_its_reader(client: FlaskClient):
-    order = client.post("/api/v1/orders", json=wish()).json
+    order = client.post("/api/v1/orders", json=order_payload()).json
     foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"} | OPS
 
-    refused = client.post(order["links"]["cancel"], headers=foreign)
+    foreign_site = client.post(order["links"]["cancel"], headers=foreign)
     opaque = client.post(order["links"]["cancel"], headers=OPS | {"Origin": "null"})
     own = client.post(order["links"]["cancel"], headers=OPS | {"Origin": "http://localhost"})
 
-    assert [answer.status_code for answer in (refused, opaque, own)] == [403, 403, 200]
+    assert [answer.status_code for answer in (foreign_site, opaque, own)] == [403, 403, 200]
     with transaction():
-        assert written()["events"] == 2
+        assert row_counts()["events"] == 2

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import events.database
 from events import Database, heartbeat
 from events.testing import Bus
-from tests.web.asking import wish
+from tests.web.payloads import order_payload
 
 
 def _metrics(client: FlaskClient) -> dict[tuple[str, ...], float]:
@@ -25,13 +25,13 @@ def _metrics(client: FlaskClient) -> dict[tuple[str, ...], float]:
 
 @pytest.fixture
 def broken(client: FlaskClient) -> Iterator[FlaskClient]:
-    """Who asks while nothing answers at the database's address."""
-    kept = events.database.database()
+    """A client while the database cannot be reached."""
+    previous = events.database.database()
     unreachable = Database("postgresql://nobody@127.0.0.1:1/nothing")
     events.database.use(unreachable)
     yield client
     unreachable.close()
-    events.database.use(kept)
+    events.database.use(previous)
 
 
 def test_it_is_alive_whatever_the_database_does(broken: FlaskClient):
@@ -47,8 +47,8 @@ def test_it_is_not_ready_without_its_database(broken: FlaskClient):
     assert (answer.status_code, answer.json) == (503, {"status": "not ready", "database": "down"})
 
 
-def test_an_order_without_a_database_is_told_to_try_again(broken: FlaskClient):
-    answer = broken.post("/api/v1/orders", json=wish())
+def test_an_order_without_a_database_is_text_to_try_again(broken: FlaskClient):
+    answer = broken.post("/api/v1/orders", json=order_payload())
 
     assert (answer.status_code, answer.content_type, answer.headers["Retry-After"]) == (
         503,
@@ -67,7 +67,7 @@ def test_it_is_ready_when_no_relay_runs_and_says_so(client: FlaskClient):
 
 
 @pytest.mark.parametrize(("trouble", "broker"), [(None, "up"), ("connection refused", "down")])
-def test_a_broker_that_is_down_is_told_and_not_fatal(
+def test_a_broker_that_is_down_is_text_and_not_fatal(
     client: FlaskClient, trouble: str | None, broker: str
 ):
     heartbeat.beat("relay@here", "relay", trouble=trouble)
@@ -81,7 +81,7 @@ def test_accepted_orders_are_counted_once(client: FlaskClient):
     before = _metrics(client).get(("tidings_orders_accepted_total",), 0.0)
 
     for _ in range(2):
-        client.post("/api/v1/orders", json=wish(), headers={"Idempotency-Key": "k"})
+        client.post("/api/v1/orders", json=order_payload(), headers={"Idempotency-Key": "k"})
     client.post("/api/v1/orders", json={})
 
     assert _metrics(client)["tidings_orders_accepted_total",] == before + 1
@@ -97,8 +97,8 @@ def test_latency_is_measured_by_endpoint_and_not_by_path(client: FlaskClient):
     assert not [key for key in measured if "MADE-UP" in key or "/nothing/1" in key]
 
 
-def test_the_ledger_is_told_at_each_scrape(client: FlaskClient):
-    order = wish() | {"payment_token": "tok_broken"}
+def test_the_ledger_is_text_at_each_scrape(client: FlaskClient):
+    order = order_payload() | {"payment_token": "tok_broken"}
     client.post("/api/v1/orders", json=order)
     assert _metrics(client)["tidings_unrelayed_events",] == 1
 
@@ -115,9 +115,9 @@ def test_the_ledger_is_told_at_each_scrape(client: FlaskClient):
 
 
 def test_metrics_hold_no_personal_data(client: FlaskClient):
-    client.post("/api/v1/orders", json=wish())
+    client.post("/api/v1/orders", json=order_payload())
 
-    told = client.get("/metrics").text
+    text = client.get("/metrics").text
 
-    assert "ada" not in told.lower()
-    assert "127.0.0.1" not in told
+    assert "ada" not in text.lower()
+    assert "127.0.0.1" not in text

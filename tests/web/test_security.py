@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from pydantic import ValidationError
 
 import web
-from tests.web.asking import OPS, OPS_AUTH, wish
+from tests.web.payloads import OPS, OPS_AUTH, order_payload
 from web.settings import Settings
 
 OPS_PATHS = [
@@ -43,9 +43,9 @@ WRONG_LOGINS: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize(("method", "path"), OPS_PATHS)
-def test_what_operators_do_needs_their_login(refused: FlaskClient, method: str, path: str):
+def test_what_operators_do_needs_their_login(no_write_client: FlaskClient, method: str, path: str):
     answers = {
-        name: refused.open(path, method=method, headers=headers)
+        name: no_write_client.open(path, method=method, headers=headers)
         for name, headers in WRONG_LOGINS.items()
     }
 
@@ -69,8 +69,8 @@ def test_without_ops_auth_nobody_can_log_in(stocked: None, environment: pytest.M
 
 
 @pytest.mark.parametrize("path", ["/livez", "/api/v1/products", "/api/v1/nothing", "/metrics"])
-def test_every_answer_has_the_security_headers(refused: FlaskClient, path: str):
-    headers = refused.get(path).headers
+def test_every_answer_has_the_security_headers(no_write_client: FlaskClient, path: str):
+    headers = no_write_client.get(path).headers
 
     policy = headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
@@ -82,15 +82,20 @@ def test_every_answer_has_the_security_headers(refused: FlaskClient, path: str):
     assert "Strict-Transport-Security" not in headers
 
 
-def test_over_https_browsers_are_told_to_stay_there(refused: FlaskClient):
+def test_over_https_browsers_are_told_to_stay_there(no_write_client: FlaskClient):
     assert (
-        "Strict-Transport-Security" in refused.get("/livez", base_url="https://localhost").headers
+        "Strict-Transport-Security"
+        in no_write_client.get("/livez", base_url="https://localhost").headers
     )
 
 
 @pytest.mark.parametrize(("scheme", "secure"), [("http", False), ("https", True)])
-def test_a_cookie_is_secure_exactly_over_https(refused: FlaskClient, scheme: str, secure: bool):
-    cookies = refused.get("/", base_url=f"{scheme}://localhost").headers.getlist("Set-Cookie")
+def test_a_cookie_is_secure_exactly_over_https(
+    no_write_client: FlaskClient, scheme: str, secure: bool
+):
+    cookies = no_write_client.get("/", base_url=f"{scheme}://localhost").headers.getlist(
+        "Set-Cookie"
+    )
 
     assert cookies
     for cookie in cookies:
@@ -100,11 +105,13 @@ def test_a_cookie_is_secure_exactly_over_https(refused: FlaskClient, scheme: str
 
 
 def test_the_api_sets_no_cookie(client: FlaskClient):
-    assert "Set-Cookie" not in client.post("/api/v1/orders", json=wish()).headers
+    assert "Set-Cookie" not in client.post("/api/v1/orders", json=order_payload()).headers
 
 
-def test_hundreds_of_orders_from_one_address_are_fine_by_default(refused: FlaskClient):
-    assert {refused.post("/api/v1/orders", json={}).status_code for _ in range(300)} == {422}
+def test_hundreds_of_orders_from_one_address_are_fine_by_default(no_write_client: FlaskClient):
+    assert {no_write_client.post("/api/v1/orders", json={}).status_code for _ in range(300)} == {
+        422
+    }
 
 
 def test_with_a_rate_limit_one_address_may_place_so_many_orders(
@@ -113,9 +120,9 @@ def test_with_a_rate_limit_one_address_may_place_so_many_orders(
     environment.setenv("RATE_LIMIT", "2/hour")
     client = web.create_app().test_client()
 
-    answers = [client.post("/api/v1/orders", json=wish()) for _ in range(3)]
+    answers = [client.post("/api/v1/orders", json=order_payload()) for _ in range(3)]
     other = client.post(
-        "/api/v1/orders", json=wish(), environ_overrides={"REMOTE_ADDR": "198.51.100.7"}
+        "/api/v1/orders", json=order_payload(), environ_overrides={"REMOTE_ADDR": "198.51.100.7"}
     )
 
     assert [answer.status_code for answer in answers] == [202, 202, 429]

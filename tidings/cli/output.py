@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from events import clock
-from tidings.durations import format_duration
+from tasks.durations import duration_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 _WIDTH = 200  # columns of a table that is not printed to a terminal
@@ -75,7 +75,7 @@ def cell(value: object) -> str:
         case datetime():
             return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         case float():
-            return format_duration(value)
+            return duration_text(value)
         case _:
             return " ".join(str(value).split())
 
@@ -84,4 +84,4 @@ def ago(moment: datetime | None) -> str:
     """Return the time since `moment`, such as `5 min ago`."""
     if moment is None:
         return "-"
-    return f"{format_duration(max(0.0, (clock.now() - moment).total_seconds()))} ago"
+    return f"{duration_text(max(0.0, (clock.now() - moment).total_seconds()))} ago"

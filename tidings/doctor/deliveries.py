@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from events import clock
 from events.ledger import IS_OPEN
 from events.tables import Delivery, LogEntry, SubscriptionRow
+from tasks.durations import duration_text
 from tidings.doctor.findings import Finding, or_ok, problem
-from tidings.durations import format_duration
 
 UNSENT_AFTER = timedelta(minutes=1)  # normally a due delivery is sent within a second
 UNHANDLED_AFTER = timedelta(minutes=15)  # the workers cannot keep up
@@ -58,4 +58,4 @@ def _oldest(session: Session, moment: Any, *where: Any) -> tuple[int, datetime |
 
 
 def _since(moment: datetime, now: datetime) -> str:
-    return format_duration((now - moment).total_seconds())
+    return duration_text((now - moment).total_seconds())

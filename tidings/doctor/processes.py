@@ -23,7 +23,7 @@ def served_queues(session: Session) -> set[str]:
 
 
 def _relays(session: Session) -> Iterator[Finding]:
-    alive = [each for each in heartbeat.alive(session) if each.kind == "relay"]
+    alive = heartbeat.live_relays(session)
     if not alive:
         yield problem(
             "relay",

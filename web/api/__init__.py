@@ -1,1 +1,13 @@
-"""The HTTP API: for customers under /api/v1, and for operators under the same prefix with the ops login."""
+"""The HTTP API under /api/v1, for customers and operators, with its OpenAPI document."""
+
+from flask_openapi.openapi import OpenAPI
+
+from web.api import openapi, ops, orders
+from web.security import csrf
+
+
+def init_app(app: OpenAPI) -> None:
+    """Add the endpoints to `app`. They need no CSRF token, because they read no cookie."""
+    for blueprint in (orders.bp, ops.bp):
+        csrf.exempt(blueprint)
+        openapi.register(app, blueprint)

@@ -1,14 +1,18 @@
-"""The OpenAPI document's page at /openapi: Swagger UI from its package, started by a script of ours, nothing from elsewhere."""
+"""The OpenAPI document and its page, /openapi: Swagger UI from a package, started by a script."""
 
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.info import Info
 from flask_openapi.models.security_scheme import SecurityScheme
 from flask_openapi.openapi import OpenAPI
 
+from web.api.schemas import Problem
+from web.errors import raise_invalid
+
 INFO = Info(
     title="Tidings",
     version="1",
-    description="Orders are accepted with 202 and saved; services that know nothing of each other take them from there.",
+    description="An accepted order is answered with 202 and saved. "
+    "Independent services then process it.",
 )
 SCHEMES: dict[str, SecurityScheme | dict[str, str]] = {
     "order_token": {
@@ -20,7 +24,7 @@ SCHEMES: dict[str, SecurityScheme | dict[str, str]] = {
         "type": "apiKey",
         "in": "query",
         "name": "token",
-        "description": "the same, where no header can be sent",
+        "description": "the same token, for clients that cannot set a header",
     },
     "ops_login": {
         "type": "http",
@@ -28,6 +32,12 @@ SCHEMES: dict[str, SecurityScheme | dict[str, str]] = {
         "description": "user and password of OPS_AUTH",
     },
 }
+OPS_AUTH: list[dict[str, list[str]]] = [{"ops_login": []}]
+ORDER_AUTH: list[dict[str, list[str]]] = [
+    {"order_token": []},
+    {"order_token_query": []},
+    *OPS_AUTH,
+]
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -48,11 +58,24 @@ PAGE = """<!doctype html>
 """
 
 
-def register(app: OpenAPI, interface: APIBlueprint) -> None:
-    """Add an interface to `app` and its document; what others offer under the same path stays in the document."""
-    offered = {path: item for path, item in app.paths.items() if path in interface.paths}
-    app.register_api(interface)  # flask-openapi 5.0 lets the last blueprint have the path
-    for path, item in offered.items():
+def create(import_name: str) -> OpenAPI:
+    """Create an application that documents its endpoints and refuses invalid input as a problem."""
+    app = OpenAPI(
+        import_name,
+        info=INFO,
+        security_schemes=SCHEMES,
+        validation_error_model=Problem,
+        validation_error_callback=raise_invalid,
+    )
+    app.config.update(OPENAPI_HTML_STRING=PAGE, SWAGGER_HTML_STRING=PAGE)
+    return app
+
+
+def register(app: OpenAPI, blueprint: APIBlueprint) -> None:
+    """Add a blueprint to `app` and its document, beside other blueprints' methods of a path."""
+    shared = {path: item for path, item in app.paths.items() if path in blueprint.paths}
+    app.register_api(blueprint)  # flask-openapi 5.0 replaces a path that is there already
+    for path, item in shared.items():
         app.paths[path] = item.model_copy(
-            update={method: operation for method, operation in interface.paths[path] if operation}
+            update={method: operation for method, operation in blueprint.paths[path] if operation}
         )

@@ -1,4 +1,4 @@
-"""The HTTP API for operators: orders, the event log, dead letters, subscriptions and queues, under the ops login."""
+"""The HTTP API for operators: orders, events, dead letters, subscriptions and queues."""
 
 import json
 from typing import Any
@@ -11,177 +11,179 @@ from pydantic import BaseModel
 from events import log, reading, transaction
 from events.admin import dead_letters, queues, subscriptions
 from tasks import orders
+from web.api.openapi import OPS_AUTH
 from web.api.ops_schemas import (
     Changed,
     DeadLetterOut,
+    DeadLetterPath,
+    DeadLetterQuery,
     DeadLetters,
-    DeadList,
-    DeadPath,
-    EventFilter,
+    DeadLetterSelection,
+    EventQuery,
     Events,
     GroupOut,
-    Many,
     OrderRow,
     Orders,
-    Page,
+    PageQuery,
     QueueOut,
     Queues,
+    Reason,
     SubscriptionOut,
     SubscriptionPath,
     Subscriptions,
-    Why,
 )
 from web.api.schemas import optional_body, problems
-from web.security import require_ops, who
+from web.security import operator_name, require_ops
 
-OPS = Tag(name="ops", description="What operators do")
-LOGIN: list[dict[str, list[str]]] = [{"ops_login": []}]
+OPS = Tag(name="ops", description="Endpoints for operators")
 bp = APIBlueprint(
     "ops_api",
     __name__,
     url_prefix="/api/v1",
     abp_tags=[OPS],
-    abp_security=LOGIN,
+    abp_security=OPS_AUTH,
     abp_responses=problems(401, 422, 500, 503),
 )
-CHANGES = problems(400, 403, 404, 413, 415)
+CHANGE_PROBLEMS = problems(400, 403, 404, 413, 415)
 
 
 @bp.before_request
 @require_ops
 def log_in() -> None:
-    """Ask for the ops login before anything else is looked at."""
+    """Require the ops login before the request is validated."""
 
 
-def _answer(model: BaseModel) -> dict[str, Any]:
+def _json(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json")
 
 
 @bp.get("/orders", responses={200: Orders})
-def list_orders(query: Page) -> dict[str, Any]:
+def list_orders(query: PageQuery) -> dict[str, Any]:
     """List the latest orders."""
     with reading() as session:
-        found = orders.listed(session, limit=query.limit, before=query.before)
-        rows = [OrderRow.model_validate(each) for each in found]
+        rows = orders.listed(session, limit=query.limit, before=query.before)
+        views = [OrderRow.model_validate(row) for row in rows]
     older = (
-        url_for(".list_orders", limit=query.limit, before=found[-1].key)
-        if len(found) == query.limit
+        url_for(".list_orders", limit=query.limit, before=rows[-1].key)
+        if len(rows) == query.limit
         else None
     )
-    return _answer(Orders(orders=rows, next=older))
+    return _json(Orders(orders=views, next=older))
 
 
 @bp.get("/events", responses={200: Events})
-def list_events(query: EventFilter) -> dict[str, Any]:
+def list_events(query: EventQuery) -> dict[str, Any]:
     """List the latest events of the log as CloudEvents."""
     with reading() as session:
-        entries = log.listed(session, **query.model_dump(exclude={"type"}), event_type=query.type)
-    told = [json.loads(log.envelope(each).to_json()) for each in entries]
-    more = (
-        query.model_dump(exclude_none=True) | {"before": entries[-1].position}
-        if len(entries) == query.limit
-        else None
-    )
-    return _answer(Events(events=told, next=more and url_for(".list_events", **more)))
+        entries = log.listed(
+            session,
+            event_type=query.event_type,
+            subject=query.subject,
+            before=query.before,
+            limit=query.limit,
+        )
+    older = None
+    if len(entries) == query.limit:
+        parameters = query.model_dump(exclude_none=True, by_alias=True)
+        older = url_for(".list_events", **parameters | {"before": entries[-1].position})
+    cloud_events = [json.loads(log.envelope(entry).to_json()) for entry in entries]
+    return _json(Events(events=cloud_events, next=older))
 
 
 @bp.get("/dead-letters", responses={200: DeadLetters})
-def list_dead_letters(query: DeadList) -> dict[str, Any]:
-    """List dead letters, and all of them in groups that failed alike."""
+def list_dead_letters(query: DeadLetterQuery) -> dict[str, Any]:
+    """List the matching dead letters, and the groups of all dead letters."""
     with reading() as session:
         letters = [
-            DeadLetterOut.model_validate(each)
-            for each in dead_letters.listed(session, **query.model_dump())
+            DeadLetterOut.model_validate(letter)
+            for letter in dead_letters.listed(session, **query.model_dump())
         ]
-        groups = [GroupOut.model_validate(each) for each in dead_letters.groups(session)]
-    return _answer(DeadLetters(dead_letters=letters, groups=groups))
+        groups = [GroupOut.model_validate(group) for group in dead_letters.groups(session)]
+    return _json(DeadLetters(dead_letters=letters, groups=groups))
 
 
 @bp.post(
-    "/dead-letters/<id>/replay",
-    responses={200: Changed, **CHANGES},
-    request_body=optional_body(Why),
+    "/dead-letters/<delivery_id>/replay",
+    responses={200: Changed, **CHANGE_PROBLEMS},
+    request_body=optional_body(Reason),
 )
-def replay_one(path: DeadPath, body: Why) -> dict[str, Any]:
-    """Try a dead letter again, from its first attempt on."""
+def replay_one(path: DeadLetterPath, body: Reason) -> dict[str, Any]:
+    """Replay a dead letter, with all its attempts before it."""
     with transaction() as session:
-        return _answer(
-            Changed(changed=dead_letters.replay(session, who=who(), why=body.why, ids=[path.id]))
+        changed = dead_letters.replay(
+            session, who=operator_name(), why=body.reason, ids=[path.delivery_id]
         )
+    return _json(Changed(changed=changed))
 
 
 @bp.post(
-    "/dead-letters/<id>/discard",
-    responses={200: Changed, **CHANGES},
-    request_body=optional_body(Why),
+    "/dead-letters/<delivery_id>/discard",
+    responses={200: Changed, **CHANGE_PROBLEMS},
+    request_body=optional_body(Reason),
 )
-def discard_one(path: DeadPath, body: Why) -> dict[str, Any]:
-    """Give a dead letter up."""
+def discard_one(path: DeadLetterPath, body: Reason) -> dict[str, Any]:
+    """Discard a dead letter. Its event stays in the log."""
     with transaction() as session:
-        return _answer(
-            Changed(changed=dead_letters.discard(session, who=who(), why=body.why, ids=[path.id]))
+        changed = dead_letters.discard(
+            session, who=operator_name(), why=body.reason, ids=[path.delivery_id]
         )
+    return _json(Changed(changed=changed))
 
 
-@bp.post("/dead-letters/replay", responses={200: Changed, **CHANGES})
-def replay_many(body: Many) -> dict[str, Any]:
-    """Try every dead letter of a group or filter again."""
+@bp.post("/dead-letters/replay", responses={200: Changed, **CHANGE_PROBLEMS})
+def replay_many(body: DeadLetterSelection) -> dict[str, Any]:
+    """Replay the selected dead letters."""
     with transaction() as session:
-        return _answer(
-            Changed(changed=dead_letters.replay(session, who=who(), **body.model_dump()))
-        )
+        selection = body.model_dump(exclude={"reason"})
+        changed = dead_letters.replay(session, who=operator_name(), why=body.reason, **selection)
+    return _json(Changed(changed=changed))
 
 
-@bp.post("/dead-letters/discard", responses={200: Changed, **CHANGES})
-def discard_many(body: Many) -> dict[str, Any]:
-    """Give every dead letter of a group or filter up."""
+@bp.post("/dead-letters/discard", responses={200: Changed, **CHANGE_PROBLEMS})
+def discard_many(body: DeadLetterSelection) -> dict[str, Any]:
+    """Discard the selected dead letters. Their events stay in the log."""
     with transaction() as session:
-        return _answer(
-            Changed(changed=dead_letters.discard(session, who=who(), **body.model_dump()))
-        )
+        selection = body.model_dump(exclude={"reason"})
+        changed = dead_letters.discard(session, who=operator_name(), why=body.reason, **selection)
+    return _json(Changed(changed=changed))
 
 
 @bp.get("/subscriptions", responses={200: Subscriptions})
 def list_subscriptions() -> dict[str, Any]:
-    """List every subscription."""
+    """List all subscriptions."""
     with reading() as session:
-        return _answer(
-            Subscriptions(
-                subscriptions=[
-                    SubscriptionOut.model_validate(each) for each in subscriptions.listed(session)
-                ]
-            )
-        )
+        rows = subscriptions.listed(session)
+        views = [SubscriptionOut.model_validate(row) for row in rows]
+    return _json(Subscriptions(subscriptions=views))
 
 
 @bp.post(
     "/subscriptions/<name>/pause",
-    responses={200: SubscriptionOut, **CHANGES},
-    request_body=optional_body(Why),
+    responses={200: SubscriptionOut, **CHANGE_PROBLEMS},
+    request_body=optional_body(Reason),
 )
-def pause(path: SubscriptionPath, body: Why) -> dict[str, Any]:
-    """Stop a subscription's sends; its backlog is kept."""
+def pause(path: SubscriptionPath, body: Reason) -> dict[str, Any]:
+    """Pause the sends of a subscription. Its backlog is kept."""
     with transaction() as session:
-        subscriptions.pause(session, path.name, who=who(), why=body.why)
-        return _answer(SubscriptionOut.model_validate(subscriptions.find(session, path.name)))
+        subscriptions.pause(session, path.name, who=operator_name(), why=body.reason)
+        return _json(SubscriptionOut.model_validate(subscriptions.find(session, path.name)))
 
 
 @bp.post(
     "/subscriptions/<name>/resume",
-    responses={200: SubscriptionOut, **CHANGES},
-    request_body=optional_body(Why),
+    responses={200: SubscriptionOut, **CHANGE_PROBLEMS},
+    request_body=optional_body(Reason),
 )
-def resume(path: SubscriptionPath, body: Why) -> dict[str, Any]:
-    """Send a subscription's backlog, and go on."""
+def resume(path: SubscriptionPath, body: Reason) -> dict[str, Any]:
+    """Resume the sends of a subscription, beginning with its backlog."""
     with transaction() as session:
-        subscriptions.resume(session, path.name, who=who(), why=body.why)
-        return _answer(SubscriptionOut.model_validate(subscriptions.find(session, path.name)))
+        subscriptions.resume(session, path.name, who=operator_name(), why=body.reason)
+        return _json(SubscriptionOut.model_validate(subscriptions.find(session, path.name)))
 
 
 @bp.get("/queues", responses={200: Queues})
 def list_queues() -> dict[str, Any]:
-    """List how every queue is doing."""
+    """List all queues with backlog and workers."""
     with reading() as session:
-        return _answer(
-            Queues(queues=[QueueOut.model_validate(each) for each in queues.overview(session)])
-        )
+        views = [QueueOut.model_validate(queue) for queue in queues.overview(session)]
+    return _json(Queues(queues=views))

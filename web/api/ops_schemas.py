@@ -1,4 +1,4 @@
-"""What the operators' API is asked and answers, as models: they are the documentation and make the JSON."""
+"""Requests and responses of the operators' API as models, like `web.api.schemas`."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,11 +7,14 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from events.catalog import Money
+from tasks.commands import CONTROL_CHARACTERS
 from web.api.schemas import Parameters
 
-Text = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\u0000-\u001F\u007F]*$")]
+# Not `plain_text`, which strips: a filter must equal a value that is stored.
+Text = Annotated[str, StringConstraints(max_length=300, pattern=f"^[^{CONTROL_CHARACTERS}]*$")]
+Fingerprint = Annotated[Text, StringConstraints(min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,120}$")]
-DeadId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}:[a-z][a-z0-9_.]{0,120}$")]
+DeliveryId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}:[a-z][a-z0-9_.]{0,120}$")]
 
 
 class _Query(Parameters):
@@ -22,85 +25,86 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-class Page(_Query):
-    """Which part of a long list: `limit` rows that are older than `before`."""
+class PageQuery(_Query):
+    """A part of a long list: `limit` rows that are older than `before`."""
 
     limit: int = Field(default=50, ge=1, le=500)
     before: int | None = Field(default=None, ge=1, le=2**63 - 1)
 
 
-class EventFilter(Page):
-    """Which events."""
+class EventQuery(PageQuery):
+    """A part of the event log, of one type or about one subject."""
 
-    type: Text | None = Field(default=None, examples=["order.created"])
+    event_type: Text | None = Field(default=None, alias="type", examples=["order.created"])
     subject: Text | None = Field(default=None, examples=["ORD-1042"])
 
 
-class DeadList(_Query):
-    """Which dead letters, and how many at most."""
+class DeadLetterQuery(_Query):
+    """The dead letters that match each given filter, at most `limit`."""
 
     queue: Name | None = None
     subscription: Name | None = None
-    fingerprint: Text | None = Field(default=None, min_length=1)
+    fingerprint: Fingerprint | None = None
     limit: int = Field(default=100, ge=1, le=500)
 
 
-class Why(_Body):
-    """The reason, for the audit."""
+class Reason(_Body):
+    """The operator's reason, for the audit."""
 
-    why: Text = ""
+    reason: Text = ""
 
 
-def _given(**fields: Any) -> Any:
+def _requires(**fields: Any) -> Any:
     return {"required": list(fields), "properties": fields}
 
 
-CHOOSING: list[Any] = [
-    _given(ids={"type": "array"}),
-    *(_given(**{name: {"type": "string"}}) for name in ("queue", "subscription", "fingerprint")),
-    _given(everything={"const": True}),
+_SELECTIONS: list[Any] = [
+    _requires(ids={"type": "array"}),
+    *(_requires(**{name: {"type": "string"}}) for name in ("queue", "subscription", "fingerprint")),
+    _requires(everything={"const": True}),
 ]
 
 
-class Many(_Body):
-    """Which dead letters, and why. At least one filter or id, unless it is really everything."""
+class DeadLetterSelection(_Body):
+    """Dead letters by id or by filters, or expressly all of them, with the operator's reason."""
 
-    model_config = ConfigDict(json_schema_extra={"anyOf": CHOOSING})
+    model_config = ConfigDict(json_schema_extra={"anyOf": _SELECTIONS})
 
-    ids: list[DeadId] | None = Field(default=None, min_length=1, max_length=500)
+    ids: list[DeliveryId] | None = Field(default=None, min_length=1, max_length=500)
     queue: Name | None = None
     subscription: Name | None = None
-    fingerprint: Text | None = Field(default=None, min_length=1)
+    fingerprint: Fingerprint | None = None
     everything: bool = False
-    why: Text = ""
+    reason: Text = ""
 
     @model_validator(mode="after")
-    def chooses(self) -> "Many":
-        """Refuse what would touch every dead letter by accident."""
+    def require_selection(self) -> "DeadLetterSelection":
+        """Refuse a body that would select every dead letter by accident."""
         if not (self.everything or self.ids or self.queue or self.subscription or self.fingerprint):
             raise ValueError(
-                "name ids, a queue, a subscription or a fingerprint; or say everything: true"
+                "the body selects no dead letters; give ids, a queue, a subscription or a "
+                "fingerprint, or everything: true"
             )
         return self
 
 
-class DeadPath(Parameters):
-    """Which dead letter."""
+class DeadLetterPath(Parameters):
+    """The dead letter in the address."""
 
-    id: DeadId
+    delivery_id: DeliveryId
 
 
 class SubscriptionPath(Parameters):
-    """Which subscription."""
+    """The subscription in the address."""
 
     name: Name
 
 
-class OrderRow(_Answer):
+class OrderRow(_Response):
     """An order in the list."""
 
     id: str
@@ -116,21 +120,21 @@ class OrderRow(_Answer):
 
 
 class Orders(BaseModel):
-    """The latest orders."""
+    """A page of orders, newest first."""
 
     orders: list[OrderRow]
-    next: str | None = Field(default=None, description="where older ones are")
+    next: str | None = Field(default=None, description="the address of the next, older page")
 
 
 class Events(BaseModel):
-    """The latest events, as CloudEvents."""
+    """A page of events as CloudEvents, newest first."""
 
     events: list[dict[str, Any]]
-    next: str | None = Field(default=None, description="where older ones are")
+    next: str | None = Field(default=None, description="the address of the next, older page")
 
 
-class DeadLetterOut(_Answer):
-    """A delivery that no retry saved."""
+class DeadLetterOut(_Response):
+    """A delivery that failed at every attempt."""
 
     id: str
     subscription: str
@@ -145,8 +149,8 @@ class DeadLetterOut(_Answer):
     died_at: datetime
 
 
-class GroupOut(_Answer):
-    """Dead letters that failed alike."""
+class GroupOut(_Response):
+    """Dead letters of one subscription and event type with the same fingerprint."""
 
     fingerprint: str | None
     queue: str
@@ -159,20 +163,20 @@ class GroupOut(_Answer):
 
 
 class DeadLetters(BaseModel):
-    """Dead letters, and all of them in groups that failed alike."""
+    """The matching dead letters, and the groups of all dead letters."""
 
     dead_letters: list[DeadLetterOut]
     groups: list[GroupOut]
 
 
 class Changed(BaseModel):
-    """How many it was done to."""
+    """The number of changed dead letters."""
 
     changed: int
 
 
-class SubscriptionOut(_Answer):
-    """A subscription as the relay sees it."""
+class SubscriptionOut(_Response):
+    """A subscription as the relay has it."""
 
     name: str
     queue: str
@@ -187,13 +191,13 @@ class SubscriptionOut(_Answer):
 
 
 class Subscriptions(BaseModel):
-    """Every subscription."""
+    """All subscriptions."""
 
     subscriptions: list[SubscriptionOut]
 
 
-class QueueOut(_Answer):
-    """How a queue is doing."""
+class QueueOut(_Response):
+    """The backlog and the workers of a queue."""
 
     name: str
     waiting: int
@@ -205,6 +209,6 @@ class QueueOut(_Answer):
 
 
 class Queues(BaseModel):
-    """Every queue."""
+    """All queues."""
 
     queues: list[QueueOut]

@@ -1,56 +1,89 @@
-"""What the API is asked and answers, as models: they are the documentation and make the JSON."""
+"""Requests and responses of the API as models, from which the OpenAPI document is made."""
 
 from datetime import datetime
 from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 from flask_openapi.models.request_body import RequestBody
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from events.catalog import Line, Money
+from tasks.commands import plain_text
 
 
 class Parameters(BaseModel):
-    """What stands in the address or the headers of a request. There is no way to write null there, so no schema says so."""
+    """Values in the address or the headers of a request, which cannot be null."""
 
     @classmethod
-    @cache  # flask-openapi 5.0 asks for the schema at every request: a tenth of the time that an order took
+    @cache  # flask-openapi 5.0 asks at every request, which took a tenth of the time of an order
     def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]
-        """The schema of each parameter's value."""
+        """Return the schema of each parameter, without the null that the address cannot express."""
         schema = super().model_json_schema(*args, **options)
         for name, field in schema["properties"].items():
             values = [each for each in field.get("anyOf", ()) if each != {"type": "null"}]
             if len(values) == 1:
-                kept = {
-                    key: value for key, value in field.items() if key not in ("anyOf", "default")
-                }
-                schema["properties"][name] = values[0] | kept
+                rest = {key: field[key] for key in field if key not in ("anyOf", "default")}
+                schema["properties"][name] = values[0] | rest
         return schema
 
 
+class OrderHeaders(Parameters):
+    """Headers of a new order."""
+
+    idempotency_key: str | None = Field(
+        default=None,
+        alias="Idempotency-Key",
+        pattern=r"^[!-~]{1,200}$",
+        description="a repeated request with the same key and body gets the first response again",
+    )
+
+
+class OrderPath(Parameters):
+    """The order in the address."""
+
+    order_id: UUID
+
+
+class TokenQuery(Parameters):
+    """The order's token, for clients that cannot set a header."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(default="", max_length=200)
+
+
+class Cancellation(BaseModel):
+    """The customer's reason for cancelling."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: Annotated[str, plain_text(200)] = "cancelled by the customer"
+
+
 class Problem(BaseModel):
-    """An error as RFC 9457 has it."""
+    """An error in the format of RFC 9457."""
 
     type: str = Field(examples=["urn:tidings:problem:invalid-input"])
     title: str
     status: int
     detail: str | None = None
     instance: str | None = Field(
-        default=None, description="names this occurrence; the log knows it"
+        default=None, description="the id of this occurrence, which the log has too"
     )
-    errors: list["FieldProblem"] = Field(default=[], description="what is wrong, field by field")
+    errors: list["FieldProblem"] = Field(default=[], description="the mistakes, field by field")
 
 
 class FieldProblem(BaseModel):
-    """What is wrong with one field."""
+    """A mistake in one field."""
 
     field: str = Field(examples=["items.0.quantity"])
     message: str
 
 
 class Links(BaseModel):
-    """Where to go on."""
+    """Addresses of the order."""
 
     self: str
     cancel: str
@@ -58,42 +91,42 @@ class Links(BaseModel):
 
 
 class Accepted(BaseModel):
-    """An order that is saved; the services take it from there."""
+    """An order that is saved, and that the services process from here on."""
 
     id: str
     number: str = Field(examples=["ORD-1042"])
     status: str
     total: Money
-    token: str = Field(description="the right to see and cancel this order")
+    token: str = Field(description="authorizes its holder to see and cancel this order")
     links: Links
 
 
-class Step(BaseModel):
-    """One thing that happened to the order."""
+class TimelineStep(BaseModel):
+    """An event about the order, in words."""
 
     at: datetime
-    what: str = Field(description="the event's type", examples=["payment.charged"])
+    event_type: str = Field(examples=["payment.charged"])
     text: str
 
 
 class OrderState(BaseModel):
-    """How far an order is."""
+    """The state of an order."""
 
     id: str
     number: str
     status: str = Field(examples=["placed", "confirmed", "shipped", "cancelled"])
-    reason: str | None = Field(default=None, description="why it was cancelled")
+    reason: str | None = Field(default=None, description="the reason for its cancellation")
     stock: str
     payment: str
     shipment: str
     items: list[Line]
     total: Money
-    timeline: list[Step]
+    timeline: list[TimelineStep]
     links: Links
 
 
 class ProductView(BaseModel):
-    """A product with its price and what is left of it."""
+    """A product with its price and its stock."""
 
     sku: str
     name: str
@@ -102,13 +135,13 @@ class ProductView(BaseModel):
 
 
 class Products(BaseModel):
-    """The catalogue."""
+    """All products."""
 
     products: list[ProductView]
 
 
 def problems(*statuses: int) -> dict[str | int | HTTPStatus, Any]:
-    """How the OpenAPI document describes these errors: all look alike."""
+    """Describe the responses with these error statuses for the OpenAPI document."""
     reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
         str(status): {"content": {"application/problem+json": reference}} for status in statuses
@@ -116,7 +149,7 @@ def problems(*statuses: int) -> dict[str | int | HTTPStatus, Any]:
 
 
 def optional_body(model: type[BaseModel]) -> RequestBody:
-    """How the OpenAPI document describes a body that may be left out."""
+    """Describe a request body that may be omitted for the OpenAPI document."""
     reference = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
     return RequestBody.model_validate(
         {"content": {"application/json": reference}, "required": False}

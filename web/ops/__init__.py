@@ -1,1 +1,41 @@
-"""The operators' pages under /ops, one file per page."""
+"""The operators' pages under /ops, one file per page, behind one login."""
+
+from typing import Any
+
+from flask import Blueprint, Flask
+
+from tasks.settings import settings
+from web.ops import catalog, dead_letters, events, mails, orders, overview, products, queues
+from web.security import require_ops
+
+bp = Blueprint("ops", __name__, url_prefix="/ops")
+for page in (overview, orders, products, events, dead_letters, queues, catalog, mails):
+    bp.register_blueprint(page.bp)
+
+
+@bp.before_request
+@require_ops
+def log_in() -> None:
+    """Require the ops login for every address under /ops."""
+
+
+@bp.context_processor
+def add_ops_flag() -> dict[str, Any]:
+    """Let the templates show an operator's navigation."""
+    return {"ops": True}
+
+
+@bp.app_context_processor
+def add_navigation_data() -> dict[str, Any]:
+    """Give the navigation its data, as functions: most pages do not show it."""
+    return {"count_decisions": dead_letters.count_decisions, "flower_url": flower_url}
+
+
+def flower_url() -> str:
+    """Return the address of Flower without a trailing slash; empty if it is not configured."""
+    return settings().flower_url.rstrip("/")
+
+
+def init_app(app: Flask) -> None:
+    """Add the pages to `app`."""
+    app.register_blueprint(bp)

@@ -1,4 +1,4 @@
-"""/ops/dead-letters: what no retry saved, in groups that failed alike; a person replays it or discards it, and says why."""
+"""/ops/dead-letters: dead letters grouped by cause, invalid messages, and decisions on both."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,19 +13,25 @@ from events.admin import dead_letters, invalid_messages
 from events.admin.dead_letters import Group
 from events.errors import UnknownDelivery
 from events.tables import Delivery
+from web import forms
 from web.errors import FieldError, InvalidInput
-from web.forms import reason
-from web.security import who
+from web.security import operator_name
 
 bp = Blueprint("dead_letters", __name__, url_prefix="/dead-letters")
-SHOWN = 100
-Filter = dict[str, str]
+MAX_ROWS = 100
+Selection = dict[str, str]
+
+
+def count_decisions() -> int:
+    """Count the dead letters and invalid messages that need a decision."""
+    with reading() as session:
+        return dead_letters.count(session) + invalid_messages.count(session)
 
 
 @bp.get("")
-def listed() -> ResponseReturnValue:
+def show_list() -> ResponseReturnValue:
     """List the groups, the latest dead letters one by one, and the invalid messages."""
-    chosen = {
+    selection = {
         name: value[:300]
         for name in ("subscription", "fingerprint")
         if (value := request.args.get(name))
@@ -33,131 +39,136 @@ def listed() -> ResponseReturnValue:
     with reading() as session:
         return render_template(
             "ops/dead_letters.html",
-            groups=_merged(dead_letters.groups(session)),
-            letters=dead_letters.listed(session, limit=SHOWN, **chosen),
-            chosen=chosen,
-            invalid_messages=invalid_messages.listed(session, limit=SHOWN),
+            causes=_causes(dead_letters.groups(session)),
+            letters=dead_letters.listed(session, limit=MAX_ROWS, **selection),
+            selection=selection,
+            invalid_messages=invalid_messages.listed(session, limit=MAX_ROWS),
             invalid_messages_count=invalid_messages.count(session),
         )
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Dead letters of one subscription that failed in one place, whatever event they are of: what one button settles."""
+    """The dead letters of one subscription with one fingerprint, of whatever event types."""
 
     groups: list[Group]
 
     @property
     def key(self) -> str:
-        """A name that a form can carry: no subscription has a space in its name."""
+        """Its value in a form. The name of a subscription contains no space."""
         return f"{self.groups[0].subscription} {self.groups[0].fingerprint}"
 
     @property
     def count(self) -> int:
-        """How many they are."""
+        """The number of its dead letters."""
         return sum(group.count for group in self.groups)
 
     @property
     def first(self) -> datetime:
-        """When the first one died."""
+        """The time of the first death."""
         return min(group.first for group in self.groups)
 
     @property
     def last(self) -> datetime:
-        """When the latest one died."""
+        """The time of the latest death."""
         return max(group.last for group in self.groups)
 
 
-def _merged(groups: list[Group]) -> list[Cause]:
-    found: dict[tuple[str, str], list[Group]] = {}
+def _causes(groups: list[Group]) -> list[Cause]:
+    by_cause: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
-        found.setdefault((group.subscription, group.fingerprint), []).append(group)
-    return sorted(map(Cause, found.values()), key=lambda cause: cause.count, reverse=True)
+        by_cause.setdefault((group.subscription, group.fingerprint), []).append(group)
+    return sorted(map(Cause, by_cause.values()), key=lambda cause: cause.count, reverse=True)
 
 
-def _asked_groups() -> list[Filter]:
+def _selected_causes() -> list[Selection]:
     keys = request.form.getlist("only") or request.form.getlist("group")
-    found = [
+    selections = [
         dict(zip(("subscription", "fingerprint"), key.split(" ", 1), strict=False))
-        for key in keys[:SHOWN]
+        for key in keys[:MAX_ROWS]
     ]
-    if not found or not all(len(each) == 2 for each in found):
-        raise InvalidInput([FieldError("group", "tick what you want to replay or discard")])
-    return found
+    if not selections or not all(len(each) == 2 for each in selections):
+        raise InvalidInput([FieldError("group", "select the groups to replay or discard")])
+    return selections
 
 
 @bp.post("/replay")
 def replay() -> ResponseReturnValue:
-    """Try the chosen groups again, from their first attempt on."""
-    return _settle(dead_letters.replay, "Replayed {} of them.")
+    """Replay the selected groups."""
+    return _settle(dead_letters.replay, "Replayed")
 
 
 @bp.post("/discard")
 def discard() -> ResponseReturnValue:
-    """Give the chosen groups up."""
-    return _settle(dead_letters.discard, "Discarded {} of them.")
+    """Discard the selected groups. Their events stay in the log."""
+    return _settle(dead_letters.discard, "Discarded")
 
 
-def _settle(act: Callable[..., int], told: str) -> ResponseReturnValue:
-    why, chosen = reason(), _asked_groups()
+def _settle(action: Callable[..., int], done: str) -> ResponseReturnValue:
+    reason, selections = forms.reason(), _selected_causes()
     with transaction() as session:
-        done = sum(act(session, who=who(), why=why, **each) for each in chosen)
-    flash(told.format(done), "done")
-    return redirect(url_for(".listed"), 303)
+        count = sum(
+            action(session, who=operator_name(), why=reason, **selection)
+            for selection in selections
+        )
+    flash(f"{done} {count} {'delivery' if count == 1 else 'deliveries'}.", "done")
+    return redirect(url_for(".show_list"), 303)
 
 
 @bp.get("/<delivery_id>")
 def show(delivery_id: str) -> ResponseReturnValue:
-    """Show one delivery with its event and every failed try; it may be alive still."""
+    """Show one delivery, in whatever state, with its event and its failed attempts."""
     with reading() as session:
         delivery = _find(session, delivery_id)
         [envelope] = log.read(session, [delivery.event_id])
-        attempts = dead_letters.attempts(session, delivery_id)
         return render_template(
-            "ops/delivery.html", delivery=delivery, envelope=envelope, attempts=attempts
+            "ops/delivery.html",
+            delivery=delivery,
+            envelope=envelope,
+            attempts=dead_letters.attempts(session, delivery_id),
         )
 
 
 def _find(session: Session, delivery_id: str) -> Delivery:
     event_id, subscription = dead_letters.parse(delivery_id)
-    found = session.get(Delivery, (subscription, event_id))
-    if found is None:
+    delivery = session.get(Delivery, (subscription, event_id))
+    if delivery is None:
         raise UnknownDelivery(delivery_id)
-    return found
+    return delivery
 
 
 @bp.post("/<delivery_id>/replay")
 def replay_one(delivery_id: str) -> ResponseReturnValue:
-    """Try one dead letter again."""
-    return _settle_one(dead_letters.replay, delivery_id, "It is tried again.")
+    """Replay one dead letter."""
+    return _settle_one(dead_letters.replay, delivery_id, "The delivery is replayed.")
 
 
 @bp.post("/<delivery_id>/discard")
 def discard_one(delivery_id: str) -> ResponseReturnValue:
-    """Give one dead letter up."""
+    """Discard one dead letter. Its event stays in the log."""
     return _settle_one(
-        dead_letters.discard, delivery_id, "It is discarded; its event stays in the log."
+        dead_letters.discard, delivery_id, "The delivery is discarded. Its event stays in the log."
     )
 
 
-def _settle_one(act: Callable[..., int], delivery_id: str, told: str) -> ResponseReturnValue:
-    why = reason()
+def _settle_one(action: Callable[..., int], delivery_id: str, done: str) -> ResponseReturnValue:
+    reason = forms.reason()
     with transaction() as session:
-        dead = _find(session, delivery_id).state == "dead"
-        if dead:
-            act(session, who=who(), why=why, ids=[delivery_id])
-    flash(
-        told if dead else "Nothing was changed: it is not dead any more.",
-        "done" if dead else "wait",
-    )
+        state = _find(session, delivery_id).state
+        if state == "dead":
+            action(session, who=operator_name(), why=reason, ids=[delivery_id])
+    if state == "dead":
+        flash(done, "done")
+    else:
+        flash(f"Nothing was changed: the delivery is {state}, not dead.", "wait")
     return redirect(url_for(".show", delivery_id=delivery_id), 303)
 
 
 @bp.post("/invalid-messages/<int:message_id>/discard")
 def discard_invalid_message(message_id: int) -> ResponseReturnValue:
-    """Take an invalid message off the list; its row stays."""
-    why = reason()
+    """Remove an invalid message from the list. Its row stays."""
+    reason = forms.reason()
     with transaction() as session:
-        invalid_messages.discard(session, message_id, who=who(), why=why)
-    flash("The invalid message is off the list.", "done")
-    return redirect(url_for(".listed"), 303)
+        invalid_messages.discard(session, message_id, who=operator_name(), why=reason)
+    flash("The invalid message is discarded.", "done")
+    return redirect(url_for(".show_list"), 303)

@@ -1,4 +1,4 @@
-"""/ops/events: the event log, and each event as it lies there, with who caused it and what became of its deliveries."""
+"""/ops/events: the event log, and each event with its origin, its deliveries and its effects."""
 
 import json
 from collections.abc import Sequence
@@ -13,44 +13,49 @@ from events import log, reading
 from events.admin import trace
 from events.event import catalog
 from events.tables import LogEntry
-from web.forms import before
+from web import forms
 
 bp = Blueprint("events", __name__, url_prefix="/events")
-PAGE = 50
+PAGE_SIZE = 50
+MAX_EFFECTS = 100
 
 
 @bp.get("")
-def listed() -> ResponseReturnValue:
-    """List the events, newest first, by type and by what they are about."""
-    type, subject = (request.args.get(name, "").strip()[:200] for name in ("type", "subject"))
+def show_list() -> ResponseReturnValue:
+    """List the events, newest first, of one type or about one subject."""
+    event_type, subject = (request.args.get(name, "").strip()[:200] for name in ("type", "subject"))
     with reading() as session:
         rows = log.listed(
-            session, event_type=type, subject=subject, before=before(), limit=PAGE + 1
+            session,
+            event_type=event_type,
+            subject=subject,
+            before=forms.before(),
+            limit=PAGE_SIZE + 1,
         )
     return render_template(
         "ops/events.html",
-        entries=rows[:PAGE],
-        older=rows[PAGE - 1].position if len(rows) > PAGE else None,
-        types=sorted({each.type for each in catalog()}),
-        type=type,
+        entries=rows[:PAGE_SIZE],
+        older=rows[PAGE_SIZE - 1].position if len(rows) > PAGE_SIZE else None,
+        event_types=sorted({event_class.type for event_class in catalog()}),
+        event_type=event_type,
         subject=subject,
     )
 
 
 @bp.get("/<uuid:event_id>")
 def show(event_id: UUID) -> ResponseReturnValue:
-    """Show one event: the CloudEvent, its origin, its deliveries and what followed from it."""
+    """Show one event as a CloudEvent, with its origin, its deliveries and its effects."""
     with reading() as session:
-        found = trace.of_event(session, event_id)
-        if found is None:
+        event = trace.of_event(session, event_id)
+        if event is None:
             abort(404)
-        cause = found.envelope.causation_id
+        cause_id = event.envelope.causation_id
         return render_template(
             "ops/event.html",
-            envelope=found.envelope,
-            raw=json.dumps(json.loads(found.envelope.to_json()), indent=2, ensure_ascii=False),
-            deliveries=found.deliveries,
-            causes=log.read(session, [cause]) if cause else [],
+            envelope=event.envelope,
+            raw=json.dumps(json.loads(event.envelope.to_json()), indent=2, ensure_ascii=False),
+            deliveries=event.deliveries,
+            causes=log.read(session, [cause_id]) if cause_id else [],
             effects=_effects(session, event_id),
         )
 
@@ -60,5 +65,5 @@ def _effects(session: Session, event_id: UUID) -> Sequence[LogEntry]:
         select(LogEntry)
         .where(LogEntry.causation_id == event_id)
         .order_by(LogEntry.position)
-        .limit(100)
+        .limit(MAX_EFFECTS)
     ).all()

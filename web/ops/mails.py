@@ -1,4 +1,4 @@
-"""/ops/mails: what the local mail sink received, so that a demonstration needs no mailbox."""
+"""/ops/mails: the mails in the local mail sink, so that a demonstration needs no mailbox."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from flask.typing import ResponseReturnValue
 from tasks.settings import settings
 
 bp = Blueprint("mails", __name__, url_prefix="/mails")
-SHOWN = 50
-LARGEST = 256 * 1024  # bytes of a mail that are read
+MAX_MAILS = 50
+MAX_SIZE = 256 * 1024  # bytes of a mail that are read
 
 
 @dataclass(frozen=True)
 class Mail:
-    """One mail as it lies in the sink."""
+    """A mail in the sink."""
 
     at: datetime
     sender: str
@@ -30,7 +30,7 @@ class Mail:
 
 
 @bp.get("")
-def listed() -> ResponseReturnValue:
+def show_list() -> ResponseReturnValue:
     """Show the latest mails."""
     folder = settings().mail_dir
     return render_template(
@@ -39,10 +39,10 @@ def listed() -> ResponseReturnValue:
 
 
 def _latest(folder: Path) -> Iterator[Mail]:
-    found = sorted(((path.stat().st_mtime, path) for path in folder.glob("*.eml")), reverse=True)
-    for modified, path in found[:SHOWN]:
+    by_time = sorted(((path.stat().st_mtime, path) for path in folder.glob("*.eml")), reverse=True)
+    for modified, path in by_time[:MAX_MAILS]:
         with path.open("rb") as file:
-            yield _mail(file.read(LARGEST), datetime.fromtimestamp(modified, UTC))
+            yield _mail(file.read(MAX_SIZE), datetime.fromtimestamp(modified, UTC))
 
 
 def _mail(raw: bytes, at: datetime) -> Mail:
@@ -55,11 +55,15 @@ def _mail(raw: bytes, at: datetime) -> Mail:
 
 def _text(message: EmailMessage) -> str:
     body = message.get_body(("plain",))
-    return str(body.get_content()) if body else "(no text in it)"
+    return str(body.get_content()) if body else "(no text)"
 
 
 def _read(part: Callable[[], object]) -> str:
-    """A part of a mail; anybody can send anything, and the standard library's parser fails in many ways (`To: a,,<`: IndexError)."""
+    """Read a part of a mail, or describe the error.
+
+    Mails are untrusted, and the standard library's parser raises many kinds of errors: `To: a,,<`
+    is an IndexError.
+    """
     try:
         return str(part())
     except Exception as error:

@@ -1,4 +1,4 @@
-"""/ops/orders: every order, newest first, and each order's page with what an operator may see and do."""
+"""/ops/orders: all orders, newest first, and the page of each with an operator's actions."""
 
 from uuid import UUID
 
@@ -11,53 +11,51 @@ from events.admin import dead_letters, trace
 from tasks import orders
 from tasks.errors import NotCancellable
 from tasks.orders import Order
-from web.forms import before, reason
-from web.order import page
-from web.order.page import Place
-from web.security import who
+from web import forms
+from web.order.page import OrderPage
+from web.security import operator_name
 
 bp = Blueprint("orders", __name__, url_prefix="/orders")
-PAGE = 50
+PAGE_SIZE = 50
 
 
 @bp.get("")
-def listed() -> ResponseReturnValue:
-    """List the orders; a number in the search field leads to that order."""
-    wanted = request.args.get("number", "").strip()[:64]
+def show_list() -> ResponseReturnValue:
+    """List the orders; the search field redirects to the order with its number."""
+    number = request.args.get("number", "").strip()[:64]
     with reading() as session:
-        if wanted:
-            found = session.scalar(select(Order.id).where(Order.number == _number(wanted)))
-            if found:
-                return redirect(url_for(".show", order_id=found))
-        rows = orders.listed(session, limit=PAGE + 1, before=before())
-    older = rows[PAGE - 1].key if len(rows) > PAGE else None
-    return render_template(
-        "ops/orders.html", orders=rows[:PAGE], older=older, wanted=wanted
-    ), 404 if wanted else 200
+        if number:
+            order_id = session.scalar(select(Order.id).where(Order.number == _full(number)))
+            if order_id:
+                return redirect(url_for(".show", order_id=order_id))
+        rows = orders.listed(session, limit=PAGE_SIZE + 1, before=forms.before())
+    older = rows[PAGE_SIZE - 1].key if len(rows) > PAGE_SIZE else None
+    page = render_template("ops/orders.html", orders=rows[:PAGE_SIZE], older=older, number=number)
+    return page, 404 if number else 200
 
 
-def _number(typed: str) -> str:
-    return f"ORD-{typed}" if typed.isdecimal() else typed.upper()
+def _full(number: str) -> str:
+    return f"ORD-{number}" if number.isdecimal() else number.upper()
 
 
 @bp.get("/<uuid:order_id>")
 def show(order_id: UUID) -> ResponseReturnValue:
-    """Show an order with its customer, its events and what failed."""
+    """Show an order with its customer, its events and its errors."""
     with reading() as session:
-        return page.show(session, orders.find(session, str(order_id)), _place(order_id))
+        return _page(order_id).render(session, orders.find(session, str(order_id)))
 
 
 @bp.get("/<uuid:order_id>/live")
-def live(order_id: UUID) -> ResponseReturnValue:
-    """The part of an order's page that changes, or 304."""
+def show_live_part(order_id: UUID) -> ResponseReturnValue:
+    """Show the part of an order's page that changes, or answer 304."""
     with reading() as session:
-        return page.live(session, orders.find(session, str(order_id)), _place(order_id))
+        return _page(order_id).render_live(session, orders.find(session, str(order_id)))
 
 
-def _place(order_id: UUID) -> Place:
-    return Place(
-        url_for("ops.orders.live", order_id=order_id),
-        url_for("ops.orders.cancel", order_id=order_id),
+def _page(order_id: UUID) -> OrderPage:
+    return OrderPage(
+        live_url=url_for("ops.orders.show_live_part", order_id=order_id),
+        cancel_url=url_for("ops.orders.cancel", order_id=order_id),
         ops=True,
     )
 
@@ -65,10 +63,10 @@ def _place(order_id: UUID) -> Place:
 @bp.post("/<uuid:order_id>/cancel")
 def cancel(order_id: UUID) -> ResponseReturnValue:
     """Cancel an order that is not shipped."""
-    why = reason()
+    reason = forms.reason()
     try:
         with transaction() as session:
-            orders.cancel(session, str(order_id), reason=why, who=who())
+            orders.cancel(session, str(order_id), reason=reason, who=operator_name())
     except NotCancellable as error:
         flash(f"Nothing was changed: {error}.", "wait")
     return redirect(url_for(".show", order_id=order_id), 303)
@@ -76,16 +74,18 @@ def cancel(order_id: UUID) -> ResponseReturnValue:
 
 @bp.post("/<uuid:order_id>/replay")
 def replay(order_id: UUID) -> ResponseReturnValue:
-    """Try every dead delivery of an order again."""
-    why = reason()
+    """Replay every dead letter of an order."""
+    reason = forms.reason()
     with transaction() as session:
         order = orders.find(session, str(order_id))
         dead = [
-            each.id
+            delivery.id
             for event in trace.of(session, order.number)
-            for each in event.deliveries
-            if each.state == "dead"
+            for delivery in event.deliveries
+            if delivery.state == "dead"
         ]
-        replayed = dead_letters.replay(session, who=who(), why=why, ids=dead) if dead else 0
-    flash(f"Replayed {replayed}.", "done")
+        count = (
+            dead_letters.replay(session, who=operator_name(), why=reason, ids=dead) if dead else 0
+        )
+    flash(f"Replayed {count} {'delivery' if count == 1 else 'deliveries'}.", "done")
     return redirect(url_for(".show", order_id=order_id), 303)

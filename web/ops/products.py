@@ -1,4 +1,4 @@
-"""/ops/products: what is on the shelf, and putting more onto it."""
+"""/ops/products: the products with price and stock, and restocking."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -6,43 +6,49 @@ from flask.typing import ResponseReturnValue
 from events import reading, transaction
 from events.admin import audit
 from tasks import inventory, products
+from web import forms
 from web.errors import FieldError, InvalidInput
-from web.forms import reason
-from web.security import who
+from web.security import operator_name
 
 bp = Blueprint("products", __name__, url_prefix="/products")
-MOST = 100_000  # at one time
+MAX_QUANTITY = 100_000  # of one restocking
 
 
 @bp.get("")
-def listed() -> ResponseReturnValue:
+def show_list() -> ResponseReturnValue:
     """List the products with price and stock."""
     with reading() as session:
         return render_template(
             "ops/products.html",
             products=products.listed(session),
-            shelf=inventory.stock_levels(session),
-            most=MOST,
+            stock_levels=inventory.stock_levels(session),
+            max_quantity=MAX_QUANTITY,
         )
 
 
 @bp.post("/<sku>")
 def restock(sku: str) -> ResponseReturnValue:
-    """Put more of a product onto the shelf."""
-    why, quantity = reason(), _quantity()
+    """Add to the stock of a product."""
+    reason, quantity = forms.reason(), _quantity()
     with transaction() as session:
         if sku not in products.by_sku(session, [sku]):
-            raise InvalidInput([FieldError("sku", "the catalogue has no such product")])
+            raise InvalidInput([FieldError("sku", f"there is no product {sku[:32]}")])
         inventory.add_stock(session, sku, quantity)
         audit.record(
-            session, who=who(), action="restock", target=sku, why=f"{quantity} more: {why}"
+            session,
+            who=operator_name(),
+            action="restock",
+            target=sku,
+            why=f"{quantity} more: {reason}",
         )
-    flash(f"{quantity} more of {sku} are on the shelf.", "done")
-    return redirect(url_for(".listed"), 303)
+    flash(f"Added {quantity} to the stock of {sku}.", "done")
+    return redirect(url_for(".show_list"), 303)
 
 
 def _quantity() -> int:
     quantity = request.form.get("quantity", type=int)
-    if quantity is None or not 1 <= quantity <= MOST:
-        raise InvalidInput([FieldError("quantity", f"give a whole number from 1 to {MOST}")])
+    if quantity is None or not 1 <= quantity <= MAX_QUANTITY:
+        raise InvalidInput(
+            [FieldError("quantity", f"give a whole number from 1 to {MAX_QUANTITY}")]
+        )
     return quantity

@@ -1,1 +1,1 @@
-"""An order's page, shared by customers and operators."""
+"""The page of one order, for customers and operators."""

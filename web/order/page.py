@@ -1,6 +1,7 @@
-"""An order's page, whole or only the part that changes; customers and operators see the same one, operators more of it."""
+"""The page of an order, whole or only the part that changes. Operators see more on it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Response, make_response, render_template, request
 from sqlalchemy import exists, select
@@ -11,49 +12,53 @@ from events.tables import LogEntry
 from tasks import timeline
 from tasks.email import Mail
 from tasks.orders import Order
-from web.order.progress import Status, Story, tell
+from web.order import progress
+from web.order.progress import OrderProgress, Status
 from web.order.trace import Trace
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a page of an order lives: the addresses of its changing part and of its cancel form, and whether an operator looks."""
+class OrderPage:
+    """A page with the addresses of its changing part and of its cancel form.
 
-    source: str
+    `ops` shows the errors, the customer and the replay form too.
+    """
+
+    live_url: str
     cancel_url: str
     ops: bool
 
+    def render(self, session: Session, order: Order) -> Response:
+        """Render the whole page."""
+        response = make_response(
+            render_template("order/page.html", **self._variables(session, order))
+        )
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
-def show(session: Session, order: Order, place: Place) -> Response:
-    """The whole page."""
-    response = make_response(
-        render_template("order.html", order=order, story=_story(session, order), **vars(place))
-    )
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    def render_live(self, session: Session, order: Order) -> Response:
+        """Render the part of the page that changes, or answer 304 if the client has it."""
+        response = make_response(
+            render_template("order/live.html", **self._variables(session, order))
+        )
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.add_etag()
+        response.make_conditional(request)
+        return response
+
+    def _variables(self, session: Session, order: Order) -> dict[str, Any]:
+        return {"order": order, "progress": _progress(session, order), **vars(self)}
 
 
-def live(session: Session, order: Order, place: Place) -> Response:
-    """The part of the page that changes, or 304 when the client has it."""
-    response = make_response(
-        render_template("live.html", order=order, story=_story(session, order), **vars(place))
-    )
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.add_etag()
-    response.make_conditional(request)
-    return response
-
-
-def _story(session: Session, order: Order) -> Story:
+def _progress(session: Session, order: Order) -> OrderProgress:
     texts = {entry.event_id: entry.text for entry in timeline.entries(session, order.id)}
     status = Status(
-        order.status, order.payment, order.reason, untold=_untold(session, order.number)
+        order.status, order.payment, order.reason, _has_unrelayed_events(session, order.number)
     )
     mails = session.scalars(select(Mail).where(Mail.order_id == order.id)).all()
-    return tell(status, Trace(trace.of(session, order.number)), texts, mails)
+    return progress.build(status, Trace(trace.of(session, order.number)), texts, mails)
 
 
-def _untold(session: Session, subject: str) -> bool:
-    """Whether the relay has an event about `subject` yet to fan out."""
-    waiting = exists().where(LogEntry.subject == subject, LogEntry.relayed_at.is_(None))
-    return bool(session.scalar(select(waiting)))
+def _has_unrelayed_events(session: Session, subject: str) -> bool:
+    unrelayed = exists().where(LogEntry.subject == subject, LogEntry.relayed_at.is_(None))
+    return bool(session.scalar(select(unrelayed)))

@@ -1,4 +1,4 @@
-"""The story of one order as its page tells it: pills, steps and a timeline, made from its row and its events."""
+"""The progress of one order for its page: pills, steps and timeline, from its row and its trace."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from events.catalog import (
 )
 from events.ledger import OPEN
 from tasks.email import Mail
-from web.filters import clock
+from web.filters import time_of_day
 from web.order.timeline import Item, items
-from web.order.trace import BEHIND_THE_SCENES, Trace
+from web.order.trace import INTERNAL_QUEUES, Trace
 
 
 @dataclass(frozen=True)
 class Pill:
-    """A word about the order's state, and how good the news is."""
+    """A label for the state of the order, in the colour of its tone."""
 
     text: str
     tone: str = ""
@@ -35,27 +35,27 @@ class Pill:
 
 @dataclass(frozen=True)
 class Step:
-    """One of the five steps of an order."""
+    """One of the five steps of an order; a retrying one is due again at `due_at`."""
 
     label: str
     tone: str
     note: str = ""
-    until: datetime | None = None
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Status:
-    """What the order's row says, and whether an event of it has not reached the services yet."""
+    """The state in the order's row."""
 
     status: str
     payment: str
     reason: str | None
-    untold: bool = False
+    has_unrelayed_events: bool = False
 
 
 @dataclass(frozen=True)
-class Story:
-    """Everything about an order that changes while it is under way."""
+class OrderProgress:
+    """Everything on the page that changes while the order is processed."""
 
     pills: list[Pill]
     steps: list[Step]
@@ -64,33 +64,35 @@ class Story:
     final: bool
     cancellable: bool
     paid: bool
-    because: str
+    cancellation: str
     headline: str
 
 
-def tell(status: Status, trace: Trace, texts: dict[UUID, str], mails: Sequence[Mail] = ()) -> Story:
-    """Tell an order's story from its row, the trace of its events, what the timeline says of each, and its mails."""
+def build(
+    status: Status, trace: Trace, texts: dict[UUID, str], mails: Sequence[Mail] = ()
+) -> OrderProgress:
+    """Build the progress from the row, the trace, the description of each event, and the mails."""
     steps = list(_steps(status, trace))
     done = [step.label.lower() for step in steps if step.tone == "done"]
-    pills = [*_pills(status), *_troubles(trace)]
-    return Story(
+    pills = [*_status_pills(status), *_delivery_pills(trace)]
+    cancelled = status.status == "cancelled" and status.reason
+    return OrderProgress(
         pills=pills,
         steps=steps,
         items=items(trace, texts, mails),
-        dead=[each for each in trace.deliveries if each.state == "dead"],
+        dead=[delivery for delivery in trace.deliveries if delivery.state == "dead"],
         final=_final(status, trace),
         cancellable=status.status in ("placed", "confirmed"),
         paid=status.payment == "charged",
-        because=f"Cancelled: {status.reason}"
-        if status.status == "cancelled" and status.reason
-        else "",
-        headline=f"{', '.join(pill.text for pill in pills)}. Done: {', '.join(done) or 'nothing yet'}.",
+        cancellation=f"Cancelled: {status.reason}" if cancelled else "",
+        headline=f"{', '.join(pill.text for pill in pills)}. "
+        f"Done: {', '.join(done) or 'nothing yet'}.",
     )
 
 
 def _final(status: Status, trace: Trace) -> bool:
-    ended = status.status in ("shipped", "cancelled") and not status.untold
-    return ended and not any(each.state in OPEN for each in trace.deliveries)
+    terminal = status.status in ("shipped", "cancelled") and not status.has_unrelayed_events
+    return terminal and not any(delivery.state in OPEN for delivery in trace.deliveries)
 
 
 STATUS = {
@@ -104,7 +106,7 @@ PAYMENT = {
     "failed": ("Payment declined", "bad"),
     "refunded": ("Refunded", "busy"),
 }
-NOUNS = {
+QUEUE_LABELS = {
     "inventory": "Stock",
     "payment": "Payment",
     "shipping": "Shipment",
@@ -113,35 +115,35 @@ NOUNS = {
 }
 
 
-def _pills(status: Status) -> Iterator[Pill]:
+def _status_pills(status: Status) -> Iterator[Pill]:
     yield Pill(*STATUS[status.status])
     if status.payment in PAYMENT:
         yield Pill(*PAYMENT[status.payment])
 
 
-def _troubles(trace: Trace) -> Iterator[Pill]:
-    for queue in dict.fromkeys(each.queue for each in trace.deliveries):
-        hurt = trace.hurt(queue)
-        if hurt and queue not in BEHIND_THE_SCENES:
-            noun = NOUNS.get(queue, queue.replace("_", " ").capitalize())
+def _delivery_pills(trace: Trace) -> Iterator[Pill]:
+    for queue in dict.fromkeys(delivery.queue for delivery in trace.deliveries):
+        worst = trace.worst_delivery(queue)
+        if worst and queue not in INTERNAL_QUEUES:
+            label = QUEUE_LABELS.get(queue, queue.replace("_", " ").capitalize())
             yield (
-                Pill(f"{noun} stuck", "bad")
-                if hurt.state == "dead"
-                else Pill(f"{noun} retrying", "wait")
+                Pill(f"{label} stuck", "bad")
+                if worst.state == "dead"
+                else Pill(f"{label} retrying", "wait")
             )
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a step waits for: the event that ends it well, the one that ends it badly, the one that takes it back."""
+    """A step that an event completes, another one fails, and a third one reverses."""
 
     label: str
     queue: str
-    yes: type[Event]
-    no: type[Event] | None = None
-    refused: str = ""
-    undone: type[Event] | None = None
-    undid: str = ""
+    completed_by: type[Event]
+    failed_by: type[Event] | None = None
+    failure: str = ""
+    reversed_by: type[Event] | None = None
+    reversal: str = ""
 
 
 RESERVED = Stage(
@@ -161,44 +163,34 @@ SHIPPED = Stage("Shipped", "shipping", OrderShipped)
 
 
 def _steps(status: Status, trace: Trace) -> Iterator[Step]:
-    yield Step("Placed", "done", clock(trace.began))
+    yield Step("Placed", "done", time_of_day(trace.started_at, "milliseconds"))
     yield _step(RESERVED, trace)
     yield _step(PAID, trace)
     if status.status == "cancelled":
         cancelled = trace.first(OrderCancelled)
-        yield Step("Cancelled", "bad", trace.after(cancelled) if cancelled else "")
-        yield Step("Shipped", "todo", "not any more")
+        yield Step("Cancelled", "bad", trace.offset(cancelled) if cancelled else "")
+        yield Step("Shipped", "todo", "will not be shipped")
         return
     yield _step(CONFIRMED, trace)
     yield _step(SHIPPED, trace)
 
 
 def _step(stage: Stage, trace: Trace) -> Step:
-    if happened := trace.first(stage.yes):
-        back = trace.first(stage.undone) if stage.undone else None
-        return Step(
-            stage.label,
-            "done",
-            trace.after(happened) + (f", {stage.undid} {trace.after(back)}" if back else ""),
-        )
-    if stage.no and (refused := trace.first(stage.no)):
-        return Step(stage.label, "bad", f"{stage.refused} {trace.after(refused)}")
-    return _unfinished(stage, trace)
+    if completed := trace.first(stage.completed_by):
+        undone = trace.first(stage.reversed_by) if stage.reversed_by else None
+        reversal = f", {stage.reversal} {trace.offset(undone)}" if undone else ""
+        return Step(stage.label, "done", trace.offset(completed) + reversal)
+    if stage.failed_by and (failed := trace.first(stage.failed_by)):
+        return Step(stage.label, "bad", f"{stage.failure} {trace.offset(failed)}")
+    return _open_step(stage, trace)
 
 
-def _unfinished(stage: Stage, trace: Trace) -> Step:
-    hurt = trace.hurt(stage.queue)
-    if hurt is None:
+def _open_step(stage: Stage, trace: Trace) -> Step:
+    worst = trace.worst_delivery(stage.queue)
+    if worst is None:
         return Step(stage.label, "todo")
-    if hurt.state == "dead":
-        return Step(
-            stage.label,
-            "bad",
-            f"gave up after {hurt.attempts} {'attempt' if hurt.attempts == 1 else 'attempts'}",
-        )
-    return Step(
-        stage.label,
-        "wait",
-        f"attempt {hurt.attempts + 1} of {hurt.max_attempts}, next",
-        hurt.due_at,
-    )
+    if worst.state == "dead":
+        plural = "attempt" if worst.attempts == 1 else "attempts"
+        return Step(stage.label, "bad", f"gave up after {worst.attempts} {plural}")
+    note = f"attempt {worst.attempts + 1} of {worst.max_attempts}, next"
+    return Step(stage.label, "wait", note, worst.due_at)

@@ -1,4 +1,4 @@
-"""The timeline of an order's page: each event with who hears it, and each failed try, newest first."""
+"""The timeline of an order's page: events with their recipients, failed attempts and mails."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,17 +17,18 @@ from events.catalog import (
 from events.event import catalog
 from events.tables import Attempt
 from tasks.email import Mail
-from web.order.trace import BEHIND_THE_SCENES, Trace
+from web.order.trace import INTERNAL_QUEUES, Trace
 
 TONES = {"done": "done", "retrying": "wait", "dead": "bad"}
-BAD_NEWS = {
+NOTES = {"pending": "waiting", "retrying": "retrying", "dead": "gave up"}
+FAILURES = {
     each.type for each in (InventoryReservationFailed, PaymentFailed, OrderCancelled, DeliveryDead)
 }
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A service that hears an event, and how far it is."""
+class Recipient:
+    """A service that an event is delivered to, with the state of that delivery."""
 
     queue: str
     tone: str
@@ -35,145 +36,143 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Happened:
+class EventItem:
     """An event on the timeline."""
 
-    id: UUID
+    event_id: UUID
     at: datetime
     tone: str
     name: str
     version: int
     source: str
-    heard: list[Heard]
-    texts: list[str]
+    recipients: list[Recipient]
+    text: str
     cause: str
     actor: str
-    trace: str
-    of_the_bus: bool
+    trace_id: str
+    internal: bool
     kind: str = "event"
 
 
 @dataclass(frozen=True)
-class Failed:
-    """A failed try on the timeline."""
+class AttemptItem:
+    """A failed attempt on the timeline."""
 
-    id: int
+    attempt_id: int
     at: datetime
     tone: str
     queue: str
-    subscription: str
-    delivery: str
-    what: str
+    delivery_id: str
+    action: str
+    error_type: str
     error: str
-    kind_of_error: str
     number: int
-    of: int
+    max_attempts: int
     dead: bool
-    until: datetime | None
-    then: str
-    flower: str
-    kind: str = "try"
+    next_attempt_at: datetime | None
+    outcome: str
+    flower_task_id: str
+    kind: str = "attempt"
 
 
 @dataclass(frozen=True)
-class Mailed:
-    """A mail on the timeline: what it told of the order, such as `confirmed`."""
+class MailItem:
+    """A mail on the timeline, with the state of the order that it reported, such as `confirmed`."""
 
     at: datetime
-    about: str
+    status: str
     kind: str = "mail"
 
 
-Item = Happened | Failed | Mailed
+Item = EventItem | AttemptItem | MailItem
 
 
 def items(trace: Trace, texts: dict[UUID, str], mails: Sequence[Mail]) -> list[Item]:
-    """Everything that happened, newest first; `texts` says of an event in words what it means."""
-    mailed = [Mailed(mail.sent_at, mail.kind) for mail in mails]
-    return sorted(
-        [*_happened(trace, texts), *_failed(trace), *mailed], key=lambda item: item.at, reverse=True
-    )
+    """Build the timeline, newest first, with the description of each event from `texts`."""
+    unsorted: list[Item] = [
+        *_event_items(trace, texts),
+        *_attempt_items(trace),
+        *(MailItem(mail.sent_at, mail.kind) for mail in mails),
+    ]
+    return sorted(unsorted, key=lambda item: item.at, reverse=True)
 
 
-def _happened(trace: Trace, texts: dict[UUID, str]) -> Iterator[Happened]:
-    names = {each.type: each.__name__ for each in catalog()}
+def _event_items(trace: Trace, texts: dict[UUID, str]) -> Iterator[EventItem]:
+    names = {event_class.type: event_class.__name__ for event_class in catalog()}
     by_id = {event.envelope.id: event.envelope for event in trace.events}
     for event in trace.events:
         envelope = event.envelope
         cause = by_id.get(envelope.causation_id) if envelope.causation_id else None
-        yield Happened(
-            id=envelope.id,
+        yield EventItem(
+            event_id=envelope.id,
             at=envelope.time,
             tone=_tone(envelope),
             name=names.get(envelope.type, envelope.type),
             version=envelope.version,
             source=envelope.source,
-            heard=[
-                _heard(each) for each in event.deliveries if each.queue not in BEHIND_THE_SCENES
-            ],
-            texts=[texts[envelope.id]] if envelope.id in texts else [],
+            recipients=_recipients(event.deliveries),
+            text=texts.get(envelope.id, ""),
             cause=names.get(cause.type, cause.type) if cause else "",
             actor=_actor(envelope) if cause is None else "",
-            trace=envelope.traceparent.split("-")[1] if envelope.traceparent else "",
-            of_the_bus=envelope.type == DeliveryDead.type,
+            trace_id=envelope.traceparent.split("-")[1] if envelope.traceparent else "",
+            internal=envelope.type == DeliveryDead.type,
         )
 
 
 def _tone(envelope: Envelope) -> str:
     if envelope.type == OrderCreated.type:
         return "busy"
-    return "bad" if envelope.type in BAD_NEWS else "done"
+    return "bad" if envelope.type in FAILURES else "done"
 
 
 def _actor(envelope: Envelope) -> str:
     actor = envelope.actor
-    words = [
+    parts = [
         f"user {actor.user or 'guest'}",
         f"tenant {actor.tenant}" if actor.tenant else "",
         f"from {actor.ip}" if actor.ip else "",
     ]
-    return " · ".join(word for word in words if word)
+    return " · ".join(part for part in parts if part)
 
 
-def _heard(delivery: TracedDelivery) -> Heard:
-    return Heard(delivery.queue, TONES.get(delivery.state, ""), _so_far(delivery))
+def _recipients(deliveries: Sequence[TracedDelivery]) -> list[Recipient]:
+    return [
+        Recipient(delivery.queue, TONES.get(delivery.state, ""), _note(delivery))
+        for delivery in deliveries
+        if delivery.queue not in INTERNAL_QUEUES
+    ]
 
 
-def _so_far(delivery: TracedDelivery) -> str:
+def _note(delivery: TracedDelivery) -> str:
     if delivery.state == "done":
-        return f"{_ordinal(delivery.attempts + 1)} try" if delivery.attempts else ""
-    if delivery.state == "dead":
-        return "gave up"
-    return {"pending": "waiting", "retrying": "trying again"}.get(delivery.state, delivery.state)
+        return f"{delivery.attempts + 1} attempts" if delivery.attempts else ""
+    return NOTES.get(delivery.state, delivery.state)
 
 
-def _failed(trace: Trace) -> Iterator[Failed]:
+def _attempt_items(trace: Trace) -> Iterator[AttemptItem]:
     for delivery in trace.deliveries:
-        if delivery.queue not in BEHIND_THE_SCENES:
+        if delivery.queue not in INTERNAL_QUEUES:
             for attempt in delivery.failed_attempts:
-                yield _try(delivery, attempt, latest=attempt is delivery.failed_attempts[-1])
+                yield _attempt_item(
+                    delivery, attempt, latest=attempt is delivery.failed_attempts[-1]
+                )
 
 
-def _try(delivery: TracedDelivery, attempt: Attempt, *, latest: bool) -> Failed:
+def _attempt_item(delivery: TracedDelivery, attempt: Attempt, *, latest: bool) -> AttemptItem:
     dead = latest and delivery.state == "dead"
-    return Failed(
-        id=attempt.id,
+    return AttemptItem(
+        attempt_id=attempt.id,
         at=attempt.started_at + timedelta(seconds=attempt.took),
         tone="bad" if dead else "wait",
         queue=delivery.queue,
-        subscription=delivery.subscription,
-        delivery=delivery.id,
-        what=delivery.subscription.partition(".")[2].replace("_", " "),
+        delivery_id=delivery.id,
+        action=delivery.subscription.partition(".")[2].replace("_", " "),
+        error_type=attempt.error_type,
         error=f"{attempt.error_type}: {attempt.message}".partition("\n")[0][:300],
-        kind_of_error=attempt.error_type,
         number=attempt.number,
-        of=delivery.max_attempts,
+        max_attempts=delivery.max_attempts,
         dead=dead,
-        until=delivery.due_at if latest and delivery.state == "retrying" else None,
-        then="then it went well" if latest and delivery.state == "done" else "",
-        flower=f"{delivery.id}:{attempt.send}",
+        next_attempt_at=delivery.due_at if latest and delivery.state == "retrying" else None,
+        outcome="the next attempt succeeded" if latest and delivery.state == "done" else "",
+        flower_task_id=f"{delivery.id}:{attempt.send}",
     )
-
-
-def _ordinal(number: int) -> str:
-    return {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")

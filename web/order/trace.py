@@ -1,4 +1,4 @@
-"""The trace of one order, and what can be asked of it."""
+"""The trace of one order with the queries that its page needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,14 +6,14 @@ from datetime import datetime
 
 from events import Envelope, Event
 from events.admin.trace import TracedDelivery, TracedEvent
-from web.filters import span
+from web.filters import duration
 
-BEHIND_THE_SCENES = ("timeline", "dead_letters")  # queues that act on no order
+INTERNAL_QUEUES = ("timeline", "dead_letters")  # their deliveries do nothing for the order
 
 
 @dataclass
 class Trace:
-    """The events of one order with their deliveries, and what can be asked of them."""
+    """The events of one order with their deliveries."""
 
     events: Sequence[TracedEvent]
     deliveries: list[TracedDelivery] = field(init=False)
@@ -22,26 +22,25 @@ class Trace:
         self.deliveries = [delivery for event in self.events for delivery in event.deliveries]
 
     @property
-    def began(self) -> datetime | None:
-        """When the order was placed."""
+    def started_at(self) -> datetime | None:
+        """The time at which the order was placed."""
         return self.events[0].envelope.time if self.events else None
 
-    def first(self, *types: type[Event]) -> Envelope | None:
-        """The first event of one of these types."""
-        wanted = [each.type for each in types]
-        return next(
-            (event.envelope for event in self.events if event.envelope.type in wanted), None
-        )
+    def first(self, event_class: type[Event]) -> Envelope | None:
+        """Return the first event of this type."""
+        envelopes = (event.envelope for event in self.events)
+        return next((each for each in envelopes if each.type == event_class.type), None)
 
-    def after(self, envelope: Envelope) -> str:
-        """How long after the order an event happened."""
-        return "+" + span((envelope.time - self.began).total_seconds()) if self.began else ""
+    def offset(self, envelope: Envelope) -> str:
+        """Format the time from the order to this event, such as `+1.25 sec`."""
+        if self.started_at is None:
+            return ""
+        return "+" + duration((envelope.time - self.started_at).total_seconds())
 
-    def hurt(self, queue: str) -> TracedDelivery | None:
-        """The delivery of `queue` that most needs to be told of: a dead one, else one that is tried again."""
-        mine = [each for each in self.deliveries if each.queue == queue]
+    def worst_delivery(self, queue: str) -> TracedDelivery | None:
+        """Return a dead delivery of `queue`, else a retrying one, else None."""
         for state in ("dead", "retrying"):
-            for each in mine:
-                if each.state == state:
-                    return each
+            for delivery in self.deliveries:
+                if delivery.queue == queue and delivery.state == state:
+                    return delivery
         return None

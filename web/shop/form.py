@@ -1,4 +1,4 @@
-"""The order form: from what was typed to a wish, and from what is wrong with a wish back to the fields."""
+"""The order form: its fields as a `PlaceOrder` command, and its errors beside the fields."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -8,9 +8,10 @@ from pydantic import ValidationError
 
 from tasks.commands import PlaceOrder
 from tasks.errors import OrderError
+from web.filters import sentence
 
-MOST = 99  # of one product
-METHODS = (
+MAX_QUANTITY = 99  # of one product
+PAYMENT_METHODS = (
     ("tok_ok", "Card that works"),
     ("tok_declined", "Card that is declined"),
     ("tok_flaky", "Card whose bank fails twice, then works"),
@@ -29,7 +30,7 @@ FIELDS = {
     "items": "items",
 }
 QUANTITY = "quantity."
-WORDS = {
+MESSAGES = {
     "string_too_short": "Please fill this in.",
     "string_pattern_mismatch": "Please use plain text on one line.",
     "int_type": "Please give a whole number.",
@@ -39,88 +40,84 @@ WORDS = {
 
 
 @dataclass
-class Filled:
-    """What was typed into the form, by field, and what is wrong with it; an error of no field is under ""."""
+class OrderForm:
+    """The submitted values of the order form and their errors; "" has errors of no single field."""
 
     values: Mapping[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
-    def blame(self, path: str, message: str) -> None:
-        """Put an error beside the field that `path`, such as `items.0.quantity`, was typed into; the first one counts."""
-        name = FIELDS.get(path, "")
-        if path.startswith("items."):
-            chosen = self.chosen()
-            index = int(path.split(".")[1])
-            name = QUANTITY + chosen[index][0] if index < len(chosen) else "items"
-        self.errors.setdefault(name, message)
-
-    def gather(self, offered: Collection[str]) -> None:
-        """Move errors about products that the form does not offer to the head of the products."""
-        for name in [
-            name
-            for name in self.errors
-            if name.startswith(QUANTITY) and name.removeprefix(QUANTITY) not in offered
-        ]:
-            self.errors.setdefault("items", self.errors.pop(name))
-
-    def chosen(self) -> list[tuple[str, str]]:
-        """The products that were given a quantity, with it."""
-        typed = [
+    def quantities(self) -> list[tuple[str, str]]:
+        """Return each sku whose quantity is neither empty nor 0, with that quantity."""
+        submitted = [
             (name.removeprefix(QUANTITY), value.strip())
             for name, value in self.values.items()
             if name.startswith(QUANTITY)
         ]
-        return [(sku, quantity) for sku, quantity in typed if quantity not in ("", "0")]
+        return [(sku, quantity) for sku, quantity in submitted if quantity not in ("", "0")]
 
-    def wish(self) -> PlaceOrder:
-        """The wish in the form. Raises pydantic's `ValidationError`."""
-        typed = self.values.get
+    def command(self) -> PlaceOrder:
+        """Return the form as a command. Raises pydantic's `ValidationError`."""
+        value = self.values.get
         return PlaceOrder.model_validate(
             {
-                "customer": {"name": typed("name", ""), "email": typed("email", "").strip()},
+                "customer": {"name": value("name", ""), "email": value("email", "").strip()},
                 "items": [
-                    {"sku": sku, "quantity": _number(quantity)} for sku, quantity in self.chosen()
+                    {"sku": sku, "quantity": _number(quantity)}
+                    for sku, quantity in self.quantities()
                 ],
                 "shipping_address": {
-                    name: typed(name, "")
+                    name: value(name, "")
                     for name in ("line1", "line2", "city", "postcode", "country")
                 },
-                "payment_token": typed("payment_token", ""),
+                "payment_token": value("payment_token", ""),
             }
         )
 
-    def refused(self, error: ValidationError | OrderError) -> None:
-        """Say beside each field what is wrong with it."""
+    def add_errors(self, error: ValidationError | OrderError) -> None:
+        """Add the errors of a refused command, each to its field."""
         if isinstance(error, OrderError):
-            self.blame(error.field or "", _sentence(str(error)))
+            self.add_error(error.field or "", sentence(str(error)))
             return
         for each in error.errors(include_url=False, include_input=False):
-            self.blame(
+            self.add_error(
                 ".".join(map(str, each["loc"])),
-                _words(each["type"], each["msg"], each.get("ctx", {}), each["loc"]),
+                _message(each["type"], each["msg"], each.get("ctx", {}), each["loc"]),
             )
 
+    def add_error(self, path: str, message: str) -> None:
+        """Add an error to the field of `path`, such as `items.0.quantity`, unless it has one."""
+        name = FIELDS.get(path, "")
+        if path.startswith("items."):
+            quantities = self.quantities()
+            index = int(path.split(".")[1])
+            name = QUANTITY + quantities[index][0] if index < len(quantities) else "items"
+        self.errors.setdefault(name, message)
 
-def _number(typed: str) -> int | str:
+    def move_errors_without_field(self, offered: Collection[str]) -> None:
+        """Move the errors of products that the form does not offer to the list of products."""
+        for name in list(self.errors):
+            if name.startswith(QUANTITY) and name.removeprefix(QUANTITY) not in offered:
+                self.errors.setdefault("items", self.errors.pop(name))
+
+
+def _number(value: str) -> int | str:
     try:
-        return int(typed)
+        return int(value)
     except ValueError:
-        return typed
+        return value
 
 
-def _words(kind: str, message: str, details: dict[str, Any], path: tuple[int | str, ...]) -> str:
+def _message(
+    error_type: str, message: str, details: dict[str, Any], path: tuple[int | str, ...]
+) -> str:
     if path == ("items",):
         return (
             f"Please choose up to {details['max_length']} products."
-            if kind == "too_long"
+            if error_type == "too_long"
             else "Please choose at least one product."
         )
-    if kind == "string_too_long":
+    if error_type == "string_too_long":
         return f"Please use at most {details['max_length']} characters."
-    if kind in ("less_than_equal", "greater_than_equal"):
-        return f"Please order 1 to {MOST} of it."
-    return WORDS.get(kind) or _sentence(message)
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    if error_type in ("less_than_equal", "greater_than_equal"):
+        return f"Please order 1 to {MAX_QUANTITY} of it."
+    return MESSAGES.get(error_type) or sentence(message)

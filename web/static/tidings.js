@@ -1,151 +1,153 @@
-// Keeps an order page fresh, adds up the order form and sends each form once. Every page works without it.
+// Refreshes an order's page, adds up the order form and submits each form once. Every page works without it.
 
-const QUICK = 700; // milliseconds between looks while things change
-const SLOW = 5000;
-const SLOWEST = 30000; // when the server does not answer
+const FAST_INTERVAL = 700; // milliseconds between requests while the order changes
+const SLOW_INTERVAL = 5000;
+const MAX_INTERVAL = 30000; // while the server does not answer
+const TIMEOUT = 10000;
 
-const shown = new Map(); // each part of the page as the server wrote it
-let skew = 0; // the server's clock minus ours, in milliseconds
+const rendered = new Map(); // the parts of the page as the server rendered them
+let skew = 0; // the server's clock minus the browser's, in milliseconds
 
-/** Poll the page's live part until the server says that nothing more will happen. */
+/** Poll the page's live part until the order has reached its final state. */
 function follow(live) {
   const source = new URL(live.dataset.source, location.href);
   if (source.origin !== location.origin || live.dataset.final === "yes") return;
-  let wait = QUICK;
-  let tag = null;
+  let interval = FAST_INTERVAL;
+  let etag = null;
   let timer = 0;
-  let asking = false;
-  for (const part of live.querySelectorAll("[data-part]")) shown.set(part.dataset.part, part.outerHTML);
+  let requesting = false;
+  for (const part of live.querySelectorAll("[data-part]")) rendered.set(part.dataset.part, part.outerHTML);
 
-  async function look() {
-    if (asking) return;
-    asking = true;
+  async function poll() {
+    if (requesting) return;
+    requesting = true;
     try {
-      const answer = await ask(source, tag);
-      wait = answer.status === 304 ? Math.min(wait * 1.3, SLOW) : QUICK;
-      if (answer.status === 200) {
-        tag = answer.headers.get("ETag");
-        swap(live, await answer.text());
+      const response = await request(source, etag);
+      interval = response.status === 304 ? Math.min(interval * 1.3, SLOW_INTERVAL) : FAST_INTERVAL;
+      if (response.status === 200) {
+        etag = response.headers.get("ETag");
+        replaceParts(live, await response.text());
       }
-      say(live.dataset.final === "yes" ? "complete" : "live");
+      showState(live.dataset.final === "yes" ? "complete" : "live");
     } catch {
-      wait = Math.min(Math.max(wait, 1000) * 2, SLOWEST);
-      say("lost");
+      interval = Math.min(Math.max(interval, 1000) * 2, MAX_INTERVAL);
+      showState("lost");
     } finally {
-      asking = false;
+      requesting = false;
     }
-    plan();
+    schedule();
   }
 
-  function plan() {
+  function schedule() {
     clearTimeout(timer);
-    if (live.dataset.final !== "yes" && !document.hidden) timer = setTimeout(look, wait);
+    if (live.dataset.final !== "yes" && !document.hidden) timer = setTimeout(poll, interval);
   }
 
   document.addEventListener("visibilitychange", () => {
     clearTimeout(timer);
     if (document.hidden || live.dataset.final === "yes") return;
-    wait = QUICK;
-    look();
+    interval = FAST_INTERVAL;
+    poll();
   });
-  say("live");
-  plan();
+  showState("live");
+  schedule();
 }
 
-async function ask(source, tag) {
-  const answer = await fetch(source, {
-    headers: tag ? { "If-None-Match": tag } : {},
+async function request(source, etag) {
+  const response = await fetch(source, {
+    headers: etag ? { "If-None-Match": etag } : {},
     credentials: "same-origin",
     cache: "no-store",
     redirect: "error",
-    signal: AbortSignal.timeout(10000),
+    signal: AbortSignal.timeout(TIMEOUT),
   });
-  if (answer.status !== 200 && answer.status !== 304) throw new Error(`${answer.status}`);
-  const date = Date.parse(answer.headers.get("Date"));
+  if (response.status !== 200 && response.status !== 304) throw new Error(`${response.status}`);
+  const date = Date.parse(response.headers.get("Date"));
   if (date) skew = date - Date.now();
-  return answer;
+  return response;
 }
 
-/** Replace the parts that differ, so that a half-typed reason, the focus and opened details stay. */
-function swap(live, html) {
+/** Replace only the parts that differ, to keep a half-typed reason, the focus and opened details. */
+function replaceParts(live, html) {
   const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("#live");
-  if (!fresh) throw new Error("not an order");
+  if (!fresh) throw new Error("the response is not an order");
   const focused = document.activeElement?.id;
   for (const part of fresh.querySelectorAll("[data-part]")) {
     const old = live.querySelector(`[data-part="${part.dataset.part}"]`);
-    if (!old || shown.get(part.dataset.part) === part.outerHTML) continue;
-    shown.set(part.dataset.part, part.outerHTML);
+    if (!old || rendered.get(part.dataset.part) === part.outerHTML) continue;
+    rendered.set(part.dataset.part, part.outerHTML);
     old.replaceWith(document.adoptNode(part));
   }
   if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
   live.dataset.final = fresh.dataset.final;
-  const news = document.querySelector("#news");
-  if (news && news.textContent !== fresh.dataset.headline) news.textContent = fresh.dataset.headline;
-  count();
+  const announcement = document.querySelector("#announcement");
+  if (announcement && announcement.textContent !== fresh.dataset.headline) announcement.textContent = fresh.dataset.headline;
+  countDown();
 }
 
-function say(state) {
-  const word = { live: "live", lost: "connection lost, trying again", complete: "complete" }[state];
+function showState(state) {
+  const text = { live: "live", lost: "connection lost, reconnecting", complete: "complete" }[state];
   for (const light of document.querySelectorAll(".live")) {
-    if (light.textContent !== word) light.textContent = word;
+    if (light.textContent !== text) light.textContent = text;
     light.classList.toggle("on", state === "live");
     light.classList.toggle("lost", state === "lost");
   }
 }
 
-/** Say beside each time of a next try how far off it is. */
-function count() {
+/** Show the seconds that are left until each next attempt. */
+function countDown() {
+  const format = new Intl.NumberFormat(document.documentElement.lang, { style: "unit", unit: "second" });
   for (const place of document.querySelectorAll("[data-until]")) {
     const seconds = Math.ceil((Date.parse(place.dataset.until) - Date.now() - skew) / 1000);
-    place.textContent = seconds > 0 ? ` (in ${seconds} s)` : " (now)";
+    place.textContent = seconds > 0 ? ` (in ${format.format(seconds)})` : " (now)";
   }
 }
 
-/** Show what the chosen quantities cost; the server counts again. */
-function sum(form) {
-  const output = form.querySelector("#sum");
+/** Show the total of the entered quantities; the server computes it again. */
+function showTotal(form) {
+  const output = form.querySelector("#total");
   const money = new Intl.NumberFormat(document.documentElement.lang, { style: "currency", currency: output.dataset.currency });
   const unit = 10 ** money.resolvedOptions().maximumFractionDigits;
-  const add = () => {
+  const update = () => {
     let total = 0;
     for (const field of form.querySelectorAll("[data-amount]")) total += field.dataset.amount * Math.max(0, Math.trunc(field.value) || 0);
     output.textContent = money.format(total / unit);
   };
-  form.addEventListener("input", add);
+  form.addEventListener("input", update);
   output.closest("[hidden]")?.removeAttribute("hidden");
-  add();
+  update();
 }
 
-/** A second click sends nothing; coming back to the page makes its forms usable again. */
-function once() {
-  let sent = new WeakSet();
+/** Submit a form once however often it is clicked, and again after a return to the page. */
+function preventDoubleSubmit() {
+  let submitted = new WeakSet();
   addEventListener("submit", (event) => {
     const form = event.target;
     if (!form.matches("[data-once]")) return;
-    if (sent.has(form)) return event.preventDefault();
-    sent.add(form);
+    if (submitted.has(form)) return event.preventDefault();
+    submitted.add(form);
     setTimeout(() => form.querySelectorAll("button").forEach((button) => (button.disabled = true)));
   });
   addEventListener("pageshow", () => {
-    sent = new WeakSet();
+    submitted = new WeakSet();
     document.querySelectorAll("[data-once] button").forEach((button) => (button.disabled = false));
   });
 }
 
-/** Count the deliveries that are ticked into the button that replays them. */
-function tick(form) {
-  const button = form.querySelector("[data-ticked]");
-  const word = button.textContent;
-  const add = () => {
-    const ticked = [...form.querySelectorAll("input[type=checkbox]:checked")];
-    button.textContent = ticked.length ? `${word} (${ticked.reduce((sum, box) => sum + Number(box.dataset.count || 1), 0)})` : word;
+/** Show the number of selected deliveries on the button that replays them. */
+function countSelected(form) {
+  const button = form.querySelector("[data-counts-selected]");
+  const label = button.textContent;
+  const update = () => {
+    const selected = [...form.querySelectorAll("input[type=checkbox]:checked")];
+    button.textContent = selected.length ? `${label} (${selected.reduce((sum, box) => sum + Number(box.dataset.count || 1), 0)})` : label;
   };
-  form.addEventListener("change", add);
-  add();
+  form.addEventListener("change", update);
+  update();
 }
 
 document.querySelectorAll("#live").forEach(follow);
-document.querySelectorAll("form:has(#sum)").forEach(sum);
-document.querySelectorAll("form:has([data-ticked])").forEach(tick);
-once();
-if (document.querySelector("#live")) setInterval(count, 500);
+document.querySelectorAll("form:has(#total)").forEach(showTotal);
+document.querySelectorAll("form:has([data-counts-selected])").forEach(countSelected);
+preventDoubleSubmit();
+if (document.querySelector("#live")) setInterval(countDown, 500);

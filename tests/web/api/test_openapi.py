@@ -1,4 +1,4 @@
-"""The OpenAPI document tells the truth, and its page needs no other host."""
+"""The OpenAPI document describes the API, and its page needs no other host."""
 
 import os
 import re
@@ -14,19 +14,19 @@ from flask.testing import FlaskClient
 from events import Database, subscriptions, transaction
 from events.admin import subscriptions as admin
 from tests.servers import Process, free_port, wait_until
-from tests.web.asking import OPS_AUTH
+from tests.web.payloads import OPS_AUTH
 
 SCHEMATHESIS = """
 [[operations]]
 include-name = "POST /api/v1/orders"
-# No schema can say which products and countries there are, and which host of an e-mail address is possible.
+# No schema can list the products, the countries and the possible hosts of an e-mail address.
 checks.positive_data_acceptance.expected-statuses = ["2xx", "422"]
 """
 
 
 @pytest.fixture
 def server(database: Database, stocked: None, tmp_path: Path) -> Iterator[str]:
-    """The address of the web under gunicorn, as `tidings up` runs it."""
+    """The address of the web under gunicorn, with the options of `tidings up`."""
     with transaction() as session:
         admin.register(session, subscriptions.registered().values())
     port = free_port()
@@ -91,13 +91,15 @@ def test_schemathesis_asks_everything_it_can_think_of_and_finds_nothing(
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def _document(refused: FlaskClient) -> Any:
-    return refused.get("/openapi/openapi.json").json
+def _document(no_write_client: FlaskClient) -> Any:
+    return no_write_client.get("/openapi/openapi.json").json
 
 
-def test_the_document_knows_every_endpoint_of_the_api(refused: FlaskClient):
+def test_the_document_knows_every_endpoint_of_the_api(no_write_client: FlaskClient):
     rules = [
-        rule for rule in refused.application.url_map.iter_rules() if rule.rule.startswith("/api/")
+        rule
+        for rule in no_write_client.application.url_map.iter_rules()
+        if rule.rule.startswith("/api/")
     ]
     offered = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method)
@@ -107,14 +109,16 @@ def test_the_document_knows_every_endpoint_of_the_api(refused: FlaskClient):
 
     assert {
         (path, method.upper())
-        for path, item in _document(refused)["paths"].items()
+        for path, item in _document(no_write_client)["paths"].items()
         for method in item
     } == offered
 
 
-def test_every_error_in_the_document_is_a_problem(refused: FlaskClient):
+def test_every_error_in_the_document_is_a_problem(no_write_client: FlaskClient):
     operations = [
-        operation for item in _document(refused)["paths"].values() for operation in item.values()
+        operation
+        for item in _document(no_write_client)["paths"].values()
+        for operation in item.values()
     ]
     errors = [
         answer
@@ -127,16 +131,15 @@ def test_every_error_in_the_document_is_a_problem(refused: FlaskClient):
     assert {tuple(answer["content"]) for answer in errors} == {("application/problem+json",)}
 
 
-def test_the_page_of_the_document_loads_from_this_host_only(refused: FlaskClient):
-    page = refused.get("/openapi", follow_redirects=True)
+def test_the_page_of_the_document_loads_from_this_host_only(no_write_client: FlaskClient):
+    page = no_write_client.get("/openapi", follow_redirects=True)
     loaded = re.findall(r'(?:src|href|data-document)="([^"]+)"', page.text)
 
     assert page.status_code == 200
     assert len(loaded) > 4
     for address in loaded:
-        with refused.get(address) as answer:
+        with no_write_client.get(address) as answer:
             assert answer.status_code == 200, address
     assert not re.search(r"<script[^>]*>[^<]", page.text)
-    assert (
-        "script-src" not in page.headers["Content-Security-Policy"]
-    )  # so that default-src 'self' holds for scripts
+    # Without script-src of its own, default-src 'self' applies to scripts.
+    assert "script-src" not in page.headers["Content-Security-Policy"]

@@ -10,11 +10,11 @@ from flask.testing import FlaskClient
 from events import heartbeat, reading, subscriptions
 from events.admin import audit
 from events.testing import Bus
-from tests.web.asking import OPS, wish
+from tests.web.payloads import OPS, order_payload
 
 
 class Operator:
-    """Who is logged in."""
+    """A client with the ops login."""
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client
@@ -37,23 +37,25 @@ def operator(any_app: Flask) -> Operator:
 
 @pytest.fixture
 def bus(operator: Operator) -> Iterator[Bus]:
-    heard = [
+    services = [
         each
         for each in subscriptions.registered().values()
         if each.queue in ("inventory", "payment", "orders")
     ]
-    with Bus(subscriptions=heard) as bus:
+    with Bus(subscriptions=services) as bus:
         yield bus
 
 
 def _order(operator: Operator, payment_token: str = "tok_ok") -> Any:
-    answer = operator.client.post("/api/v1/orders", json=wish() | {"payment_token": payment_token})
+    answer = operator.client.post(
+        "/api/v1/orders", json=order_payload() | {"payment_token": payment_token}
+    )
     assert answer.status_code == 202
     return answer.json
 
 
 def _dead(operator: Operator, bus: Bus) -> Any:
-    """An order whose payment is beyond retrying."""
+    """Place an order whose payment becomes a dead letter."""
     order = _order(operator, "tok_broken")
     for _ in range(10):
         bus.advance(3600)
@@ -115,7 +117,7 @@ def test_a_dead_letter_is_replayed_once_and_the_audit_says_by_whom_and_why(
     _dead(operator, bus)
     [letter] = operator.get("/api/v1/dead-letters", queue="payment")["dead_letters"]
 
-    assert operator.post(f"/api/v1/dead-letters/{letter['id']}/replay", {"why": "mended"}) == {
+    assert operator.post(f"/api/v1/dead-letters/{letter['id']}/replay", {"reason": "fixed"}) == {
         "changed": 1
     }
 
@@ -123,12 +125,8 @@ def test_a_dead_letter_is_replayed_once_and_the_audit_says_by_whom_and_why(
     operator.post(f"/api/v1/dead-letters/{letter['id']}/replay", status=404)
     with reading() as session:
         entry = audit.listed(session)[0]
-    assert (entry.who, entry.action, entry.target, entry.why) == (
-        "ada",
-        "replay",
-        letter["id"],
-        "mended",
-    )
+    assert (entry.who, entry.action, entry.why) == ("ada", "replay", "fixed")
+    assert entry.target == letter["id"]
 
 
 def test_a_dead_letter_is_discarded_without_a_body(operator: Operator, bus: Bus):
@@ -161,7 +159,7 @@ def test_everything_is_never_settled_by_accident(operator: Operator, act: str):
     for body in (
         None,
         {},
-        {"why": "all of them"},
+        {"reason": "all of them"},
         {"ids": []},
         {"queue": None},
         {"everything": False},
@@ -172,7 +170,7 @@ def test_everything_is_never_settled_by_accident(operator: Operator, act: str):
         )
 
 
-def test_everything_is_settled_when_said_so(operator: Operator, bus: Bus):
+def test_everything_is_settled_when_it_is_selected(operator: Operator, bus: Bus):
     _dead(operator, bus)
 
     assert operator.post("/api/v1/dead-letters/discard", {"everything": True})["changed"] >= 1
@@ -181,7 +179,7 @@ def test_everything_is_settled_when_said_so(operator: Operator, bus: Bus):
 
 def test_a_paused_subscription_keeps_its_backlog_until_it_is_resumed(operator: Operator, bus: Bus):
     paused = operator.post(
-        "/api/v1/subscriptions/payment.charge_order/pause", {"why": "bank holiday"}
+        "/api/v1/subscriptions/payment.charge_order/pause", {"reason": "bank holiday"}
     )
     order = _order(operator)
     bus.drain()
@@ -207,7 +205,7 @@ def test_subscriptions_are_listed_with_their_policies(operator: Operator, bus: B
     assert charge["policy"]["attempts"] >= 1
 
 
-def test_queues_tell_what_waits_and_who_works(operator: Operator, bus: Bus):
+def test_queues_are_listed_with_backlog_and_workers(operator: Operator, bus: Bus):
     heartbeat.beat("payment@here", "worker", ["payment"])
     operator.post("/api/v1/subscriptions/payment.charge_order/pause")
     _order(operator)
@@ -215,20 +213,17 @@ def test_queues_tell_what_waits_and_who_works(operator: Operator, bus: Bus):
 
     queues = {each["name"]: each for each in operator.get("/api/v1/queues")["queues"]}
 
-    assert (
-        queues["payment"]["waiting"],
-        queues["payment"]["paused"],
-        queues["payment"]["workers"],
-    ) == (1, True, 1)
-    assert queues["payment"]["oldest"] >= 0
-    assert (queues["inventory"]["waiting"], queues["inventory"]["oldest"]) == (0, None)
+    payment, stock = queues["payment"], queues["inventory"]
+    assert (payment["waiting"], payment["paused"], payment["workers"]) == (1, True, 1)
+    assert payment["oldest"] >= 0
+    assert (stock["waiting"], stock["oldest"]) == (0, None)
 
 
-WRONG_QUESTIONS = {
+WRONG_REQUESTS = {
     "POST /api/v1/subscriptions/payment.nothing/pause": 404,
     "POST /api/v1/subscriptions/payment.nothing/resume": 404,
     "POST /api/v1/subscriptions/%00/pause": 422,
-    "POST /api/v1/dead-letters/00000000-0000-7000-8000-000000000000:payment.charge_order/replay": 404,
+    "POST /api/v1/dead-letters/00000000-0000-7000-8000-000000000000:payment.x/replay": 404,
     "POST /api/v1/dead-letters/------------------------------------:payment.x/replay": 404,
     "POST /api/v1/dead-letters/nonsense/discard": 422,
     "GET /api/v1/orders?limit=0": 422,
@@ -243,13 +238,13 @@ WRONG_QUESTIONS = {
 }
 
 
-def test_a_wrong_question_is_a_problem(operator: Operator):
+def test_a_wrong_request_is_a_problem(operator: Operator):
     answers = {
-        asked: operator.client.open(asked.split()[1], method=asked.split()[0], headers=OPS)
-        for asked in WRONG_QUESTIONS
+        request: operator.client.open(request.split()[1], method=request.split()[0], headers=OPS)
+        for request in WRONG_REQUESTS
     }
 
-    assert {asked: answer.status_code for asked, answer in answers.items()} == WRONG_QUESTIONS
+    assert {request: answer.status_code for request, answer in answers.items()} == WRONG_REQUESTS
     assert {answer.content_type for answer in answers.values() if answer.status_code != 200} == {
         "application/problem+json"
     }

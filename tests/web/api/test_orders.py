@@ -1,4 +1,4 @@
-"""Orders over HTTP: placed, read by who may, cancelled."""
+"""The API of orders: placing, reading, cancelling."""
 
 from uuid import UUID, uuid4
 
@@ -10,17 +10,17 @@ from events import reading, transaction
 from events.catalog import OrderCreated
 from events.testing import Bus
 from tasks import inventory, orders
-from tests.web.asking import NOTHING, OPS, bearer, wish, written
+from tests.web.payloads import NO_ROWS, OPS, bearer, order_payload, row_counts
 
 
 def _placed(client: FlaskClient, **items: int) -> dict:
-    answer = client.post("/api/v1/orders", json=wish(**items))
+    answer = client.post("/api/v1/orders", json=order_payload(**items))
     assert answer.status_code == 202, answer.text
     return answer.json
 
 
-def test_an_order_is_accepted_with_its_price_from_the_catalogue(client: FlaskClient):
-    answer = client.post("/api/v1/orders", json=wish(MUG_BLUE=2, COFFEE_250=1))
+def test_an_order_is_accepted_with_its_price_from_the_products_table(client: FlaskClient):
+    answer = client.post("/api/v1/orders", json=order_payload(MUG_BLUE=2, COFFEE_250=1))
 
     assert answer.status_code == 202
     accepted = answer.json
@@ -36,9 +36,9 @@ def test_an_order_is_accepted_with_its_price_from_the_catalogue(client: FlaskCli
 
 
 def test_an_order_and_the_event_that_tells_of_it_are_saved_together(any_app: Flask):
-    accepted = any_app.test_client().post("/api/v1/orders", json=wish()).json
+    accepted = any_app.test_client().post("/api/v1/orders", json=order_payload()).json
 
-    assert written() == {"orders": 1, "events": 1, "idempotency_keys": 0}
+    assert row_counts() == {"orders": 1, "events": 1, "idempotency_keys": 0}
     with Bus() as bus:
         [created] = bus.published
     assert isinstance(created, OrderCreated)
@@ -49,7 +49,7 @@ def test_an_order_for_more_than_there_is_is_accepted_and_left_to_inventory(clien
     with transaction() as session:
         inventory.add_stock(session, "MUG-BLUE", 1)
 
-    assert client.post("/api/v1/orders", json=wish(MUG_BLUE=99)).status_code == 202
+    assert client.post("/api/v1/orders", json=order_payload(MUG_BLUE=99)).status_code == 202
 
 
 def test_who_holds_the_token_sees_the_order(client: FlaskClient):
@@ -146,11 +146,11 @@ def test_the_timeline_tells_what_happened_to_the_order(client: FlaskClient):
     with Bus() as bus:
         bus.drain()
 
-    told = client.get(accepted["links"]["self"], headers=bearer(accepted)).json
+    state = client.get(accepted["links"]["self"], headers=bearer(accepted)).json
 
-    assert told["status"] == "shipped"
+    assert state["status"] == "shipped"
     assert {"order.created", "payment.charged", "order.shipped"} <= {
-        step["what"] for step in told["timeline"]
+        step["event_type"] for step in state["timeline"]
     }
 
 
@@ -170,7 +170,7 @@ def test_an_order_is_cancelled_once_with_its_reason(client: FlaskClient):
         "ordered twice",
     )
     assert (second.status_code, second.content_type) == (409, "application/problem+json")
-    assert written()["events"] == 2
+    assert row_counts()["events"] == 2
 
 
 def test_an_order_can_be_cancelled_without_a_body(client: FlaskClient):
@@ -209,9 +209,9 @@ def test_an_order_that_fails_to_be_saved_leaves_nothing_behind(
         raise RuntimeError("the disk is on fire")
 
     monkeypatch.setattr(orders, "publish", broken)
-    answer = client.post("/api/v1/orders", json=wish(), headers={"Idempotency-Key": "k"})
+    answer = client.post("/api/v1/orders", json=order_payload(), headers={"Idempotency-Key": "k"})
 
     assert answer.status_code == 500
-    assert written() == NOTHING
+    assert row_counts() == NO_ROWS
     with reading() as session:
         assert orders.listed(session) == []

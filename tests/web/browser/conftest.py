@@ -1,4 +1,4 @@
-"""A real browser before the real application, with every service at work beside it."""
+"""A real browser, the real application, and every service in a thread."""
 
 import logging
 import threading
@@ -17,11 +17,11 @@ import tasks.settings
 from events import clock
 from events.testing import Bus
 from tests.servers import free_port, missing
-from tests.web.asking import OPS_AUTH
-from tests.web.pages import services
+from tests.web.pages import shop_subscriptions
+from tests.web.payloads import OPS_AUTH
 from tidings.up.mail_sink import MailStore
 
-PATIENCE = 30_000  # milliseconds; a machine that runs every test at once is slow
+TIMEOUT = 30_000  # milliseconds; a machine that runs all tests at once is slow
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = [
     "--no-sandbox",
@@ -39,14 +39,13 @@ def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a screen."""
     if not CHROMIUM.exists():
         missing("chromium (Debian's package)")
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=TIMEOUT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=QUIET,
-            ignore_default_args=[
-                "--disable-back-forward-cache"
-            ],  # customers have it; with it go_back() sees no load
+            # Customers have this cache. With it, go_back() sees no load event.
+            ignore_default_args=["--disable-back-forward-cache"],
         )
         yield browser
         browser.close()
@@ -54,33 +53,33 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass(frozen=True)
 class Site:
-    """The application on a loopback port. Nothing works on its orders but inside `with site.services()`."""
+    """The application on a loopback port. Orders are processed inside `with site.services()`."""
 
     url: str
 
     @contextmanager
     def services(self) -> Iterator[None]:
         """Relay and workers, in a thread."""
-        ended = threading.Event()
-        thread = threading.Thread(target=_work, args=(ended,))
+        stopping = threading.Event()
+        thread = threading.Thread(target=_run_services, args=(stopping,))
         thread.start()
         try:
             yield
         finally:
-            ended.set()
+            stopping.set()
             thread.join()
 
 
-def _work(ended: threading.Event) -> None:
-    with Bus(subscriptions=services()) as bus:
-        clock.follow(None)  # on time as it goes by
-        while not ended.wait(0.05):
+def _run_services(stopping: threading.Event) -> None:
+    with Bus(subscriptions=shop_subscriptions()) as bus:
+        clock.follow(None)  # the wall clock
+        while not stopping.wait(0.05):
             bus.drain()
 
 
 @pytest.fixture
 def mails(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """The folder in which a mail sink keeps what it gets."""
+    """The folder of a mail sink."""
     folder, port = tmp_path / "mail", free_port()
     folder.mkdir()
     environment.setenv("MAIL_DIR", str(folder))
@@ -116,30 +115,34 @@ def _tab(
         viewport={"width": width, "height": 900},
         http_credentials={"username": user, "password": password} if login else None,
     )
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(TIMEOUT)
     page = context.new_page()
-    strangers: list[str] = []
-    mistakes: list[str] = []
+    foreign_requests: list[str] = []
+    script_errors: list[str] = []
     page.on(
         "request",
-        lambda request: None if request.url.startswith(site.url) else strangers.append(request.url),
+        lambda request: (
+            None if request.url.startswith(site.url) else foreign_requests.append(request.url)
+        ),
     )
-    page.on("pageerror", lambda error: mistakes.append(str(error)))
+    page.on("pageerror", lambda error: script_errors.append(str(error)))
     page.on(
         "console",
         lambda message: (
-            mistakes.append(message.text) if "Content Security Policy" in message.text else None
+            script_errors.append(message.text)
+            if "Content Security Policy" in message.text
+            else None
         ),
     )
     yield page
     context.close()
-    assert strangers == [], "a page asked another host"
-    assert mistakes == [], "a page made a mistake"
+    assert foreign_requests == [], "a page sent a request to another host"
+    assert script_errors == [], "a page had an error"
 
 
 @pytest.fixture
 def tab(chromium: Browser, site: Site) -> Iterator[Page]:
-    """A browser's tab. It is checked that no page asks another host, fails in its script or breaks the policy."""
+    """A tab. Fails if a page uses another host, has a script error or breaks the policy."""
     with _tab(chromium, site) as page:
         yield page
 

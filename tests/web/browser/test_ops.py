@@ -1,4 +1,4 @@
-"""An operator with a browser: finds what is stuck and decides."""
+"""An operator with a browser, who finds dead letters and decides."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -12,7 +12,7 @@ from tests.web.browser.test_order import place
 pytestmark = pytest.mark.browser
 
 
-def _hurry() -> None:
+def _make_retries_due() -> None:
     """Make every retry due now."""
     with transaction() as session:
         for row in session.scalars(select(Delivery).where(Delivery.state == "retrying")):
@@ -24,13 +24,13 @@ def _dead() -> bool:
         return session.scalars(select(Delivery).where(Delivery.state == "dead")).first() is not None
 
 
-def test_an_operator_finds_a_dead_letter_looks_at_its_tries_and_replays_its_group(
+def test_an_operator_finds_a_dead_letter_reads_its_attempts_and_replays_its_group(
     site: Site, ops_tab: Page
 ):
     place(ops_tab, card="tok_broken")
     with site.services():
         while not _dead():  # ends with the test's own time limit
-            _hurry()
+            _make_retries_due()
             ops_tab.wait_for_timeout(100)
     ops_tab.goto("/ops")
     ops_tab.get_by_role("link", name="Dead letters 1").first.click()
@@ -39,46 +39,46 @@ def test_an_operator_finds_a_dead_letter_looks_at_its_tries_and_replays_its_grou
     ops_tab.get_by_text("traceback").first.click()
     expect(ops_tab.get_by_text("Traceback (most recent call last)").first).to_be_visible()
     ops_tab.go_back(wait_until="commit")
-    ops_tab.get_by_label("Choose GatewayError").check()
+    ops_tab.get_by_label("Select GatewayError").check()
     expect(ops_tab.get_by_role("button", name="Replay selected (1)")).to_be_visible()
-    ops_tab.get_by_label("Why").fill("the bank is awake")
+    ops_tab.get_by_label("Reason").fill("the bank is awake")
     ops_tab.get_by_role("button", name="Replay selected (1)").click()
 
-    expect(ops_tab.get_by_text("Replayed 1 of them.")).to_be_visible()
-    expect(ops_tab.get_by_role("heading", name="Nothing needs a decision")).to_be_visible()
+    expect(ops_tab.get_by_text("Replayed 1 delivery.")).to_be_visible()
+    expect(ops_tab.get_by_role("heading", name="No decision needed")).to_be_visible()
     ops_tab.goto("/ops")
     expect(ops_tab.get_by_text("the bank is awake")).to_be_visible()
 
 
-def test_enter_in_the_reason_is_for_what_is_ticked_and_for_nothing_else(site: Site, ops_tab: Page):
+def test_enter_in_the_reason_is_for_the_selected_groups_only(site: Site, ops_tab: Page):
     place(ops_tab, card="tok_broken")
     with site.services():
         while not _dead():
-            _hurry()
+            _make_retries_due()
             ops_tab.wait_for_timeout(100)
     ops_tab.goto("/ops/dead-letters")
-    ops_tab.get_by_label("Why").fill("because")
-    ops_tab.get_by_label("Why").press("Enter")
-    expect(ops_tab.get_by_text("tick what you want to replay or discard").first).to_be_visible()
+    ops_tab.get_by_label("Reason").fill("because")
+    ops_tab.get_by_label("Reason").press("Enter")
+    expect(ops_tab.get_by_text("select the groups to replay or discard").first).to_be_visible()
 
     ops_tab.goto("/ops/dead-letters")
     expect(ops_tab.get_by_role("heading", name="1 delivery needs a decision")).to_be_visible()
-    ops_tab.get_by_label("Choose GatewayError").check()
-    ops_tab.get_by_label("Why").fill("because")
-    ops_tab.get_by_label("Why").press("Enter")
-    expect(ops_tab.get_by_text("Replayed 1 of them.")).to_be_visible()
+    ops_tab.get_by_label("Select GatewayError").check()
+    ops_tab.get_by_label("Reason").fill("because")
+    ops_tab.get_by_label("Reason").press("Enter")
+    expect(ops_tab.get_by_text("Replayed 1 delivery.")).to_be_visible()
 
 
-def test_an_operator_pauses_a_subscription_and_lets_it_go_on(site: Site, ops_tab: Page):
+def test_an_operator_pauses_a_subscription_and_resumes_it(site: Site, ops_tab: Page):
     with site.services():
         ops_tab.goto("/ops/queues")
         row = ops_tab.get_by_role("row", name="payment.charge_order")
-        row.get_by_label("Why").fill("bank holiday")
+        row.get_by_label("Reason").fill("bank holiday")
         row.get_by_role("button", name="Pause").click()
         expect(ops_tab.get_by_text("payment.charge_order is paused.")).to_be_visible()
-        row.get_by_label("Why").fill("over")
+        row.get_by_label("Reason").fill("over")
         row.get_by_role("button", name="Resume").click()
-        expect(ops_tab.get_by_text("payment.charge_order goes on.")).to_be_visible()
+        expect(ops_tab.get_by_text("payment.charge_order is resumed.")).to_be_visible()
 
 
 def test_an_operator_reads_the_mails_of_an_order(site: Site, ops_tab: Page):

@@ -1,4 +1,4 @@
-"""The operators' pages of dead letters and invalid_messages: what they show, and that each act is written down with its reason."""
+"""The operators' pages of dead letters and invalid messages, and the audit of each action."""
 
 import pytest
 from flask.testing import FlaskClient
@@ -7,24 +7,22 @@ from sqlalchemy import select
 from events import reading, transaction
 from events.admin import invalid_messages
 from events.tables import Delivery
-from tests.web.asking import OPS
-from tests.web.pages import HTML, audited, ordered, post, working
-
-HANDS = HTML | OPS
+from tests.web.pages import OPS_HTML, audit_log, place_order, post, running_services
+from tests.web.payloads import OPS
 
 
 @pytest.fixture
 def dead(client: FlaskClient) -> str:
-    """The id of a delivery that no retry saved."""
-    with working() as bus:
-        ordered(client, payment_token="tok_broken", name="<b>Eve</b>")
+    """The id of a dead letter."""
+    with running_services() as bus:
+        place_order(client, payment_token="tok_broken", name="<b>Eve</b>")
         for _ in range(12):
             bus.advance(600)
     with reading() as session:
-        [found] = session.scalars(
+        [delivery] = session.scalars(
             select(Delivery).where(Delivery.state == "dead", Delivery.queue == "payment")
         )
-        return found.id
+        return delivery.id
 
 
 def _state(delivery_id: str) -> str:
@@ -35,8 +33,8 @@ def _state(delivery_id: str) -> str:
         ).one()
 
 
-def test_an_order_that_is_stuck_is_replayed_from_its_page(client: FlaskClient, dead: str):
-    address = client.get("/ops/orders?number=1001", headers=HANDS).location
+def test_an_order_with_a_dead_letter_is_replayed_from_its_page(client: FlaskClient, dead: str):
+    address = client.get("/ops/orders?number=1001", headers=OPS_HTML).location
 
     page = post(client, address, f"{address}/replay", OPS, reason="the gateway is mended")
 
@@ -47,16 +45,16 @@ def test_an_order_that_is_stuck_is_replayed_from_its_page(client: FlaskClient, d
 def test_dead_letters_are_grouped_by_what_went_wrong_and_counted_in_the_head(
     client: FlaskClient, dead: str
 ):
-    page = client.get("/ops/dead-letters", headers=HANDS).text
+    page = client.get("/ops/dead-letters", headers=OPS_HTML).text
 
     assert "deliveries need a decision" in page or "delivery needs a decision" in page
     assert "<b>GatewayError</b> payment sandbox: 500 for this card" in page
     assert "Replay 1" in page
-    assert '<span class="badge">' in client.get("/ops/products", headers=HANDS).text
+    assert '<span class="badge">' in client.get("/ops/products", headers=OPS_HTML).text
 
 
 def _group(client: FlaskClient) -> str:
-    page = client.get("/ops/dead-letters", headers=HANDS).text
+    page = client.get("/ops/dead-letters", headers=OPS_HTML).text
     [value] = [
         line.split('value="')[1].split('"')[0]
         for line in page.splitlines()
@@ -71,18 +69,18 @@ def _group(client: FlaskClient) -> str:
 def test_a_group_is_replayed_or_discarded_with_a_reason(
     client: FlaskClient, dead: str, act: str, state: str, field: str
 ):
-    chosen = {field: _group(client)}
+    selection = {field: _group(client)}
 
     page = post(
-        client, "/ops/dead-letters", f"/ops/dead-letters/{act}", OPS, reason="mended", **chosen
+        client, "/ops/dead-letters", f"/ops/dead-letters/{act}", OPS, reason="mended", **selection
     )
 
-    assert "ed 1 of them." in page.text
+    assert "ed 1 delivery." in page.text
     assert _state(dead) == state
-    assert ("ada", act, "mended") in audited()
+    assert ("ada", act, "mended") in audit_log()
 
 
-def test_dead_letters_stay_when_it_is_not_said_which_or_why(client: FlaskClient, dead: str):
+def test_dead_letters_stay_dead_without_a_selection_or_a_reason(client: FlaskClient, dead: str):
     for typed in (
         {"group": "x"},
         {"group": "a b", "reason": " "},
@@ -105,7 +103,7 @@ def test_one_dead_letter_is_shown_with_every_attempt_and_can_be_settled(
     client: FlaskClient, dead: str, act: str, state: str
 ):
     address = f"/ops/dead-letters/{dead}"
-    page = client.get(address, headers=HANDS).text
+    page = client.get(address, headers=OPS_HTML).text
     settled = post(client, address, f"{address}/{act}", OPS, reason="looked at")
 
     assert "→ dead letter" in page
@@ -122,11 +120,11 @@ def test_a_dead_letter_that_somebody_settled_meanwhile_is_left_alone(
 
     page = post(client, "/ops/products", f"{address}/replay", OPS, reason="second")
 
-    assert "it is not dead any more" in page.text
+    assert "the delivery is discarded, not dead" in page.text
     assert _state(dead) == "discarded"
 
 
-def test_a_invalid_message_is_shown_as_text_and_can_be_taken_off_the_list(client: FlaskClient):
+def test_an_invalid_message_is_shown_as_text_and_can_be_taken_off_the_list(client: FlaskClient):
     with transaction() as session:
         invalid_messages.keep(
             session,
@@ -137,7 +135,7 @@ def test_a_invalid_message_is_shown_as_text_and_can_be_taken_off_the_list(client
             body=b"\xff<script>",
         )
 
-    page = client.get("/ops/dead-letters", headers=HANDS).text
+    page = client.get("/ops/dead-letters", headers=OPS_HTML).text
     after = post(
         client,
         "/ops/dead-letters",

@@ -1,4 +1,4 @@
-"""The page of an order on its way: steps, timeline, the part that is polled, cancelling."""
+"""The page of an order: steps, timeline, the polled part, cancelling."""
 
 import re
 
@@ -6,8 +6,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.tasks.mailserver import MailServer
-from tests.web.asking import OPS
-from tests.web.pages import HTML, ordered, post, working
+from tests.web.pages import HTML, place_order, post, running_services
+from tests.web.payloads import OPS
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def _live(address: str) -> str:
 
 
 def test_an_order_that_went_well_shows_its_steps_with_times_and_every_event(client: FlaskClient):
-    with working() as bus:
-        address = ordered(client)
+    with running_services() as bus:
+        address = place_order(client)
         bus.drain()
         page = client.get(address).text
 
@@ -42,7 +42,7 @@ def test_an_order_that_went_well_shows_its_steps_with_times_and_every_event(clie
         ("done", "Confirmed"),
         ("done", "Shipped"),
     ]
-    assert len(re.findall(r"<span>\+\d+\.\d\d s</span>", page)) == 4
+    assert len(re.findall(r"<span>\+\d+\.\d\d sec</span>", page)) == 4
     for event in (
         "OrderCreated",
         "InventoryReserved",
@@ -58,17 +58,17 @@ def test_an_order_that_went_well_shows_its_steps_with_times_and_every_event(clie
 
 
 def test_before_any_service_has_worked_the_page_is_kept_fresh(client: FlaskClient):
-    with working():
-        page = client.get(ordered(client)).text
+    with running_services():
+        page = client.get(place_order(client)).text
 
     assert 'data-final="no"' in page
     assert '<noscript><meta http-equiv="refresh"' in page
     assert "Processing" in page
 
 
-def test_a_try_that_failed_is_shown_with_its_number_and_the_time_of_the_next(client: FlaskClient):
-    with working() as bus:
-        address = ordered(client, payment_token="tok_flaky")
+def test_a_failed_attempt_is_shown_with_its_number_and_the_time_of_the_next(client: FlaskClient):
+    with running_services() as bus:
+        address = place_order(client, payment_token="tok_flaky")
         bus.drain()
         waiting = client.get(address).text
         for _ in range(4):
@@ -77,22 +77,22 @@ def test_a_try_that_failed_is_shown_with_its_number_and_the_time_of_the_next(cli
 
     assert "<b>payment</b> could not charge order: <code>ConnectionError</code>" in waiting
     assert "attempt 1 of" in waiting
-    assert re.search(r"next try at \d\d:\d\d:\d\d<b data-until=", waiting)
+    assert re.search(r"next attempt at \d\d:\d\d:\d\d<b data-until=", waiting)
     assert "Payment retrying" in waiting
     assert "attempt 2 of" in ended
-    assert "3rd try" in ended
+    assert "(3 attempts)" in ended
     assert 'data-final="yes"' in ended
 
 
 def test_what_an_error_says_is_for_operators_only(client: FlaskClient):
-    with working() as bus:
-        address = ordered(client, payment_token="tok_broken")
+    with running_services() as bus:
+        address = place_order(client, payment_token="tok_broken")
         for _ in range(12):
             bus.advance(600)
         customer = client.get(address).text
         operator = client.get("/ops" + address.partition("?")[0], headers=OPS).text
 
-    assert "gave up; someone is looking at it" in customer
+    assert "gave up; an operator will decide" in customer
     assert "500 for this card" not in customer
     assert "DeliveryDead" not in customer
     assert "/ops/" not in customer.partition("</header>")[2]
@@ -104,8 +104,8 @@ def test_what_an_error_says_is_for_operators_only(client: FlaskClient):
 
 
 def test_a_declined_order_says_why_and_what_was_given_back(client: FlaskClient):
-    with working() as bus:
-        address = ordered(client, payment_token="tok_declined")
+    with running_services() as bus:
+        address = place_order(client, payment_token="tok_declined")
         bus.drain()
         page = client.get(address).text
 
@@ -116,8 +116,8 @@ def test_a_declined_order_says_why_and_what_was_given_back(client: FlaskClient):
 
 
 def test_the_polled_part_is_answered_with_304_until_something_happens(client: FlaskClient):
-    with working() as bus:
-        live = _live(ordered(client))
+    with running_services() as bus:
+        live = _live(place_order(client))
         first = client.get(live)
         unchanged = client.get(live, headers={"If-None-Match": first.headers["ETag"]})
         bus.drain()
@@ -131,8 +131,8 @@ def test_the_polled_part_is_answered_with_304_until_something_happens(client: Fl
 
 
 def test_a_customer_may_cancel_until_the_order_is_shipped(client: FlaskClient):
-    with working() as bus:
-        address = ordered(client)
+    with running_services() as bus:
+        address = place_order(client)
         page = post(
             client, address, address.replace("?", "/cancel?"), reason="  changed\nmy <mind>  "
         )
@@ -145,8 +145,8 @@ def test_a_customer_may_cancel_until_the_order_is_shipped(client: FlaskClient):
 
 
 def test_cancelling_too_late_says_so_and_changes_nothing(client: FlaskClient):
-    with working() as bus:
-        address = ordered(client)
+    with running_services() as bus:
+        address = place_order(client)
         bus.drain()
         page = post(client, address, address.replace("?", "/cancel?"))
 
@@ -158,7 +158,7 @@ def test_cancelling_too_late_says_so_and_changes_nothing(client: FlaskClient):
 def test_an_order_is_cancelled_by_nobody_without_its_token_or_our_form(
     client: FlaskClient, with_login: bool
 ):
-    address = ordered(client)
+    address = place_order(client)
     order, _ = address.split("?")
 
     without_form = client.post(
@@ -167,12 +167,12 @@ def test_an_order_is_cancelled_by_nobody_without_its_token_or_our_form(
     with_wrong_token = post(client, address, order + "/cancel?token=wrong")
 
     assert without_form.status_code == 400
-    assert with_wrong_token.status_code == 404
+    assert with_wrong_token.status_code == 403
     assert "Processing" in client.get(address).text
 
 
 def test_an_operator_who_is_logged_in_sees_more_on_the_customers_page(client: FlaskClient):
-    address = ordered(client)
+    address = place_order(client)
 
     assert "raw event" in client.get(address, headers=OPS).text
     assert "raw event" in client.get(address.partition("?")[0], headers=OPS).text

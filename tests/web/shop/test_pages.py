@@ -6,8 +6,8 @@ from flask.testing import FlaskClient
 
 from events import transaction
 from tasks.inventory import Stock
-from tests.web.asking import NOTHING, written
-from tests.web.pages import GOOD, HTML, filled_in, hidden, ordered, sent
+from tests.web.pages import HTML, VALID_FORM, form_data, hidden_field, place_order, submit
+from tests.web.payloads import NO_ROWS, row_counts
 
 
 def test_the_form_shows_every_product_with_its_price_and_what_is_left(client: FlaskClient):
@@ -25,7 +25,7 @@ def test_the_form_shows_every_product_with_its_price_and_what_is_left(client: Fl
 
 
 def test_an_order_placed_by_the_form_leads_to_its_page(client: FlaskClient):
-    page = client.get(ordered(client), headers=HTML)
+    page = client.get(place_order(client), headers=HTML)
 
     assert page.status_code == 200
     assert "ORD-1001" in page.text
@@ -34,26 +34,26 @@ def test_an_order_placed_by_the_form_leads_to_its_page(client: FlaskClient):
     assert "1 Test Street, 10115 Berlin, Germany" in page.text
 
 
-def test_the_page_of_a_customer_masks_the_address_it_was_told(client: FlaskClient):
-    page = client.get(ordered(client)).text
+def test_the_page_of_a_customer_masks_the_e_mail_address(client: FlaskClient):
+    page = client.get(place_order(client)).text
 
     assert "a***@example.org" in page
     assert "ada@example.org" not in page
 
 
 def test_a_form_that_is_sent_twice_is_one_order(client: FlaskClient):
-    form = filled_in(client)
+    form = form_data(client)
 
     first, second = (client.post("/orders", data=form, headers=HTML) for _ in range(2))
 
     assert first.location == second.location
-    assert written()["orders"] == 1
+    assert row_counts()["orders"] == 1
 
 
 def test_a_form_sent_again_for_the_last_pieces_still_leads_to_its_order(client: FlaskClient):
     with transaction() as session:
         session.get_one(Stock, "MUG-BLUE").available = 2
-    form = filled_in(client)
+    form = form_data(client)
     first = client.post("/orders", data=form, headers=HTML)
     with transaction() as session:
         session.get_one(Stock, "MUG-BLUE").available = 0
@@ -62,7 +62,7 @@ def test_a_form_sent_again_for_the_last_pieces_still_leads_to_its_order(client: 
 
 
 def test_a_form_that_was_sent_and_then_changed_asks_before_it_is_a_new_order(client: FlaskClient):
-    form = filled_in(client)
+    form = form_data(client)
     client.post("/orders", data=form, headers=HTML)
 
     changed = client.post("/orders", data=form | {"quantity.MUG-BLUE": "5"}, headers=HTML)
@@ -72,11 +72,11 @@ def test_a_form_that_was_sent_and_then_changed_asks_before_it_is_a_new_order(cli
     assert 'value="5"' in changed.text
     again = client.post(
         "/orders",
-        data=form | {"quantity.MUG-BLUE": "5", "key": hidden(changed.text, "key")},
+        data=form | {"quantity.MUG-BLUE": "5", "key": hidden_field(changed.text, "key")},
         headers=HTML,
     )
     assert again.status_code == 303
-    assert written()["orders"] == 2
+    assert row_counts()["orders"] == 2
 
 
 WRONG = {
@@ -119,12 +119,12 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("typed", "value", "field", "message"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_said_beside_its_field_and_all_that_was_typed_is_kept(
-    refused: FlaskClient, typed: str, value: str, field: str, message: str
+def test_a_mistake_is_reported_beside_its_field_and_all_values_are_kept(
+    no_write_client: FlaskClient, typed: str, value: str, field: str, message: str
 ):
-    form = filled_in(refused) | {typed: value}
+    form = form_data(no_write_client) | {typed: value}
 
-    answer = refused.post("/orders", data=form, headers=HTML)
+    answer = no_write_client.post("/orders", data=form, headers=HTML)
 
     assert answer.status_code == 422
     [_, beside] = answer.text.split(f'id="{field}-error">')
@@ -134,24 +134,24 @@ def test_what_is_wrong_is_said_beside_its_field_and_all_that_was_typed_is_kept(
     assert answer.text.count('class="error"') == 1
 
 
-def test_a_form_without_a_product_says_so(refused: FlaskClient):
-    answer = sent(refused, quantity__MUG_BLUE="0", quantity__TEE_M="")
+def test_a_form_without_a_product_says_so(no_write_client: FlaskClient):
+    answer = submit(no_write_client, quantity__MUG_BLUE="0", quantity__TEE_M="")
 
     assert answer.status_code == 422
     assert "Please choose at least one product." in answer.text
 
 
-def test_an_unknown_product_is_refused(refused: FlaskClient):
-    answer = sent(refused, quantity__CAR="1")
+def test_an_unknown_product_is_refused(no_write_client: FlaskClient):
+    answer = submit(no_write_client, quantity__CAR="1")
 
     assert answer.status_code == 422
     assert "There is no product CAR." in answer.text
 
 
-def test_stock_that_went_away_since_the_form_was_opened_is_told_beside_the_product(
+def test_stock_that_went_away_since_the_form_was_opened_is_reported_beside_the_product(
     client: FlaskClient,
 ):
-    form = filled_in(client)
+    form = form_data(client)
     with transaction() as session:
         session.get_one(Stock, "MUG-BLUE").available = 1
         session.get_one(Stock, "TEE-M").available = 0
@@ -161,14 +161,14 @@ def test_stock_that_went_away_since_the_form_was_opened_is_told_beside_the_produ
     assert answer.status_code == 409
     assert 'id="quantity.MUG-BLUE-error">Only 1 of Blue mug are left.' in answer.text
     assert "sold out" in answer.text
-    assert written() == NOTHING
+    assert row_counts() == NO_ROWS
 
 
 @pytest.mark.parametrize("token", ["", "forged"])
-def test_a_form_without_our_token_changes_nothing_and_keeps_what_was_typed(
-    refused: FlaskClient, token: str
+def test_a_form_without_our_token_changes_nothing_and_keeps_the_values(
+    no_write_client: FlaskClient, token: str
 ):
-    answer = refused.post("/orders", data=GOOD | {"csrf_token": token}, headers=HTML)
+    answer = no_write_client.post("/orders", data=VALID_FORM | {"csrf_token": token}, headers=HTML)
 
     assert answer.status_code == 400
     assert "open for too long" in answer.text
@@ -179,8 +179,8 @@ NASTY = '"><script>alert(1)</script>'
 
 
 def test_html_in_any_field_is_shown_as_text(client: FlaskClient):
-    form = filled_in(client)
-    for field in GOOD:
+    form = form_data(client)
+    for field in VALID_FORM:
         emptied = "city" if field == "name" else "name"
         refused_page = client.post(
             "/orders", data=form | {field: NASTY, emptied: ""}, headers=HTML
@@ -196,28 +196,39 @@ def test_html_in_any_field_is_shown_as_text(client: FlaskClient):
 @pytest.mark.parametrize("path", ["", "/live"])
 def test_an_order_is_shown_to_nobody_without_its_own_token(app: Flask, path: str):
     client = app.test_client()
-    address, token = ordered(client).split("?token=")
-    _, another = ordered(client, name="Eve").split("?token=")
+    address, token = place_order(client).split("?token=")
+    _, another = place_order(client, name="Eve").split("?token=")
 
-    for wrong in (
-        "",
-        "?token=",
-        "?token=wrong",
-        f"?token={another}",
-        f"?token={token}x",
-        "?token=%00",
-        "?token=%ff",
-        "?token=ü",
-    ):
-        answer = app.test_client().get(address + path + wrong, headers=HTML)
-        assert answer.status_code == 404, wrong
+    for query, status in {
+        "": 401,
+        "?token=": 401,
+        "?token=wrong": 403,
+        f"?token={another}": 403,
+        f"?token={token}x": 403,
+        "?token=%00": 403,
+        "?token=%ff": 403,
+        "?token=ü": 403,
+    }.items():
+        answer = app.test_client().get(address + path + query, headers=HTML)
+        assert answer.status_code == status, query
         for secret in ("ORD-1001", "Ada", "Berlin", token):
             assert secret not in answer.text
 
 
-@pytest.mark.parametrize("id", ["01a2078e-dbc3-70e2-bd43-ff936927098b", "1", "ORD-1001", "../ops"])
-def test_an_unknown_order_is_a_page_that_says_so(refused: FlaskClient, id: str):
-    answer = refused.get(f"/orders/{id}?token=x", headers=HTML)
+def test_an_unknown_order_looks_like_a_wrong_token(client: FlaskClient):
+    address = place_order(client).partition("?")[0]
+    unknown = "/orders/01a2078e-dbc3-70e2-bd43-ff936927098b"
+
+    answers = [client.get(f"{path}?token=x", headers=HTML) for path in (address, unknown)]
+
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert answers[0].text == answers[1].text
+    assert "No order has this id and this token" in answers[0].text
+
+
+@pytest.mark.parametrize("order_id", ["1", "ORD-1001", "../ops"])
+def test_an_id_that_cannot_be_one_is_an_error_page(no_write_client: FlaskClient, order_id: str):
+    answer = no_write_client.get(f"/orders/{order_id}?token=x", headers=HTML)
 
     assert answer.status_code == 404
-    assert "There is nothing here" in answer.text
+    assert "There is no page at this address" in answer.text

@@ -1,12 +1,12 @@
-"""What every page keeps to: nothing inline, nothing from elsewhere, labels for all fields."""
+"""Rules for every page: no inline script or style, no other host, a label for each field."""
 
 import re
 
 import pytest
 from flask.testing import FlaskClient
 
-from tests.web.asking import OPS
-from tests.web.pages import HTML, ordered
+from tests.web.pages import HTML, place_order
+from tests.web.payloads import OPS
 
 PATHS = [
     "/",
@@ -24,8 +24,10 @@ PATHS = [
 
 @pytest.fixture
 def pages(client: FlaskClient) -> dict[str, str]:
-    """Every kind of page, by its path."""
-    return {path: client.get(path, headers=HTML | OPS).text for path in [*PATHS, ordered(client)]}
+    """Each kind of page by its path."""
+    return {
+        path: client.get(path, headers=HTML | OPS).text for path in [*PATHS, place_order(client)]
+    }
 
 
 def test_no_page_has_anything_inline_or_from_elsewhere(pages: dict[str, str]):
@@ -43,8 +45,8 @@ def test_every_field_has_a_name_for_those_who_do_not_see(pages: dict[str, str]):
         labelled = set(re.findall(r'<label[^>]* for="([^"]+)"', page))
         for field in re.findall(r"<(?:input|select)\b[^>]*>", page):
             if 'type="hidden"' not in field and "aria-label" not in field:
-                [id] = re.findall(r'\sid="([^"]+)"', field)
-                assert id in labelled, (path, field)
+                [field_id] = re.findall(r'\sid="([^"]+)"', field)
+                assert field_id in labelled, (path, field)
 
 
 def test_a_page_has_one_heading_a_language_and_no_id_twice(pages: dict[str, str]):
@@ -56,7 +58,7 @@ def test_a_page_has_one_heading_a_language_and_no_id_twice(pages: dict[str, str]
 
 
 @pytest.mark.parametrize("path", ["/static/tidings.css", "/static/tidings.js", "/static/icon.svg"])
-def test_what_pages_need_comes_from_here(refused: FlaskClient, path: str):
-    with refused.get(path) as answer:
+def test_what_pages_need_comes_from_here(no_write_client: FlaskClient, path: str):
+    with no_write_client.get(path) as answer:
         assert answer.status_code == 200
         assert not re.search(rb"https?://(?!www\.w3\.org/2000/svg)", answer.data)

@@ -1,4 +1,4 @@
-"""Bad input: each is a problem+json that names the field, shows no stack trace and writes no row."""
+"""Invalid orders: a problem+json that names the field, without a stack trace, and no row."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.web.asking import changed, wish
+from tests.web.payloads import bearer, order_payload, payload_with
 
 JSON = {"Content-Type": "application/json"}
 
@@ -71,34 +71,42 @@ WRONG_FIELDS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("field", "value"), WRONG_FIELDS, ids=lambda value: repr(value)[:40])
-def test_a_wrong_field_is_named(refused: FlaskClient, field: str, value: Any):
-    _is_problem(refused.post("/api/v1/orders", json=changed(field, value)), 422, field)
+def test_a_wrong_field_is_named(no_write_client: FlaskClient, field: str, value: Any):
+    _is_problem(no_write_client.post("/api/v1/orders", json=payload_with(field, value)), 422, field)
 
 
 @pytest.mark.parametrize("field", ["customer", "items", "shipping_address", "payment_token"])
-def test_a_missing_field_is_named(refused: FlaskClient, field: str):
-    order = wish()
+def test_a_missing_field_is_named(no_write_client: FlaskClient, field: str):
+    order = order_payload()
     del order[field]
 
-    _is_problem(refused.post("/api/v1/orders", json=order), 422, field)
+    _is_problem(no_write_client.post("/api/v1/orders", json=order), 422, field)
 
 
 BODIES: list[tuple[str, bytes, int]] = [
-    ("cut off", json.dumps(wish()).encode()[:-5], 400),
+    ("cut off", json.dumps(order_payload()).encode()[:-5], 400),
     ("not json", b"items=MUG-BLUE", 400),
     ("empty", b"", 422),
     ("a list", b"[]", 422),
     ("null", b"null", 422),
     ("a number", b"5", 422),
-    ("not utf-8", json.dumps(wish()).encode().replace(b"Ada Example", b"\xff\xfe"), 400),
-    ("utf-16", json.dumps(wish()).encode("utf-16"), 400),
-    ("a lone surrogate", json.dumps(wish()).encode().replace(b"Ada Example", b"\\ud800"), 400),
-    ("nan", json.dumps(changed("items.0.quantity", float("nan"))).encode(), 422),
+    ("not utf-8", json.dumps(order_payload()).encode().replace(b"Ada Example", b"\xff\xfe"), 400),
+    ("utf-16", json.dumps(order_payload()).encode("utf-16"), 400),
+    (
+        "a lone surrogate",
+        json.dumps(order_payload()).encode().replace(b"Ada Example", b"\\ud800"),
+        400,
+    ),
+    ("nan", json.dumps(payload_with("items.0.quantity", float("nan"))).encode(), 422),
     ("nested ten thousand deep", b"[" * 10_000 + b"]" * 10_000, 400),
     ("objects nested deep", b'{"customer":' * 4_000 + b"1" + b"}" * 4_000, 400),
     (
         "a deep extra field",
-        json.dumps(wish()).encode()[:-1] + b', "x": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+        json.dumps(order_payload()).encode()[:-1]
+        + b', "x": '
+        + b"[" * 10_000
+        + b"]" * 10_000
+        + b"}",
         400,
     ),
 ]
@@ -109,25 +117,27 @@ BODIES: list[tuple[str, bytes, int]] = [
     [(body, status) for _, body, status in BODIES],
     ids=[name for name, *_ in BODIES],
 )
-def test_a_body_that_is_no_order_is_is_problem(refused: FlaskClient, body: bytes, status: int):
-    _is_problem(refused.post("/api/v1/orders", data=body, headers=JSON), status)
+def test_a_body_that_is_no_order_is_a_problem(
+    no_write_client: FlaskClient, body: bytes, status: int
+):
+    _is_problem(no_write_client.post("/api/v1/orders", data=body, headers=JSON), status)
 
 
-def test_a_field_that_is_given_twice_is_named(refused: FlaskClient):
-    body = json.dumps(wish()).replace('"quantity": 2', '"quantity": 2, "quantity": 99')
+def test_a_field_that_is_given_twice_is_named(no_write_client: FlaskClient):
+    body = json.dumps(order_payload()).replace('"quantity": 2', '"quantity": 2, "quantity": 99')
 
-    _is_problem(refused.post("/api/v1/orders", data=body, headers=JSON), 422, "quantity")
-
-
-def test_five_megabytes_are_too_much(refused: FlaskClient):
-    _is_problem(refused.post("/api/v1/orders", data=b" " * 5_000_000, headers=JSON), 413)
+    _is_problem(no_write_client.post("/api/v1/orders", data=body, headers=JSON), 422, "quantity")
 
 
-def test_a_long_body_without_a_length_is_too_much(refused: FlaskClient):
+def test_five_megabytes_are_too_much(no_write_client: FlaskClient):
+    _is_problem(no_write_client.post("/api/v1/orders", data=b" " * 5_000_000, headers=JSON), 413)
+
+
+def test_a_long_body_without_a_length_is_too_much(no_write_client: FlaskClient):
     chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
 
     _is_problem(
-        refused.post(
+        no_write_client.post(
             "/api/v1/orders",
             data=b" " * 200_000,
             headers=JSON,
@@ -147,14 +157,17 @@ def test_a_long_body_without_a_length_is_too_much(refused: FlaskClient):
         None,
     ],
 )
-def test_another_media_type_is_is_problem(refused: FlaskClient, kind: str | None):
-    _is_problem(refused.post("/api/v1/orders", data=json.dumps(wish()), content_type=kind), 415)
+def test_another_media_type_is_a_problem(no_write_client: FlaskClient, kind: str | None):
+    _is_problem(
+        no_write_client.post("/api/v1/orders", data=json.dumps(order_payload()), content_type=kind),
+        415,
+    )
 
 
-def test_a_thousand_mistakes_are_not_listed_one_by_one(refused: FlaskClient):
-    order = wish() | {f"extra{number}": 1 for number in range(1000)}
+def test_a_thousand_mistakes_are_not_listed_one_by_one(no_write_client: FlaskClient):
+    order = order_payload() | {f"extra{number}": 1 for number in range(1000)}
 
-    answer = refused.post("/api/v1/orders", json=order)
+    answer = no_write_client.post("/api/v1/orders", json=order)
 
     _is_problem(answer, 422)
     assert len(answer.json["errors"]) == 50
@@ -166,7 +179,7 @@ def test_a_thousand_mistakes_are_not_listed_one_by_one(refused: FlaskClient):
 )
 def test_html_in_a_text_is_kept_as_text_and_never_sent_as_html(client: FlaskClient, field: str):
     evil = "<script>alert(1)</script>"
-    accepted = client.post("/api/v1/orders", json=changed(field, evil))
+    accepted = client.post("/api/v1/orders", json=payload_with(field, evil))
 
     shown = client.get(
         accepted.json["links"]["self"],
@@ -181,9 +194,13 @@ def test_html_in_a_text_is_kept_as_text_and_never_sent_as_html(client: FlaskClie
 @pytest.mark.parametrize(
     "field", ["customer.email", "items.0.sku", "payment_token", "shipping_address.country"]
 )
-def test_html_where_no_text_belongs_is_is_problem(refused: FlaskClient, field: str):
+def test_html_where_no_text_belongs_is_a_problem(no_write_client: FlaskClient, field: str):
     _is_problem(
-        refused.post("/api/v1/orders", json=changed(field, "<script>alert(1)</script>")), 422, field
+        no_write_client.post(
+            "/api/v1/orders", json=payload_with(field, "<script>alert(1)</script>")
+        ),
+        422,
+        field,
     )
 
 
@@ -201,16 +218,29 @@ WRONG_HEADERS = [
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG_HEADERS)
-def test_a_wrong_header_is_named(refused: FlaskClient, name: str, value: str):
+def test_a_wrong_header_is_named(no_write_client: FlaskClient, name: str, value: str):
     key = "HTTP_" + name.upper().replace("-", "_")
 
     _is_problem(
-        refused.post("/api/v1/orders", json=wish(), environ_overrides={key: value}), 422, name
+        no_write_client.post(
+            "/api/v1/orders", json=order_payload(), environ_overrides={key: value}
+        ),
+        422,
+        name,
     )
 
 
 @pytest.mark.parametrize(
-    "id", ["1", "%00", "..%2F..", "x" * 3000, "00000000-0000-0000-0000-00000000000g"]
+    "order_id", ["1", "%00", "..%2F..", "x" * 3000, "00000000-0000-0000-0000-00000000000g"]
 )
-def test_an_id_that_cannot_be_one_is_not_found(refused: FlaskClient, id: str):
-    _is_problem(refused.get(f"/api/v1/orders/{id}?token=x"), 404)
+def test_an_id_that_cannot_be_one_is_not_found(no_write_client: FlaskClient, order_id: str):
+    _is_problem(no_write_client.get(f"/api/v1/orders/{order_id}?token=x"), 404)
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "a\x00b", "a\u2028b", "\u202eb", "x" * 201, None, 7])
+def test_a_reason_for_cancelling_is_one_line_of_plain_text(client: FlaskClient, reason: Any):
+    order = client.post("/api/v1/orders", json=order_payload()).json
+
+    answer = client.post(order["links"]["cancel"], json={"reason": reason}, headers=bearer(order))
+
+    _is_problem(answer, 422, "reason")

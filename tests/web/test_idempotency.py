@@ -1,4 +1,4 @@
-"""Idempotency-Key: one order per key, however often and however fast it is asked for."""
+"""Idempotency-Key: one order per key, however often and however fast it is sent."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -12,12 +12,12 @@ from werkzeug.test import TestResponse
 
 from events import clock, transaction
 from events.database import database
-from tests.web.asking import NOTHING, OPS, changed, wish, written
+from tests.web.payloads import NO_ROWS, OPS, order_payload, payload_with, row_counts
 from web import idempotency
 from web.idempotency import IdempotencyKey
 
 
-def _ask(
+def _place(
     app: Flask, order: dict[str, Any], key: str | None = "k-1", **headers: str
 ) -> TestResponse:
     return app.test_client().post(
@@ -26,7 +26,7 @@ def _ask(
 
 
 def test_the_same_key_and_body_get_the_first_answer_again(any_app: Flask):
-    first, second = _ask(any_app, wish()), _ask(any_app, wish())
+    first, second = _place(any_app, order_payload()), _place(any_app, order_payload())
 
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json == second.json
@@ -35,40 +35,43 @@ def test_the_same_key_and_body_get_the_first_answer_again(any_app: Flask):
         "false",
         "true",
     ]
-    assert written() == {"orders": 1, "events": 1, "idempotency_keys": 1}
+    assert row_counts() == {"orders": 1, "events": 1, "idempotency_keys": 1}
 
 
 def test_the_first_answer_stays_when_the_order_has_moved_on(any_app: Flask):
-    first = _ask(any_app, wish())
+    first = _place(any_app, order_payload())
     any_app.test_client().post(
         first.json["links"]["cancel"], headers={"Authorization": f"Bearer {first.json['token']}"}
     )
 
-    assert _ask(any_app, wish()).json == first.json
+    assert _place(any_app, order_payload()).json == first.json
 
 
 def test_spaces_and_the_order_of_fields_make_no_other_body(any_app: Flask):
-    first = _ask(any_app, wish())
-    second = _ask(any_app, dict(reversed(wish().items())))
+    first = _place(any_app, order_payload())
+    second = _place(any_app, dict(reversed(order_payload().items())))
 
     assert second.json == first.json
 
 
 def test_the_same_key_with_another_body_is_refused(any_app: Flask):
-    _ask(any_app, wish())
-    second = _ask(any_app, changed("items.0.quantity", 3))
+    _place(any_app, order_payload())
+    second = _place(any_app, payload_with("items.0.quantity", 3))
 
     assert (second.status_code, second.json["title"]) == (422, "Idempotency key reused")
-    assert written()["orders"] == 1
+    assert row_counts()["orders"] == 1
 
 
 def test_without_a_key_each_request_is_an_order(any_app: Flask):
-    assert _ask(any_app, wish(), None).json["id"] != _ask(any_app, wish(), None).json["id"]
+    assert (
+        _place(any_app, order_payload(), None).json["id"]
+        != _place(any_app, order_payload(), None).json["id"]
+    )
 
 
 def test_a_key_belongs_to_its_tenant_and_user(any_app: Flask):
     answers = [
-        _ask(any_app, wish(), **headers)
+        _place(any_app, order_payload(), **headers)
         for headers in ({}, {"X-Tenant-Id": "acme"}, {"X-Tenant-Id": "other"}, OPS)
     ]
 
@@ -77,69 +80,69 @@ def test_a_key_belongs_to_its_tenant_and_user(any_app: Flask):
 
 
 def test_a_refused_order_leaves_its_key_free(any_app: Flask):
-    refused = _ask(any_app, changed("items.0.sku", "NO-SUCH-THING"))
-    assert (refused.status_code, written()) == (422, NOTHING)
+    refused = _place(any_app, payload_with("items.0.sku", "NO-SUCH-THING"))
+    assert (refused.status_code, row_counts()) == (422, NO_ROWS)
 
-    assert _ask(any_app, wish()).status_code == 202
+    assert _place(any_app, order_payload()).status_code == 202
 
 
 def test_many_at_once_with_one_key_make_one_order(any_app: Flask):
     start = Barrier(8)
 
-    def ask(_: int) -> TestResponse:
+    def place(_: int) -> TestResponse:
         start.wait(10)
-        return _ask(any_app, wish())
+        return _place(any_app, order_payload())
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(ask, range(8)))
+        answers = list(pool.map(place, range(8)))
 
     accepted = [answer for answer in answers if answer.status_code == 202]
     assert {answer.status_code for answer in answers} <= {202, 409}
     assert len({answer.json["id"] for answer in accepted}) == 1
     assert sum(answer.headers["Idempotency-Replayed"] == "false" for answer in accepted) == 1
-    assert written() == {"orders": 1, "events": 1, "idempotency_keys": 1}
+    assert row_counts() == {"orders": 1, "events": 1, "idempotency_keys": 1}
 
 
 def test_a_key_whose_first_use_still_runs_is_told_so(any_app: Flask):
     if database().sqlite:
-        pytest.skip(
-            "on SQLite one transaction writes at a time: the second request waits for the first one's answer"
-        )
+        pytest.skip("on SQLite the second request waits for the result of the first")
     with any_app.app_context(), transaction() as session:
         idempotency.once(session, "k-1", "another request", dict)
-        while_running = _ask(any_app, wish())
+        while_running = _place(any_app, order_payload())
 
     assert (while_running.status_code, while_running.json["title"]) == (409, "Still running")
     assert while_running.headers["Retry-After"] == "1"
-    assert written()["orders"] == 0
+    assert row_counts()["orders"] == 0
 
 
 def test_a_key_is_forgotten_after_a_day(any_app: Flask):
-    first = _ask(any_app, wish())
+    first = _place(any_app, order_payload())
     with transaction() as session:
         [row] = session.query(IdempotencyKey)
         row.created_at = clock.now() - timedelta(hours=25)
 
-    second = _ask(any_app, changed("items.0.quantity", 3))
+    second = _place(any_app, payload_with("items.0.quantity", 3))
 
     assert (second.status_code, second.json["id"] != first.json["id"]) == (202, True)
-    assert written() == {"orders": 2, "events": 2, "idempotency_keys": 1}
+    assert row_counts() == {"orders": 2, "events": 2, "idempotency_keys": 1}
 
 
 def test_a_new_key_takes_expired_ones_away(any_app: Flask):
     for number in range(5):
-        _ask(any_app, wish(), f"old-{number}")
+        _place(any_app, order_payload(), f"old-{number}")
     with transaction() as session:
         for row in session.query(IdempotencyKey):
             row.created_at = clock.now() - timedelta(hours=25)
 
-    _ask(any_app, wish(), "new")
+    _place(any_app, order_payload(), "new")
 
-    assert written()["idempotency_keys"] == 1
+    assert row_counts()["idempotency_keys"] == 1
 
 
 def test_a_key_is_not_kept_in_the_clear(client: FlaskClient):
-    client.post("/api/v1/orders", json=wish(), headers={"Idempotency-Key": "ada@example.org"})
+    client.post(
+        "/api/v1/orders", json=order_payload(), headers={"Idempotency-Key": "ada@example.org"}
+    )
 
     with transaction() as session:
         [row] = session.query(IdempotencyKey)

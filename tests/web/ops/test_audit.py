@@ -1,4 +1,4 @@
-"""Every act of an operator is in the audit: by page, by API, by command. An act that is new must be added here."""
+"""Every action of an operator is audited: by page, API and command. New ones must be added here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from events.admin import subscriptions as admin
 from events.relay.fanout import fan_out
 from events.tables import AuditEntry, Delivery, InvalidMessageRow
 from tests.tidings.cli.calls import told
-from tests.web.asking import OPS, wish
+from tests.web.payloads import OPS, order_payload
 from tidings.cli import main
 
 SUBSCRIPTION = "payment.charge_order"
-READING = {"up", "demo", "migrate", "relay", "queues", "events", "doctor", "catalog", "chaos"}
+READ_ONLY = {"up", "demo", "migrate", "relay", "queues", "events", "doctor", "catalog", "chaos"}
 
 
 @dataclass(frozen=True)
 class Shop:
-    """A shop with an order, whose deliveries are all dead, and an invalid message."""
+    """A shop with one order, whose deliveries are all dead, and an invalid message."""
 
     app: Flask
     order_id: str
     letter: str
-    invalid_message: int
+    invalid_message_id: int
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def shop(app: Flask) -> Shop:
                 if each.handler.__module__.startswith("tasks.")
             ],
         )
-    order = app.test_client().post("/api/v1/orders", json=wish()).json
+    order = app.test_client().post("/api/v1/orders", json=order_payload()).json
     assert order
     with transaction() as session:
         fan_out(session)
@@ -65,31 +65,31 @@ def shop(app: Flask) -> Shop:
 
 
 GROUP = {"only": f"{SUBSCRIPTION} ValueError here", "reason": "because"}
-# How each endpoint is asked: its address, then what is sent to it.
-ACTS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
+# The request to each endpoint: its address and its body.
+ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
     "ops_api.replay_one": lambda shop: (
         f"/api/v1/dead-letters/{shop.letter}/replay",
-        {"why": "because"},
+        {"reason": "because"},
     ),
     "ops_api.discard_one": lambda shop: (
         f"/api/v1/dead-letters/{shop.letter}/discard",
-        {"why": "because"},
+        {"reason": "because"},
     ),
     "ops_api.replay_many": lambda shop: (
         "/api/v1/dead-letters/replay",
-        {"everything": True, "why": "because"},
+        {"everything": True, "reason": "because"},
     ),
     "ops_api.discard_many": lambda shop: (
         "/api/v1/dead-letters/discard",
-        {"queue": "payment", "why": "because"},
+        {"queue": "payment", "reason": "because"},
     ),
     "ops_api.pause": lambda shop: (
         f"/api/v1/subscriptions/{SUBSCRIPTION}/pause",
-        {"why": "because"},
+        {"reason": "because"},
     ),
     "ops_api.resume": lambda shop: (
         f"/api/v1/subscriptions/{SUBSCRIPTION}/resume",
-        {"why": "because"},
+        {"reason": "because"},
     ),
     "api.cancel_order": lambda shop: (
         f"/api/v1/orders/{shop.order_id}/cancel",
@@ -106,7 +106,7 @@ ACTS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
         {"reason": "because"},
     ),
     "ops.dead_letters.discard_invalid_message": lambda shop: (
-        f"/ops/dead-letters/invalid-messages/{shop.invalid_message}/discard",
+        f"/ops/dead-letters/invalid-messages/{shop.invalid_message_id}/discard",
         {"reason": "because"},
     ),
     "ops.orders.cancel": lambda shop: (
@@ -124,7 +124,7 @@ ACTS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
     "ops.queues.pause": lambda shop: (f"/ops/queues/{SUBSCRIPTION}/pause", {"reason": "because"}),
     "ops.queues.resume": lambda shop: (f"/ops/queues/{SUBSCRIPTION}/resume", {"reason": "because"}),
 }
-# Each command that changes something, as it is typed.
+# The arguments of each command that changes data.
 COMMANDS: dict[str, Callable[[Shop], tuple[str, ...]]] = {
     "dead-letters replay": lambda shop: (shop.letter,),
     "dead-letters discard": lambda shop: ("--all",),
@@ -143,12 +143,12 @@ def lines() -> list[tuple[str, str]]:
         return [(line.who, line.why) for line in audit.listed(session)]
 
 
-@pytest.mark.parametrize("endpoint", ACTS)
+@pytest.mark.parametrize("endpoint", ACTIONS)
 def test_an_act_by_page_or_api_is_audited_with_who_and_why(shop: Shop, endpoint: str) -> None:
-    address, sent = ACTS[endpoint](shop)
-    how = {"data": sent} if endpoint.startswith("ops.") else {"json": sent}
+    address, sent = ACTIONS[endpoint](shop)
+    options = {"data": sent} if endpoint.startswith("ops.") else {"json": sent}
 
-    answer = shop.app.test_client().post(address, headers=OPS, **how)
+    answer = shop.app.test_client().post(address, headers=OPS, **options)
 
     assert answer.status_code in (200, 303), answer.text
     assert lines()
@@ -165,24 +165,24 @@ def test_an_act_by_command_is_audited(shop: Shop, command: str) -> None:
 
 
 def test_an_act_that_is_refused_leaves_no_line(shop: Shop) -> None:
-    for endpoint, act in ACTS.items():
+    for endpoint, act in ACTIONS.items():
         address, sent = act(shop)
-        how = {"data": sent} if endpoint.startswith("ops.") else {"json": sent}
-        assert shop.app.test_client().post(address, **how).status_code in (401, 403, 404)  # type: ignore[arg-type]
+        options = {"data": sent} if endpoint.startswith("ops.") else {"json": sent}
+        assert shop.app.test_client().post(address, **options).status_code in (401, 403, 404)  # type: ignore[arg-type]
     with reading() as session:
         assert session.scalar(select(func.count()).select_from(AuditEntry)) == 0
 
 
 def test_no_act_is_missing_here(app: Flask) -> None:
     posts = {rule.endpoint for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
-    customers = {"api.place_order", "shop.place", "shop.cancel"}
-    assert posts - customers == set(ACTS)
+    customers = {"api.place_order", "shop.place_order", "shop.cancel_order"}
+    assert posts - customers == set(ACTIONS)
 
     context = click.Context(main)
     commands = {
         name: main.get_command(context, name)
         for name in main.list_commands(context)
-        if name not in READING
+        if name not in READ_ONLY
     }
     known = {
         f"{name} {below}".strip() for name, found in commands.items() for below in _below(found)

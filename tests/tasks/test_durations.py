@@ -1,16 +1,16 @@
-"""Durations as people read them."""
+"""Durations as text for people."""
 
 import pytest
 
-from tidings.durations import format_duration
+from tasks.durations import duration_text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0, "0 sec"),
+        (0, "0.00 sec"),
         (0.2345, "0.23 sec"),
-        (9.5, "9.5 sec"),
+        (9.5, "9.50 sec"),
         (59.4, "59 sec"),
         (119, "119 sec"),
         (120, "2 min"),
@@ -20,4 +20,4 @@ from tidings.durations import format_duration
     ],
 )
 def test_a_duration_has_the_largest_unit_that_counts_two(seconds: float, text: str):
-    assert format_duration(seconds) == text
+    assert duration_text(seconds) == text

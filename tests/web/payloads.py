@@ -1,4 +1,4 @@
-"""What tests ask the web: orders that would be accepted, and how to change one thing about them."""
+"""Payloads, headers and row counts for tests of the web."""
 
 import base64
 from typing import Any
@@ -14,8 +14,8 @@ OPS_AUTH = "ada:correct horse"
 OPS = {"Authorization": "Basic " + base64.b64encode(OPS_AUTH.encode()).decode()}
 
 
-def wish(**items: int) -> dict[str, Any]:
-    """A good order: `wish(MUG_BLUE=2)`."""
+def order_payload(**items: int) -> dict[str, Any]:
+    """Build a valid order: `order_payload(MUG_BLUE=2)`."""
     return {
         "customer": {"name": "Ada Example", "email": "ada@example.org"},
         "items": [
@@ -33,9 +33,9 @@ def wish(**items: int) -> dict[str, Any]:
     }
 
 
-def changed(path: str, value: Any) -> dict[str, Any]:
-    """A good order with the field at `path`, such as `items.0.quantity`, set to `value`."""
-    order = wish()
+def payload_with(path: str, value: Any) -> dict[str, Any]:
+    """Build a valid order whose field at `path`, such as `items.0.quantity`, is `value`."""
+    order = order_payload()
     *way, last = path.split(".")
     place: Any = order
     for step in way:
@@ -45,17 +45,17 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 def bearer(accepted: dict[str, Any]) -> dict[str, str]:
-    """The header that shows the order's token."""
+    """Build the header with the order's token."""
     return {"Authorization": f"Bearer {accepted['token']}"}
 
 
-def written() -> dict[str, int]:
-    """How many orders, events and idempotency keys there are."""
+def row_counts() -> dict[str, int]:
+    """Count orders, events and idempotency keys."""
     with reading() as session:
         return {
-            kind.__tablename__: session.scalar(select(func.count()).select_from(kind)) or 0
-            for kind in (Order, LogEntry, IdempotencyKey)
+            table.__tablename__: session.scalar(select(func.count()).select_from(table)) or 0
+            for table in (Order, LogEntry, IdempotencyKey)
         }
 
 
-NOTHING = {"orders": 0, "events": 0, "idempotency_keys": 0}
+NO_ROWS = {"orders": 0, "events": 0, "idempotency_keys": 0}

@@ -1,4 +1,4 @@
-"""What an event knows of the request it follows from, captured once at the edge."""
+"""The context that events inherit from a request."""
 
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from events import Envelope, current, reading
 from events.context import Context
 from events.log import about
 from events.testing import Bus
-from tests.web.asking import OPS, wish
+from tests.web.payloads import OPS, order_payload
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CORRELATION = "0190c9d1-7f3a-7b6e-8f00-0123456789ab"
@@ -21,20 +21,22 @@ CORRELATION = "0190c9d1-7f3a-7b6e-8f00-0123456789ab"
 def _order(
     client: FlaskClient, headers: dict[str, str] | None = None, **environ: Any
 ) -> tuple[list[Envelope], dict[str, str]]:
-    answer = client.post("/api/v1/orders", json=wish(), headers=headers, environ_overrides=environ)
+    answer = client.post(
+        "/api/v1/orders", json=order_payload(), headers=headers, environ_overrides=environ
+    )
     assert answer.status_code == 202, answer.text
     with reading() as session:
         return list(about(session, answer.json["number"])), dict(answer.headers)
 
 
 def test_an_event_knows_user_tenant_address_agent_correlation_and_trace(client: FlaskClient):
-    told = OPS | {
+    sent = OPS | {
         "X-Tenant-Id": "acme",
         "User-Agent": "till/1",
         "X-Correlation-Id": CORRELATION,
         "traceparent": TRACE,
     }
-    [created], headers = _order(client, told, REMOTE_ADDR="198.51.100.7")
+    [created], headers = _order(client, sent, REMOTE_ADDR="198.51.100.7")
 
     assert created.actor.model_dump() == {
         "user": "ada",

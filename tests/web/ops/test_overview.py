@@ -1,0 +1,48 @@
+"""/ops: the overview."""
+
+import re
+
+from flask.testing import FlaskClient
+
+from events import heartbeat, transaction
+from events.admin import dead_letters
+from tests.web.pages import OPS_HTML, place_order, running_services
+
+
+def test_the_overview_warns_when_nothing_can_be_processed(client: FlaskClient):
+    with running_services() as bus:
+        place_order(client)
+        before = client.get("/ops", headers=OPS_HTML).text
+        heartbeat.beat("relay@a", "relay", trouble="connection refused")
+        bus._collect()
+        after = client.get("/ops", headers=OPS_HTML).text
+
+    assert "No relay is alive" in before
+    assert "relay@a cannot reach the broker: connection refused." in after
+    assert "Queue payment has no worker; 1 delivery is waiting in it." in after
+
+
+def test_the_overview_reports_no_problems_while_there_are_none(client: FlaskClient):
+    heartbeat.beat("relay@a", "relay")
+
+    assert "No problems" in client.get("/ops", headers=OPS_HTML).text
+
+
+def test_the_overview_names_dead_letters_and_stuck_orders(
+    client: FlaskClient,
+):
+    heartbeat.beat("relay@a", "relay")
+    with running_services() as bus:
+        place_order(client, payment_token="tok_broken")
+        for _ in range(12):
+            bus.advance(600)
+        dead = client.get("/ops", headers=OPS_HTML).text
+        with transaction() as session:
+            dead_letters.discard(session, who="ada", everything=True)
+        stuck = client.get("/ops", headers=OPS_HTML).text
+
+    assert "No problems" not in dead
+    assert re.search(r"\d dead letters? needs? a decision", " ".join(dead.split()))
+    assert "stuck" not in dead
+    assert "No problems" not in stuck
+    assert re.search(r"Order <a href=\S+>ORD-1001</a> is stuck", stuck)

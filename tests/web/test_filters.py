@@ -1,0 +1,37 @@
+"""Times and durations as pages show them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from web.filters import date_and_time, duration, masked, time_of_day
+
+NOON = datetime(2026, 3, 1, 12, 0, 5, 42_000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (0, "0.00 sec"),
+        (4.306, "4.31 sec"),
+        (10, "10 sec"),
+        (119, "119 sec"),
+        (120, "2 min"),
+        (9000, "2 hr"),
+        (200_000, "2 days"),
+    ],
+)
+def test_a_duration_is_written_in_one_unit(seconds: float | None, text: str):
+    assert duration(seconds) == text
+
+
+def test_times_are_written_as_precisely_as_the_page_needs():
+    assert date_and_time(NOON) == "2026-03-01 12:00:05"
+    assert time_of_day(NOON) == "12:00:05"
+    assert time_of_day(NOON, "milliseconds") == "12:00:05.042"
+    assert date_and_time(None) == time_of_day(None) == ""
+
+
+def test_a_masked_address_is_known_to_its_owner_only():
+    assert masked("ada@example.org") == "a***@example.org"

@@ -1,0 +1,75 @@
+"""Orders at the edge, for API and pages alike: one way to accept one, one rule for who sees it."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from flask import request
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
+
+from events import transaction
+from tasks import orders
+from tasks.commands import PlaceOrder
+from tasks.errors import UnknownOrder
+from tasks.orders import Order
+from web import idempotency
+from web.errors import WrongToken
+from web.health import ORDERS_ACCEPTED
+from web.idempotency import Result
+from web.security import ops_user
+
+
+def accept_order(
+    command: PlaceOrder,
+    *,
+    key: str | None,
+    place: Callable[[Session, PlaceOrder], Order],
+) -> Result:
+    """Save an order, once per `key`, and count it.
+
+    The result has the order's id, number, status, total and token. Raises `KeyReused`,
+    `StillRunning`, and the errors of `place`.
+    """
+    with transaction() as session:
+        result = idempotency.once(
+            session, key, command.model_dump_json(), lambda: _facts(place(session, command))
+        )
+    if not result.replayed:
+        ORDERS_ACCEPTED.inc()
+    return result
+
+
+def _facts(order: Order) -> dict[str, object]:
+    return {
+        "id": order.id,
+        "number": order.number,
+        "status": order.status,
+        "total": order.total.model_dump(mode="json"),
+        "token": order.token,
+    }
+
+
+def authorized_order(session: Session, order_id: UUID, query_token: str) -> Order:
+    """Return the order if the request has its token, as Bearer token or in the query, or the login.
+
+    Raises 401 if it has neither, and `WrongToken` for a wrong id as for a wrong token: only
+    operators get `UnknownOrder`.
+    """
+    if ops_user():
+        return orders.find(session, str(order_id))
+    sent = request.authorization
+    token = sent.token if sent is not None and sent.type == "bearer" else query_token
+    if not token:
+        raise Unauthorized(
+            "This address needs the order's token, or the ops login. "
+            "The link that came with the order has the token.",
+            www_authenticate=WWWAuthenticate("bearer"),
+        )
+    try:
+        order = orders.find(session, str(order_id))
+    except UnknownOrder:
+        raise WrongToken from None
+    if not orders.may_read(order, token):
+        raise WrongToken
+    return order
