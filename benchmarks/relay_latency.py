@@ -37,7 +37,10 @@ def main() -> None:
     with transaction() as session:
         control.register(session, [registered()["pings.answer_ping"]])
     port = free_port()
-    broker = subprocess.Popen([get_binary_path(), "--bind", "127.0.0.1", "--port", str(port), "--save", ""], stdout=subprocess.DEVNULL)
+    broker = subprocess.Popen(
+        [get_binary_path(), "--bind", "127.0.0.1", "--port", str(port), "--save", ""],
+        stdout=subprocess.DEVNULL,
+    )
     env = os.environ | {
         "DATABASE_URL": database.url.render_as_string(hide_password=False),
         "BROKER_URL": f"redis://127.0.0.1:{port}/0",
@@ -56,8 +59,13 @@ def main() -> None:
 
 def _latency(database: Database, client: Redis, events: int) -> None:
     took = sorted([_one(client, number) for number in range(events + 3)][3:])
-    print(f"{database.url.get_backend_name()}: commit to broker, {events} events one at a time, ms:", end=" ")
-    print(f"p50 {statistics.median(took) * 1e3:.1f}, p95 {took[int(events * 0.95)] * 1e3:.1f}, max {took[-1] * 1e3:.1f}")
+    print(
+        f"{database.url.get_backend_name()}: commit to broker, {events} events one at a time, ms:",
+        end=" ",
+    )
+    print(
+        f"p50 {statistics.median(took) * 1e3:.1f}, p95 {took[int(events * 0.95)] * 1e3:.1f}, max {took[-1] * 1e3:.1f}"
+    )
 
 
 def _idle(process: psutil.Process, seconds: int) -> None:
@@ -67,7 +75,9 @@ def _idle(process: psutil.Process, seconds: int) -> None:
     time.sleep(seconds)
     after = process.cpu_times()
     used = after.user + after.system - before.user - before.system
-    print(f"idle relay over {seconds} s: {used / seconds:.2%} of a core, {process.memory_info().rss / 1e6:.0f} MB resident")
+    print(
+        f"idle relay over {seconds} s: {used / seconds:.2%} of a core, {process.memory_info().rss / 1e6:.0f} MB resident"
+    )
 
 
 def _options() -> argparse.Namespace:
