@@ -67,6 +67,7 @@ def _tidings(name: str, rate: float, **env: str) -> Contender:
     )
 
 
+TIDINGS = _tidings("Tidings, default batch", 250)
 BASELINE = _peer("Celery, acks_late", "on_celery", (*CELERY, "-c", "1"))
 _PEERS = (
     BASELINE,
@@ -106,7 +107,7 @@ _PEERS = (
 CONTENDERS = (
     *(each for peer in _PEERS for each in (peer, peer.with_inbox())),
     _tidings("Tidings, batch=1", 250, BATCH="1"),
-    _tidings("Tidings, default batch", 250),
+    TIDINGS,
     _tidings("Tidings, batch=50", 1500, BATCH="50"),
     _tidings("Tidings, batch=100", 1500, BATCH="100"),
 )
@@ -123,7 +124,8 @@ class Run:
         self.engine: Engine = connect(self.env["DATABASE_URL"])
         metadata.create_all(self.engine)
 
-    def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    def start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a process that ends with the run."""
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -139,18 +141,23 @@ class Run:
 
     def send(self, messages: int) -> None:
         """Put the numbers on their way, and start what must run beside a worker."""
-        sender = self._start(
-            [sys.executable, "-c", f"from {self.contender.module} import send; send({messages})"]
-        )
-        if sender.wait():
-            raise Stalled(f"sending failed: {self._last_words()}")
+        self.call(f"from {self.contender.module} import send; send({messages})")
         if self.contender.helper:
-            self._start([sys.executable, "-m", self.contender.helper])
+            self.help()
+
+    def call(self, code: str) -> None:
+        """Run a line of Python in a process of its own and wait for its end. Raises `Stalled`."""
+        if self.start([sys.executable, "-c", code]).wait():
+            raise Stalled(f"{code} failed: {self._last_words()}")
+
+    def help(self) -> subprocess.Popen[bytes]:
+        """Start what must run beside a worker."""
+        return self.start([sys.executable, "-m", self.contender.helper])
 
     def worker(self) -> subprocess.Popen[bytes]:
         """Start a worker."""
         program, *words = self.contender.worker
-        return self._start([str(BIN / program), *words])
+        return self.start([str(BIN / program), *words])
 
     def done(self) -> int:
         """Return how many numbers have their effect."""

@@ -1,6 +1,6 @@
 """Kill -9 the worker, again and again: which messages are lost, and which are done twice.
 
-Run: python -m benchmarks.kills [--messages 3000] [--kills 10]
+Run: python -m benchmarks.kills [--messages 2000] [--kills 6]
 """
 
 import os
@@ -18,7 +18,7 @@ from benchmarks.contest import (
     BASELINE,
     BUS,
     CELERY,
-    CONTENDERS,
+    TIDINGS,
     Contender,
     Run,
     until,
@@ -35,7 +35,6 @@ _ENV = {"WORK": "0.004", "LEASE": str(LEASE), "PREFETCH": "1", "ACKS_LATE": "1"}
 _TWO = ("-c", "2")
 _STOCK = replace(BASELINE, worker=(*CELERY, *_TWO), env=_ENV)
 _REJECT = _ENV | {"REJECT_ON_WORKER_LOST": "1"}
-_TIDINGS = next(each for each in CONTENDERS if each.module == "benchmarks.on_bus")
 KILLED = (
     replace(
         _STOCK,
@@ -45,7 +44,7 @@ KILLED = (
     ),
     _STOCK,
     replace(_STOCK, name="Celery, acks_late and reject_on_worker_lost", env=_REJECT),
-    replace(_TIDINGS, name="Tidings", worker=(*BUS, *_TWO), env=_ENV),
+    replace(TIDINGS, name="Tidings", worker=(*BUS, *_TWO), env=_ENV),
 )
 
 
@@ -53,8 +52,8 @@ def measure(
     servers: Servers, options: Options, *, messages: int | None = None, kills: int | None = None
 ) -> Result:
     """Break all contenders at the same moments."""
-    messages = messages or int(options.choose(3000, 600))
-    kills = kills or int(options.choose(10, 2))
+    messages = messages or int(options.choose(2000, 600))
+    kills = kills or int(options.choose(6, 2))
     rows = []
     for contender in [each for each in KILLED if options.only in each.name]:
         tell(f"kills: {contender.name}")

@@ -4,6 +4,7 @@ The one benchmark that knows the bus's interface; the others know its processes 
 """
 
 import os
+from collections.abc import Sequence
 
 from celery import Celery
 from sqlalchemy.orm import Session
@@ -13,10 +14,11 @@ from events import Base, Event, control, publish, subscribe, transaction, transp
 from events.subscriptions import registered
 
 BATCH = {"batch": int(os.environ["BATCH"])} if "BATCH" in os.environ else {}
-LEFT = (
-    "SELECT (SELECT count(*) FROM events WHERE relayed_at IS NULL) + "
-    "(SELECT count(*) FROM deliveries WHERE state IN ('pending', 'retrying'))"
-)
+HEARERS = 4
+UNRELAYED = "SELECT count(*) FROM events WHERE relayed_at IS NULL"
+RELAYS = "SELECT count(*) FROM heartbeats WHERE kind = 'relay'"
+OPEN = "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'retrying')"
+LEFT = f"SELECT ({UNRELAYED}) + ({OPEN})"
 
 
 class Counted(Event, type="benchmark.counted", source="benchmark"):
@@ -31,6 +33,19 @@ def count(event: Counted, session: Session) -> None:
     session.execute(effect(event.number))
 
 
+class Announced(Event, type="benchmark.announced", source="benchmark"):
+    """A number that several services hear of."""
+
+    number: int
+
+
+def hear(event: Announced, session: Session) -> None:
+    """Do nothing: what is measured is the way there."""
+
+
+for each in range(HEARERS):
+    subscribe(Announced, queue=f"hearers_{each}")(hear)
+
 app = Celery("tidings-benchmark")
 app.config_from_object("celeryconfig")
 transport.install(app, registered().values())
@@ -38,7 +53,16 @@ transport.install(app, registered().values())
 
 def send(messages: int) -> None:
     """Publish the numbers; the relay sends them."""
+    _publish([Counted(number=number) for number in range(messages)])
+
+
+def announce(events: int) -> None:
+    """Publish events with several subscribers each."""
+    _publish([Announced(number=number) for number in range(events)])
+
+
+def _publish(events: Sequence[Event]) -> None:
     with transaction() as session:
         Base.metadata.create_all(session.connection())
         control.register(session, registered().values())
-        publish(session, *[Counted(number=number) for number in range(messages)])
+        publish(session, *events)

@@ -20,13 +20,13 @@ DONE = "SELECT count(*) FROM deliveries WHERE state = 'done'"
 _READY = 60.0  # seconds
 _ENOUGH = 500  # pieces in stock, so that no order is cancelled
 _ROLES = (
+    ("supervisor", re.compile(r"tidings up ")),
     ("web", re.compile(r"gunicorn")),
     ("relay", re.compile(r"tidings relay")),
     ("broker", re.compile(r"valkey-server|redis-server")),
     ("flower", re.compile(r"flower")),
     ("mail sink", re.compile(r"mail sink")),
     ("worker \\1", re.compile(r"celeryd: (\w+)@|worker -Q (\w+)")),
-    ("supervisor", re.compile(r"tidings up")),
 )
 
 
