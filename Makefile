@@ -8,6 +8,7 @@ PYTHON ?= $(shell command -v python3 || command -v python)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BENCHED := $(VENV)/.benched
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help
@@ -32,6 +33,10 @@ $(INSTALLED): pyproject.toml requirements-dev.txt | $(BIN)/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $(INSTALLED)
 
+$(BENCHED): pyproject.toml benchmarks/requirements.txt $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement benchmarks/requirements.txt
+	@touch $(BENCHED)
+
 up: setup ## run everything on this machine; PORT, FLOWER_PORT and DATA_DIR may be set
 	@exec $(BIN)/tidings up --port $(PORT) --flower-port $(FLOWER_PORT) --data-dir "$(DATA_DIR)"
 
@@ -52,8 +57,8 @@ format: setup ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## measure, side by side with what one would use instead
-	$(BIN)/python -m benchmarks
+bench: setup $(BENCHED) ## measure beside what one would use instead; OPTIONS="--quick" and others
+	$(BIN)/python -m benchmarks --output docs $(OPTIONS)
 
 screenshot: setup ## take the README's pictures from a running instance of its own
 	$(BIN)/python -m docs.screenshot
@@ -62,6 +67,7 @@ lock: | $(BIN)/pip ## pin the dependencies anew, with hashes and without address
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --extra dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(COMPILE) pyproject.toml --extra bench --constraint requirements-dev.txt --output-file benchmarks/requirements.txt
 
 migration: setup ## draft the next migration from the tables: make migration m="what it does"
 	$(BIN)/python -m tasks.migrations "$(m)"

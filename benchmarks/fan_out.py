@@ -8,16 +8,18 @@ The relay starts idle; then a backlog of events is committed at once. No worker 
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
 import psutil
 from sqlalchemy import text
 
 from benchmarks.contest import TIDINGS, Run, Stalled, until
-from benchmarks.on_bus import HEARERS, RELAYS, UNRELAYED
 from benchmarks.options import Options, run_alone
+from benchmarks.queries import RELAYS, UNRELAYED
 from benchmarks.report import Result, Row, tell
 from benchmarks.servers import Servers
 
+SUBSCRIBERS = 4
 _WITHIN = 90.0  # seconds
 _LOOK = 0.01  # seconds
 
@@ -26,16 +28,17 @@ def measure(servers: Servers, options: Options) -> Result:
     """Let a relay of its own work off the backlog in each round."""
     events = int(options.choose(10_000, 2000))
     figures: dict[tuple[str, str], list[float]] = defaultdict(list)
+    relay = replace(TIDINGS, env={"HEARERS": str(SUBSCRIBERS)})
     for number in range(options.rounds):
         tell(f"fan_out: round {number + 1} of {options.rounds}")
-        run = Run(TIDINGS, servers)
+        run = Run(relay, servers)
         try:
             for name, value in _round(run, events).items():
                 figures[name].append(value)
         finally:
             run.close()
     rows = [Row(name, unit, values) for (name, unit), values in figures.items()]
-    title = f"{events:,} events to {HEARERS} subscribers each, from one relay"
+    title = f"{events:,} events to {SUBSCRIBERS} subscribers each, from one relay"
     return Result("fan_out", title, rows)
 
 

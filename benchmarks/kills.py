@@ -24,8 +24,8 @@ from benchmarks.contest import (
     until,
 )
 from benchmarks.effects import effects
-from benchmarks.on_bus import LEFT
 from benchmarks.options import Options, parser, run_with
+from benchmarks.queries import LEFT
 from benchmarks.report import Result, Row, tell
 from benchmarks.servers import Servers
 

@@ -12,9 +12,10 @@ import time
 from benchmarks import client
 from benchmarks.contest import Stalled, until
 from benchmarks.options import Options, run_alone
+from benchmarks.queries import DONE, SHIPPED
 from benchmarks.report import Result, Row, percentile, tell
 from benchmarks.servers import Servers
-from benchmarks.shop import DONE, SHIPPED, Shop
+from benchmarks.shop import Shop
 
 _LOOK = 0.001  # seconds between two looks
 _WITHIN = 20.0  # seconds for one order

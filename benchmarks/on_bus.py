@@ -1,7 +1,4 @@
-"""The benchmarks' application on Tidings.
-
-The one benchmark that knows the bus's interface; the others know its processes and tables.
-"""
+"""The benchmarks' application on Tidings: with its relay, the one that knows the bus's interface."""
 
 import os
 from collections.abc import Sequence
@@ -14,11 +11,7 @@ from events import Base, Event, control, publish, subscribe, transaction, transp
 from events.subscriptions import registered
 
 BATCH = {"batch": int(os.environ["BATCH"])} if "BATCH" in os.environ else {}
-HEARERS = 4
-UNRELAYED = "SELECT count(*) FROM events WHERE relayed_at IS NULL"
-RELAYS = "SELECT count(*) FROM heartbeats WHERE kind = 'relay'"
-OPEN = "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'retrying')"
-LEFT = f"SELECT ({UNRELAYED}) + ({OPEN})"
+HEARERS = int(os.environ.get("HEARERS", "4"))
 
 
 class Counted(Event, type="benchmark.counted", source="benchmark"):

@@ -35,7 +35,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--broker", choices=("valkey", "rabbitmq"), default="valkey")
-    parser.add_argument("--quick", action="store_true", help="short runs: to see that all works")
+    parser.add_argument("--quick", action="store_true", help="short runs, and fewer")
     parser.add_argument("--rounds", type=int, help="how often each is run; 3, with --quick 1")
     parser.add_argument("--only", default="", help="contenders with this text in their name")
     return parser

@@ -9,9 +9,10 @@ from collections import Counter, defaultdict
 from benchmarks import client
 from benchmarks.contest import Stalled, until
 from benchmarks.options import Options, run_alone
+from benchmarks.queries import SHIPPED
 from benchmarks.report import Result, Row, percentile
 from benchmarks.servers import Servers
-from benchmarks.shop import SHIPPED, Shop
+from benchmarks.shop import Shop
 from benchmarks.write_lock import WriteLock
 
 CLIENTS = 8

@@ -12,11 +12,9 @@ from sqlalchemy import text
 
 from benchmarks.contest import BIN, Stalled, until
 from benchmarks.effects import connect
-from benchmarks.on_bus import LEFT
+from benchmarks.queries import LEFT
 from benchmarks.servers import Process, Servers
 
-SHIPPED = "SELECT count(*) FROM orders WHERE status = 'shipped'"
-DONE = "SELECT count(*) FROM deliveries WHERE state = 'done'"
 _READY = 60.0  # seconds
 _ENOUGH = 500  # pieces in stock, so that no order is cancelled
 _ROLES = (
