@@ -1,6 +1,15 @@
 """Run every benchmark, one after the other: `make bench`, or `python -m benchmarks --quick`.
 
-The results go to a JSON file and a picture in the folder that --output names.
+handle: effects per second of one worker process, beside Celery and five others
+orders: whole orders under `tidings up`, from POST to shipped, and the hold times of SQLite's lock
+accept: orders per second of one web process, beside plain Flask with Celery
+latency: one order at a time on an idle shop
+fan_out: events per second of one relay with four subscribers
+cost: memory, CPU, start-up
+kills: messages lost and done twice when workers are killed
+
+Each runs alone as well: `python -m benchmarks.handle`. The results go to a JSON file and an SVG
+picture in the folder that --output names.
 """
 
 import json
@@ -10,7 +19,7 @@ from typing import Any
 
 from benchmarks import accept, cost, fan_out, handle, kills, latency, machine, orders, plot
 from benchmarks.contest import Stalled
-from benchmarks.options import Options, end_in_order, options_of, parser
+from benchmarks.options import Options, options_of, parser, stop_on_sigterm
 from benchmarks.report import Result
 from benchmarks.servers import Servers
 
@@ -19,11 +28,11 @@ SHORT = (handle, orders, accept, latency, fan_out, cost)
 
 def main() -> None:
     """Measure all, print it and write it down."""
-    words = parser(__doc__)
-    words.add_argument("--output", type=Path, default=Path("var"), help="a folder; var")
-    given = words.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--output", type=Path, default=Path("var"), help="a folder; var")
+    given = arguments.parse_args()
     options, began = options_of(given), time.monotonic()
-    end_in_order()
+    stop_on_sigterm()
     with Servers(options.database, options.broker) as servers:
         about = machine.describe(servers.versions)
         _print(about, options)

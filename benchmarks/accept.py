@@ -2,11 +2,12 @@
 
 Run: python -m benchmarks.accept [--database postgres] [--broker rabbitmq]
 
-Tidings' web saves order and event and never sends; plain Flask saves the order and sends five tasks.
-Neither has a relay or a worker here.
+Tidings' web process saves the order and its event in one transaction and sends nothing; plain Flask
+saves the order and then sends five tasks. No relay and no worker runs.
 """
 
 import http.client
+import secrets
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,14 +16,14 @@ from contextlib import contextmanager
 from benchmarks import client
 from benchmarks.contest import AT_MOST_ONCE, BIN, EFFECT_ONCE, Stalled, until
 from benchmarks.options import Options, run_alone
-from benchmarks.report import Result, Row, percentile, tell
+from benchmarks.report import Result, Row, percentile, progress
 from benchmarks.servers import Process, Servers, free_port
 
 APPS = {
     "Flask + 5 × Celery's send_task": "benchmarks.peers.plain_flask:create_app()",
     "Tidings": "web:create_app()",
 }
-# Who dies between the commit and the fifth task has sent some of them.
+# A process that dies between the commit and the fifth task has sent only some of them.
 _GUARANTEES = dict(zip(APPS, (AT_MOST_ONCE, EFFECT_ONCE), strict=True))
 CLIENTS = (1, 8)
 # As `tidings up` runs it.
@@ -36,7 +37,7 @@ def measure(servers: Servers, options: Options) -> Result:
     figures: Figures = defaultdict(lambda: defaultdict(list))
     for _ in range(options.rounds):
         for name, app in APPS.items():
-            tell(f"accept: {name}")
+            progress(f"accept: {name}")
             with _serving(servers, app) as url:
                 client.post(url, clients=4, orders=40)
                 for clients in CLIENTS:
@@ -46,7 +47,7 @@ def measure(servers: Servers, options: Options) -> Result:
     return Result("accept", title, [*_rows(figures)])
 
 
-def _note(found: dict[str, list[float]], posted: client.Report) -> None:
+def _note(found: dict[str, list[float]], posted: client.Posted) -> None:
     found["orders/s"].append(posted.per_second)
     for share in (0.5, 0.99):
         milliseconds = percentile(posted.latencies, share) * 1000
@@ -71,7 +72,7 @@ def _rows(figures: Figures) -> Iterator[Row]:
 @contextmanager
 def _serving(servers: Servers, app: str) -> Iterator[str]:
     folder, port = servers.new_folder("web"), free_port()
-    env = servers.environment(folder, SECRET_KEY="benchmark", OPS_AUTH="ops:benchmark")  # noqa: S106  opens nothing
+    env = servers.environment(folder, SECRET_KEY=secrets.token_hex())
     if app.startswith("web:"):
         migrate = [str(BIN / "tidings"), "migrate"]
         subprocess.run(migrate, env=env, cwd=folder, check=True, stdout=subprocess.DEVNULL)

@@ -1,6 +1,6 @@
-"""The customers of a benchmark, in a process of their own: each posts one order after the other.
+"""Clients that post orders, in a process of their own, each one order after the other.
 
-`python -m benchmarks.client URL --clients 8 --orders 400` prints what happened as JSON.
+`python -m benchmarks.client URL --clients 8 --orders 400` prints a `Posted` as JSON.
 """
 
 import argparse
@@ -22,8 +22,8 @@ _ACCEPTED = 202
 
 
 @dataclass(frozen=True)
-class Report:
-    """The answers to one lot of orders: seconds each took, all took, and the client's CPU used."""
+class Posted:
+    """Times of a series of orders in seconds: each, all, and CPU of the client."""
 
     latencies: list[float]
     began: float
@@ -43,18 +43,18 @@ class Report:
 
 def post(
     url: str, *, clients: int, orders: int = 10**9, seconds: float = 600, skus: str = "MUG-BLUE"
-) -> Report:
-    """Post orders until so many are accepted or the time is over, from a process of their own."""
+) -> Posted:
+    """Post orders from a process of its own until so many are accepted or the time is over."""
     words = [url, "--clients", clients, "--orders", orders, "--seconds", seconds, "--skus", skus]
     command = [sys.executable, "-m", "benchmarks.client", *map(str, words)]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
-    return Report(**json.loads(done.stdout))
+    return Posted(**json.loads(done.stdout))
 
 
 def body(number: int, sku: str) -> bytes:
     """Return an order as it is posted."""
     order = {
-        "customer": {"name": "Ada Example", "email": f"ada{number}@customers.example"},
+        "customer": {"name": "Ada Example", "email": f"ada{number}@clients.example"},
         "items": [{"sku": sku, "quantity": 1}],
         "shipping_address": {
             "line1": "1 Test Street",
@@ -67,7 +67,7 @@ def body(number: int, sku: str) -> bytes:
     return json.dumps(order).encode()
 
 
-class _Customers:
+class _Clients:
     def __init__(self, options: argparse.Namespace) -> None:
         self._address = options.url.removeprefix("http://")
         self._options = options
@@ -114,10 +114,10 @@ def main() -> None:
     parser.add_argument("--orders", type=int, required=True)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--skus", default="MUG-BLUE")
-    customers = _Customers(parser.parse_args())
+    clients = _Clients(parser.parse_args())
     began, cpu, start = time.time(), time.process_time(), time.perf_counter()
-    customers.run()
-    found: dict[str, Any] = {"latencies": customers.latencies, "began": began}
+    clients.run()
+    found: dict[str, Any] = {"latencies": clients.latencies, "began": began}
     found |= {"took": time.perf_counter() - start, "cpu": time.process_time() - cpu}
     json.dump(found, sys.stdout)
 

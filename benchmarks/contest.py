@@ -1,4 +1,4 @@
-"""The contenders: each sends numbers, works on them with one process, and writes their effects."""
+"""The contenders: each sends numbers, handles them in one process, and writes their effects."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ BUS = ("celery", "-A", "benchmarks.on_bus", "worker", *_CELERY)
 
 
 class Stalled(Exception):
-    """A contender that did not come to its end."""
+    """A run that did not end in time."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Contender:
     rate: float = 400.0
 
     def with_inbox(self) -> "Contender":
-        """Return the same with an inbox written by hand, which absorbs copies and finds no losses."""
+        """Return the same with an inbox written by hand: it removes duplicates, not losses."""
         once = EFFECT_ONCE if self.guarantee == AT_LEAST_ONCE else self.guarantee
         env = self.env | {"INBOX": "1"}
         return replace(self, name=f"{self.name} + inbox", guarantee=once, env=env)
@@ -143,14 +143,14 @@ class Run:
         """Put the numbers on their way, and start what must run beside a worker."""
         self.call(f"from {self.contender.module} import send; send({messages})")
         if self.contender.helper:
-            self.help()
+            self.start_helper()
 
     def call(self, code: str) -> None:
         """Run a line of Python in a process of its own and wait for its end. Raises `Stalled`."""
         if self.start([sys.executable, "-c", code]).wait():
-            raise Stalled(f"{code} failed: {self._last_words()}")
+            raise Stalled(f"{code} failed: {self._last_line()}")
 
-    def help(self) -> subprocess.Popen[bytes]:
+    def start_helper(self) -> subprocess.Popen[bytes]:
         """Start what must run beside a worker."""
         return self.start([sys.executable, "-m", self.contender.helper])
 
@@ -167,10 +167,10 @@ class Run:
     def wait(self, messages: int, within: float) -> None:
         """Wait until all numbers have their effect. Raises `Stalled`."""
         if not until(lambda: self.done() >= messages, within=within):
-            words = self._last_words()
+            words = self._last_line()
             raise Stalled(f"{self.done()} of {messages} effects after {within:g} s: {words}")
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         lines = (self.folder / "log").read_text(errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else "no output"
 

@@ -10,7 +10,7 @@ import time
 
 from benchmarks import client
 from benchmarks.options import Options, run_alone
-from benchmarks.report import Result, Row, tell
+from benchmarks.report import Result, Row, progress
 from benchmarks.servers import Servers
 from benchmarks.shop import Shop
 
@@ -21,7 +21,7 @@ def measure(servers: Servers, options: Options) -> Result:
     """Start the shop in each round; let the last one idle and then work."""
     ready = []
     for _ in range(options.rounds - 1):
-        tell("cost: starting")
+        progress("cost: starting")
         with Shop(servers) as shop:
             ready.append(shop.seconds_to_ready)
     with Shop(servers) as shop:
@@ -49,7 +49,7 @@ def _rows(shop: Shop, options: Options) -> list[Row]:
 
 
 def _idle(shop: Shop, seconds: float) -> float:
-    tell(f"cost: idle for {seconds:g} s")
+    progress(f"cost: idle for {seconds:g} s")
     time.sleep(2.0)
     before, began = shop.cpu_seconds(), time.monotonic()
     time.sleep(seconds)

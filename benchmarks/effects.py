@@ -1,7 +1,7 @@
-"""The effect that every contender has to produce for each message: one row, written with SQLAlchemy alone.
+"""The effect of each message for every contender: one row, written with SQLAlchemy alone.
 
 With INBOX=1 a contender also writes the id of its message in the same transaction, and does nothing
-for an id that is there already: what one writes by hand where messages may come twice.
+for an id that is there already: the usual remedy, written by hand, for duplicate messages.
 """
 
 import os
@@ -58,7 +58,7 @@ def _engine() -> Engine:
 
 
 def effect(number: int) -> Any:
-    """Return the statement that writes one effect."""
+    """Do the work, and return the statement that writes its effect."""
     if WORK:
         time.sleep(WORK)
     return insert(effects).values(number=number, at=time.time())

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from benchmarks.contest import TIDINGS, Run, Stalled, until
 from benchmarks.options import Options, run_alone
 from benchmarks.queries import RELAYS, UNRELAYED
-from benchmarks.report import Result, Row, tell
+from benchmarks.report import Result, Row, progress
 from benchmarks.servers import Servers
 
 SUBSCRIBERS = 4
@@ -25,12 +25,12 @@ _LOOK = 0.01  # seconds
 
 
 def measure(servers: Servers, options: Options) -> Result:
-    """Let a relay of its own work off the backlog in each round."""
+    """Start a relay in each round and let it work off the backlog."""
     events = int(options.choose(10_000, 2000))
     figures: dict[tuple[str, str], list[float]] = defaultdict(list)
-    relay = replace(TIDINGS, env={"HEARERS": str(SUBSCRIBERS)})
+    relay = replace(TIDINGS, env={"SUBSCRIBERS": str(SUBSCRIBERS)})
     for number in range(options.rounds):
-        tell(f"fan_out: round {number + 1} of {options.rounds}")
+        progress(f"fan_out: round {number + 1} of {options.rounds}")
         run = Run(relay, servers)
         try:
             for name, value in _round(run, events).items():
@@ -44,7 +44,7 @@ def measure(servers: Servers, options: Options) -> Result:
 
 def _round(run: Run, events: int) -> dict[tuple[str, str], float]:
     run.call("from benchmarks.on_bus import announce; announce(0)")
-    relay = psutil.Process(run.help().pid)
+    relay = psutil.Process(run.start_helper().pid)
     _wait(run, RELAYS, lambda found: found > 0)
     start = relay.memory_info().rss
     run.call(f"from benchmarks.on_bus import announce; announce({events})")
@@ -65,7 +65,7 @@ def _count(run: Run, query: str) -> int:
 
 def _wait(run: Run, query: str, good: Callable[[int], bool]) -> None:
     if not until(lambda: good(_count(run, query)), within=_WITHIN, pause=_LOOK):
-        raise Stalled(f"the relay stands still: {query} finds {_count(run, query)}")
+        raise Stalled(f"the relay makes no progress: {query} finds {_count(run, query)}")
 
 
 if __name__ == "__main__":

@@ -11,20 +11,21 @@ from sqlalchemy import func, select
 from benchmarks.contest import BASELINE, CONTENDERS, Contender, Run, Stalled
 from benchmarks.effects import effects
 from benchmarks.options import Options, run_alone
-from benchmarks.report import Result, Row, tell
+from benchmarks.report import Result, Row, progress
 from benchmarks.servers import Servers
 
 TITLE = "effects per second of one worker process, and its ratio to stock Celery"
 NOTES = [
     "least, median and most of the rounds; Tidings' figures include its relay",
     "+ inbox: the message's id is written by hand in the effect's transaction",
-    "an inbox absorbs copies and finds no losses: see kills",
+    "an inbox removes duplicates and does not find lost messages: see kills",
 ]
 _WITHIN = 90.0  # seconds for one run
+_LEAST, _MOST = 100, 20_000  # messages of one run
 
 
 def measure(servers: Servers, options: Options) -> Result:
-    """Run all contenders, in turns."""
+    """Run the contenders in turns."""
     chosen = [each for each in CONTENDERS if each is BASELINE or _wanted(each, options)]
     rows = {each: Row(each.name, "effects/s", guarantee=each.guarantee) for each in chosen}
     guesses = {each: each.rate for each in chosen}
@@ -32,7 +33,7 @@ def measure(servers: Servers, options: Options) -> Result:
         baseline = 0.0
         for contender in chosen:
             row = rows[contender]
-            tell(f"handle: round {number + 1} of {options.rounds}, {contender.name}")
+            progress(f"handle: round {number + 1} of {options.rounds}, {contender.name}")
             rate = _try(servers, contender, int(guesses[contender] * options.choose(4, 1)), row)
             baseline = rate if contender is BASELINE else baseline
             if rate:
@@ -53,7 +54,7 @@ def _try(servers: Servers, contender: Contender, messages: int, row: Row) -> flo
         row.note = f"skipped: does not speak to {servers.broker}"
         return 0.0
     try:
-        return _rate(servers, contender, max(messages, 100))
+        return _rate(servers, contender, min(max(messages, _LEAST), _MOST))
     except Stalled as stalled:
         row.note = f"failed: {stalled}"
         return 0.0

@@ -1,4 +1,4 @@
-"""Kill -9 the worker, again and again: which messages are lost, and which are done twice.
+"""Count the messages that are lost or done twice when the worker is killed with -9 repeatedly.
 
 Run: python -m benchmarks.kills [--messages 2000] [--kills 6]
 """
@@ -26,7 +26,7 @@ from benchmarks.contest import (
 from benchmarks.effects import effects
 from benchmarks.options import Options, parser, run_with
 from benchmarks.queries import LEFT
-from benchmarks.report import Result, Row, tell
+from benchmarks.report import Result, Row, progress
 from benchmarks.servers import Servers
 
 LEASE = 10.0  # seconds, of Celery's visibility timeout and of the ledger's lease alike
@@ -51,12 +51,12 @@ KILLED = (
 def measure(
     servers: Servers, options: Options, *, messages: int | None = None, kills: int | None = None
 ) -> Result:
-    """Break all contenders at the same moments."""
+    """Kill the worker of each contender at the same moments."""
     messages = messages or int(options.choose(2000, 600))
     kills = kills or int(options.choose(6, 2))
     rows = []
     for contender in [each for each in KILLED if options.only in each.name]:
-        tell(f"kills: {contender.name}")
+        progress(f"kills: {contender.name}")
         rows += _rows(servers, contender, messages, kills)
     title = f"{messages:,} messages, kill -9 of the worker and its children up to {kills} times"
     return Result("kills", title, rows)
@@ -98,7 +98,7 @@ def _settle(run: Run, messages: int) -> None:
 
 
 def _left(run: Run, messages: int) -> int:
-    """Count what is on its way; where a broker does not tell that, what has no effect yet."""
+    """Count the messages on their way, or without an effect where the broker does not say."""
     if run.contender.helper:
         with run.engine.connect() as connection:
             return int(connection.scalar(text(LEFT)) or 0)

@@ -13,7 +13,7 @@ from benchmarks import client
 from benchmarks.contest import Stalled, until
 from benchmarks.options import Options, run_alone
 from benchmarks.queries import DONE, SHIPPED
-from benchmarks.report import Result, Row, percentile, tell
+from benchmarks.report import Result, Row, percentile, progress
 from benchmarks.servers import Servers
 from benchmarks.shop import Shop
 
@@ -30,7 +30,7 @@ def measure(servers: Servers, options: Options) -> Result:
         client.post(shop.url, clients=1, orders=5, skus=skus)
         sku = skus.partition(",")[0]
         for number in range(orders):
-            tell(f"latency: order {number + 1} of {orders}")
+            progress(f"latency: order {number + 1} of {orders}")
             found.append(_one(shop, client.body(number, sku)))
     rows = []
     for stage, values in zip(_STAGES, zip(*found, strict=True), strict=True):

@@ -1,4 +1,4 @@
-"""The machine that was measured on: what must be known to compare figures."""
+"""Facts about the machine, without which figures cannot be compared."""
 
 import os
 import platform
@@ -22,9 +22,9 @@ def describe(servers: dict[str, str]) -> dict[str, Any]:
     return {
         "cpu": _cpu(),
         "cores": psutil.cpu_count(),
-        "load before": round(os.getloadavg()[0], 1),
-        "memory GB": round(psutil.virtual_memory().total / 1e9),
-        "disk, ms for a sync": _milliseconds_for_a_sync(),
+        "load_before": round(os.getloadavg()[0], 1),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9),
+        "disk_sync_ms": _milliseconds_for_a_sync(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "servers": servers,
@@ -42,7 +42,7 @@ def _cpu() -> str:
 
 
 def _milliseconds_for_a_sync() -> float:
-    """Write and sync a page again and again: the price of a commit, and the same for everybody."""
+    """Write and sync a page again and again: the part of a commit's time that is the disk's."""
     with tempfile.NamedTemporaryFile() as file:
         began = time.perf_counter()
         for _ in range(_SYNCS):

@@ -1,4 +1,4 @@
-"""The benchmarks' application on Tidings: with its relay, the one that knows the bus's interface."""
+"""The benchmarks' application on Tidings; it and relay.py alone use its Python interface."""
 
 import os
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from events import Base, Event, control, publish, subscribe, transaction, transp
 from events.subscriptions import registered
 
 BATCH = {"batch": int(os.environ["BATCH"])} if "BATCH" in os.environ else {}
-HEARERS = int(os.environ.get("HEARERS", "4"))
+SUBSCRIBERS = int(os.environ.get("SUBSCRIBERS", "4"))
 
 
 class Counted(Event, type="benchmark.counted", source="benchmark"):
-    """A number that wants its effect."""
+    """A number whose effect is to be written."""
 
     number: int
 
@@ -27,17 +27,17 @@ def count(event: Counted, session: Session) -> None:
 
 
 class Announced(Event, type="benchmark.announced", source="benchmark"):
-    """A number that several services hear of."""
+    """A number with several subscribers."""
 
     number: int
 
 
-def hear(event: Announced, session: Session) -> None:
-    """Do nothing: what is measured is the way there."""
+def ignore(event: Announced, session: Session) -> None:
+    """Do nothing; fan_out runs no worker."""
 
 
-for each in range(HEARERS):
-    subscribe(Announced, queue=f"hearers_{each}")(hear)
+for each in range(SUBSCRIBERS):
+    subscribe(Announced, queue=f"subscriber_{each}")(ignore)
 
 app = Celery("tidings-benchmark")
 app.config_from_object("celeryconfig")

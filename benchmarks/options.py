@@ -1,4 +1,4 @@
-"""The options that every benchmark takes, and the way each is run alone."""
+"""The options that every benchmark takes, and the way to run one alone."""
 
 import argparse
 import signal
@@ -55,11 +55,11 @@ def run_alone(benchmark: Benchmark, description: str | None) -> None:
 def run_with(given: argparse.Namespace, benchmark: Benchmark) -> None:
     """Run one benchmark with these options and print what it found."""
     options = options_of(given)
-    end_in_order()
+    stop_on_sigterm()
     with Servers(options.database, options.broker) as servers:
         benchmark(servers, options).print()
 
 
-def end_in_order() -> None:
-    """Let SIGTERM end the servers too, as Ctrl-C does."""
+def stop_on_sigterm() -> None:
+    """Exit on SIGTERM as on Ctrl-C, so that the servers are stopped."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))

@@ -1,4 +1,4 @@
-"""What the benchmarks read in Tidings' tables, as any other program would."""
+"""Queries on Tidings' tables, for benchmarks that watch it from outside."""
 
 UNRELAYED = "SELECT count(*) FROM events WHERE relayed_at IS NULL"
 OPEN = "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'retrying')"

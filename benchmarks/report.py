@@ -35,7 +35,7 @@ class Row:
 
 @dataclass
 class Result:
-    """The rows of one benchmark, and what must be known to read them."""
+    """The rows of one benchmark, and notes on reading them."""
 
     name: str
     title: str
@@ -50,6 +50,8 @@ class Result:
     def print(self) -> None:
         """Print the rows as a table."""
         print(f"\n{self.name}: {self.title}", flush=True)
+        if not self.rows:
+            return
         lines = [_cells(row) for row in self.rows]
         widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
         for line in lines:
@@ -90,7 +92,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def tell(text: str) -> None:
-    """Say what is being measured, on a terminal in one line that changes."""
+def progress(text: str) -> None:
+    """Show on a terminal, in one line that is overwritten, the step that runs now."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="\r", file=sys.stderr, flush=True)

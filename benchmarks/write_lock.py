@@ -1,7 +1,7 @@
-"""Sample who holds SQLite's write lock: `python -m benchmarks.write_lock FILE` until it is ended.
+"""Sample the holder of SQLite's write lock: `python -m benchmarks.write_lock FILE` until SIGTERM.
 
 In WAL mode a writer holds a POSIX lock on byte 120 of the `-shm` file; F_GETLK asks whether a lock
-could be had and takes none, so the sampler disturbs nobody. It must not open the database itself:
+could be had and takes none, so sampling delays no writer. It must not open the database itself:
 closing the file would free the locks of its own process.
 """
 
@@ -27,7 +27,7 @@ _PAUSE = 0.001  # seconds
 
 
 class WriteLock:
-    """Milliseconds that the write lock was held, by role, while the block ran; nothing elsewhere."""
+    """Milliseconds that each role held the write lock while the block ran; none on PostgreSQL."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop

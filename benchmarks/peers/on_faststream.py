@@ -22,7 +22,7 @@ NEW = StreamSub("numbers", **_GROUP, max_records=10)
 ABANDONED = StreamSub("numbers", **_GROUP, min_idle_time=60_000, polling_interval=1000)
 
 
-def count(number: int, message: Any = Context()) -> None:  # noqa: B008  FastStream's way to ask for it
+def count(number: int, message: Any = Context()) -> None:  # noqa: B008  as documented
     """Write the effect. A message's own id is made anew each time it is read; this one is sent."""
     write(number, message.correlation_id)
 

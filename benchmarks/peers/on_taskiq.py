@@ -17,7 +17,7 @@ broker = AioPikaBroker(_URL) if _URL.startswith("amqp") else RedisStreamBroker(_
 
 
 @broker.task
-def count(number: int, context: Context = TaskiqDepends()) -> None:  # noqa: B008  Taskiq's way to ask for it
+def count(number: int, context: Context = TaskiqDepends()) -> None:  # noqa: B008  as documented
     """Write the effect."""
     write(number, context.message.task_id)
 

@@ -1,6 +1,6 @@
-"""What one writes without Tidings: save the order, then send five Celery tasks.
+"""A web application without Tidings: it saves the order, then sends five Celery tasks.
 
-Between the commit and the last task the process may die; then some of the five never hear of it.
+If the process dies between the commit and the last task, some of the five are never sent.
 """
 
 import os
