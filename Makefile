@@ -8,6 +8,7 @@ PYTHON ?= $(shell command -v python3 || command -v python)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BENCHED := $(VENV)/.benched
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help
@@ -32,6 +33,10 @@ $(INSTALLED): pyproject.toml requirements-dev.txt | $(BIN)/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $(INSTALLED)
 
+$(BENCHED): pyproject.toml benchmarks/requirements.txt $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement benchmarks/requirements.txt
+	@touch $(BENCHED)
+
 up: setup ## run everything on this machine (PORT, FLOWER_PORT, DATA_DIR)
 	@exec $(BIN)/tidings up --port $(PORT) --flower-port $(FLOWER_PORT) --data-dir "$(DATA_DIR)"
 
@@ -53,8 +58,8 @@ format: setup ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## run the benchmarks, beside those of the alternatives
-	$(BIN)/python -m benchmarks
+bench: setup $(BENCHED) ## run the benchmarks beside the alternatives (OPTIONS="--quick")
+	$(BIN)/python -m benchmarks --output docs $(OPTIONS)
 
 screenshot: setup ## take the picture of the README from a new instance
 	$(BIN)/python -m docs.screenshot
@@ -66,6 +71,7 @@ lock: | $(BIN)/pip ## update the lock files, with hashes and without addresses
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --extra dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(COMPILE) pyproject.toml --extra bench --constraint requirements-dev.txt --output-file benchmarks/requirements.txt
 
 migration: setup ## draft the next migration: make migration m="add loyalty points"
 	$(BIN)/python -m tidings.migrations "$(m)"
