@@ -27,7 +27,7 @@ class Noted(Event, type="sample.noted", source="sample"):
     text: str = ""
 
 
-class Heard(Event, type="sample.heard", source="sample"):
+class Replied(Event, type="sample.replied", source="sample"):
     """A note was heard."""
 
     text: str = ""
@@ -42,7 +42,7 @@ class Mark(Base):
     what: Mapped[str]
 
 
-PATIENT = Retry(attempts=3, first=10.0, cap=40.0)
+POLICY = Retry(attempts=3, first=10.0, cap=40.0)
 
 
 def mark(event: Any, session: Session) -> None:
@@ -50,12 +50,12 @@ def mark(event: Any, session: Session) -> None:
     session.add(Mark(what=event.text))
 
 
-def hearing(
+def new_subscription(
     handler: Callable[..., Any] = mark,
     *types: type[Event],
     name: str = "notes.mark",
     batch: int = 1,
-    retry: Retry = PATIENT,
+    retry: Retry = POLICY,
     call: Callable[..., Any] | None = None,
 ) -> Subscription:
     """A subscription that this process's registry does not know."""
@@ -88,7 +88,7 @@ def deliveries(subscription: str = "notes.mark") -> list[Delivery]:
         )
 
 
-def tries() -> list[Attempt]:
+def failed_attempts() -> list[Attempt]:
     """Every failed try, in order."""
     with reading() as session:
         return list(session.scalars(select(Attempt).order_by(Attempt.id)))

@@ -19,12 +19,12 @@ from tests.events.sample import (
     Noted,
     deliveries,
     delivery,
-    hearing,
+    failed_attempts,
     mark,
     marks,
+    new_subscription,
     note,
     send,
-    tries,
 )
 
 
@@ -39,7 +39,7 @@ def deadly(event: Noted, session: Session) -> None:
         raise Killed
 
 
-SUBSCRIPTION = hearing(deadly, batch=10)
+SUBSCRIPTION = new_subscription(deadly, batch=10)
 
 
 def ring(message: Message, *, counted: bool, redelivered: bool = False) -> None:
@@ -87,7 +87,7 @@ def test_a_delivery_that_kills_its_worker_is_dead_and_its_neighbours_are_handled
     assert row.sends == settings().max_crashes + 1  # the first, in the batch, is nobody's fault yet
 
 
-def test_the_end_of_a_crash_loop_is_an_attempt_and_is_told(
+def test_the_end_of_a_crash_loop_is_recorded_as_an_attempt_and_published(
     any_database: Database, time: MovedClock
 ) -> None:
     [id] = note("die")
@@ -96,7 +96,7 @@ def test_the_end_of_a_crash_loop_is_an_attempt_and_is_told(
         [message] = send(SUBSCRIPTION)
         ring(message, counted=True)
 
-    [row] = tries()
+    [row] = failed_attempts()
     assert (row.error_type, row.event_id, row.number) == (CrashLoop.__name__, id, 1)
     with reading() as session:
         assert session.scalars(select(LogEntry.type).order_by(LogEntry.position)).all() == [
@@ -105,7 +105,7 @@ def test_the_end_of_a_crash_loop_is_an_attempt_and_is_told(
         ]
 
 
-def test_without_anybody_to_count_the_starts_are_counted_by_the_next_worker(
+def test_without_a_crash_report_the_next_workers_count_the_starts(
     any_database: Database,
 ) -> None:
     # kill -9 of the whole node: the broker gives the message back, marked as redelivered, and nobody said why.
@@ -118,7 +118,7 @@ def test_without_anybody_to_count_the_starts_are_counted_by_the_next_worker(
     assert delivery().state == "dead"
 
 
-def test_lost_once_a_delivery_travels_with_the_others_and_lost_twice_alone(
+def test_a_delivery_lost_once_is_sent_with_the_others_and_lost_twice_alone(
     any_database: Database, time: MovedClock
 ) -> None:
     ids = note("a", "b")
@@ -132,7 +132,7 @@ def test_lost_once_a_delivery_travels_with_the_others_and_lost_twice_alone(
     assert {row.lost_count for row in deliveries()} == {3}
 
 
-def test_a_loss_without_a_start_never_ends_in_death(
+def test_losses_without_a_start_never_make_a_delivery_dead(
     any_database: Database, time: MovedClock
 ) -> None:
     [id] = note("a")
@@ -147,14 +147,14 @@ def test_a_loss_without_a_start_never_ends_in_death(
     assert (delivery().state, marks()) == ("done", {"a": 1})
 
 
-def test_success_and_failure_forget_the_losses(any_database: Database) -> None:
+def test_success_and_failure_reset_the_loss_count(any_database: Database) -> None:
     def fail(event: Noted, session: Session) -> None:
         if event.text == "fail":
             raise ValueError("no")
 
-    with Bus(subscriptions=[hearing(fail)]) as bus:
+    with Bus(subscriptions=[new_subscription(fail)]) as bus:
         note("fail", "a")
-        for message in send(hearing(fail)):
+        for message in send(new_subscription(fail)):
             with transaction() as session:
                 suspects.report_crash(
                     session, "notes.mark", message.event_ids, worker="w", why="its process died"
@@ -165,7 +165,7 @@ def test_success_and_failure_forget_the_losses(any_database: Database) -> None:
     assert [(row.lost_count, row.unfinished_starts) for row in deliveries()] == [(0, 0), (0, 0)]
 
 
-def test_of_those_whose_start_was_followed_by_a_death_one_is_on_its_way_at_a_time(
+def test_of_the_suspects_that_were_started_one_is_in_flight_at_a_time(
     any_database: Database, time: MovedClock
 ) -> None:
     first, second = note("a", "b")
@@ -200,7 +200,7 @@ def test_a_settled_delivery_cannot_be_lost(state: str, any_database: Database) -
     assert (delivery().state, delivery().lost_count) == (state, 0)
 
 
-def test_the_longer_it_is_lost_the_longer_it_waits_up_to_ten_seconds(
+def test_the_delay_grows_with_each_loss_up_to_ten_seconds(
     any_database: Database, time: MovedClock
 ) -> None:
     [id] = note("a")

@@ -10,30 +10,30 @@ from events.dispatch import Result, dispatch
 from events.tables import Attempt, Delivery, LogEntry
 from events.testing import Bus
 from tests.events.sample import (
-    Heard,
     Mark,
     Noted,
+    Replied,
     deliveries,
     delivery,
-    hearing,
+    failed_attempts,
     mark,
     marks,
+    new_subscription,
     note,
     send,
-    tries,
 )
 
 
-def fails_for(*texts: str) -> Callable[[Noted, Session], Heard]:
+def fails_for(*texts: str) -> Callable[[Noted, Session], Replied]:
     """A handler that marks first and then fails for these texts."""
 
-    def handler(event: Noted, session: Session) -> Heard:
+    def handler(event: Noted, session: Session) -> Replied:
         mark(event, session)
         session.flush()
-        publish(session, Heard(text=f"{event.text} too early"))
+        publish(session, Replied(text=f"{event.text} too early"))
         if event.text in texts:
             raise ValueError(f"cannot handle {event.text}")
-        return Heard(text=event.text)
+        return Replied(text=event.text)
 
     return handler
 
@@ -46,19 +46,19 @@ def log_of(kind: type[Event]) -> list[str]:
         return [row.data["text"] for row in rows]
 
 
-def test_the_effect_the_mark_and_what_it_caused_commit_together(any_database: Database) -> None:
-    subscription = hearing(fails_for())
+def test_the_effect_the_claim_and_the_caused_events_commit_together(any_database: Database) -> None:
+    subscription = new_subscription(fails_for())
     note("a")
     [message] = send(subscription)
 
     report = dispatch(subscription, message.event_ids, worker="w")
 
     assert str(report) == "handled"
-    assert (delivery().state, marks(), log_of(Heard)) == ("done", {"a": 1}, ["a too early", "a"])
+    assert (delivery().state, marks(), log_of(Replied)) == ("done", {"a": 1}, ["a too early", "a"])
 
 
 def test_a_handler_that_fails_after_its_claim_leaves_nothing_behind(any_database: Database) -> None:
-    subscription = hearing(fails_for("a"))
+    subscription = new_subscription(fails_for("a"))
     note("a")
     [message] = send(subscription)
 
@@ -66,7 +66,7 @@ def test_a_handler_that_fails_after_its_claim_leaves_nothing_behind(any_database
 
     assert report.count(Result.RETRYING) == 1
     assert (delivery().state, delivery().attempts, delivery().done_at) == ("retrying", 1, None)
-    assert (marks(), log_of(Heard)) == ({}, [])
+    assert (marks(), log_of(Replied)) == ({}, [])
 
 
 def test_a_savepoint_of_a_failed_handler_leaves_nothing_behind_either(
@@ -77,7 +77,7 @@ def test_a_savepoint_of_a_failed_handler_leaves_nothing_behind_either(
             session.add(Mark(what="inside"))
         raise ValueError("after the savepoint")
 
-    subscription = hearing(in_savepoint)
+    subscription = new_subscription(in_savepoint)
     note("a")
     [message] = send(subscription)
     dispatch(subscription, message.event_ids, worker="w")
@@ -87,7 +87,7 @@ def test_a_savepoint_of_a_failed_handler_leaves_nothing_behind_either(
 
 @pytest.mark.parametrize("batch", [1, 5])
 def test_a_message_that_comes_twice_changes_nothing(batch: int, any_database: Database) -> None:
-    subscription = hearing(batch=batch)
+    subscription = new_subscription(batch=batch)
     note("a", "b", "c")
     messages = send(subscription)
     reports = [
@@ -99,10 +99,10 @@ def test_a_message_that_comes_twice_changes_nothing(batch: int, any_database: Da
     assert all(report.startswith("duplicate") for report in reports[len(messages) :])
 
 
-def test_a_message_for_a_row_that_is_not_open_and_sent_changes_nothing(
+def test_a_message_for_a_delivery_that_is_not_in_flight_changes_nothing(
     any_database: Database,
 ) -> None:
-    subscription = hearing()
+    subscription = new_subscription()
     for change in (
         update(Delivery).values(state="dead"),
         update(Delivery).values(state="discarded"),
@@ -115,13 +115,13 @@ def test_a_message_for_a_row_that_is_not_open_and_sent_changes_nothing(
             session.execute(change.where(Delivery.event_id == id))
 
         assert str(dispatch(subscription, [id], worker="w")) == "duplicate"
-    assert (marks(), tries()) == ({}, [])
+    assert (marks(), failed_attempts()) == ({}, [])
 
 
-def test_a_message_for_a_pruned_row_or_an_event_that_never_was_changes_nothing(
+def test_a_message_for_a_pruned_delivery_or_an_unknown_event_changes_nothing(
     any_database: Database,
 ) -> None:
-    subscription = hearing()
+    subscription = new_subscription()
     [id] = note("a")
     send(subscription)
     with transaction() as session:
@@ -132,8 +132,10 @@ def test_a_message_for_a_pruned_row_or_an_event_that_never_was_changes_nothing(
     assert marks() == {}
 
 
-def test_a_forged_message_can_only_ring_for_what_is_open_anyway(any_database: Database) -> None:
-    mine, others = hearing(), hearing(name="others.mark")
+def test_a_forged_message_for_a_subscription_without_that_delivery_changes_nothing(
+    any_database: Database,
+) -> None:
+    mine, others = new_subscription(), new_subscription(name="others.mark")
     note("a")
     send(mine)
 
@@ -142,7 +144,7 @@ def test_a_forged_message_can_only_ring_for_what_is_open_anyway(any_database: Da
 
 
 def test_of_a_batch_that_fails_only_the_failing_delivery_fails(any_database: Database) -> None:
-    subscription = hearing(fails_for("c"), batch=10)
+    subscription = new_subscription(fails_for("c"), batch=10)
     note("a", "b", "c", "d")
     [message] = send(subscription)
 
@@ -155,7 +157,7 @@ def test_of_a_batch_that_fails_only_the_failing_delivery_fails(any_database: Dat
     ) == (3, 1, 0)
     assert marks() == {"a": 1, "b": 1, "d": 1}
     assert [row.state for row in deliveries()] == ["done", "done", "retrying", "done"]
-    assert len(tries()) == 1
+    assert len(failed_attempts()) == 1
 
 
 def test_a_batch_is_one_transaction(any_database: Database) -> None:
@@ -165,7 +167,7 @@ def test_a_batch_is_one_transaction(any_database: Database) -> None:
         sessions.add(id(session))
         mark(event, session)
 
-    subscription = hearing(remember, batch=10)
+    subscription = new_subscription(remember, batch=10)
     note("a", "b", "c")
     [message] = send(subscription)
     dispatch(subscription, message.event_ids, worker="w")
@@ -173,8 +175,8 @@ def test_a_batch_is_one_transaction(any_database: Database) -> None:
     assert (len(sessions), marks()) == (1, {"a": 1, "b": 1, "c": 1})
 
 
-def test_a_batch_of_which_some_are_done_handles_the_others(any_database: Database) -> None:
-    subscription = hearing(batch=10)
+def test_a_batch_with_done_deliveries_handles_the_others(any_database: Database) -> None:
+    subscription = new_subscription(batch=10)
     ids = note("a", "b", "c")
     send(subscription)
     dispatch(subscription, ids[:1], worker="w")
@@ -189,45 +191,45 @@ def test_a_batch_of_which_some_are_done_handles_the_others(any_database: Databas
     ("outcome", "texts"),
     [
         (None, []),
-        (Heard(text="one"), ["one"]),
-        ([Heard(text="x"), Heard(text="y")], ["x", "y"]),
+        (Replied(text="one"), ["one"]),
+        ([Replied(text="x"), Replied(text="y")], ["x", "y"]),
         ([], []),
     ],
 )
 def test_a_handler_returns_an_event_several_or_none(
     outcome: object, texts: list[str], any_database: Database
 ) -> None:
-    with Bus(subscriptions=[hearing(lambda event, session: outcome)]) as bus:
+    with Bus(subscriptions=[new_subscription(lambda event, session: outcome)]) as bus:
         note("a")
         bus.drain()
 
-    assert log_of(Heard) == texts
+    assert log_of(Replied) == texts
 
 
 def test_two_workers_with_the_same_message_have_one_effect(any_database: Database) -> None:
-    subscription = hearing()
+    subscription = new_subscription()
 
     def meet_another_worker(event: Noted, session: Session) -> None:
         mark(event, session)
         if not any_database.sqlite:  # on SQLite the other one waits for its turn to write
-            reports.append(str(dispatch(hearing(), ids, worker="the other")))
+            reports.append(str(dispatch(new_subscription(), ids, worker="the other")))
 
     reports: list[str] = []
     ids: list[UUID] = note("a")
     send(subscription)
-    reports.append(str(dispatch(hearing(meet_another_worker), ids, worker="one")))
+    reports.append(str(dispatch(new_subscription(meet_another_worker), ids, worker="one")))
 
     assert sorted(reports) == (["handled"] if any_database.sqlite else ["duplicate", "handled"])
     assert marks() == {"a": 1}
 
 
-def test_an_attempt_says_when_who_how_long_and_where(any_database: Database) -> None:
-    subscription = hearing(fails_for("a"))
+def test_an_attempt_records_worker_duration_error_and_traceback(any_database: Database) -> None:
+    subscription = new_subscription(fails_for("a"))
     note("a")
     [message] = send(subscription)
     dispatch(subscription, message.event_ids, worker="payment@host")
 
-    [row] = tries()
+    [row] = failed_attempts()
     assert (row.number, row.send, row.worker, row.error_type, row.message) == (
         1,
         1,

@@ -40,19 +40,21 @@ envelopes = st.builds(
 
 
 @given(envelopes)
-def test_an_envelope_comes_back_from_its_cloudevent_as_it_was(envelope: Envelope) -> None:
+def test_an_envelope_is_unchanged_by_the_round_trip_through_a_cloudevent(
+    envelope: Envelope,
+) -> None:
     assert Envelope.from_cloudevent(envelope.to_cloudevent()) == envelope
 
 
 @given(envelopes)
-def test_an_envelope_comes_back_from_json_as_it_was(envelope: Envelope) -> None:
+def test_an_envelope_is_unchanged_by_the_round_trip_through_json(envelope: Envelope) -> None:
     event = JSONFormat().read(CloudEvent, envelope.to_json())
 
     assert isinstance(event, CloudEvent)
     assert Envelope.from_cloudevent(event) == envelope
 
 
-def test_a_cloudevent_names_what_the_standard_names_and_carries_the_rest_as_extensions() -> None:
+def test_a_cloudevent_has_the_standard_attributes_and_carries_the_rest_as_extensions() -> None:
     id = uuid7()
     parts: dict[str, Any] = {
         "id": id,

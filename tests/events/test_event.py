@@ -10,7 +10,7 @@ from events.errors import CatalogError, UnknownEvent
 from events.event import _classes, _upcasters, catalog, decode, newest
 from events.tables import LogEntry
 from events.testing import Bus
-from tests.events.sample import Noted, deliveries, delivery, hearing, marks, note
+from tests.events.sample import Noted, deliveries, delivery, marks, new_subscription, note
 
 
 class TicketSoldV1(Event, type="sample.ticket_sold", version=1, source="sample"):
@@ -62,7 +62,7 @@ def test_an_old_event_is_read_in_its_newest_version_step_by_step() -> None:
     assert newest("sample.ticket_sold") == 3
 
 
-def test_an_event_cannot_be_changed_and_takes_no_field_that_it_does_not_have() -> None:
+def test_an_event_is_frozen_and_takes_no_unknown_field() -> None:
     event = TicketSold(row="K", chair=12, hall="main")
 
     with pytest.raises(WrongData, match="frozen"):
@@ -71,7 +71,7 @@ def test_an_event_cannot_be_changed_and_takes_no_field_that_it_does_not_have() -
         TicketSold.model_validate({"row": "K", "chair": 12, "hall": "main", "price": 5})
 
 
-def test_a_type_and_a_version_that_nobody_knows_are_told_apart() -> None:
+def test_the_error_distinguishes_an_unknown_type_from_an_unknown_version() -> None:
     with pytest.raises(
         UnknownEvent, match=r"sample\.nothing v1 is unknown: this process knows no such type"
     ):
@@ -145,10 +145,10 @@ def test_each_version_has_a_json_schema_that_its_data_fits() -> None:
         )
 
 
-def test_an_event_of_an_unknown_version_waits_with_the_reason_and_goes_on_when_its_class_is_deployed(
+def test_an_event_of_an_unknown_version_waits_until_its_class_is_deployed(
     any_database: Database,
 ) -> None:
-    with Bus(subscriptions=[hearing()]) as bus:
+    with Bus(subscriptions=[new_subscription()]) as bus:
         note("from the future", "of today")
         with transaction() as session:
             session.execute(
@@ -178,10 +178,10 @@ def test_an_event_of_an_unknown_version_waits_with_the_reason_and_goes_on_when_i
     assert marks() == {"from the future": 1, "of today": 1}
 
 
-def test_data_that_does_not_fit_its_class_is_a_failure_and_no_reason_to_wait(
+def test_data_that_does_not_fit_its_class_is_a_failed_attempt(
     any_database: Database,
 ) -> None:
-    with Bus(subscriptions=[hearing()]) as bus:
+    with Bus(subscriptions=[new_subscription()]) as bus:
         note("x")
         with transaction() as session:
             session.execute(update(LogEntry).values(data={"text": ["no text"]}))

@@ -13,16 +13,16 @@ from events.system_events import DeliveryDead
 from events.tables import LogEntry
 from events.testing import Bus
 from tests.events.sample import (
-    PATIENT,
+    POLICY,
     SECRET,
     Noted,
     deliveries,
     delivery,
-    hearing,
+    failed_attempts,
     mark,
     marks,
+    new_subscription,
     note,
-    tries,
 )
 
 
@@ -53,8 +53,8 @@ def deaths() -> list[dict[str, Any]]:
         ]
 
 
-def test_a_delivery_is_tried_so_often_and_is_then_dead(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: ValueError(SECRET)))]) as bus:
+def test_a_delivery_is_dead_after_the_attempts_of_its_policy(any_database: Database) -> None:
+    with Bus(subscriptions=[new_subscription(raising(lambda: ValueError(SECRET)))]) as bus:
         note("a")
         bus.drain()
         assert (delivery().state, delivery().attempts) == ("retrying", 1)
@@ -64,16 +64,16 @@ def test_a_delivery_is_tried_so_often_and_is_then_dead(any_database: Database) -
     row = delivery()
     assert (row.state, row.attempts, row.sends, row.died_at is not None) == (
         "dead",
-        PATIENT.attempts,
-        PATIENT.attempts,
+        POLICY.attempts,
+        POLICY.attempts,
         True,
     )
-    assert [each.number for each in tries()] == [1, 2, 3]
+    assert [each.number for each in failed_attempts()] == [1, 2, 3]
     assert [str(report).split(":")[0] for report in bus.reports] == ["retrying", "retrying", "dead"]
 
 
-def test_a_retry_waits_for_its_time(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: RetryAfter(100)))]) as bus:
+def test_a_retry_is_not_sent_before_it_is_due(any_database: Database) -> None:
+    with Bus(subscriptions=[new_subscription(raising(lambda: RetryAfter(100)))]) as bus:
         note("a")
         bus.drain()
         bus.advance(99)
@@ -84,9 +84,11 @@ def test_a_retry_waits_for_its_time(any_database: Database) -> None:
         assert delivery().error == "RetryAfter: asked to be retried in 100 s"
 
 
-def test_a_dead_letter_is_dead_at_once(any_database: Database) -> None:
+def test_a_delivery_whose_handler_raises_dead_letter_is_dead_at_once(
+    any_database: Database,
+) -> None:
     with Bus(
-        subscriptions=[hearing(raising(lambda: DeadLetter("the address is on the moon")))]
+        subscriptions=[new_subscription(raising(lambda: DeadLetter("the address is on the moon")))]
     ) as bus:
         note("a")
         bus.drain()
@@ -97,8 +99,8 @@ def test_a_dead_letter_is_dead_at_once(any_database: Database) -> None:
     )
 
 
-def test_the_fingerprint_names_the_place_and_holds_no_personal_data(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter(SECRET)))]) as bus:
+def test_the_fingerprint_names_the_line_and_holds_no_personal_data(any_database: Database) -> None:
+    with Bus(subscriptions=[new_subscription(raising(lambda: DeadLetter(SECRET)))]) as bus:
         note(SECRET, "b")
         bus.drain()
 
@@ -109,8 +111,8 @@ def test_the_fingerprint_names_the_place_and_holds_no_personal_data(any_database
     assert SECRET not in str(bus.reports) + str(deaths())
 
 
-def test_a_death_is_told_once(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter("no")))]) as bus:
+def test_the_death_of_a_delivery_is_published_once(any_database: Database) -> None:
+    with Bus(subscriptions=[new_subscription(raising(lambda: DeadLetter("no")))]) as bus:
         bus.duplicate = True
         [id] = note("a")
         bus.drain()
@@ -126,11 +128,11 @@ def test_a_death_is_told_once(any_database: Database) -> None:
     }
 
 
-def test_the_death_of_the_alert_itself_is_not_told(any_database: Database) -> None:
-    alert = hearing(
+def test_the_death_of_an_alert_is_not_published(any_database: Database) -> None:
+    alert = new_subscription(
         raising(lambda: DeadLetter("nobody is home")), DeliveryDead, name="dead_letters.alert"
     )
-    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter("no"))), alert]) as bus:
+    with Bus(subscriptions=[new_subscription(raising(lambda: DeadLetter("no"))), alert]) as bus:
         note("a")
         bus.drain()
 
@@ -138,8 +140,8 @@ def test_the_death_of_the_alert_itself_is_not_told(any_database: Database) -> No
     assert len(deaths()) == 1
 
 
-def test_a_second_death_after_a_replay_is_told_again(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter("no")))]) as bus:
+def test_a_second_death_after_a_replay_is_published_again(any_database: Database) -> None:
+    with Bus(subscriptions=[new_subscription(raising(lambda: DeadLetter("no")))]) as bus:
         note("a")
         bus.drain()
         with transaction() as session:
@@ -159,24 +161,24 @@ def test_a_second_death_after_a_replay_is_told_again(any_database: Database) -> 
         (lambda: type("E" * 300, (Exception,), {})("long name"), f"{'E' * 300}: long name"),
     ],
 )
-def test_an_error_is_kept_whatever_it_says(
+def test_an_error_is_stored_whatever_its_message(
     error: Callable[[], Exception], kept: str, any_database: Database
 ) -> None:
-    with Bus(subscriptions=[hearing(raising(error))]) as bus:
+    with Bus(subscriptions=[new_subscription(raising(error))]) as bus:
         note("a")
         for _ in range(4):
             bus.advance(60)
 
-    assert (delivery().state, delivery().attempts, len(tries())) == ("dead", 3, 3)
+    assert (delivery().state, delivery().attempts, len(failed_attempts())) == ("dead", 3, 3)
     assert delivery().error == kept
 
 
-def test_an_endless_message_is_cut(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter("x" * 5_000_000)))]) as bus:
+def test_a_very_long_message_is_truncated(any_database: Database) -> None:
+    with Bus(subscriptions=[new_subscription(raising(lambda: DeadLetter("x" * 5_000_000)))]) as bus:
         note("a")
         bus.drain()
 
-    [row] = tries()
+    [row] = failed_attempts()
     assert (len(row.message), len(row.traceback) <= 100_000, len(delivery().error or "")) == (
         10_000,
         True,
@@ -184,7 +186,7 @@ def test_an_endless_message_is_cut(any_database: Database) -> None:
     )
 
 
-def test_success_after_failures_forgets_the_error_and_keeps_the_tries(
+def test_success_after_failures_clears_the_error_and_keeps_the_attempts(
     any_database: Database,
 ) -> None:
     left = [1, 2]
@@ -194,7 +196,7 @@ def test_success_after_failures_forgets_the_error_and_keeps_the_tries(
         if left:
             raise ValueError(f"{left.pop()} to go")
 
-    with Bus(subscriptions=[hearing(flaky)]) as bus:
+    with Bus(subscriptions=[new_subscription(flaky)]) as bus:
         note("a")
         for _ in range(3):
             bus.advance(60)
@@ -207,24 +209,26 @@ def test_success_after_failures_forgets_the_error_and_keeps_the_tries(
         2,
         {"a": 1},
     )
-    assert [each.message for each in tries()] == ["2 to go", "1 to go"]
+    assert [each.message for each in failed_attempts()] == ["2 to go", "1 to go"]
 
 
-def test_an_error_that_is_no_exception_of_ours_or_pythons_still_counts(
+def test_any_exception_of_a_handler_is_a_failed_attempt(
     any_database: Database,
 ) -> None:
     def divide(event: Noted, session: Session) -> float:
         return 1 / 0
 
-    with Bus(subscriptions=[hearing(divide)]) as bus:
+    with Bus(subscriptions=[new_subscription(divide)]) as bus:
         note("a")
         bus.drain()
 
     assert delivery().error == "ZeroDivisionError: division by zero"
 
 
-def test_a_handler_that_returns_no_event_is_a_failure_with_a_reason(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(lambda event, session: "done")]) as bus:
+def test_returning_something_other_than_an_event_is_a_failed_attempt(
+    any_database: Database,
+) -> None:
+    with Bus(subscriptions=[new_subscription(lambda event, session: "done")]) as bus:
         note("a")
         bus.drain()
 

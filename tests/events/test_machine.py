@@ -21,7 +21,7 @@ from events.dispatch import dispatch
 from events.messages import Message
 from events.relay.sending import unmark_sent
 from events.tables import Attempt, AuditEntry, Delivery, LogEntry
-from tests.events.sample import Heard, Mark, MovedClock, Noted, hearing, note, send
+from tests.events.sample import Mark, MovedClock, Noted, Replied, new_subscription, note, send
 from tests.events.test_crash_loop import Killed
 
 
@@ -30,10 +30,10 @@ class Handlers:
 
     mood = "work"
 
-    def mark(self, event: Noted, session: Session) -> Heard:
+    def mark(self, event: Noted, session: Session) -> Replied:
         session.add(Mark(what=f"notes {event.text}"))
         self.act()
-        return Heard(text=event.text)
+        return Replied(text=event.text)
 
     def call(self, event: Noted, key: str) -> str:
         self.act()
@@ -61,8 +61,8 @@ class Deliveries(RuleBasedStateMachine):
             for table in (Attempt, Delivery, LogEntry, Mark, AuditEntry):
                 session.execute(delete(table))
         patience = Retry(attempts=2, first=1, cap=1)
-        notes = hearing(self.handlers.mark, batch=3, retry=patience)
-        calls = hearing(
+        notes = new_subscription(self.handlers.mark, batch=3, retry=patience)
+        calls = new_subscription(
             self.handlers.record, call=self.handlers.call, name="calls.record", retry=patience
         )
         self.subscriptions = {each.name: each for each in (notes, calls)}
@@ -154,7 +154,7 @@ class Deliveries(RuleBasedStateMachine):
             assert Counter(session.scalars(select(Mark.what))) == expected
             heard = Counter(
                 f"notes {row.data['text']}"
-                for row in session.scalars(select(LogEntry).where(LogEntry.type == Heard.type))
+                for row in session.scalars(select(LogEntry).where(LogEntry.type == Replied.type))
             )
             assert heard == Counter(
                 {what: count for what, count in expected.items() if what.startswith("notes")}
@@ -176,7 +176,7 @@ class Deliveries(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_whatever_happens_in_whatever_order_a_done_delivery_had_its_effect_once(
+def test_after_faults_in_any_order_a_done_delivery_had_its_effect_once(
     database: Database,
 ) -> None:
     database.close()

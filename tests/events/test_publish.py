@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from events import Database, log, publish, reading, transaction
 from events.tables import Delivery, LogEntry
 from events.testing import Bus
-from tests.events.sample import Heard, MovedClock, Noted, hearing, marks, note, send
+from tests.events.sample import MovedClock, Noted, Replied, marks, new_subscription, note, send
 
 
 def counted(table: type[LogEntry] | type[Delivery]) -> int:
@@ -14,7 +14,7 @@ def counted(table: type[LogEntry] | type[Delivery]) -> int:
         return session.scalar(select(func.count()).select_from(table)) or 0
 
 
-def test_what_is_rolled_back_is_never_sent(any_database: Database) -> None:
+def test_a_rolled_back_event_is_never_sent(any_database: Database) -> None:
     def change_ones_mind() -> None:
         with transaction() as session:
             publish(session, Noted(text="never"))
@@ -23,13 +23,13 @@ def test_what_is_rolled_back_is_never_sent(any_database: Database) -> None:
     with pytest.raises(ValueError, match="on second thoughts"):
         change_ones_mind()
 
-    assert send(hearing()) == []
+    assert send(new_subscription()) == []
     assert (counted(LogEntry), counted(Delivery)) == (0, 0)
 
 
-def test_publishing_sends_nothing_and_only_writes_to_the_log(any_database: Database) -> None:
+def test_publishing_only_writes_to_the_log(any_database: Database) -> None:
     with transaction() as session:
-        ids = publish(session, Noted(text="a"), Noted(text="b"), Heard(text="c"), subject="N-1")
+        ids = publish(session, Noted(text="a"), Noted(text="b"), Replied(text="c"), subject="N-1")
         assert counted(LogEntry) == 0  # another connection sees nothing before the commit
 
     with reading() as session:
@@ -38,13 +38,13 @@ def test_publishing_sends_nothing_and_only_writes_to_the_log(any_database: Datab
     assert counted(Delivery) == 0
 
 
-def test_publishing_nothing_writes_nothing(any_database: Database) -> None:
+def test_publishing_no_events_changes_nothing(any_database: Database) -> None:
     with transaction() as session:
         assert publish(session) == []
 
 
-def test_an_event_of_the_future_waits_for_its_time(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing()]) as bus:
+def test_an_event_is_not_handled_before_its_publish_time(any_database: Database) -> None:
+    with Bus(subscriptions=[new_subscription()]) as bus:
         with transaction() as session:
             publish(session, Noted(text="later"), at=bus.now() + timedelta(hours=1))
             publish(session, Noted(text="now"))
@@ -62,14 +62,14 @@ def test_ids_grow_with_time_so_that_the_log_reads_in_order(any_database: Databas
     assert ids == sorted(ids)
 
 
-def test_a_moment_without_a_zone_is_refused_before_it_is_stored(
+def test_a_datetime_without_a_time_zone_is_refused(
     any_database: Database, time: MovedClock
 ) -> None:
     with pytest.raises(Exception, match="has no time zone"), transaction() as session:
         publish(session, Noted(text="x"), at=time().replace(tzinfo=None))
 
 
-def test_every_moment_comes_back_in_utc(any_database: Database, time: MovedClock) -> None:
+def test_every_datetime_is_returned_in_utc(any_database: Database, time: MovedClock) -> None:
     note("x")
 
     with reading() as session:

@@ -72,7 +72,7 @@ def test_a_message_cannot_name_a_task_that_is_no_subscription(
 
 
 @pytest.mark.system
-def test_a_forged_doorbell_for_what_is_not_open_does_nothing(
+def test_a_forged_task_message_for_a_delivery_that_is_not_open_does_nothing(
     database: Database, make_stack: Any, valkey_url: str
 ) -> None:
     stack: Stack = make_stack(database, valkey_url)

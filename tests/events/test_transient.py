@@ -19,7 +19,16 @@ from events.settings import settings
 from events.suspects import report_crash
 from events.tables import LogEntry
 from events.testing import Bus
-from tests.events.sample import Mark, Noted, delivery, hearing, marks, note, send, tries
+from tests.events.sample import (
+    Mark,
+    Noted,
+    delivery,
+    failed_attempts,
+    marks,
+    new_subscription,
+    note,
+    send,
+)
 
 
 @pytest.fixture
@@ -58,7 +67,7 @@ def on_postgres(postgres_url: str) -> Iterator[Database]:
 def unharmed() -> bool:
     """Whether the delivery waits for a moment, with no try counted."""
     row = delivery()
-    return (row.state, row.attempts, row.sent_at, row.lost_count, tries()) == (
+    return (row.state, row.attempts, row.sent_at, row.lost_count, failed_attempts()) == (
         "retrying",
         0,
         None,
@@ -67,15 +76,15 @@ def unharmed() -> bool:
     )
 
 
-def test_a_locked_sqlite_burns_no_attempt(impatient: Database) -> None:
-    with Bus(subscriptions=[hearing()]) as bus:
+def test_a_locked_sqlite_costs_no_attempt(impatient: Database) -> None:
+    with Bus(subscriptions=[new_subscription()]) as bus:
         note("a")
-        [message] = send(hearing())
+        [message] = send(new_subscription())
         with locked(impatient) as other:
             event.listen(
                 impatient.writer, "handle_error", lambda _: other.rollback()
             )  # the lock goes when it was in the way once
-            report = dispatch(hearing(), message.event_ids, worker="w")
+            report = dispatch(new_subscription(), message.event_ids, worker="w")
 
         assert str(report) == "retrying: database: OperationalError"
         assert unharmed()
@@ -84,13 +93,13 @@ def test_a_locked_sqlite_burns_no_attempt(impatient: Database) -> None:
     assert marks() == {"a": 1}
 
 
-def test_a_sqlite_that_stays_locked_is_the_callers_to_know_and_the_delivery_stays_as_it_was(
+def test_a_sqlite_that_stays_locked_raises_and_leaves_the_delivery_in_flight(
     impatient: Database,
 ) -> None:
     note("a")
-    [message] = send(hearing())
+    [message] = send(new_subscription())
     with locked(impatient), pytest.raises(OperationalError, match="database is locked") as raised:
-        dispatch(hearing(), message.event_ids, worker="w")
+        dispatch(new_subscription(), message.event_ids, worker="w")
 
     assert is_transient(raised.value)
     assert (delivery().state, delivery().attempts, delivery().sent_at is not None) == (
@@ -104,17 +113,19 @@ class Stopped(Exception):
     """As Celery's soft time limit is raised: from a signal."""
 
 
-def test_to_be_stopped_while_somebody_else_writes_burns_no_attempt(database: Database) -> None:
+def test_a_time_limit_during_the_wait_for_the_write_lock_costs_no_attempt(
+    database: Database,
+) -> None:
     def stop(*_: object) -> None:
         raise Stopped
 
     note("a")
-    [message] = send(hearing())
+    [message] = send(new_subscription())
     before = signal.signal(signal.SIGALRM, stop)
     with locked(database) as other:
         threading.Timer(0.4, other.rollback).start()
         signal.setitimer(signal.ITIMER_REAL, 0.2)
-        report = dispatch(hearing(), message.event_ids, worker="w")
+        report = dispatch(new_subscription(), message.event_ids, worker="w")
     signal.signal(signal.SIGALRM, before)
 
     assert str(report) == "retrying: database: TransactionNotStarted"
@@ -186,7 +197,7 @@ def lock_timeout(database: Database) -> Callable[[Noted, Session], None]:
 
 
 @pytest.mark.parametrize("trouble", [serialization, deadlock, lost_connection, lock_timeout])
-def test_trouble_between_transactions_of_postgresql_burns_no_attempt(
+def test_a_transient_error_of_postgresql_costs_no_attempt(
     trouble: Callable[[Database], Callable[[Noted, Session], None]], on_postgres: Database
 ) -> None:
     if trouble is serialization:
@@ -199,7 +210,7 @@ def test_trouble_between_transactions_of_postgresql_burns_no_attempt(
         on_postgres.close()
     with transaction() as session:
         session.add_all([Mark(what="one"), Mark(what="two")])
-    subscription = hearing(trouble(on_postgres))
+    subscription = new_subscription(trouble(on_postgres))
     with Bus(subscriptions=[subscription]) as bus:
         note("a")
         bus.drain()
@@ -210,7 +221,7 @@ def test_trouble_between_transactions_of_postgresql_burns_no_attempt(
     assert (delivery().state, delivery().attempts, marks()) == ("done", 0, {"ours": 2})
 
 
-def test_what_the_database_refuses_for_good_is_a_failure(any_database: Database) -> None:
+def test_a_permanent_database_error_is_a_failed_attempt(any_database: Database) -> None:
     def insert_twice(event: Noted, session: Session) -> None:
         session.add_all([Mark(id=1, what="a"), Mark(id=1, what="b")])
 
@@ -218,16 +229,16 @@ def test_what_the_database_refuses_for_good_is_a_failure(any_database: Database)
         session.execute(text("SELECT * FROM nowhere"))
 
     for name, handler in (("notes.one", insert_twice), ("notes.two", unknown_table)):
-        with Bus(subscriptions=[hearing(handler, name=name)]) as bus:
+        with Bus(subscriptions=[new_subscription(handler, name=name)]) as bus:
             note("a")
             bus.drain()
         assert delivery(name).attempts == 1
 
 
-def test_a_suspect_that_is_given_back_again_and_again_is_no_crash_loop(
+def test_a_suspect_that_is_released_repeatedly_is_no_crash_loop(
     any_database: Database,
 ) -> None:
-    subscription = hearing()
+    subscription = new_subscription()
     [id] = note("a")
     send(subscription)
     with transaction() as session:
@@ -250,7 +261,7 @@ def test_a_suspect_that_is_given_back_again_and_again_is_no_crash_loop(
     assert (delivery().state, marks()) == ("done", {"a": 1})
 
 
-def test_a_statement_that_runs_over_the_time_limit_is_the_handlers_failure_and_ends_on_the_server(
+def test_a_statement_over_the_time_limit_fails_its_handler_and_is_cancelled_on_the_server(
     on_postgres: Database,
 ) -> None:
     def slow(event: Noted, session: Session) -> None:
@@ -263,7 +274,7 @@ def test_a_statement_that_runs_over_the_time_limit_is_the_handlers_failure_and_e
     def stop(*_: object) -> None:
         raise Stopped
 
-    subscription = hearing(slow, batch=10)
+    subscription = new_subscription(slow, batch=10)
     note("slow", "a", "b")
     [message] = send(subscription)
     before = signal.signal(signal.SIGALRM, stop)
@@ -277,14 +288,14 @@ def test_a_statement_that_runs_over_the_time_limit_is_the_handlers_failure_and_e
         report.count(Result.RETRYING),
         report.count(Result.DUPLICATE),
     ) == (2, 1, 0)
-    assert [row.error_type for row in tries()] == ["Stopped"]
+    assert [row.error_type for row in failed_attempts()] == ["Stopped"]
     assert marks() == {"a": 1, "b": 1}
     with on_postgres.reading() as session:
         asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
         assert session.scalar(text(asleep)) == 0
 
 
-def test_who_waits_for_nobody_gives_up_a_lock_of_postgresql_too(on_postgres: Database) -> None:
+def test_a_short_lock_timeout_ends_the_wait_for_a_lock_of_postgresql(on_postgres: Database) -> None:
     hasty = Database(on_postgres.url.render_as_string(hide_password=False), lock_timeout=0.2)
     with transaction() as session:
         session.add(Mark(what="one"))

@@ -23,7 +23,17 @@ from events.messages import Message
 from events.relay.wakeup import wakeup
 from events.subscriptions import Subscription
 from tests.disks import Disk, connected, left_by_a_kill
-from tests.events.sample import Mark, MovedClock, Noted, delivery, hearing, marks, note, send, tries
+from tests.events.sample import (
+    Mark,
+    MovedClock,
+    Noted,
+    delivery,
+    failed_attempts,
+    marks,
+    new_subscription,
+    note,
+    send,
+)
 from tests.events.stack import Stack
 from tests.servers import wait_until
 
@@ -167,15 +177,20 @@ def trouble(request: pytest.FixtureRequest) -> Iterator[Trouble]:
     found.database.close()
 
 
-def test_a_database_that_takes_nothing_burns_no_attempt_and_goes_on_when_it_is_mended(
+def test_an_unavailable_database_costs_no_attempt_and_work_continues_when_it_is_back(
     trouble: Trouble, time: MovedClock
 ) -> None:
-    subscription = hearing(write_much)
+    subscription = new_subscription(write_much)
     note("a")
     [message] = send(subscription)
     with begun(trouble):
         ring(subscription, message)
-    assert (delivery().state in ("pending", "retrying"), delivery().attempts, tries(), marks()) == (
+    assert (
+        delivery().state in ("pending", "retrying"),
+        delivery().attempts,
+        failed_attempts(),
+        marks(),
+    ) == (
         True,
         0,
         [],
@@ -189,7 +204,9 @@ def test_a_database_that_takes_nothing_burns_no_attempt_and_goes_on_when_it_is_m
     assert (delivery().state, delivery().attempts, marks()) == ("done", 0, {"a": 1, MUCH: 1})
 
 
-def test_what_keeps_a_database_from_writing_is_said_with_what_mends_it(trouble: Trouble) -> None:
+def test_the_error_of_an_unavailable_database_names_the_cause_and_the_remedy(
+    trouble: Trouble,
+) -> None:
     with (
         begun(trouble),
         pytest.raises(DBAPIError) as raised,
@@ -204,7 +221,7 @@ def test_what_keeps_a_database_from_writing_is_said_with_what_mends_it(trouble: 
 
 
 @pytest.mark.system
-def test_relay_and_worker_live_through_a_read_only_server_and_say_so_once(
+def test_relay_and_worker_survive_a_read_only_server_and_log_it_once(
     read_only_postgres: Trouble, valkey_url: str, make_stack: Callable[[Database, str], Stack]
 ) -> None:
     use(read_only_postgres.database)
@@ -232,11 +249,11 @@ def test_relay_and_worker_live_through_a_read_only_server_and_say_so_once(
     )
     assert relay.log().count("database.away") == 1
     assert (relay.running(), worker.running(), (relay.pid, worker.pid)) == (True, True, pids)
-    assert tries() == []
+    assert failed_attempts() == []
     use(None)
 
 
-def test_a_file_that_cannot_be_read_wakes_nobody_and_ends_nothing(database: Database) -> None:
+def test_an_unreadable_database_file_raises_nothing(database: Database) -> None:
     waiting = wakeup(database)
     for _ in range(2):
         waiting.wait(0.1, threading.Event())

@@ -14,17 +14,25 @@ from events.admin.queues import QueueView
 from events.errors import UnknownDelivery
 from events.tables import Heartbeat
 from events.testing import Bus
-from tests.events.sample import Heard, MovedClock, Noted, hearing, note, send, tries
+from tests.events.sample import (
+    MovedClock,
+    Noted,
+    Replied,
+    failed_attempts,
+    new_subscription,
+    note,
+    send,
+)
 
 
-def answer(event: Noted, session: Session) -> Heard:
+def answer(event: Noted, session: Session) -> Replied:
     if event.text == "fail":
         raise ValueError("no")
-    return Heard(text=event.text)
+    return Replied(text=event.text)
 
 
-ANSWERING = hearing(answer, name="notes.answer")
-OTHER = hearing(lambda event, session: None, Heard, name="others.hear")
+ANSWERING = new_subscription(answer, name="notes.answer")
+OTHER = new_subscription(lambda event, session: None, Replied, name="others.hear")
 
 
 @pytest.fixture
@@ -40,7 +48,7 @@ def view(name: str) -> QueueView:
     return found
 
 
-def test_a_queue_shows_what_waits_what_is_retried_and_what_is_dead(bus: Bus) -> None:
+def test_a_queue_shows_its_waiting_retrying_and_dead_deliveries(bus: Bus) -> None:
     note("fail")
     bus.drain()
     assert (view("notes").waiting, view("notes").retrying, view("notes").dead) == (0, 1, 0)
@@ -60,7 +68,7 @@ def test_a_queue_shows_what_waits_what_is_retried_and_what_is_dead(bus: Bus) -> 
     assert view("others") == QueueView(name="others")
 
 
-def test_what_is_done_or_discarded_is_not_counted(bus: Bus) -> None:
+def test_done_deliveries_are_not_counted(bus: Bus) -> None:
     note("a", "b")
     bus.drain()
 
@@ -87,7 +95,7 @@ def test_a_paused_subscription_shows_on_its_queue(bus: Bus) -> None:
     assert (view("notes").paused, view("others").paused) == (True, False)
 
 
-def test_events_that_nobody_has_fanned_out_yet_are_counted(bus: Bus) -> None:
+def test_events_that_are_not_fanned_out_yet_are_counted(bus: Bus) -> None:
     note("a", "b")
     with reading() as session:
         assert queues.unrelayed(session) == 2
@@ -96,7 +104,9 @@ def test_events_that_nobody_has_fanned_out_yet_are_counted(bus: Bus) -> None:
         assert queues.unrelayed(session) == 0
 
 
-def test_workers_count_while_they_beat(any_database: Database, time: MovedClock) -> None:
+def test_a_worker_is_counted_while_its_heartbeat_is_fresh(
+    any_database: Database, time: MovedClock
+) -> None:
     heartbeat.beat("notes@one", "worker", ["notes"])
     heartbeat.beat("notes@two", "worker", ["notes", "others"])
     heartbeat.beat("relay@one", "relay", trouble="the broker is away")
@@ -114,7 +124,7 @@ def test_workers_count_while_they_beat(any_database: Database, time: MovedClock)
     assert view("notes").workers == 1
 
 
-def test_a_beat_tells_of_trouble_until_it_is_over(any_database: Database) -> None:
+def test_a_heartbeat_carries_an_error_until_it_is_over(any_database: Database) -> None:
     heartbeat.beat("relay@one", "relay", trouble="the broker is away")
     with reading() as session:
         assert [row.trouble for row in heartbeat.alive(session)] == ["the broker is away"]
@@ -123,7 +133,7 @@ def test_a_beat_tells_of_trouble_until_it_is_over(any_database: Database) -> Non
         assert [(row.trouble, row.pid) for row in heartbeat.alive(session)] == [(None, os.getpid())]
 
 
-def test_who_leaves_is_gone_and_who_was_silent_for_an_hour_is_forgotten(
+def test_a_process_that_leaves_or_is_silent_for_an_hour_has_no_heartbeat(
     any_database: Database, time: MovedClock
 ) -> None:
     for name in ("a", "b"):
@@ -136,9 +146,7 @@ def test_who_leaves_is_gone_and_who_was_silent_for_an_hour_is_forgotten(
         assert session.scalars(select(Heartbeat.name)).all() == ["c"]
 
 
-def test_a_process_that_started_anew_shows_its_own_start(
-    any_database: Database, time: MovedClock
-) -> None:
+def test_a_restarted_process_shows_its_own_start(any_database: Database, time: MovedClock) -> None:
     heartbeat.beat("a", "worker", ["notes"])
     with transaction() as session:
         session.execute(update(Heartbeat).values(pid=-1))  # the one before
@@ -150,7 +158,7 @@ def test_a_process_that_started_anew_shows_its_own_start(
     assert (row.started_at, row.queues) == (time(), ["others"])
 
 
-def test_a_trace_tells_each_event_each_delivery_and_each_try(bus: Bus) -> None:
+def test_a_trace_shows_each_event_each_delivery_and_each_attempt(bus: Bus) -> None:
     note("a", subject="N-7")
     note("fail", subject="N-7")
     note("other", subject="N-8")
@@ -161,7 +169,7 @@ def test_a_trace_tells_each_event_each_delivery_and_each_try(bus: Bus) -> None:
     assert [each.envelope.type for each in (noted, failed, heard)] == [
         "sample.noted",
         "sample.noted",
-        "sample.heard",
+        "sample.replied",
     ]
     [done], [retrying], [last] = noted.deliveries, failed.deliveries, heard.deliveries
     assert (done.subscription, done.state, done.failed_attempts, done.done_at is not None) == (
@@ -176,7 +184,7 @@ def test_a_trace_tells_each_event_each_delivery_and_each_try(bus: Bus) -> None:
         3,
         "ValueError: no",
     )
-    assert [row.id for row in retrying.failed_attempts] == [row.id for row in tries()]
+    assert [row.id for row in retrying.failed_attempts] == [row.id for row in failed_attempts()]
     assert (last.subscription, last.queue, last.flower_task_id) == (
         "others.hear",
         "others",
@@ -184,7 +192,7 @@ def test_a_trace_tells_each_event_each_delivery_and_each_try(bus: Bus) -> None:
     )
 
 
-def test_what_was_never_sent_has_no_task_to_look_at(bus: Bus) -> None:
+def test_a_delivery_that_was_never_sent_has_no_flower_task(bus: Bus) -> None:
     with transaction() as session:
         subscriptions.pause(session, "notes.answer", who="ada", why="")
     [id] = note("a", subject="N-7")
@@ -196,7 +204,7 @@ def test_what_was_never_sent_has_no_task_to_look_at(bus: Bus) -> None:
     assert [each.flower_task_id for each in found.deliveries] == [None]
 
 
-def test_nothing_is_known_of_what_never_was(bus: Bus) -> None:
+def test_an_unknown_subject_or_event_has_no_trace(bus: Bus) -> None:
     with reading() as session:
         assert trace.of(session, "N-404") == []
         assert trace.of_event(session, uuid4()) is None
@@ -214,7 +222,7 @@ def keep(**changes: object) -> None:
         invalid_messages.keep(session, **values)  # type: ignore[arg-type]
 
 
-def test_a_invalid_message_is_kept_with_its_raw_body_until_somebody_discards_it(
+def test_an_invalid_message_is_stored_with_its_raw_body_until_it_is_discarded(
     any_database: Database,
 ) -> None:
     keep()
@@ -233,13 +241,15 @@ def test_a_invalid_message_is_kept_with_its_raw_body_until_somebody_discards_it(
         ]
 
 
-def test_a_invalid_message_that_is_not_there_cannot_be_discarded(any_database: Database) -> None:
+def test_an_unknown_invalid_message_cannot_be_discarded(any_database: Database) -> None:
     with transaction() as session, pytest.raises(UnknownDelivery):
         invalid_messages.discard(session, 404, who="ada", why="")
 
 
 @pytest.mark.parametrize("name", ["queue", "reason", "error", "headers"])
-def test_a_invalid_message_is_kept_whatever_is_in_it(name: str, any_database: Database) -> None:
+def test_an_invalid_message_is_stored_whatever_it_contains(
+    name: str, any_database: Database
+) -> None:
     for value in ("NUL \x00", "half a character \ud83d", "x" * 100_000, "\x00" * 1000, ""):
         keep(**{name: value})
 

@@ -62,7 +62,7 @@ def invalid_message() -> None:
         )
 
 
-def test_old_dead_letters_go_with_their_tries_and_young_ones_stay(bus: Bus) -> None:
+def test_old_dead_letters_are_pruned_with_their_attempts_and_young_ones_stay(bus: Bus) -> None:
     with bus:
         bus.publish(Kept(name="good"), Kept(name="bad 1"), Kept(name="bad 2"))
         bus.drain()
@@ -85,7 +85,7 @@ def test_old_dead_letters_go_with_their_tries_and_young_ones_stay(bus: Bus) -> N
         assert retention.prune(limits(), who="ada") == Counts()
 
 
-def test_discarded_deliveries_go_when_it_is_long_that_they_were_given_up(bus: Bus) -> None:
+def test_discarded_deliveries_are_pruned_by_the_time_they_were_discarded(bus: Bus) -> None:
     with bus:
         bus.publish(Kept(name="bad"))
         bus.drain()
@@ -97,7 +97,7 @@ def test_discarded_deliveries_go_when_it_is_long_that_they_were_given_up(bus: Bu
         assert retention.prune(limits(), who="ada") == Counts(dead_letters=1, attempts=1)
 
 
-def test_what_is_open_is_never_forgotten(bus: Bus) -> None:
+def test_an_open_delivery_is_never_pruned(bus: Bus) -> None:
     with bus:
         with transaction() as session:
             subscriptions.pause(session, "keepers.keep", who="ada", why="test")
@@ -109,7 +109,7 @@ def test_what_is_open_is_never_forgotten(bus: Bus) -> None:
         assert rows(LogEntry) == 1
 
 
-def test_handled_deliveries_go_only_when_that_is_asked_for(bus: Bus) -> None:
+def test_handled_deliveries_are_pruned_only_on_request(bus: Bus) -> None:
     with bus:
         bus.publish(Kept(name="good"))
         bus.drain()
@@ -120,7 +120,7 @@ def test_handled_deliveries_go_only_when_that_is_asked_for(bus: Bus) -> None:
         assert rows(LogEntry) == 1
 
 
-def test_a_backfill_does_not_handle_again_what_was_forgotten(bus: Bus) -> None:
+def test_a_backfill_does_not_handle_pruned_deliveries_again(bus: Bus) -> None:
     with bus:
         bus.publish(Kept(name="old"))
         bus.drain()
@@ -140,7 +140,7 @@ def test_a_backfill_does_not_handle_again_what_was_forgotten(bus: Bus) -> None:
     assert heard == ["old", "missed"]
 
 
-def test_an_event_goes_with_its_whole_subject_and_not_before_it_is_over(bus: Bus) -> None:
+def test_an_event_is_pruned_with_its_whole_subject_and_not_before(bus: Bus) -> None:
     with bus:
         for subject in ("A", "B"):
             bus.publish(Kept(name="first"), subject=subject)
@@ -158,7 +158,7 @@ def test_an_event_goes_with_its_whole_subject_and_not_before_it_is_over(bus: Bus
             assert session.scalars(select(LogEntry.subject)).all() == ["B", "B"]
 
 
-def test_an_event_stays_while_a_dead_letter_needs_it(bus: Bus) -> None:
+def test_an_event_stays_while_it_has_a_dead_letter(bus: Bus) -> None:
     with bus:
         bus.publish(Kept(name="bad"), subject="A")
         bus.drain()

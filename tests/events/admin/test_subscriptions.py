@@ -13,10 +13,19 @@ from events.relay.fanout import fan_out
 from events.subscriptions import Subscription
 from events.tables import Delivery, SubscriptionRow
 from events.testing import Bus
-from tests.events.sample import Heard, MovedClock, Noted, deliveries, hearing, mark, marks, note
+from tests.events.sample import (
+    MovedClock,
+    Noted,
+    Replied,
+    deliveries,
+    mark,
+    marks,
+    new_subscription,
+    note,
+)
 
-ONE = hearing()
-LATER = hearing(name="late.mark")
+ONE = new_subscription()
+LATER = new_subscription(name="late.mark")
 
 
 def register(*subscriptions: Subscription) -> None:
@@ -29,18 +38,24 @@ def rows() -> dict[str, SubscriptionRow]:
         return {row.name: row for row in admin.listed(session)}
 
 
-def test_a_registration_tells_the_relay_queue_types_batch_and_policy(
+def test_a_registration_stores_queue_types_batch_and_policy(
     any_database: Database, time: MovedClock
 ) -> None:
-    register(hearing(mark, Noted, Heard, batch=7, retry=Retry(attempts=2, first=3, cap=4)))
+    register(
+        new_subscription(mark, Noted, Replied, batch=7, retry=Retry(attempts=2, first=3, cap=4))
+    )
 
     row = rows()["notes.mark"]
-    assert (row.queue, row.event_types, row.batch) == ("notes", ["sample.noted", "sample.heard"], 7)
+    assert (row.queue, row.event_types, row.batch) == (
+        "notes",
+        ["sample.noted", "sample.replied"],
+        7,
+    )
     assert row.policy == {"attempts": 2, "first": 3, "cap": 4}
     assert row.first_registered == row.last_seen == time()
 
 
-def test_a_registration_anew_changes_what_changed_and_keeps_the_rest(
+def test_a_second_registration_updates_the_declaration_and_keeps_the_rest(
     any_database: Database, time: MovedClock
 ) -> None:
     register(ONE, LATER)
@@ -48,7 +63,7 @@ def test_a_registration_anew_changes_what_changed_and_keeps_the_rest(
         admin.pause(session, "notes.mark", who="ada", why="mending")
     first = time()
     time.advance(60)
-    register(hearing(batch=9))
+    register(new_subscription(batch=9))
 
     row = rows()["notes.mark"]
     assert (row.batch, row.first_registered, row.last_seen, row.paused_by) == (
@@ -60,14 +75,14 @@ def test_a_registration_anew_changes_what_changed_and_keeps_the_rest(
     assert rows()["late.mark"].last_seen == first
 
 
-def test_a_worker_registers_what_is_new_marks_the_rest_as_seen_and_changes_nothing(
+def test_touch_registers_new_subscriptions_and_updates_only_last_seen_of_others(
     any_database: Database, time: MovedClock
 ) -> None:
     admin.touch([ONE])
     time.advance(60)
     admin.touch([ONE, LATER])
     time.advance(60)
-    admin.touch([hearing(batch=4), LATER])
+    admin.touch([new_subscription(batch=4), LATER])
     admin.touch([])
 
     assert {name: (row.batch, row.last_seen == time()) for name, row in rows().items()} == {
@@ -76,10 +91,10 @@ def test_a_worker_registers_what_is_new_marks_the_rest_as_seen_and_changes_nothi
     }
 
 
-def test_while_old_and_new_workers_live_side_by_side_no_event_misses_its_new_hearer(
+def test_an_added_event_type_stays_registered_while_old_workers_still_run(
     any_database: Database,
 ) -> None:
-    old, new = hearing(mark, Noted), hearing(mark, Noted, Heard)
+    old, new = new_subscription(mark, Noted), new_subscription(mark, Noted, Replied)
     register(old)
     admin.touch([new])
     admin.touch([old])  # the old version's worker says once a minute what it knows
@@ -89,10 +104,10 @@ def test_while_old_and_new_workers_live_side_by_side_no_event_misses_its_new_hea
     assert rows()["notes.mark"].event_types == old.event_types
 
 
-def test_a_hundred_workers_that_start_at_once_register_each_subscription_once(
+def test_workers_that_start_at_once_register_each_subscription_once(
     any_database: Database,
 ) -> None:
-    subscriptions = [hearing(name=f"notes.mark_{letter}") for letter in "abcdefgh"]
+    subscriptions = [new_subscription(name=f"notes.mark_{letter}") for letter in "abcdefgh"]
     failures: list[Exception] = []
 
     def start(number: int) -> None:
@@ -136,7 +151,7 @@ def test_a_pause_and_its_end_are_audited(any_database: Database, time: MovedCloc
     ]
 
 
-def test_a_paused_subscription_keeps_its_backlog_and_goes_on_when_resumed(
+def test_a_paused_subscription_keeps_its_backlog_and_continues_when_resumed(
     any_database: Database,
 ) -> None:
     with Bus(subscriptions=[ONE, LATER]) as bus:
@@ -153,7 +168,7 @@ def test_a_paused_subscription_keeps_its_backlog_and_goes_on_when_resumed(
 
 
 @pytest.mark.parametrize("act", [admin.pause, admin.resume, admin.unregister])
-def test_an_unknown_subscription_is_answered_with_the_known_ones(
+def test_the_error_for_an_unknown_subscription_lists_the_known_ones(
     act: object, any_database: Database
 ) -> None:
     register(ONE)
@@ -166,7 +181,7 @@ def test_an_unknown_subscription_is_answered_with_the_known_ones(
         admin.backfill("notes.nobody", who="ada")
 
 
-def test_removing_a_subscription_discards_what_is_open_and_keeps_what_is_done(
+def test_unregistering_discards_open_deliveries_and_keeps_done_ones(
     any_database: Database,
 ) -> None:
     with Bus(subscriptions=[ONE]) as bus:
@@ -185,13 +200,13 @@ def test_removing_a_subscription_discards_what_is_open_and_keeps_what_is_done(
     assert rows() == {}
 
 
-def test_a_dead_letter_of_a_removed_subscription_is_discarded_and_not_replayed_into_nowhere(
+def test_dead_letters_of_a_removed_subscription_are_discarded_and_cannot_be_replayed(
     any_database: Database,
 ) -> None:
     def give_up(event: Noted, session: Session) -> None:
         raise DeadLetter("no")
 
-    with Bus(subscriptions=[hearing(give_up)]) as bus:
+    with Bus(subscriptions=[new_subscription(give_up)]) as bus:
         note("a")
         bus.drain()
     with transaction() as session:
@@ -201,12 +216,12 @@ def test_a_dead_letter_of_a_removed_subscription_is_discarded_and_not_replayed_i
     assert [row.state for row in deliveries()] == ["discarded"]
 
 
-def test_a_new_subscription_hears_nothing_of_the_past_until_it_is_backfilled(
+def test_a_new_subscription_gets_past_events_by_a_backfill_only(
     any_database: Database,
 ) -> None:
     with Bus(subscriptions=[ONE]) as bus:
         note("a", "b")
-        bus.publish(Heard(text="of no interest"))
+        bus.publish(Replied(text="of no interest"))
         bus.drain()
     with Bus(subscriptions=[ONE, LATER]) as bus:
         note("c")
@@ -240,7 +255,7 @@ def test_two_backfills_at_once_add_each_delivery_once(any_database: Database) ->
     assert (len(added), sum(added)) == (3, 60)
 
 
-def test_a_backfill_leaves_no_gap_while_live_events_flow(any_database: Database) -> None:
+def test_a_backfill_leaves_no_gap_while_events_are_published(any_database: Database) -> None:
     register(ONE)
     stop, failures = threading.Event(), []
 

@@ -10,11 +10,11 @@ from events import Database, heartbeat, reading, transaction
 from events.database import use
 from events.relay.loop import Relay
 from events.tables import Heartbeat
-from tests.events.sample import ListBroker, deliveries, delivery, hearing, note, send
+from tests.events.sample import ListBroker, deliveries, delivery, new_subscription, note, send
 from tests.servers import wait_until
 
-ONE = hearing()
-OTHER = hearing(name="others.mark")
+ONE = new_subscription()
+OTHER = new_subscription(name="others.mark")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_an_event_becomes_one_message_per_subscription(
     assert sorted(message.subscription for message in broker.sent) == ["notes.mark", "others.mark"]
 
 
-def test_with_nothing_to_do_it_waits_and_with_something_left_it_does_not(
+def test_the_relay_waits_when_idle_and_not_while_events_remain(
     any_database: Database, broker: ListBroker
 ) -> None:
     send(ONE)
@@ -57,7 +57,9 @@ def test_with_nothing_to_do_it_waits_and_with_something_left_it_does_not(
     assert relay.work() == 0.0
 
 
-def test_it_wakes_when_the_next_retry_is_due(any_database: Database, broker: ListBroker) -> None:
+def test_the_relay_waits_until_the_next_retry_is_due(
+    any_database: Database, broker: ListBroker
+) -> None:
     send(ONE)
     relay = Relay(broker)
     note("a")
@@ -71,7 +73,7 @@ def test_it_wakes_when_the_next_retry_is_due(any_database: Database, broker: Lis
     assert 0.5 < relay.work() <= 2.0
 
 
-def test_publishers_that_never_pause_do_not_keep_it_from_sending(
+def test_continuous_publishing_does_not_keep_the_relay_from_sending(
     any_database: Database, broker: ListBroker
 ) -> None:
     # Fan-out went on for as long as there was anything to fan out: nothing was sent until the publishers took a breath.
@@ -92,7 +94,7 @@ def test_publishers_that_never_pause_do_not_keep_it_from_sending(
     assert len(broker.sent) >= 4
 
 
-def test_what_a_broker_that_is_down_did_not_take_waits_in_the_ledger_and_goes_when_it_is_back(
+def test_deliveries_wait_while_the_broker_is_down_and_are_sent_when_it_is_back(
     any_database: Database, broker: ListBroker
 ) -> None:
     send(ONE)
@@ -113,7 +115,7 @@ def test_what_a_broker_that_is_down_did_not_take_waits_in_the_ledger_and_goes_wh
     assert beat_of("relay@test").trouble is None
 
 
-def test_one_queue_that_refuses_holds_up_no_other(
+def test_one_refusing_queue_does_not_delay_the_others(
     any_database: Database, broker: ListBroker
 ) -> None:
     send(ONE, OTHER)
@@ -130,7 +132,7 @@ def test_one_queue_that_refuses_holds_up_no_other(
     assert len(broker.sent) == 4
 
 
-def test_a_broker_that_is_down_is_asked_less_and_less_often(
+def test_a_broker_that_is_down_is_contacted_less_and_less_often(
     database: Database, broker: ListBroker
 ) -> None:
     send(ONE)
@@ -146,7 +148,7 @@ def test_a_broker_that_is_down_is_asked_less_and_less_often(
     assert (waits[0] <= 0.5, waits[-1]) == (True, 5.0)
 
 
-def test_it_lives_through_a_database_that_goes_away(
+def test_the_relay_survives_a_database_that_goes_away(
     any_database: Database, broker: ListBroker
 ) -> None:
     send(ONE)
@@ -169,7 +171,7 @@ def test_it_lives_through_a_database_that_goes_away(
     assert not relay.is_alive()
 
 
-def test_it_says_that_it_lives_and_that_it_ends(database: Database, broker: ListBroker) -> None:
+def test_the_relay_has_a_heartbeat_until_it_stops(database: Database, broker: ListBroker) -> None:
     stop = threading.Event()
     relay = threading.Thread(target=Relay(broker, name="relay@test").run, args=(stop,))
     relay.start()

@@ -15,13 +15,13 @@ from tests.events.sample import (
     MovedClock,
     deliveries,
     delivery,
-    hearing,
     marks,
+    new_subscription,
     note,
     send,
 )
 
-ONE = hearing()
+ONE = new_subscription()
 LEASE = settings().lease
 
 
@@ -95,7 +95,7 @@ def test_a_hundred_thousand_deliveries_that_wait_are_never_sent_twice_however_lo
         assert session.scalar(select(func.max(Delivery.sends))) == 1
 
 
-def test_what_is_open_a_lease_after_its_queue_was_empty_is_sent_again(
+def test_a_delivery_open_a_lease_after_its_queue_was_empty_is_sent_again(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     sent(broker, "a")
@@ -108,7 +108,7 @@ def test_what_is_open_a_lease_after_its_queue_was_empty_is_sent_again(
     assert len(send(ONE)) == 1
 
 
-def test_what_a_worker_holds_for_less_than_a_lease_is_not_lost(
+def test_a_delivery_that_a_worker_holds_for_less_than_a_lease_is_not_lost(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     [id] = sent(broker, "a")
@@ -121,7 +121,7 @@ def test_what_a_worker_holds_for_less_than_a_lease_is_not_lost(
     assert (delivery().state, delivery().sends) == ("done", 1)
 
 
-def test_on_a_busy_queue_what_was_sent_before_the_latest_done_is_lost(
+def test_on_a_busy_queue_an_open_delivery_sent_before_the_latest_done_one_is_lost(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     [lost] = sent(broker, "lost with its worker")
@@ -138,7 +138,7 @@ def test_on_a_busy_queue_what_was_sent_before_the_latest_done_is_lost(
     assert {row.event_id for row in deliveries() if row.lost_count} == {lost}
 
 
-def test_a_delivery_sent_again_does_not_make_what_waits_behind_it_look_lost(
+def test_a_done_delivery_that_was_sent_twice_makes_no_other_one_lost(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     # A frozen worker held the first; it was sent again, to the end of the queue; then the worker thawed and finished it.
@@ -158,7 +158,7 @@ def test_a_delivery_sent_again_does_not_make_what_waits_behind_it_look_lost(
     assert {row.sends for row in deliveries() if row.event_id in waiting} == {1}
 
 
-def test_a_message_that_the_relay_has_not_quite_sent_is_not_lost(
+def test_a_message_between_its_mark_and_the_broker_is_not_lost(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     sent(broker, "a")
@@ -171,7 +171,7 @@ def test_a_message_that_the_relay_has_not_quite_sent_is_not_lost(
     assert pass_time(watch, time, 10 * LEASE) == 0
 
 
-def test_with_the_broker_down_nothing_is_lost_and_the_caller_is_told(
+def test_with_the_broker_down_the_check_raises_and_counts_no_loss(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     sent(broker, "a")
@@ -184,7 +184,7 @@ def test_with_the_broker_down_nothing_is_lost_and_the_caller_is_told(
     assert (delivery().lost_count, delivery().sends) == (0, 1)
 
 
-def test_a_relay_that_has_just_begun_finds_old_losses_a_lease_later(
+def test_a_relay_that_has_just_started_finds_old_losses_a_lease_later(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     sent(broker, "a")
@@ -194,10 +194,10 @@ def test_a_relay_that_has_just_begun_finds_old_losses_a_lease_later(
     assert pass_time(LostMessageDetector(broker), time, LEASE + 15) == 1
 
 
-def test_each_queue_is_judged_by_itself(
+def test_each_queue_is_checked_separately(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
-    other = hearing(name="others.mark")
+    other = new_subscription(name="others.mark")
     note("a")
     broker.send(send(ONE, other))
     broker.lying["others"] = 0
@@ -206,7 +206,7 @@ def test_each_queue_is_judged_by_itself(
     assert (delivery().lost_count, delivery("others.mark").lost_count) == (0, 1)
 
 
-def test_a_large_loss_is_sent_again_in_parts_that_let_others_write(
+def test_a_loss_larger_than_one_batch_is_rescheduled_completely(
     database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     sent(broker, *map(str, range(2500)))
@@ -216,7 +216,7 @@ def test_a_large_loss_is_sent_again_in_parts_that_let_others_write(
     assert {(row.lost_count, row.sent_at) for row in deliveries()} == {(1, None)}
 
 
-def test_losses_are_found_by_the_running_relay_and_every_effect_happens_once(
+def test_the_relay_finds_losses_and_every_effect_happens_once(
     database: Database, time: MovedClock
 ) -> None:
     broker = ListBroker()
@@ -236,6 +236,6 @@ def test_losses_are_found_by_the_running_relay_and_every_effect_happens_once(
     assert (len(broker.sent), marks()) == (2, {"a": 1, "b": 1})
 
 
-def test_nothing_done_tells_nothing(any_database: Database) -> None:
+def test_a_queue_without_done_deliveries_has_no_last_settled_one(any_database: Database) -> None:
     with reading() as session:
         assert last_settled(session, "notes") is None

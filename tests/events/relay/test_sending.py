@@ -15,21 +15,21 @@ from events.retry import Decision
 from events.suspects import ISOLATE_AFTER_LOSSES
 from events.tables import Delivery, LogEntry
 from tests.events.sample import (
-    PATIENT,
+    POLICY,
     SECRET,
     MovedClock,
     deliveries,
     delivery,
     failure,
-    hearing,
     mark,
     marks,
+    new_subscription,
     note,
     send,
 )
 
-ONE = hearing()
-TENS = hearing(batch=10)
+ONE = new_subscription()
+TENS = new_subscription(batch=10)
 
 
 def take(limit: int = 500) -> list[Message]:
@@ -38,7 +38,7 @@ def take(limit: int = 500) -> list[Message]:
 
 
 @pytest.mark.parametrize(("waiting", "sizes"), [(1, [1]), (10, [10]), (25, [5, 10, 10])])
-def test_a_backlog_travels_in_batches_and_a_single_delivery_alone(
+def test_a_backlog_is_sent_in_batches_and_a_single_delivery_alone(
     waiting: int, sizes: list[int], any_database: Database
 ) -> None:
     note(*map(str, range(waiting)))
@@ -49,20 +49,20 @@ def test_a_backlog_travels_in_batches_and_a_single_delivery_alone(
     assert len({message.id for message in messages}) == len(sizes)
 
 
-def test_without_a_batch_each_delivery_has_its_message(any_database: Database) -> None:
+def test_without_a_batch_each_delivery_has_its_own_message(any_database: Database) -> None:
     note("a", "b", "c")
 
     assert [len(message.event_ids) for message in send(ONE)] == [1, 1, 1]
 
 
-def test_what_is_sent_is_not_sent_again(any_database: Database) -> None:
+def test_a_sent_delivery_is_not_sent_again(any_database: Database) -> None:
     note("a")
 
     assert (len(send(ONE)), send(ONE)) == (1, [])
     assert delivery().sends == 1
 
 
-def test_no_more_are_taken_at_once_than_asked_for_and_the_oldest_first(
+def test_no_more_deliveries_are_marked_than_the_limit_and_the_oldest_first(
     any_database: Database,
 ) -> None:
     ids = _waiting(10)
@@ -93,7 +93,7 @@ def _row(id: object) -> dict[str, object]:
     }
 
 
-def test_a_large_backlog_is_taken_in_a_moment(postgres_url: str) -> None:
+def test_marking_a_part_of_a_large_backlog_is_quick(postgres_url: str) -> None:
     # The limited, locking subquery of one UPDATE was run again for each of the rows: minutes for 20,000.
     database = Database(postgres_url)
     Delivery.metadata.create_all(database.writer)
@@ -128,7 +128,7 @@ def test_a_large_backlog_is_taken_in_a_moment(postgres_url: str) -> None:
         database.close()
 
 
-def test_a_suspect_travels_alone_and_its_neighbours_do_not_wait_for_it(
+def test_a_suspect_is_sent_alone_and_its_neighbours_do_not_wait_for_it(
     any_database: Database,
 ) -> None:
     suspect, *_ = note("suspect", "b", "c")
@@ -150,7 +150,7 @@ def test_a_suspect_travels_alone_and_its_neighbours_do_not_wait_for_it(
     }  # a reused id could vanish in Celery
 
 
-def test_a_paused_subscription_is_not_sent_and_is_after_it_is_resumed(
+def test_a_paused_subscription_has_no_due_time_until_it_is_resumed(
     any_database: Database,
 ) -> None:
     _waiting(1)
@@ -165,7 +165,7 @@ def test_a_paused_subscription_is_not_sent_and_is_after_it_is_resumed(
         assert list(due_times(session)) == ["notes.mark"]
 
 
-def test_a_delivery_that_is_on_its_way_when_its_subscription_is_paused_comes_back_unharmed(
+def test_a_delivery_in_flight_when_its_subscription_is_paused_is_released(
     any_database: Database,
 ) -> None:
     note("a")
@@ -180,7 +180,7 @@ def test_a_delivery_that_is_on_its_way_when_its_subscription_is_paused_comes_bac
     assert (row.state, row.attempts, row.sent_at, marks()) == ("pending", 0, None, {})
 
 
-def test_a_label_says_what_it_is_about_and_holds_no_personal_data(any_database: Database) -> None:
+def test_a_label_names_type_and_subject_and_holds_no_personal_data(any_database: Database) -> None:
     note(SECRET, SECRET, SECRET, subject="ORD-1042")
     [message] = send(TENS)
 
@@ -196,7 +196,7 @@ def test_an_event_without_a_subject_is_labelled_by_its_type(any_database: Databa
     assert [message.label for message in send(ONE)] == ["sample.noted"]
 
 
-def test_a_message_tells_how_often_its_delivery_has_failed(any_database: Database) -> None:
+def test_a_message_carries_the_number_of_failed_attempts(any_database: Database) -> None:
     note("a")
     [message] = send(ONE)
     with transaction() as session:
@@ -206,7 +206,7 @@ def test_a_message_tells_how_often_its_delivery_has_failed(any_database: Databas
     assert (again.retries, again.id) == (1, f"{message.event_ids[0]}:notes.mark:2")
 
 
-def test_what_the_broker_did_not_take_is_due_again_at_once(any_database: Database) -> None:
+def test_a_delivery_whose_message_was_refused_is_due_again_at_once(any_database: Database) -> None:
     note("a", "b")
     messages = send(ONE)
     with transaction() as session:
@@ -218,7 +218,7 @@ def test_what_the_broker_did_not_take_is_due_again_at_once(any_database: Databas
     assert {row.sends for row in deliveries()} == {2}
 
 
-def test_what_arrived_all_the_same_and_is_done_is_not_taken_back(any_database: Database) -> None:
+def test_a_done_delivery_is_not_unmarked(any_database: Database) -> None:
     note("a")
     messages = send(ONE)
     dispatch(ONE, messages[0].event_ids, worker="w")
@@ -241,7 +241,7 @@ def test_the_next_due_time_is_that_of_the_earliest_retry(
         assert (due_times(session)["notes.mark"] - time()).total_seconds() == 20.0
 
 
-def test_what_the_relay_asks_often_costs_what_is_open_and_not_what_is_done(
+def test_frequent_queries_read_the_open_deliveries_only(
     database: Database,
 ) -> None:
     # SQLite uses a partial index only if it sees the values of its condition in the statement.
@@ -266,10 +266,10 @@ def test_what_the_relay_asks_often_costs_what_is_open_and_not_what_is_done(
     assert [plan for plan in plans if "SCAN deliveries'" in plan] == []
 
 
-def test_registering_with_another_batch_changes_how_the_next_are_sent(
+def test_a_new_batch_size_applies_to_the_next_messages(
     any_database: Database,
 ) -> None:
     note("a", "b")
-    assert len(send(hearing(mark, batch=2, retry=PATIENT))) == 1
+    assert len(send(new_subscription(mark, batch=2, retry=POLICY))) == 1
     note("c", "d")
-    assert len(send(hearing(mark, batch=1, retry=PATIENT))) == 2
+    assert len(send(new_subscription(mark, batch=1, retry=POLICY))) == 2

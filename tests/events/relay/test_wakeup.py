@@ -40,14 +40,14 @@ def later(action: object) -> threading.Thread:
     return timer
 
 
-def test_a_publication_wakes_at_once(waiting: Wakeup, any_database: Database) -> None:
+def test_publishing_ends_the_wait_at_once(waiting: Wakeup, any_database: Database) -> None:
     timer = later(lambda: note("a"))
 
     assert 0.05 < took(waiting, LONG) < SOON
     timer.join()
 
 
-def test_the_wake_takes_no_more_than_fifty_milliseconds_as_a_rule(
+def test_the_wait_ends_within_fifty_milliseconds_of_the_commit(
     waiting: Wakeup, any_database: Database
 ) -> None:
     latencies = []
@@ -67,7 +67,7 @@ def test_the_wake_takes_no_more_than_fifty_milliseconds_as_a_rule(
     assert sorted(latencies)[1] < 0.05
 
 
-def test_what_was_committed_while_the_relay_worked_wakes_it_too(
+def test_a_commit_between_two_waits_ends_the_second_one(
     waiting: Wakeup, any_database: Database
 ) -> None:
     note("a")
@@ -75,7 +75,7 @@ def test_what_was_committed_while_the_relay_worked_wakes_it_too(
     assert took(waiting, LONG) < SOON
 
 
-def test_what_was_committed_before_the_first_wait_wakes_it_too(any_database: Database) -> None:
+def test_a_commit_before_the_first_wait_ends_it(any_database: Database) -> None:
     # The relay looks for events, then begins to listen: what is published in between must not wait for the next look.
     fresh = wakeup(any_database)
     try:
@@ -84,11 +84,13 @@ def test_what_was_committed_before_the_first_wait_wakes_it_too(any_database: Dat
         fresh.close()
 
 
-def test_nothing_happens_for_as_long_as_was_asked(waiting: Wakeup, any_database: Database) -> None:
+def test_without_a_commit_the_wait_lasts_its_whole_timeout(
+    waiting: Wakeup, any_database: Database
+) -> None:
     assert 0.19 < took(waiting, 0.2) < SOON
 
 
-def test_what_is_rolled_back_wakes_nobody(waiting: Wakeup, any_database: Database) -> None:
+def test_a_rollback_does_not_end_the_wait(waiting: Wakeup, any_database: Database) -> None:
     with any_database.writer.connect() as connection:
         connection.execute(text("INSERT INTO sample_marks (what) VALUES ('x')"))
         if not any_database.sqlite:
@@ -106,11 +108,11 @@ def test_a_stop_ends_the_wait(waiting: Wakeup, any_database: Database) -> None:
     timer.join()
 
 
-def test_a_wait_of_no_time_returns(waiting: Wakeup, any_database: Database) -> None:
+def test_a_timeout_of_zero_returns_at_once(waiting: Wakeup, any_database: Database) -> None:
     assert took(waiting, 0.0) < SOON
 
 
-def test_a_lost_connection_is_made_again(postgres_url: str) -> None:
+def test_a_lost_connection_is_opened_again(postgres_url: str) -> None:
     database = Database(postgres_url)
     waiting = PostgresWakeup(database)
     never = threading.Event()
@@ -144,13 +146,13 @@ def _wake(database: Database) -> None:
         wake(session)
 
 
-def test_a_database_that_is_away_costs_time_and_raises_nothing() -> None:
+def test_an_unreachable_database_costs_the_timeout_and_raises_nothing() -> None:
     waiting = PostgresWakeup(Database("postgresql://nobody@127.0.0.1:1/nothing"))
 
     assert 0.09 < took(waiting, 0.1) < SOON
     waiting.close()
 
 
-def test_waking_needs_no_call_on_sqlite(database: Database) -> None:
+def test_wake_raises_nothing_on_sqlite(database: Database) -> None:
     with transaction() as session:
         wake(session)
