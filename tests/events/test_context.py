@@ -1,3 +1,5 @@
+"""The context: actor, correlation, trace and subject follow from a request to all it causes."""
+
 import random
 from uuid import UUID, uuid4
 
@@ -22,7 +24,7 @@ from events.admin import dead_letters
 from events.settings import settings
 from events.suspects import report_crash
 from events.system_events import DeliveryDead
-from events.tables import LogEntry
+from events.tables import Delivery, LogEntry
 from events.testing import Bus
 from tests.events.sample import POLICY, Mark, Noted, Replied, delivery, new_subscription, note, send
 
@@ -31,7 +33,7 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def envelopes() -> dict[str, Envelope]:
-    """The envelopes of the log by type; one of each."""
+    """Return the envelopes of the log by type; there must be one of each."""
     with reading() as session:
         found = [
             log.envelope(row)
@@ -41,10 +43,12 @@ def envelopes() -> dict[str, Envelope]:
     return {each.type: each for each in found}
 
 
-def same_origin(*those: Envelope) -> bool:
-    """Whether these carry one actor, correlation, trace and subject."""
+def same_origin(*compared: Envelope) -> bool:
+    """Tell whether these carry one actor, correlation, trace and subject."""
     return (
-        len({(each.actor, each.correlation_id, each.traceparent, each.subject) for each in those})
+        len(
+            {(each.actor, each.correlation_id, each.traceparent, each.subject) for each in compared}
+        )
         == 1
     )
 
@@ -58,21 +62,21 @@ def test_events_caused_by_a_request_carry_its_actor_correlation_trace_and_subjec
     any_database: Database,
 ) -> None:
     correlation = uuid4()
-    second = new_subscription(lambda event, session: None, Replied, name="more.hear")
+    second = new_subscription(lambda event, session: None, Replied, name="more.ignore")
     with Bus(subscriptions=[new_subscription(answer), second]) as bus:
         with acting(Context(actor=ACTOR, correlation_id=correlation, traceparent=TRACE)):
             bus.publish(Noted(text="x"), subject="N-1")
         bus.drain()
 
-    noted, heard = envelopes()["sample.noted"], envelopes()["sample.replied"]
+    noted, replied = envelopes()["sample.noted"], envelopes()["sample.replied"]
     assert (noted.actor, noted.correlation_id, noted.traceparent, noted.subject) == (
         ACTOR,
         correlation,
         TRACE,
         "N-1",
     )
-    assert same_origin(noted, heard)
-    assert (noted.causation_id, heard.causation_id) == (None, noted.id)
+    assert same_origin(noted, replied)
+    assert (noted.causation_id, replied.causation_id) == (None, noted.id)
 
 
 def test_an_event_without_a_request_starts_its_own_correlation_and_trace(
@@ -90,12 +94,12 @@ def test_an_event_without_a_request_starts_its_own_correlation_and_trace(
 def test_the_context_is_the_same_after_retries_and_a_replay(any_database: Database) -> None:
     broken = [True]
 
-    def answer_when_mended(event: Noted, session: Session) -> Replied:
+    def answer_when_repaired(event: Noted, session: Session) -> Replied:
         if broken:
             raise ValueError("still broken")
         return Replied(text=event.text)
 
-    with Bus(subscriptions=[new_subscription(answer_when_mended)]) as bus:
+    with Bus(subscriptions=[new_subscription(answer_when_repaired)]) as bus:
         with acting(Context(actor=ACTOR, traceparent=TRACE)):
             bus.publish(Noted(text="x"), subject="N-1")
         for _ in range(POLICY.attempts):
@@ -120,31 +124,31 @@ def test_the_alert_of_a_crash_loop_carries_the_context_of_the_event(
 ) -> None:
     subscription = new_subscription(answer)
     with acting(Context(actor=ACTOR, traceparent=TRACE)):
-        [id] = note("x")
+        [event_id] = note("x")
     send(subscription)
     with transaction() as session:
         session.get_one(
-            type(delivery()), (subscription.name, id)
+            Delivery, (subscription.name, event_id)
         ).unfinished_starts = settings().max_crashes
     with transaction() as session:
-        report_crash(session, subscription.name, [id], worker="w", why="its process died")
+        report_crash(session, subscription.name, [event_id], worker="w", why="its process died")
 
     found = envelopes()
-    assert found[DeliveryDead.type].causation_id == id
+    assert found[DeliveryDead.type].causation_id == event_id
     assert same_origin(*found.values())
 
 
 def test_the_handled_envelope_is_available_inside_a_handler_only(any_database: Database) -> None:
     seen: list[UUID] = []
 
-    def look(event: Noted, session: Session) -> None:
+    def record_id(event: Noted, session: Session) -> None:
         seen.append(envelope().id)
 
-    with Bus(subscriptions=[new_subscription(look)]) as bus:
-        [id] = note("x")
+    with Bus(subscriptions=[new_subscription(record_id)]) as bus:
+        [event_id] = note("x")
         bus.drain()
 
-    assert seen == [id]
+    assert seen == [event_id]
     with pytest.raises(LookupError, match="can be called inside a handler only"):
         envelope()
 
@@ -174,8 +178,8 @@ def test_handlers_of_one_batch_do_not_see_each_others_context(any_database: Data
         bus.drain()
 
     with reading() as session:
-        heard = session.scalars(select(LogEntry).where(LogEntry.type == "sample.replied")).all()
-    assert sorted((row.data["text"], row.subject, row.actor["user"]) for row in heard) == [
+        replies = session.scalars(select(LogEntry).where(LogEntry.type == "sample.replied")).all()
+    assert sorted((row.data["text"], row.subject, row.actor["user"]) for row in replies) == [
         (str(n), f"N-{n}", f"user-{n}") for n in range(3)
     ]
 

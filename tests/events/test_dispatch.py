@@ -1,13 +1,15 @@
+"""Dispatch: the claim, the effect and the events it causes commit together, or not at all."""
+
 from collections.abc import Callable
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from events import Database, Event, publish, reading, transaction
+from events import Database, Event, publish, reading
 from events.dispatch import Result, dispatch
-from events.tables import Attempt, Delivery, LogEntry
+from events.tables import LogEntry
 from events.testing import Bus
 from tests.events.sample import (
     Mark,
@@ -25,7 +27,7 @@ from tests.events.sample import (
 
 
 def fails_for(*texts: str) -> Callable[[Noted, Session], Replied]:
-    """A handler that marks first and then fails for these texts."""
+    """Return a handler that adds a mark first and then fails for these texts."""
 
     def handler(event: Noted, session: Session) -> Replied:
         mark(event, session)
@@ -39,6 +41,7 @@ def fails_for(*texts: str) -> Callable[[Noted, Session], Replied]:
 
 
 def log_of(kind: type[Event]) -> list[str]:
+    """Return the text of each event of this type in the log."""
     with reading() as session:
         rows = session.scalars(
             select(LogEntry).where(LogEntry.type == kind.type).order_by(LogEntry.position)
@@ -99,50 +102,6 @@ def test_a_message_that_comes_twice_changes_nothing(batch: int, any_database: Da
     assert all(report.startswith("duplicate") for report in reports[len(messages) :])
 
 
-def test_a_message_for_a_delivery_that_is_not_in_flight_changes_nothing(
-    any_database: Database,
-) -> None:
-    subscription = new_subscription()
-    for change in (
-        update(Delivery).values(state="dead"),
-        update(Delivery).values(state="discarded"),
-        update(Delivery).values(state="done"),
-        update(Delivery).values(sent_at=None),  # taken back, or to be retried later
-    ):
-        [id] = note("a")
-        send(subscription)
-        with transaction() as session:
-            session.execute(change.where(Delivery.event_id == id))
-
-        assert str(dispatch(subscription, [id], worker="w")) == "duplicate"
-    assert (marks(), failed_attempts()) == ({}, [])
-
-
-def test_a_message_for_a_pruned_delivery_or_an_unknown_event_changes_nothing(
-    any_database: Database,
-) -> None:
-    subscription = new_subscription()
-    [id] = note("a")
-    send(subscription)
-    with transaction() as session:
-        session.execute(delete(Delivery))
-        session.execute(delete(LogEntry))
-
-    assert str(dispatch(subscription, [id, uuid4()], worker="w")) == "duplicate 2"
-    assert marks() == {}
-
-
-def test_a_forged_message_for_a_subscription_without_that_delivery_changes_nothing(
-    any_database: Database,
-) -> None:
-    mine, others = new_subscription(), new_subscription(name="others.mark")
-    note("a")
-    send(mine)
-
-    assert str(dispatch(others, [delivery().event_id], worker="w")) == "duplicate"
-    assert (marks(), delivery().state) == ({}, "pending")
-
-
 def test_of_a_batch_that_fails_only_the_failing_delivery_fails(any_database: Database) -> None:
     subscription = new_subscription(fails_for("c"), batch=10)
     note("a", "b", "c", "d")
@@ -163,11 +122,11 @@ def test_of_a_batch_that_fails_only_the_failing_delivery_fails(any_database: Dat
 def test_a_batch_is_one_transaction(any_database: Database) -> None:
     sessions: set[int] = set()
 
-    def remember(event: Noted, session: Session) -> None:
+    def collect_session(event: Noted, session: Session) -> None:
         sessions.add(id(session))
         mark(event, session)
 
-    subscription = new_subscription(remember, batch=10)
+    subscription = new_subscription(collect_session, batch=10)
     note("a", "b", "c")
     [message] = send(subscription)
     dispatch(subscription, message.event_ids, worker="w")
@@ -209,36 +168,15 @@ def test_a_handler_returns_an_event_several_or_none(
 def test_two_workers_with_the_same_message_have_one_effect(any_database: Database) -> None:
     subscription = new_subscription()
 
-    def meet_another_worker(event: Noted, session: Session) -> None:
+    def dispatch_in_another_worker(event: Noted, session: Session) -> None:
         mark(event, session)
-        if not any_database.sqlite:  # on SQLite the other one waits for its turn to write
+        if not any_database.sqlite:  # SQLite has one writer at a time
             reports.append(str(dispatch(new_subscription(), ids, worker="the other")))
 
     reports: list[str] = []
     ids: list[UUID] = note("a")
     send(subscription)
-    reports.append(str(dispatch(new_subscription(meet_another_worker), ids, worker="one")))
+    reports.append(str(dispatch(new_subscription(dispatch_in_another_worker), ids, worker="one")))
 
     assert sorted(reports) == (["handled"] if any_database.sqlite else ["duplicate", "handled"])
     assert marks() == {"a": 1}
-
-
-def test_an_attempt_records_worker_duration_error_and_traceback(any_database: Database) -> None:
-    subscription = new_subscription(fails_for("a"))
-    note("a")
-    [message] = send(subscription)
-    dispatch(subscription, message.event_ids, worker="payment@host")
-
-    [row] = failed_attempts()
-    assert (row.number, row.send, row.worker, row.error_type, row.message) == (
-        1,
-        1,
-        "payment@host",
-        "ValueError",
-        "cannot handle a",
-    )
-    assert row.took >= 0
-    assert "in handler" in row.traceback
-    assert row.traceback.endswith("ValueError: cannot handle a\n")
-    with reading() as session:
-        assert session.scalars(select(Attempt.event_id)).all() == list(message.event_ids)

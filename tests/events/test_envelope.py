@@ -1,3 +1,5 @@
+"""The envelope as a CloudEvent and as JSON."""
+
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,9 +57,9 @@ def test_an_envelope_is_unchanged_by_the_round_trip_through_json(envelope: Envel
 
 
 def test_a_cloudevent_has_the_standard_attributes_and_carries_the_rest_as_extensions() -> None:
-    id = uuid7()
+    event_id = uuid7()
     parts: dict[str, Any] = {
-        "id": id,
+        "id": event_id,
         "type": "order.created",
         "version": 2,
         "source": "web",
@@ -65,7 +67,7 @@ def test_a_cloudevent_has_the_standard_attributes_and_carries_the_rest_as_extens
     }
     origin: dict[str, Any] = {
         "subject": "ORD-1042",
-        "correlation_id": id,
+        "correlation_id": event_id,
         "causation_id": None,
         "traceparent": None,
     }
@@ -74,7 +76,7 @@ def test_a_cloudevent_has_the_standard_attributes_and_carries_the_rest_as_extens
     event = envelope.to_cloudevent()
 
     assert event.get_attributes() == {
-        "id": str(id),
+        "id": str(event_id),
         "source": "/web",
         "type": "order.created",
         "specversion": "1.0",
@@ -82,7 +84,7 @@ def test_a_cloudevent_has_the_standard_attributes_and_carries_the_rest_as_extens
         "subject": "ORD-1042",
         "datacontenttype": "application/json",
         "dataversion": "2",
-        "correlationid": str(id),
+        "correlationid": str(event_id),
         "user": "ada",
         "tenant": "acme",
     }

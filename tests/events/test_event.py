@@ -1,3 +1,5 @@
+"""Events: versions, upcasters, and the errors of a catalog that contradicts itself."""
+
 from collections.abc import Iterator
 
 import pytest
@@ -40,9 +42,9 @@ def with_hall(old: TicketSoldV2) -> TicketSold:
 
 @pytest.fixture
 def registry() -> Iterator[None]:
-    """Puts the registered classes back as they were."""
+    """Restore the registered classes after the test."""
     classes, upcasters = (
-        {type: dict(versions) for type, versions in _classes.items()},
+        {event_type: dict(versions) for event_type, versions in _classes.items()},
         dict(_upcasters),
     )
     yield
@@ -78,7 +80,7 @@ def test_the_error_distinguishes_an_unknown_type_from_an_unknown_version() -> No
         decode("sample.nothing", 1, {})
     with pytest.raises(
         UnknownEvent,
-        match=r"sample\.ticket_sold v4 is unknown: this process knows up to v3; deploy one that does",
+        match=r"sample\.ticket_sold v4 is unknown: this process knows up to v3; deploy one that ",
     ):
         decode("sample.ticket_sold", 4, {})
 
@@ -86,7 +88,7 @@ def test_the_error_distinguishes_an_unknown_type_from_an_unknown_version() -> No
 def test_two_classes_cannot_be_the_same_version(registry: None) -> None:
     with pytest.raises(
         CatalogError,
-        match=r"sample\.ticket_sold v3 is both .*TicketSold and .*Another; raise the version of one",
+        match=r"sample\.ticket_sold v3 is both .*TicketSold and .*Another; raise the version of ",
     ):
 
         class Another(Event, type="sample.ticket_sold", version=3):
@@ -157,7 +159,7 @@ def test_an_event_of_an_unknown_version_waits_until_its_class_is_deployed(
                 .values(version=2)
             )
 
-        for _ in range(5):  # longer than the patience of any policy
+        for _ in range(5):  # longer than every wait of the policy
             bus.advance(60)
         waiting, done = deliveries()
         assert (waiting.state, waiting.attempts, waiting.due_at > bus.now()) == (
@@ -165,13 +167,13 @@ def test_an_event_of_an_unknown_version_waits_until_its_class_is_deployed(
             0,
             True,
         )
-        assert (
-            waiting.error
-            == "sample.noted v2 is unknown: this process knows up to v1; deploy one that does, and the delivery goes on"
+        assert waiting.error == (
+            "sample.noted v2 is unknown: this process knows up to v1; "
+            "deploy one that does, and the delivery goes on"
         )
         assert done.state == "done"
 
-        with transaction() as session:  # as if the class for version 2 were here now
+        with transaction() as session:  # stands for the deployment of a class for version 2
             session.execute(update(LogEntry).values(version=1))
         bus.advance(60)
 

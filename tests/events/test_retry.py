@@ -1,3 +1,5 @@
+"""The retry decision and the waits of a policy."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,11 +20,11 @@ policies = st.builds(
     [
         (1, ValueError(), False),
         (2, ValueError(), False),
-        (3, ValueError(), True),  # the last try of three
+        (3, ValueError(), True),  # the last attempt of three
         (4, ValueError(), True),
         (1, DeadLetter(), True),
         (1, RetryAfter(5), False),
-        (3, RetryAfter(5), True),  # even who asks for patience gets it only so often
+        (3, RetryAfter(5), True),  # RetryAfter counts as an attempt too
     ],
 )
 def test_the_last_attempt_or_a_dead_letter_makes_a_delivery_dead(

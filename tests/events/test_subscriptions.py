@@ -1,3 +1,5 @@
+"""Subscriptions: declaration, registry and discovery."""
+
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,7 +43,7 @@ def _named(name: str, function: Callable[..., Any] = handle) -> Callable[..., An
 
 @pytest.fixture(autouse=True)
 def registry() -> Iterator[None]:
-    """Puts the registered subscriptions back as they were."""
+    """Restore the registered subscriptions after the test."""
     before = dict(_registry)
     yield
     _registry.clear()
@@ -108,7 +110,8 @@ def test_a_declaration_that_cannot_work_is_refused_at_import(
 def test_a_subscription_is_named_after_its_queue_and_handler() -> None:
     def handle(event: Noted | Replied, session: Session) -> None: ...
 
-    subscribe(Noted, Replied, queue="notes", batch=5)(handle)  # type: ignore[arg-type]  # mypy joins the two into Event
+    # mypy joins the two types into Event.
+    subscribe(Noted, Replied, queue="notes", batch=5)(handle)  # type: ignore[arg-type]
 
     found = subscription("notes.handle")
     assert (found.queue, found.event_types, found.batch, found.call) == (

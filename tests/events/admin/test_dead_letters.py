@@ -5,7 +5,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from events import Database, DeadLetter, reading, transaction
-from events.admin import audit, dead_letters
+from events.admin import dead_letters
 from events.errors import UnknownDelivery
 from events.tables import AuditEntry
 from events.testing import Bus
@@ -228,12 +228,3 @@ def test_a_replay_resets_the_counts_of_losses_and_starts(bus: Bus) -> None:
     assert {
         (row.lost_count, row.unfinished_starts, row.attempts, row.died_at) for row in deliveries()
     } == {(0, 0, 0, None)}
-
-
-def test_the_audit_lists_the_latest_entries_first(any_database: Database) -> None:
-    with transaction() as session:
-        for number in range(5):
-            audit.record(session, who="ada", action="replay", target=f"d-{number}")
-
-    with reading() as session:
-        assert [row.target for row in audit.listed(session, limit=2)] == ["d-4", "d-3"]

@@ -1,8 +1,7 @@
 import threading
-from collections import Counter
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from events import Database, DeadLetter, Retry, publish, reading, transaction
@@ -25,12 +24,6 @@ from tests.events.sample import (
 )
 
 ONE = new_subscription()
-LATER = new_subscription(name="late.mark")
-
-
-def register(*subscriptions: Subscription) -> None:
-    with transaction() as session:
-        admin.register(session, subscriptions)
 
 
 def rows() -> dict[str, SubscriptionRow]:
@@ -216,91 +209,6 @@ def test_dead_letters_of_a_removed_subscription_are_discarded_and_cannot_be_repl
     assert [row.state for row in deliveries()] == ["discarded"]
 
 
-def test_a_new_subscription_gets_past_events_by_a_backfill_only(
-    any_database: Database,
-) -> None:
-    with Bus(subscriptions=[ONE]) as bus:
-        note("a", "b")
-        bus.publish(Replied(text="of no interest"))
-        bus.drain()
-    with Bus(subscriptions=[ONE, LATER]) as bus:
-        note("c")
-        bus.drain()
-        assert len(deliveries("late.mark")) == 1
-        assert admin.backfill("late.mark", who="ada", limit=1) == 2
-        assert admin.backfill("late.mark", who="ada") == 0  # run twice it adds nothing
-        bus.drain()
-
-    assert {row.state for row in deliveries("late.mark")} == {"done"}
-    assert marks() == {"a": 2, "b": 2, "c": 2}
-
-
-def test_two_backfills_at_once_add_each_delivery_once(any_database: Database) -> None:
-    with Bus(subscriptions=[ONE]) as bus:
-        note(*map(str, range(60)))
-        bus.drain()
-    register(LATER)
-    added: list[int] = []
-    operators = [
-        threading.Thread(
-            target=lambda: added.append(admin.backfill("late.mark", who="ada", limit=5))
-        )
-        for _ in range(3)
-    ]
-    for operator in operators:
-        operator.start()
-    for operator in operators:
-        operator.join()
-
-    assert (len(added), sum(added)) == (3, 60)
-
-
-def test_a_backfill_leaves_no_gap_while_events_are_published(any_database: Database) -> None:
-    register(ONE)
-    stop, failures = threading.Event(), []
-
-    def forever(work: object) -> None:
-        try:
-            while not stop.is_set():
-                work()  # type: ignore[operator]
-        except Exception as error:
-            failures.append(error)
-
-    live = [
-        threading.Thread(target=forever, args=(work,))
-        for work in (lambda: note("x"), lambda: note("y", "z"), _fan_out_some, _fan_out_some)
-    ]
-    for thread in live:
-        thread.start()
-    try:
-        _wait_for_deliveries(20)
-        register(LATER)
-        admin.backfill("late.mark", who="ada", limit=4)
-    finally:
-        stop.set()
-        for thread in live:
-            thread.join()
-    while _fan_out_some():
-        pass
-
-    assert failures == []
-    assert Counter(row.event_id for row in deliveries("late.mark")) == Counter(
-        row.event_id for row in deliveries()
-    )
-
-
-def _fan_out_some() -> int:
-    with transaction() as session:
-        return fan_out(session, limit=3)
-
-
-def _wait_for_deliveries(count: int) -> None:
-    while True:
-        with reading() as session:
-            if (session.scalar(select(func.count()).select_from(Delivery)) or 0) >= count:
-                return
-
-
 def test_on_postgresql_a_registration_waits_for_the_fan_out_in_flight(postgres_url: str) -> None:
     database = Database(postgres_url)
     Delivery.metadata.create_all(database.writer)
@@ -320,3 +228,11 @@ def test_on_postgresql_a_registration_waits_for_the_fan_out_in_flight(postgres_u
 def _register_impatiently(session: Session) -> None:
     session.execute(text("SET LOCAL lock_timeout = '50ms'"))
     admin.register(session, [LATER])
+
+
+LATER = new_subscription(name="late.mark")
+
+
+def register(*subscriptions: Subscription) -> None:
+    with transaction() as session:
+        admin.register(session, subscriptions)

@@ -2,18 +2,16 @@ import json
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, insert, text, update
-from uuid_utils.compat import uuid7
+from sqlalchemy import insert, update
 
 from events import Database, clock, ledger, reading, transaction
-from events.admin import queues, subscriptions
+from events.admin import subscriptions
 from events.dispatch import dispatch
 from events.messages import Message, encode
-from events.relay.loss import last_settled
 from events.relay.sending import due_times, mark_due_as_sent, unmark_sent
 from events.retry import Decision
 from events.suspects import ISOLATE_AFTER_LOSSES
-from events.tables import Delivery, LogEntry
+from events.tables import Delivery
 from tests.events.sample import (
     POLICY,
     SECRET,
@@ -29,6 +27,8 @@ from tests.events.sample import (
 )
 
 ONE = new_subscription()
+
+
 TENS = new_subscription(batch=10)
 
 
@@ -91,41 +91,6 @@ def _row(id: object) -> dict[str, object]:
         "due_at": clock.now(),
         **zero,
     }
-
-
-def test_marking_a_part_of_a_large_backlog_is_quick(postgres_url: str) -> None:
-    # The limited, locking subquery of one UPDATE was run again for each of the rows: minutes for 20,000.
-    database = Database(postgres_url)
-    Delivery.metadata.create_all(database.writer)
-    now, ids = clock.now(), [uuid7() for _ in range(5000)]
-    origin = {
-        "type": "sample.noted",
-        "version": 1,
-        "source": "sample",
-        "time": now,
-        "actor": {},
-        "data": {},
-        "publish_at": now,
-    }
-    try:
-        with database.transaction() as session:
-            subscriptions.register(session, [TENS])
-            session.execute(
-                insert(LogEntry),
-                [{"id": id, "correlation_id": id, "relayed_at": now, **origin} for id in ids],
-            )
-            session.execute(insert(Delivery), [_row(id) for id in ids])
-        with database.transaction() as session:
-            session.execute(text("SET LOCAL statement_timeout = '2s'"))
-            assert (
-                sum(
-                    len(message.event_ids)
-                    for message in mark_due_as_sent(session, "notes.mark", limit=500)
-                )
-                == 500
-            )
-    finally:
-        database.close()
 
 
 def test_a_suspect_is_sent_alone_and_its_neighbours_do_not_wait_for_it(
@@ -239,31 +204,6 @@ def test_the_next_due_time_is_that_of_the_earliest_retry(
 
     with reading() as session:
         assert (due_times(session)["notes.mark"] - time()).total_seconds() == 20.0
-
-
-def test_frequent_queries_read_the_open_deliveries_only(
-    database: Database,
-) -> None:
-    # SQLite uses a partial index only if it sees the values of its condition in the statement.
-    asked: list[tuple[str, object]] = []
-    event.listen(
-        database.reader,
-        "before_cursor_execute",
-        lambda c, cursor, statement, values, *_: asked.append((statement, values)),
-    )
-    with reading() as session:
-        due_times(session)
-        queues.overview(session)
-        last_settled(session, "notes")
-        questions = [each for each in asked if "deliveries" in each[0]]
-        plans = [
-            str(session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all())
-            for sql, values in questions
-        ]  # type: ignore[arg-type]
-
-    assert "ix_deliveries_due" in plans[0]
-    assert "ix_deliveries_done" in plans[-1]
-    assert [plan for plan in plans if "SCAN deliveries'" in plan] == []
 
 
 def test_a_new_batch_size_applies_to_the_next_messages(

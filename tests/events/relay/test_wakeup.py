@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -9,10 +10,14 @@ from sqlalchemy import text
 from events import Database, transaction
 from events.log import wake
 from events.relay.wakeup import PostgresWakeup, Wakeup, wakeup
-from tests.events.sample import note
+from tests.events.sample import (
+    note,
+)
 from tests.servers import wait_until
 
 LONG = 20.0  # seconds that no test waits out
+
+
 SOON = 2.0  # generous: it takes some milliseconds on an idle machine
 
 
@@ -156,3 +161,13 @@ def test_an_unreachable_database_costs_the_timeout_and_raises_nothing() -> None:
 def test_wake_raises_nothing_on_sqlite(database: Database) -> None:
     with transaction() as session:
         wake(session)
+
+
+def test_an_unreadable_database_file_raises_nothing(database: Database) -> None:
+    waiting = wakeup(database)
+    for _ in range(2):
+        waiting.wait(0.1, threading.Event())
+    Path(database.url.database or "").write_bytes(b"no database any more" * 1000)
+
+    waiting.wait(0.1, threading.Event())
+    waiting.close()

@@ -1,4 +1,4 @@
-"""Handlers that call the world: before the transaction, with a key that never changes."""
+"""Dispatch of a handler with an external call: before the transaction, with a constant key."""
 
 from collections.abc import Callable
 
@@ -28,8 +28,8 @@ def record(event: Noted, session: Session, answer: str) -> None:
     session.add(Mark(what=answer))
 
 
-class World:
-    """Something outside that is called and fails as often as it is told to."""
+class Gateway:
+    """An external service that fails for the first calls."""
 
     def __init__(
         self, failures: int = 0, error: Callable[[], Exception] = lambda: ConnectionError("lost")
@@ -45,9 +45,9 @@ class World:
 
 
 def test_the_key_is_the_same_on_every_retry_and_replay(any_database: Database) -> None:
-    world = World(failures=POLICY.attempts)
-    with Bus(subscriptions=[new_subscription(record, call=world)]) as bus:
-        [id] = note("a")
+    gateway = Gateway(failures=POLICY.attempts)
+    with Bus(subscriptions=[new_subscription(record, call=gateway)]) as bus:
+        [event_id] = note("a")
         for _ in range(4):
             bus.advance(60)
         assert delivery().state == "dead"
@@ -56,11 +56,11 @@ def test_the_key_is_the_same_on_every_retry_and_replay(any_database: Database) -
         bus.drain()
 
     assert (delivery().state, marks()) == ("done", {"answer to a": 1})
-    assert world.keys == [f"{id}:notes.mark"] * (POLICY.attempts + 1)
+    assert gateway.keys == [f"{event_id}:notes.mark"] * (POLICY.attempts + 1)
 
 
 def test_two_subscriptions_have_different_keys_for_one_event(any_database: Database) -> None:
-    one, other = World(), World()
+    one, other = Gateway(), Gateway()
     with Bus(
         subscriptions=[
             new_subscription(record, call=one),
@@ -75,10 +75,9 @@ def test_two_subscriptions_have_different_keys_for_one_event(any_database: Datab
 
 def test_no_transaction_is_open_during_the_external_call(any_database: Database) -> None:
     def call(event: Noted, key: str) -> str:
-        with (
-            transaction() as session
-        ):  # would wait half a minute and fail if the caller held SQLite's write lock
-            session.add(Mark(what="written by somebody else"))
+        # This would wait half a minute and fail if the caller held the write lock of SQLite.
+        with transaction() as session:
+            session.add(Mark(what="written during the call"))
         with reading() as session:
             return f"{len(session.new)} new, delivery {delivery().state}"
 
@@ -86,45 +85,45 @@ def test_no_transaction_is_open_during_the_external_call(any_database: Database)
         note("a")
         bus.drain()
 
-    assert marks() == {"written by somebody else": 1, "0 new, delivery pending": 1}
+    assert marks() == {"written during the call": 1, "0 new, delivery pending": 1}
 
 
 def test_a_call_whose_answer_cannot_be_recorded_is_repeated_with_the_same_key(
     any_database: Database,
 ) -> None:
-    world, full = World(), [True]
+    gateway, first = Gateway(), [True]
 
     def refuse_once(event: Noted, session: Session, answer: str) -> None:
         record(event, session, answer)
-        if full:
-            raise ValueError(f"no room {full.pop()}")
+        if first:
+            raise ValueError(f"no room {first.pop()}")
 
-    with Bus(subscriptions=[new_subscription(refuse_once, call=world)]) as bus:
+    with Bus(subscriptions=[new_subscription(refuse_once, call=gateway)]) as bus:
         note("a")
         bus.advance(60)
         bus.advance(60)
 
-    assert (len(world.keys), len(set(world.keys)), marks()) == (2, 1, {"answer to a": 1})
+    assert (len(gateway.keys), len(set(gateway.keys)), marks()) == (2, 1, {"answer to a": 1})
 
 
 def test_a_done_delivery_makes_no_further_call(any_database: Database) -> None:
-    world = World()
-    subscription = new_subscription(record, call=world)
+    gateway = Gateway()
+    subscription = new_subscription(record, call=gateway)
     note("a")
     [message] = send(subscription)
     for _ in range(3):
         dispatch(subscription, message.event_ids, worker="w")
 
-    assert len(world.keys) == 1
+    assert len(gateway.keys) == 1
 
 
 def test_a_delivery_whose_call_raises_dead_letter_is_dead_at_once(any_database: Database) -> None:
-    world = World(failures=9, error=lambda: DeadLetter("card expired"))
-    with Bus(subscriptions=[new_subscription(record, call=world)]) as bus:
+    gateway = Gateway(failures=9, error=lambda: DeadLetter("card expired"))
+    with Bus(subscriptions=[new_subscription(record, call=gateway)]) as bus:
         note("a")
         bus.advance(600)
 
-    assert (len(world.keys), delivery().state) == (1, "dead")
+    assert (len(gateway.keys), delivery().state) == (1, "dead")
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
