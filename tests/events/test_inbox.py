@@ -7,14 +7,7 @@ from sqlalchemy import delete, update
 from events import Database, transaction
 from events.dispatch import dispatch
 from events.tables import Delivery, LogEntry
-from tests.events.sample import (
-    delivery,
-    failed_attempts,
-    marks,
-    new_subscription,
-    note,
-    send,
-)
+from tests.events.sample import delivery, failed_attempts, marks, new_subscription, note, send
 
 
 def test_a_message_for_a_delivery_that_is_not_in_flight_changes_nothing(

@@ -11,17 +11,9 @@ from events.relay.fanout import fan_out
 from events.subscriptions import Subscription
 from events.tables import Delivery
 from events.testing import Bus
-from tests.events.sample import (
-    Replied,
-    deliveries,
-    marks,
-    new_subscription,
-    note,
-)
+from tests.events.sample import Replied, deliveries, marks, new_subscription, note
 
 ONE = new_subscription()
-
-
 LATER = new_subscription(name="late.mark")
 
 
@@ -35,14 +27,14 @@ def test_a_new_subscription_gets_past_events_by_a_backfill_only(
 ) -> None:
     with Bus(subscriptions=[ONE]) as bus:
         note("a", "b")
-        bus.publish(Replied(text="of no interest"))
+        bus.publish(Replied(text="not subscribed to"))
         bus.drain()
     with Bus(subscriptions=[ONE, LATER]) as bus:
         note("c")
         bus.drain()
         assert len(deliveries("late.mark")) == 1
         assert admin.backfill("late.mark", who="ada", limit=1) == 2
-        assert admin.backfill("late.mark", who="ada") == 0  # run twice it adds nothing
+        assert admin.backfill("late.mark", who="ada") == 0  # a second run adds no delivery
         bus.drain()
 
     assert {row.state for row in deliveries("late.mark")} == {"done"}
@@ -73,28 +65,28 @@ def test_a_backfill_leaves_no_gap_while_events_are_published(any_database: Datab
     register(ONE)
     stop, failures = threading.Event(), []
 
-    def forever(work: object) -> None:
+    def repeat(work: object) -> None:
         try:
             while not stop.is_set():
                 work()  # type: ignore[operator]
         except Exception as error:
             failures.append(error)
 
-    live = [
-        threading.Thread(target=forever, args=(work,))
-        for work in (lambda: note("x"), lambda: note("y", "z"), _fan_out_some, _fan_out_some)
+    publishers = [
+        threading.Thread(target=repeat, args=(work,))
+        for work in (lambda: note("x"), lambda: note("y", "z"), fan_out_some, fan_out_some)
     ]
-    for thread in live:
+    for thread in publishers:
         thread.start()
     try:
-        _wait_for_deliveries(20)
+        wait_for_deliveries(20)
         register(LATER)
         admin.backfill("late.mark", who="ada", limit=4)
     finally:
         stop.set()
-        for thread in live:
+        for thread in publishers:
             thread.join()
-    while _fan_out_some():
+    while fan_out_some():
         pass
 
     assert failures == []
@@ -103,12 +95,12 @@ def test_a_backfill_leaves_no_gap_while_events_are_published(any_database: Datab
     )
 
 
-def _fan_out_some() -> int:
+def fan_out_some() -> int:
     with transaction() as session:
         return fan_out(session, limit=3)
 
 
-def _wait_for_deliveries(count: int) -> None:
+def wait_for_deliveries(count: int) -> None:
     while True:
         with reading() as session:
             if (session.scalar(select(func.count()).select_from(Delivery)) or 0) >= count:

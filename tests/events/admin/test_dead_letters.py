@@ -1,3 +1,5 @@
+"""Dead letters: listed by cause, replayed or discarded by an operator, and audited."""
+
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +9,7 @@ from sqlalchemy.orm import Session
 from events import Database, DeadLetter, reading, transaction
 from events.admin import dead_letters
 from events.errors import UnknownDelivery
-from events.tables import AuditEntry
+from events.tables import AuditEntry, Delivery
 from events.testing import Bus
 from tests.events.sample import (
     Mark,
@@ -23,28 +25,28 @@ from tests.events.sample import (
 )
 
 
-class Mood:
-    """Whether the handlers are broken."""
+class Handlers:
+    """A switch that makes the handlers fail."""
 
     broken = True
 
 
 def fail_here(event: Noted, session: Session) -> None:
     mark(event, session)
-    if Mood.broken:
+    if Handlers.broken:
         raise DeadLetter(f"here: {event.text}")
 
 
 def fail_there(event: Noted | Replied, session: Session) -> None:
     session.add(Mark(what=f"there {event.text}"))
-    if Mood.broken:
+    if Handlers.broken:
         raise KeyError("there")
 
 
 @pytest.fixture
 def bus(any_database: Database) -> Iterator[Bus]:
-    """Two subscriptions on two queues: three deliveries of the first are dead, and one of the second."""
-    Mood.broken = True
+    """Two subscriptions on two queues: three dead deliveries of the first, one of the second."""
+    Handlers.broken = True
     there = new_subscription(fail_there, Replied, name="others.fail")
     with Bus(subscriptions=[new_subscription(fail_here), there]) as bus:
         note("a", "b", "c", subject="N-1")
@@ -55,6 +57,7 @@ def bus(any_database: Database) -> Iterator[Bus]:
 
 
 def audited() -> list[tuple[str, str, str, str]]:
+    """Return the entries of the audit, in order."""
     with reading() as session:
         return [
             (row.who, row.action, row.target, row.why)
@@ -62,7 +65,8 @@ def audited() -> list[tuple[str, str, str, str]]:
         ]
 
 
-def ids() -> list[str]:
+def delivery_ids() -> list[str]:
+    """Return the ids of the deliveries of `notes.mark`."""
     return [row.id for row in deliveries()]
 
 
@@ -108,23 +112,26 @@ def test_dead_letters_with_one_cause_form_one_group_largest_first(bus: Bus) -> N
 
 
 def test_a_dead_letter_is_shown_with_every_attempt(bus: Bus) -> None:
-    [id] = [row.id for row in deliveries("others.fail")]
+    [delivery_id] = [row.id for row in deliveries("others.fail")]
     with reading() as session:
-        shown, attempts = dead_letters.show(session, id), dead_letters.attempts(session, id)
+        shown, history = (
+            dead_letters.show(session, delivery_id),
+            dead_letters.attempts(session, delivery_id),
+        )
 
-    assert shown.id == id
-    assert [row.number for row in attempts] == [1, 2, 3]
+    assert shown.id == delivery_id
+    assert [row.number for row in history] == [1, 2, 3]
 
 
 def test_a_replay_runs_the_handler_again_with_all_its_attempts(bus: Bus) -> None:
     with transaction() as session:
-        assert dead_letters.replay(session, who="ada", why="mended", ids=ids()[:1]) == 1
-    Mood.broken = False
+        assert dead_letters.replay(session, who="ada", why="repaired", ids=delivery_ids()[:1]) == 1
+    Handlers.broken = False
     bus.drain()
 
     assert [row.state for row in deliveries()] == ["done", "dead", "dead"]
     assert marks() == {"a": 1}
-    assert audited() == [("ada", "replay", ids()[0], "mended")]
+    assert audited() == [("ada", "replay", delivery_ids()[0], "repaired")]
 
 
 def test_a_replay_that_fails_again_is_dead_after_as_many_attempts(bus: Bus) -> None:
@@ -162,7 +169,7 @@ def test_a_group_is_replayed_or_discarded_at_once_and_each_is_audited(
 def test_a_discarded_delivery_is_never_handled_and_leaves_the_list(bus: Bus) -> None:
     with transaction() as session:
         dead_letters.discard(session, who="ada", why="spam", everything=True)
-    Mood.broken = False
+    Handlers.broken = False
     bus.advance(1000)
 
     assert marks() == {}
@@ -173,14 +180,14 @@ def test_a_discarded_delivery_is_never_handled_and_leaves_the_list(bus: Bus) -> 
             dead_letters.groups(session),
         ) == (0, [], [])
         with pytest.raises(UnknownDelivery):
-            dead_letters.show(session, ids()[0])
+            dead_letters.show(session, delivery_ids()[0])
 
 
 def test_a_discarded_delivery_cannot_be_replayed(bus: Bus) -> None:
     with transaction() as session:
         dead_letters.discard(session, who="ada", queue="notes")
     with transaction() as session, pytest.raises(UnknownDelivery):
-        dead_letters.replay(session, who="ada", ids=ids()[:1])
+        dead_letters.replay(session, who="ada", ids=delivery_ids()[:1])
 
 
 def test_one_unknown_id_among_known_ones_changes_nothing(bus: Bus) -> None:
@@ -188,13 +195,13 @@ def test_one_unknown_id_among_known_ones_changes_nothing(bus: Bus) -> None:
         pytest.raises(UnknownDelivery, match="no dead letter has the id 'nonsense'"),
         transaction() as session,
     ):
-        dead_letters.replay(session, who="ada", ids=[*ids(), "nonsense"])
+        dead_letters.replay(session, who="ada", ids=[*delivery_ids(), "nonsense"])
 
     assert {row.state for row in deliveries()} == {"dead"}
 
 
 @pytest.mark.parametrize(
-    "id",
+    "delivery_id",
     [
         "",
         ":",
@@ -205,9 +212,11 @@ def test_one_unknown_id_among_known_ones_changes_nothing(bus: Bus) -> None:
         "0197a3c1-0000-7000-8000-000000000001:\x00",
     ],
 )
-def test_an_id_of_no_dead_letter_raises_unknown_delivery(id: str, any_database: Database) -> None:
+def test_an_id_of_no_dead_letter_raises_unknown_delivery(
+    delivery_id: str, any_database: Database
+) -> None:
     with reading() as session, pytest.raises(UnknownDelivery):
-        dead_letters.show(session, id)
+        dead_letters.show(session, delivery_id)
 
 
 @pytest.mark.parametrize("act", [dead_letters.replay, dead_letters.discard])
@@ -220,7 +229,7 @@ def test_acting_on_all_dead_letters_must_be_asked_for_explicitly(act: object, bu
 
 def test_a_replay_resets_the_counts_of_losses_and_starts(bus: Bus) -> None:
     with transaction() as session:
-        for row in session.scalars(select(type(delivery("others.fail")))):
+        for row in session.scalars(select(Delivery)):
             row.lost_count, row.unfinished_starts = 5, 3
     with transaction() as session:
         dead_letters.replay(session, who="ada", everything=True)

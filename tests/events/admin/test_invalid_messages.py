@@ -7,7 +7,8 @@ from events.admin import audit, invalid_messages
 from events.errors import UnknownDelivery
 
 
-def keep(**changes: object) -> None:
+def store(**changes: object) -> None:
+    """Store an invalid message with these changes to the usual one."""
     values = {
         "queue": "notes",
         "reason": "undecodable",
@@ -22,8 +23,8 @@ def keep(**changes: object) -> None:
 def test_an_invalid_message_is_stored_with_its_raw_body_until_it_is_discarded(
     any_database: Database,
 ) -> None:
-    keep()
-    keep(body=b"second")
+    store()
+    store(body=b"second")
     with reading() as session:
         newest, oldest = invalid_messages.listed(session)
     assert (newest.body, oldest.body, oldest.queue) == (b"second", b"\x00\xff", "notes")
@@ -48,7 +49,7 @@ def test_an_invalid_message_is_stored_whatever_it_contains(
     name: str, any_database: Database
 ) -> None:
     for value in ("NUL \x00", "half a character \ud83d", "x" * 100_000, "\x00" * 1000, ""):
-        keep(**{name: value})
+        store(**{name: value})
 
     with reading() as session:
         assert len(invalid_messages.listed(session)) == 5

@@ -1,4 +1,4 @@
-"""What an operator sees: queues, traces, heartbeats, invalid_messages."""
+"""Queues as an operator sees them: open and dead deliveries, age, pauses, workers."""
 
 from collections.abc import Iterator
 
@@ -9,14 +9,7 @@ from events import Database, heartbeat, reading, transaction
 from events.admin import queues, subscriptions
 from events.admin.queues import QueueView
 from events.testing import Bus
-from tests.events.sample import (
-    MovedClock,
-    Noted,
-    Replied,
-    new_subscription,
-    note,
-    send,
-)
+from tests.events.sample import MovedClock, Noted, Replied, new_subscription, note, send
 
 
 def answer(event: Noted, session: Session) -> Replied:
@@ -26,9 +19,7 @@ def answer(event: Noted, session: Session) -> Replied:
 
 
 ANSWERING = new_subscription(answer, name="notes.answer")
-
-
-OTHER = new_subscription(lambda event, session: None, Replied, name="others.hear")
+OTHER = new_subscription(lambda event, session: None, Replied, name="others.ignore")
 
 
 @pytest.fixture
@@ -39,6 +30,7 @@ def bus(any_database: Database) -> Iterator[Bus]:
 
 
 def view(name: str) -> QueueView:
+    """Return one queue of the overview."""
     with reading() as session:
         [found] = [each for each in queues.overview(session) if each.name == name]
     return found
@@ -86,7 +78,7 @@ def test_the_age_of_a_queue_is_that_of_its_oldest_open_event(
 
 def test_a_paused_subscription_shows_on_its_queue(bus: Bus) -> None:
     with transaction() as session:
-        subscriptions.pause(session, "notes.answer", who="ada", why="mending")
+        subscriptions.pause(session, "notes.answer", who="ada", why="maintenance")
 
     assert (view("notes").paused, view("others").paused) == (True, False)
 
@@ -105,7 +97,7 @@ def test_a_worker_is_counted_while_its_heartbeat_is_fresh(
 ) -> None:
     heartbeat.beat("notes@one", "worker", ["notes"])
     heartbeat.beat("notes@two", "worker", ["notes", "others"])
-    heartbeat.beat("relay@one", "relay", trouble="the broker is away")
+    heartbeat.beat("relay@one", "relay", trouble="the broker is down")
 
     assert (view("notes").workers, view("others").workers) == (2, 1)
     time.advance(16)

@@ -1,4 +1,4 @@
-"""What the ledger forgets, what it keeps, and that what it forgot is not handled again."""
+"""Retention: the rows that are pruned, those that stay, and no pruned one is handled again."""
 
 from datetime import timedelta
 
@@ -14,11 +14,11 @@ from events.tables import Attempt, Delivery, LogEntry
 from events.testing import Bus
 
 DAY = 24 * 3600.0
-heard: list[str] = []
+handled: list[str] = []
 
 
 class Kept(Event, type="retention.kept", source="test"):
-    """Something was put away."""
+    """A thing was stored."""
 
     name: str
 
@@ -27,7 +27,7 @@ class Kept(Event, type="retention.kept", source="test"):
 def keep(event: Kept, session: Session) -> None:
     if event.name.startswith("bad"):
         raise ValueError(event.name)
-    heard.append(event.name)
+    handled.append(event.name)
 
 
 def keepers() -> list[Subscription]:
@@ -36,7 +36,7 @@ def keepers() -> list[Subscription]:
 
 @pytest.fixture
 def bus(any_database: Database) -> Bus:
-    heard.clear()
+    handled.clear()
     return Bus(subscriptions=keepers())
 
 
@@ -81,7 +81,7 @@ def test_old_dead_letters_are_pruned_with_their_attempts_and_young_ones_stay(bus
 
         assert {row.state: row.attempts for row in bus.deliveries()} == {"done": 0, "dead": 2}
         assert rows(Attempt) == 2
-        assert rows(LogEntry) == 4 + 3  # the deaths were told
+        assert rows(LogEntry) == 4 + 3  # each death is an event
         assert retention.prune(limits(), who="ada") == Counts()
 
 
@@ -137,7 +137,7 @@ def test_a_backfill_does_not_handle_pruned_deliveries_again(bus: Bus) -> None:
         assert subscriptions.backfill("keepers.keep", who="ada") == 1
         bus.drain()
 
-    assert heard == ["old", "missed"]
+    assert handled == ["old", "missed"]
 
 
 def test_an_event_is_pruned_with_its_whole_subject_and_not_before(bus: Bus) -> None:

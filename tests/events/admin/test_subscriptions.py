@@ -1,16 +1,18 @@
+"""Registered subscriptions: registration, pause and removal."""
+
 import threading
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from events import Database, DeadLetter, Retry, publish, reading, transaction
+from events import Database, DeadLetter, Retry, reading, transaction
 from events.admin import audit, dead_letters
 from events.admin import subscriptions as admin
 from events.errors import UnknownSubscription
 from events.relay.fanout import fan_out
 from events.subscriptions import Subscription
-from events.tables import Delivery, SubscriptionRow
+from events.tables import SubscriptionRow
 from events.testing import Bus
 from tests.events.sample import (
     MovedClock,
@@ -24,6 +26,12 @@ from tests.events.sample import (
 )
 
 ONE = new_subscription()
+LATER = new_subscription(name="late.mark")
+
+
+def register(*subscriptions: Subscription) -> None:
+    with transaction() as session:
+        admin.register(session, subscriptions)
 
 
 def rows() -> dict[str, SubscriptionRow]:
@@ -53,7 +61,7 @@ def test_a_second_registration_updates_the_declaration_and_keeps_the_rest(
 ) -> None:
     register(ONE, LATER)
     with transaction() as session:
-        admin.pause(session, "notes.mark", who="ada", why="mending")
+        admin.pause(session, "notes.mark", who="ada", why="maintenance")
     first = time()
     time.advance(60)
     register(new_subscription(batch=9))
@@ -90,10 +98,10 @@ def test_an_added_event_type_stays_registered_while_old_workers_still_run(
     old, new = new_subscription(mark, Noted), new_subscription(mark, Noted, Replied)
     register(old)
     admin.touch([new])
-    admin.touch([old])  # the old version's worker says once a minute what it knows
+    admin.touch([old])  # the old worker touches its own once a minute
 
     assert rows()["notes.mark"].event_types == sorted(new.event_types)
-    register(old)  # only a migration takes something away
+    register(old)  # only a migration removes a type
     assert rows()["notes.mark"].event_types == old.event_types
 
 
@@ -186,7 +194,7 @@ def test_unregistering_discards_open_deliveries_and_keeps_done_ones(
         bus.drain()
         with transaction() as session:
             assert admin.unregister(session, "notes.mark", who="ada", why="its code is gone") == 1
-        note("nobody hears it")
+        note("after the removal")
         bus.drain()
 
     assert [row.state for row in deliveries()] == ["done", "discarded"]
@@ -209,30 +217,18 @@ def test_dead_letters_of_a_removed_subscription_are_discarded_and_cannot_be_repl
     assert [row.state for row in deliveries()] == ["discarded"]
 
 
-def test_on_postgresql_a_registration_waits_for_the_fan_out_in_flight(postgres_url: str) -> None:
-    database = Database(postgres_url)
-    Delivery.metadata.create_all(database.writer)
-    try:
-        with database.transaction() as session:
-            publish(session, Noted(text="a"))
-        with database.transaction() as relaying:
-            fan_out(relaying)
-            with database.transaction() as session, pytest.raises(Exception, match="lock timeout"):
-                _register_impatiently(session)
-        with database.transaction() as session:
-            _register_impatiently(session)
-    finally:
-        database.close()
+def test_on_postgresql_a_registration_waits_for_the_fan_out_in_flight(
+    postgres_database: Database,
+) -> None:
+    note("a")
+    with transaction() as relaying:
+        fan_out(relaying)
+        with transaction() as session, pytest.raises(Exception, match="lock timeout"):
+            register_with_short_timeout(session)
+    with transaction() as session:
+        register_with_short_timeout(session)
 
 
-def _register_impatiently(session: Session) -> None:
+def register_with_short_timeout(session: Session) -> None:
     session.execute(text("SET LOCAL lock_timeout = '50ms'"))
     admin.register(session, [LATER])
-
-
-LATER = new_subscription(name="late.mark")
-
-
-def register(*subscriptions: Subscription) -> None:
-    with transaction() as session:
-        admin.register(session, subscriptions)

@@ -9,13 +9,7 @@ from sqlalchemy.orm import Session
 from events import Database, reading, transaction
 from events.admin import subscriptions, trace
 from events.testing import Bus
-from tests.events.sample import (
-    Noted,
-    Replied,
-    failed_attempts,
-    new_subscription,
-    note,
-)
+from tests.events.sample import Noted, Replied, failed_attempts, new_subscription, note
 
 
 def answer(event: Noted, session: Session) -> Replied:
@@ -25,9 +19,7 @@ def answer(event: Noted, session: Session) -> Replied:
 
 
 ANSWERING = new_subscription(answer, name="notes.answer")
-
-
-OTHER = new_subscription(lambda event, session: None, Replied, name="others.hear")
+OTHER = new_subscription(lambda event, session: None, Replied, name="others.ignore")
 
 
 @pytest.fixture
@@ -44,13 +36,13 @@ def test_a_trace_shows_each_event_each_delivery_and_each_attempt(bus: Bus) -> No
     bus.drain()
 
     with reading() as session:
-        noted, failed, heard = trace.of(session, "N-7")
-    assert [each.envelope.type for each in (noted, failed, heard)] == [
+        noted, failed, replied = trace.of(session, "N-7")
+    assert [each.envelope.type for each in (noted, failed, replied)] == [
         "sample.noted",
         "sample.noted",
         "sample.replied",
     ]
-    [done], [retrying], [last] = noted.deliveries, failed.deliveries, heard.deliveries
+    [done], [retrying], [last] = noted.deliveries, failed.deliveries, replied.deliveries
     assert (done.subscription, done.state, done.failed_attempts, done.done_at is not None) == (
         "notes.answer",
         "done",
@@ -65,7 +57,7 @@ def test_a_trace_shows_each_event_each_delivery_and_each_attempt(bus: Bus) -> No
     )
     assert [row.id for row in retrying.failed_attempts] == [row.id for row in failed_attempts()]
     assert (last.subscription, last.queue, last.flower_task_id) == (
-        "others.hear",
+        "others.ignore",
         "others",
         f"{last.id}:1",
     )
@@ -74,11 +66,11 @@ def test_a_trace_shows_each_event_each_delivery_and_each_attempt(bus: Bus) -> No
 def test_a_delivery_that_was_never_sent_has_no_flower_task(bus: Bus) -> None:
     with transaction() as session:
         subscriptions.pause(session, "notes.answer", who="ada", why="")
-    [id] = note("a", subject="N-7")
+    [event_id] = note("a", subject="N-7")
     bus.drain()
 
     with reading() as session:
-        found = trace.of_event(session, id)
+        found = trace.of_event(session, event_id)
     assert found is not None
     assert [each.flower_task_id for each in found.deliveries] == [None]
 

@@ -1,4 +1,4 @@
-"""The relay in this process, on a list for a broker."""
+"""The loop of the relay, in this process, with a broker in memory."""
 
 import threading
 from datetime import timedelta
@@ -7,9 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from events import Database, heartbeat, reading, transaction
-from events.database import use
 from events.relay.loop import Relay
-from events.tables import Heartbeat
+from events.tables import Delivery, Heartbeat
 from tests.events.sample import ListBroker, deliveries, delivery, new_subscription, note, send
 from tests.servers import wait_until
 
@@ -24,7 +23,7 @@ def broker() -> ListBroker:
 
 
 def work(relay: Relay, rounds: int = 5) -> None:
-    """Some rounds of the relay, with its patience with the broker over each time."""
+    """Run some rounds of the relay, each without a delay before the next contact to the broker."""
     for _ in range(rounds):
         relay._retry_broker_at = 0.0
         relay.work()
@@ -66,9 +65,8 @@ def test_the_relay_waits_until_the_next_retry_is_due(
     work(relay)
     with transaction() as session:
         session.execute(text("UPDATE deliveries SET sent_at = NULL"))
-        session.get_one(type(delivery()), (ONE.name, delivery().event_id)).due_at += timedelta(
-            seconds=2
-        )
+        row = session.get_one(Delivery, (ONE.name, delivery().event_id))
+        row.due_at += timedelta(seconds=2)
 
     assert 0.5 < relay.work() <= 2.0
 
@@ -76,7 +74,7 @@ def test_the_relay_waits_until_the_next_retry_is_due(
 def test_continuous_publishing_does_not_keep_the_relay_from_sending(
     any_database: Database, broker: ListBroker
 ) -> None:
-    # Fan-out went on for as long as there was anything to fan out: nothing was sent until the publishers took a breath.
+    # Fan-out once went on while events remained: no message was sent until the publishers paused.
     send(ONE)
     relay = Relay(broker)
     real = relay._fan_out
@@ -187,10 +185,7 @@ def _names() -> list[str]:
         return [row.name for row in heartbeat.alive(session)]
 
 
-def test_several_relays_send_each_delivery_once(postgres_url: str) -> None:
-    database = Database(postgres_url)
-    Heartbeat.metadata.create_all(database.writer)
-    use(database)
+def test_several_relays_send_each_delivery_once(postgres_database: Database) -> None:
     brokers, stop = [ListBroker() for _ in range(3)], threading.Event()
     relays = [
         threading.Thread(target=Relay(each, name=f"relay-{number}").run, args=(stop,))
@@ -207,8 +202,6 @@ def test_several_relays_send_each_delivery_once(postgres_url: str) -> None:
         stop.set()
         for relay in relays:
             relay.join(20)
-        use(None)
-        database.close()
 
-    sent = [id for broker in brokers for message in broker.sent for id in message.event_ids]
+    sent = [each for broker in brokers for message in broker.sent for each in message.event_ids]
     assert (len(sent), len(set(sent))) == (200, 200)

@@ -1,37 +1,23 @@
 """Queries of the relay cost no more with a large backlog or a long history."""
 
+from typing import Any
+
 from sqlalchemy import event, insert, text
 from uuid_utils.compat import uuid7
 
-from events import Database, clock, reading
+from events import Database, clock, ledger, reading, transaction
 from events.admin import queues, subscriptions
 from events.relay.loss import last_settled
 from events.relay.sending import due_times, mark_due_as_sent
-from events.tables import Delivery, LogEntry
-from tests.events.sample import (
-    new_subscription,
-)
+from events.tables import LogEntry, SubscriptionRow
+from tests.events.sample import new_subscription
 
 TENS = new_subscription(batch=10)
 
 
-def _row(id: object) -> dict[str, object]:
-    zero = dict.fromkeys(("attempts", "sends", "lost_count", "unfinished_starts"), 0)
-    return {
-        "subscription": "notes.mark",
-        "event_id": id,
-        "queue": "notes",
-        "state": "pending",
-        "due_at": clock.now(),
-        **zero,
-    }
-
-
-def test_marking_a_part_of_a_large_backlog_is_quick(postgres_url: str) -> None:
-    # The limited, locking subquery of one UPDATE was run again for each of the rows: minutes for 20,000.
-    database = Database(postgres_url)
-    Delivery.metadata.create_all(database.writer)
-    now, ids = clock.now(), [uuid7() for _ in range(5000)]
+def test_marking_a_part_of_a_large_backlog_is_quick(postgres_database: Database) -> None:
+    # The limited, locking subquery of one UPDATE ran again for each row: minutes for 20,000.
+    now, event_ids = clock.now(), [uuid7() for _ in range(5000)]
     origin = {
         "type": "sample.noted",
         "version": 1,
@@ -40,47 +26,39 @@ def test_marking_a_part_of_a_large_backlog_is_quick(postgres_url: str) -> None:
         "actor": {},
         "data": {},
         "publish_at": now,
+        "relayed_at": now,
     }
-    try:
-        with database.transaction() as session:
-            subscriptions.register(session, [TENS])
-            session.execute(
-                insert(LogEntry),
-                [{"id": id, "correlation_id": id, "relayed_at": now, **origin} for id in ids],
-            )
-            session.execute(insert(Delivery), [_row(id) for id in ids])
-        with database.transaction() as session:
-            session.execute(text("SET LOCAL statement_timeout = '2s'"))
-            assert (
-                sum(
-                    len(message.event_ids)
-                    for message in mark_due_as_sent(session, "notes.mark", limit=500)
-                )
-                == 500
-            )
-    finally:
-        database.close()
+    with transaction() as session:
+        subscriptions.register(session, [TENS])
+        events = [{"id": each, "correlation_id": each, **origin} for each in event_ids]
+        session.execute(insert(LogEntry), events)
+        row = session.get_one(SubscriptionRow, TENS.name)
+        rows = [ledger.new_delivery(row, each, now) for each in event_ids]
+        ledger.insert_deliveries(session, rows)
+
+    with transaction() as session:
+        session.execute(text("SET LOCAL statement_timeout = '2s'"))
+        messages = mark_due_as_sent(session, TENS.name, limit=500)
+    assert sum(len(message.event_ids) for message in messages) == 500
 
 
-def test_frequent_queries_read_the_open_deliveries_only(
-    database: Database,
-) -> None:
+def test_frequent_queries_read_the_open_deliveries_only(database: Database) -> None:
     # SQLite uses a partial index only if it sees the values of its condition in the statement.
-    asked: list[tuple[str, object]] = []
+    executed: list[tuple[str, Any]] = []
     event.listen(
         database.reader,
         "before_cursor_execute",
-        lambda c, cursor, statement, values, *_: asked.append((statement, values)),
+        lambda c, cursor, statement, values, *_: executed.append((statement, values)),
     )
     with reading() as session:
         due_times(session)
         queues.overview(session)
         last_settled(session, "notes")
-        questions = [each for each in asked if "deliveries" in each[0]]
+        queries = [each for each in executed if "deliveries" in each[0]]
         plans = [
             str(session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all())
-            for sql, values in questions
-        ]  # type: ignore[arg-type]
+            for sql, values in queries
+        ]
 
     assert "ix_deliveries_due" in plans[0]
     assert "ix_deliveries_done" in plans[-1]

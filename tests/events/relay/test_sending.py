@@ -1,8 +1,10 @@
+"""Sending: due deliveries become messages, and are marked as sent."""
+
 import json
 from uuid import UUID
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from events import Database, clock, ledger, reading, transaction
 from events.admin import subscriptions
@@ -11,7 +13,7 @@ from events.messages import Message, encode
 from events.relay.sending import due_times, mark_due_as_sent, unmark_sent
 from events.retry import Decision
 from events.suspects import ISOLATE_AFTER_LOSSES
-from events.tables import Delivery
+from events.tables import Delivery, SubscriptionRow
 from tests.events.sample import (
     POLICY,
     SECRET,
@@ -32,16 +34,17 @@ ONE = new_subscription()
 TENS = new_subscription(batch=10)
 
 
-def take(limit: int = 500) -> list[Message]:
+def mark_due(limit: int = 500) -> list[Message]:
+    """Mark due deliveries as sent; return their messages."""
     with transaction() as session:
         return mark_due_as_sent(session, "notes.mark", limit=limit)
 
 
-@pytest.mark.parametrize(("waiting", "sizes"), [(1, [1]), (10, [10]), (25, [5, 10, 10])])
+@pytest.mark.parametrize(("backlog", "sizes"), [(1, [1]), (10, [10]), (25, [5, 10, 10])])
 def test_a_backlog_is_sent_in_batches_and_a_single_delivery_alone(
-    waiting: int, sizes: list[int], any_database: Database
+    backlog: int, sizes: list[int], any_database: Database
 ) -> None:
-    note(*map(str, range(waiting)))
+    note(*map(str, range(backlog)))
 
     messages = send(TENS)
 
@@ -65,32 +68,22 @@ def test_a_sent_delivery_is_not_sent_again(any_database: Database) -> None:
 def test_no_more_deliveries_are_marked_than_the_limit_and_the_oldest_first(
     any_database: Database,
 ) -> None:
-    ids = _waiting(10)
+    event_ids = unsent(10)
 
-    assert [message.event_ids for message in take(limit=4)] == [tuple(ids[:4])]
-    assert [message.event_ids for message in take(limit=4)] == [tuple(ids[4:8])]
-    assert [message.event_ids for message in take(limit=4)] == [tuple(ids[8:])]
+    assert [message.event_ids for message in mark_due(limit=4)] == [tuple(event_ids[:4])]
+    assert [message.event_ids for message in mark_due(limit=4)] == [tuple(event_ids[4:8])]
+    assert [message.event_ids for message in mark_due(limit=4)] == [tuple(event_ids[8:])]
 
 
-def _waiting(count: int) -> list[UUID]:
-    """So many deliveries that nobody has sent yet."""
-    ids = note(*map(str, range(count)))
+def unsent(count: int) -> list[UUID]:
+    """Make so many deliveries that have not been sent yet; return the ids of their events."""
+    event_ids = note(*map(str, range(count)))
     with transaction() as session:
         subscriptions.register(session, [TENS])
-        session.execute(insert(Delivery), [_row(id) for id in ids])
-    return ids
-
-
-def _row(id: object) -> dict[str, object]:
-    zero = dict.fromkeys(("attempts", "sends", "lost_count", "unfinished_starts"), 0)
-    return {
-        "subscription": "notes.mark",
-        "event_id": id,
-        "queue": "notes",
-        "state": "pending",
-        "due_at": clock.now(),
-        **zero,
-    }
+        row = session.get_one(SubscriptionRow, TENS.name)
+        rows = [ledger.new_delivery(row, each, clock.now()) for each in event_ids]
+        ledger.insert_deliveries(session, rows)
+    return event_ids
 
 
 def test_a_suspect_is_sent_alone_and_its_neighbours_do_not_wait_for_it(
@@ -106,19 +99,18 @@ def test_a_suspect_is_sent_alone_and_its_neighbours_do_not_wait_for_it(
             .values(lost_count=ISOLATE_AFTER_LOSSES)
         )
 
-    again = take()
+    again = mark_due()
 
     assert sorted(len(message.event_ids) for message in again) == [1, 2]
     assert [message.event_ids for message in again if suspect in message.event_ids] == [(suspect,)]
-    assert not {message.id for message in messages} & {
-        message.id for message in again
-    }  # a reused id could vanish in Celery
+    # Celery could drop a message whose id it has seen before.
+    assert not {message.id for message in messages} & {message.id for message in again}
 
 
 def test_a_paused_subscription_has_no_due_time_until_it_is_resumed(
     any_database: Database,
 ) -> None:
-    _waiting(1)
+    unsent(1)
     with transaction() as session:
         subscriptions.pause(session, "notes.mark", who="ada", why="the printer is on fire")
 
@@ -177,7 +169,7 @@ def test_a_delivery_whose_message_was_refused_is_due_again_at_once(any_database:
     with transaction() as session:
         unmark_sent(session, messages)
 
-    again = take()
+    again = mark_due()
 
     assert {message.event_ids for message in again} == {message.event_ids for message in messages}
     assert {row.sends for row in deliveries()} == {2}
@@ -191,7 +183,7 @@ def test_a_done_delivery_is_not_unmarked(any_database: Database) -> None:
         unmark_sent(session, messages)
 
     assert (delivery().state, delivery().sent_at is not None) == ("done", True)
-    assert (take(), marks()) == ([], {"a": 1})
+    assert (mark_due(), marks()) == ([], {"a": 1})
 
 
 def test_the_next_due_time_is_that_of_the_earliest_retry(

@@ -1,3 +1,5 @@
+"""Wakeups: a commit ends the wait of the relay, and nothing else but the timeout does."""
+
 import threading
 import time
 from collections.abc import Iterator
@@ -10,20 +12,20 @@ from sqlalchemy import text
 from events import Database, transaction
 from events.log import wake
 from events.relay.wakeup import PostgresWakeup, Wakeup, wakeup
-from tests.events.sample import (
-    note,
-)
+from tests.events.sample import note
 from tests.servers import wait_until
 
-LONG = 20.0  # seconds that no test waits out
+LONG = 20.0  # seconds; no test reaches this timeout
 
 
-SOON = 2.0  # generous: it takes some milliseconds on an idle machine
+SOON = 2.0  # seconds; some milliseconds on an idle machine
+
+LISTENERS = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE 'LISTEN%'"
 
 
 @pytest.fixture
 def waiting(any_database: Database) -> Iterator[Wakeup]:
-    """A wakeup that has seen everything there was to see."""
+    """A wakeup that has seen every commit so far."""
     found = wakeup(any_database)
     for _ in range(2):
         found.wait(0.3, threading.Event())
@@ -32,14 +34,14 @@ def waiting(any_database: Database) -> Iterator[Wakeup]:
 
 
 def took(waiting: Wakeup, timeout: float, stop: threading.Event | None = None) -> float:
-    """How long a wait took."""
+    """Return the seconds that a wait took."""
     began = time.monotonic()
     waiting.wait(timeout, stop or threading.Event())
     return time.monotonic() - began
 
 
 def later(action: object) -> threading.Thread:
-    """Do it from another thread in a moment."""
+    """Run the action from another thread in a moment."""
     timer = threading.Timer(0.1, action)  # type: ignore[arg-type]
     timer.start()
     return timer
@@ -59,11 +61,11 @@ def test_the_wait_ends_within_fifty_milliseconds_of_the_commit(
     for _ in range(7):
         committed: list[float] = []
 
-        def publish_and_look_at_the_clock(committed: list[float] = committed) -> None:
+        def publish_and_record_the_time(committed: list[float] = committed) -> None:
             note("a")
             committed.append(time.monotonic())
 
-        timer = later(publish_and_look_at_the_clock)
+        timer = later(publish_and_record_the_time)
         waiting.wait(LONG, threading.Event())
         woken = time.monotonic()
         timer.join()
@@ -81,7 +83,8 @@ def test_a_commit_between_two_waits_ends_the_second_one(
 
 
 def test_a_commit_before_the_first_wait_ends_it(any_database: Database) -> None:
-    # The relay looks for events, then begins to listen: what is published in between must not wait for the next look.
+    # The relay looks for events, then starts to listen: an event published in between must not
+    # wait for the next look.
     fresh = wakeup(any_database)
     try:
         assert took(fresh, LONG) < SOON
@@ -124,9 +127,7 @@ def test_a_lost_connection_is_opened_again(postgres_url: str) -> None:
     try:
         waiting.wait(0.1, never)
         with psycopg.connect(postgres_url, autocommit=True) as admin:
-            admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE 'LISTEN%'"
-            )
+            admin.execute(f"SELECT pg_terminate_backend(pid) {LISTENERS}")
             wait_until(
                 lambda: took(waiting, 0.05) >= 0 and _listeners(admin) == 1, what="a new listener"
             )
@@ -140,9 +141,7 @@ def test_a_lost_connection_is_opened_again(postgres_url: str) -> None:
 
 
 def _listeners(admin: psycopg.Connection) -> int:
-    [row] = admin.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE 'LISTEN%'"
-    ).fetchall()
+    [row] = admin.execute(f"SELECT count(*) {LISTENERS}").fetchall()
     return int(row[0])
 
 
@@ -167,7 +166,7 @@ def test_an_unreadable_database_file_raises_nothing(database: Database) -> None:
     waiting = wakeup(database)
     for _ in range(2):
         waiting.wait(0.1, threading.Event())
-    Path(database.url.database or "").write_bytes(b"no database any more" * 1000)
+    Path(database.url.database or "").write_bytes(b"not a database file " * 1000)
 
     waiting.wait(0.1, threading.Event())
     waiting.close()
