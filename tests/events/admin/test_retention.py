@@ -1,6 +1,6 @@
 """Retention: the rows that are pruned, those that stay, and no pruned one is handled again."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
@@ -41,13 +41,16 @@ def bus(any_database: Database) -> Bus:
 
 
 def limits(*, dead: float = 90, done: float | None = None, events: float | None = None) -> Limits:
-    moments = {"dead": dead, "done": done, "events": events}
+    """Return limits that lie so many days ago."""
+
+    def ago(days: float) -> datetime:
+        return clock.now() - timedelta(days=days)
+
     return Limits(
-        **{
-            name: None if days is None else clock.now() - timedelta(days=days)
-            for name, days in moments.items()
-        }
-    )  # type: ignore[arg-type]
+        dead=ago(dead),
+        done=None if done is None else ago(done),
+        events=None if events is None else ago(events),
+    )
 
 
 def rows(kind: type[Delivery | Attempt | LogEntry]) -> int:
