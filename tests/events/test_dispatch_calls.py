@@ -1,4 +1,4 @@
-"""Handlers that call the world: before the transaction, with a key that never changes."""
+"""Dispatch of a handler with an external call: before the transaction, with a constant key."""
 
 from collections.abc import Callable
 
@@ -12,13 +12,13 @@ from events.ledger import OPEN
 from events.retry import Retry
 from events.testing import Bus
 from tests.events.sample import (
-    PATIENT,
+    POLICY,
     Mark,
     Noted,
     deliveries,
     delivery,
-    hearing,
     marks,
+    new_subscription,
     note,
     send,
 )
@@ -28,8 +28,8 @@ def record(event: Noted, session: Session, answer: str) -> None:
     session.add(Mark(what=answer))
 
 
-class World:
-    """Something outside that is called and fails as often as it is told to."""
+class Gateway:
+    """An external service that fails for the first calls."""
 
     def __init__(
         self, failures: int = 0, error: Callable[[], Exception] = lambda: ConnectionError("lost")
@@ -45,9 +45,9 @@ class World:
 
 
 def test_the_key_is_the_same_on_every_retry_and_replay(any_database: Database) -> None:
-    world = World(failures=PATIENT.attempts)
-    with Bus(subscriptions=[hearing(record, call=world)]) as bus:
-        [id] = note("a")
+    gateway = Gateway(failures=POLICY.attempts)
+    with Bus(subscriptions=[new_subscription(record, call=gateway)]) as bus:
+        [event_id] = note("a")
         for _ in range(4):
             bus.advance(60)
         assert delivery().state == "dead"
@@ -56,13 +56,16 @@ def test_the_key_is_the_same_on_every_retry_and_replay(any_database: Database) -
         bus.drain()
 
     assert (delivery().state, marks()) == ("done", {"answer to a": 1})
-    assert world.keys == [f"{id}:notes.mark"] * (PATIENT.attempts + 1)
+    assert gateway.keys == [f"{event_id}:notes.mark"] * (POLICY.attempts + 1)
 
 
-def test_two_subscriptions_have_two_keys_for_one_event(any_database: Database) -> None:
-    one, other = World(), World()
+def test_two_subscriptions_have_different_keys_for_one_event(any_database: Database) -> None:
+    one, other = Gateway(), Gateway()
     with Bus(
-        subscriptions=[hearing(record, call=one), hearing(record, call=other, name="others.mark")]
+        subscriptions=[
+            new_subscription(record, call=one),
+            new_subscription(record, call=other, name="others.mark"),
+        ]
     ) as bus:
         note("a")
         bus.drain()
@@ -70,58 +73,57 @@ def test_two_subscriptions_have_two_keys_for_one_event(any_database: Database) -
     assert len({*one.keys, *other.keys}) == 2
 
 
-def test_nobody_waits_for_the_database_while_the_world_is_called(any_database: Database) -> None:
+def test_no_transaction_is_open_during_the_external_call(any_database: Database) -> None:
     def call(event: Noted, key: str) -> str:
-        with (
-            transaction() as session
-        ):  # would wait half a minute and fail if the caller held SQLite's write lock
-            session.add(Mark(what="written by somebody else"))
+        # This would wait half a minute and fail if the caller held the write lock of SQLite.
+        with transaction() as session:
+            session.add(Mark(what="written during the call"))
         with reading() as session:
             return f"{len(session.new)} new, delivery {delivery().state}"
 
-    with Bus(subscriptions=[hearing(record, call=call)]) as bus:
+    with Bus(subscriptions=[new_subscription(record, call=call)]) as bus:
         note("a")
         bus.drain()
 
-    assert marks() == {"written by somebody else": 1, "0 new, delivery pending": 1}
+    assert marks() == {"written during the call": 1, "0 new, delivery pending": 1}
 
 
-def test_an_answer_that_cannot_be_recorded_is_asked_for_again_with_the_same_key(
+def test_a_call_whose_answer_cannot_be_recorded_is_repeated_with_the_same_key(
     any_database: Database,
 ) -> None:
-    world, full = World(), [True]
+    gateway, first = Gateway(), [True]
 
     def refuse_once(event: Noted, session: Session, answer: str) -> None:
         record(event, session, answer)
-        if full:
-            raise ValueError(f"no room {full.pop()}")
+        if first:
+            raise ValueError(f"no room {first.pop()}")
 
-    with Bus(subscriptions=[hearing(refuse_once, call=world)]) as bus:
+    with Bus(subscriptions=[new_subscription(refuse_once, call=gateway)]) as bus:
         note("a")
         bus.advance(60)
         bus.advance(60)
 
-    assert (len(world.keys), len(set(world.keys)), marks()) == (2, 1, {"answer to a": 1})
+    assert (len(gateway.keys), len(set(gateway.keys)), marks()) == (2, 1, {"answer to a": 1})
 
 
-def test_a_delivery_that_is_done_is_not_called_for_again(any_database: Database) -> None:
-    world = World()
-    subscription = hearing(record, call=world)
+def test_a_done_delivery_makes_no_further_call(any_database: Database) -> None:
+    gateway = Gateway()
+    subscription = new_subscription(record, call=gateway)
     note("a")
     [message] = send(subscription)
     for _ in range(3):
         dispatch(subscription, message.event_ids, worker="w")
 
-    assert len(world.keys) == 1
+    assert len(gateway.keys) == 1
 
 
-def test_a_no_of_the_world_that_no_retry_can_change_is_dead_at_once(any_database: Database) -> None:
-    world = World(failures=9, error=lambda: DeadLetter("card expired"))
-    with Bus(subscriptions=[hearing(record, call=world)]) as bus:
+def test_a_delivery_whose_call_raises_dead_letter_is_dead_at_once(any_database: Database) -> None:
+    gateway = Gateway(failures=9, error=lambda: DeadLetter("card expired"))
+    with Bus(subscriptions=[new_subscription(record, call=gateway)]) as bus:
         note("a")
         bus.advance(600)
 
-    assert (len(world.keys), delivery().state) == (1, "dead")
+    assert (len(gateway.keys), delivery().state) == (1, "dead")
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
@@ -131,7 +133,7 @@ def test_calls_of_one_message_fail_one_by_one(attempts: int, any_database: Datab
             raise ConnectionError("lost")
         return event.text
 
-    subscription = hearing(record, call=call, retry=Retry(attempts=attempts))
+    subscription = new_subscription(record, call=call, retry=Retry(attempts=attempts))
     ids = note("a", "bad", "c")
     send(subscription)
     report = dispatch(subscription, ids, worker="w")

@@ -1,4 +1,4 @@
-"""Whatever is sent, doubled, lost, failed, crashed and replayed in whatever order: a done delivery had its effect once."""
+"""A state machine of random faults: in any order, a done delivery had its effect once."""
 
 from collections import Counter
 
@@ -21,19 +21,19 @@ from events.dispatch import dispatch
 from events.messages import Message
 from events.relay.sending import unmark_sent
 from events.tables import Attempt, AuditEntry, Delivery, LogEntry
-from tests.events.sample import Heard, Mark, MovedClock, Noted, hearing, note, send
-from tests.events.test_crash_loop import Killed
+from tests.events.sample import Mark, MovedClock, Noted, Replied, new_subscription, note, send
+from tests.events.test_suspects import Killed
 
 
 class Handlers:
-    """Two handlers that work, fail or kill their worker, as the machine says."""
+    """Two handlers that work, fail or kill their worker, as the state machine sets it."""
 
-    mood = "work"
+    behaviour = "work"
 
-    def mark(self, event: Noted, session: Session) -> Heard:
+    def mark(self, event: Noted, session: Session) -> Replied:
         session.add(Mark(what=f"notes {event.text}"))
         self.act()
-        return Heard(text=event.text)
+        return Replied(text=event.text)
 
     def call(self, event: Noted, key: str) -> str:
         self.act()
@@ -44,14 +44,14 @@ class Handlers:
         self.act()
 
     def act(self) -> None:
-        if self.mood == "fail":
-            raise ValueError("as the machine says")
-        if self.mood == "die":
+        if self.behaviour == "fail":
+            raise ValueError("as the state machine sets it")
+        if self.behaviour == "die":
             raise Killed
 
 
 class Deliveries(RuleBasedStateMachine):
-    """A broker and workers that do anything they can."""
+    """Deliveries with a broker and workers that fail in every way."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,18 +60,18 @@ class Deliveries(RuleBasedStateMachine):
         with transaction() as session:
             for table in (Attempt, Delivery, LogEntry, Mark, AuditEntry):
                 session.execute(delete(table))
-        patience = Retry(attempts=2, first=1, cap=1)
-        notes = hearing(self.handlers.mark, batch=3, retry=patience)
-        calls = hearing(
-            self.handlers.record, call=self.handlers.call, name="calls.record", retry=patience
+        policy = Retry(attempts=2, first=1, cap=1)
+        notes = new_subscription(self.handlers.mark, batch=3, retry=policy)
+        calls = new_subscription(
+            self.handlers.record, call=self.handlers.call, name="calls.record", retry=policy
         )
         self.subscriptions = {each.name: each for each in (notes, calls)}
         self.queue: list[Message] = []
-        self.gone: list[Message] = []
+        self.consumed: list[Message] = []
         self.published = 0
 
     def teardown(self) -> None:
-        self.everything_ends_well()
+        self.all_end_as_done()
         clock.follow(None)
 
     @rule(count=st.integers(1, 4))
@@ -80,41 +80,43 @@ class Deliveries(RuleBasedStateMachine):
         self.published += count
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 60.0]))
-    def relay_sends(self, seconds: float) -> None:
+    def the_relay_sends(self, seconds: float) -> None:
         self.time.advance(seconds)
         self.queue += send(*self.subscriptions.values())
 
     @precondition(lambda self: self.queue)
     @rule(
         data=st.data(),
-        mood=st.sampled_from(["work", "work", "fail", "die"]),
+        behaviour=st.sampled_from(["work", "work", "fail", "die"]),
         redelivered=st.booleans(),
     )
-    def worker_takes(self, data: st.DataObject, mood: str, redelivered: bool) -> None:
+    def a_worker_handles_one(self, data: st.DataObject, behaviour: str, redelivered: bool) -> None:
         message = self.queue.pop(data.draw(st.integers(0, len(self.queue) - 1)))
-        self.handle(message, mood, redelivered=redelivered)
-        self.gone.append(message)
+        self.handle(message, behaviour, redelivered=redelivered)
+        self.consumed.append(message)
 
-    @precondition(lambda self: self.gone)
-    @rule(data=st.data(), mood=st.sampled_from(["work", "fail", "die"]))
-    def an_old_message_comes_again(self, data: st.DataObject, mood: str) -> None:
+    @precondition(lambda self: self.consumed)
+    @rule(data=st.data(), behaviour=st.sampled_from(["work", "fail", "die"]))
+    def an_old_message_is_redelivered(self, data: st.DataObject, behaviour: str) -> None:
         self.handle(
-            self.gone[data.draw(st.integers(0, len(self.gone) - 1))], mood, redelivered=True
+            self.consumed[data.draw(st.integers(0, len(self.consumed) - 1))],
+            behaviour,
+            redelivered=True,
         )
 
     @precondition(lambda self: self.queue)
     @rule(data=st.data())
     def the_broker_loses_one(self, data: st.DataObject) -> None:
-        self.gone.append(self.queue.pop(data.draw(st.integers(0, len(self.queue) - 1))))
+        self.consumed.append(self.queue.pop(data.draw(st.integers(0, len(self.queue) - 1))))
 
     @precondition(lambda self: self.queue)
     @rule()
-    def the_broker_refuses_and_has_them_all_the_same(self) -> None:
+    def the_broker_refuses_messages_that_arrived(self) -> None:
         with transaction() as session:
             unmark_sent(session, self.queue)
 
     @rule(name=st.sampled_from(["notes.mark", "calls.record"]))
-    def the_relay_takes_all_for_lost(self, name: str) -> None:
+    def the_relay_marks_all_as_lost(self, name: str) -> None:
         with transaction() as session:
             suspects.mark_lost(session, and_(Delivery.subscription == name))
 
@@ -123,8 +125,8 @@ class Deliveries(RuleBasedStateMachine):
         with transaction() as session:
             dead_letters.replay(session, who="ada", everything=True)
 
-    def handle(self, message: Message, mood: str, *, redelivered: bool) -> None:
-        self.handlers.mood = mood
+    def handle(self, message: Message, behaviour: str, *, redelivered: bool) -> None:
+        self.handlers.behaviour = behaviour
         try:
             dispatch(
                 self.subscriptions[message.subscription],
@@ -152,21 +154,21 @@ class Deliveries(RuleBasedStateMachine):
             )
             expected = Counter(f"{queue} {text}" for queue, text in done)
             assert Counter(session.scalars(select(Mark.what))) == expected
-            heard = Counter(
+            replies = Counter(
                 f"notes {row.data['text']}"
-                for row in session.scalars(select(LogEntry).where(LogEntry.type == Heard.type))
+                for row in session.scalars(select(LogEntry).where(LogEntry.type == Replied.type))
             )
-            assert heard == Counter(
+            assert replies == Counter(
                 {what: count for what, count in expected.items() if what.startswith("notes")}
             )
 
-    def everything_ends_well(self) -> None:
+    def all_end_as_done(self) -> None:
         for _ in range(8):
-            self.relay_sends(3600)
+            self.the_relay_sends(3600)
             while self.queue:
                 self.handle(self.queue.pop(), "work", redelivered=False)
-            self.the_relay_takes_all_for_lost("notes.mark")
-            self.the_relay_takes_all_for_lost("calls.record")
+            self.the_relay_marks_all_as_lost("notes.mark")
+            self.the_relay_marks_all_as_lost("calls.record")
             self.the_operator_replays()
         with reading() as session:
             assert set(session.scalars(select(Delivery.state))) <= {"done"}
@@ -176,7 +178,7 @@ class Deliveries(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_whatever_happens_in_whatever_order_a_done_delivery_had_its_effect_once(
+def test_after_faults_in_any_order_a_done_delivery_had_its_effect_once(
     database: Database,
 ) -> None:
     database.close()

@@ -1,8 +1,7 @@
-"""A full disk and a read-only database: nothing is lost, no try is counted, it is said in words, and all goes on by itself."""
+"""A full disk and a read-only database: no attempt is counted, and the error names the remedy."""
 
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,44 +19,58 @@ from events.database import use
 from events.db_errors import describe_error, is_transient, unavailable_reason
 from events.dispatch import DATABASE_RETRY_DELAY, dispatch
 from events.messages import Message
-from events.relay.wakeup import wakeup
 from events.subscriptions import Subscription
 from tests.disks import Disk, connected, left_by_a_kill
-from tests.events.sample import Mark, MovedClock, Noted, delivery, hearing, marks, note, send, tries
+from tests.events.sample import (
+    Mark,
+    MovedClock,
+    Noted,
+    delivery,
+    failed_attempts,
+    marks,
+    new_subscription,
+    note,
+    send,
+)
 from tests.events.stack import Stack
 from tests.servers import wait_until
 
 FULL, READ_ONLY = "its disk is full: make room", "it is read-only: make it writable"
-MUCH = "x" * 1_000_000
 
 
-def write_much(event: Noted, session: Session) -> None:
-    """A handler that needs more room than a database has in reserve."""
-    session.add_all([Mark(what=event.text), Mark(what=MUCH)])
+LARGE = "x" * 1_000_000
+
+
+def write_large(event: Noted, session: Session) -> None:
+    """Write more than a full database has in reserve."""
+    session.add_all([Mark(what=event.text), Mark(what=LARGE)])
 
 
 @dataclass
-class Trouble:
-    """A database that can be kept from writing for a while, and what is said of that."""
+class Outage:
+    """A database that can be made unavailable for writes, and the reason that is then given."""
 
     database: Database
     begin: Callable[[], None]
     end: Callable[[], None]
-    said: str
+    reason: str
 
 
 @contextmanager
-def begun(trouble: Trouble) -> Iterator[None]:
-    """While it lasts."""
-    trouble.begin()
+def begun(outage: Outage) -> Iterator[None]:
+    """Keep the database from writing inside the block."""
+    outage.begin()
     try:
         yield
     finally:
-        trouble.end()
+        outage.end()
 
 
-def ring(subscription: Subscription, message: Message) -> None:
-    """A worker gets the message. If not even the failure can be written down, the error is one that passes: the ledger sends again."""
+def handle(subscription: Subscription, message: Message) -> None:
+    """Handle a message as a worker does.
+
+    If not even the release can be written, the error is a transient one, and the relay sends again.
+    """
     try:
         dispatch(subscription, message.event_ids, worker="w")
     except DBAPIError as error:
@@ -66,14 +79,14 @@ def ring(subscription: Subscription, message: Message) -> None:
 
 
 def admin(server: PostgresServer) -> psycopg.Connection:
-    """A connection that may always write."""
+    """Return a connection that may always write."""
     return psycopg.connect(
         server.get_uri(), autocommit=True, options="-c default_transaction_read_only=off"
     )
 
 
 def read_only(server: PostgresServer, *, on: bool) -> None:
-    """PostgreSQL takes no writes, as a standby does, and a managed one that has run out of disk."""
+    """Let PostgreSQL refuse writes, as a standby does, and a managed one that is out of disk."""
     with admin(server) as connection:
         connection.execute(
             f"ALTER SYSTEM SET default_transaction_read_only = {'on' if on else 'off'}".encode()
@@ -88,34 +101,40 @@ def _is_read_only(server: PostgresServer) -> bool:
 
 
 def on_disk(template: Path, disk: Disk) -> Database:
-    """SQLite on that disk."""
+    """Return SQLite on that disk."""
     shutil.copyfile(template, disk.folder / "tidings.sqlite")
     return Database(f"sqlite:///{disk.folder / 'tidings.sqlite'}")
 
 
+def on_server(server: PostgresServer, name: str) -> Database:
+    """Return a database of that server."""
+    url = make_url(server.get_uri()).set(database=name)
+    return Database(url.render_as_string(hide_password=False))
+
+
 @pytest.fixture
-def full_sqlite(sqlite_template: Path, disk: Disk) -> Trouble:
+def full_sqlite(sqlite_template: Path, disk: Disk) -> Outage:
     database = on_disk(sqlite_template, disk)
     with connected(database):
         pass
-    return Trouble(database, disk.fill, disk.make_room, FULL)
+    return Outage(database, disk.fill, disk.make_room, FULL)
 
 
 @pytest.fixture
-def sealed_sqlite(sqlite_template: Path, disk: Disk) -> Trouble:
+def sealed_sqlite(sqlite_template: Path, disk: Disk) -> Outage:
     database = left_by_a_kill(on_disk(sqlite_template, disk))
 
     def change(how: Callable[[], None]) -> None:
         database.close()
         how()
 
-    return Trouble(database, lambda: change(disk.seal), lambda: change(disk.unseal), READ_ONLY)
+    return Outage(database, lambda: change(disk.seal), lambda: change(disk.unseal), READ_ONLY)
 
 
 @pytest.fixture
 def full_postgres(
     postgres: PostgresServer, postgres_template: str, scratch: Path, disk: Disk
-) -> Iterator[Trouble]:
+) -> Iterator[Outage]:
     place, owner = disk.folder / "tables", (scratch / "postgres").stat()
     place.mkdir()
     os.chown(place, owner.st_uid, owner.st_gid)
@@ -124,30 +143,20 @@ def full_postgres(
         connection.execute(
             f"CREATE DATABASE cramped TEMPLATE {postgres_template} TABLESPACE cramped".encode()
         )
-        url = (
-            make_url(postgres.get_uri())
-            .set(database="cramped")
-            .render_as_string(hide_password=False)
-        )
-        database = Database(url)
+        database = on_server(postgres, "cramped")
         with connected(database):
             pass
-        yield Trouble(database, disk.fill, disk.make_room, FULL)
+        yield Outage(database, disk.fill, disk.make_room, FULL)
         connection.execute("DROP DATABASE cramped WITH (FORCE)")
         connection.execute("DROP TABLESPACE cramped")
 
 
 @pytest.fixture
-def read_only_postgres(postgres: PostgresServer, postgres_template: str) -> Iterator[Trouble]:
+def read_only_postgres(postgres: PostgresServer, postgres_template: str) -> Iterator[Outage]:
     with admin(postgres) as connection:
         connection.execute(f"CREATE DATABASE sealed TEMPLATE {postgres_template}".encode())
-        url = (
-            make_url(postgres.get_uri())
-            .set(database="sealed")
-            .render_as_string(hide_password=False)
-        )
-        database = Database(url)
-        yield Trouble(
+        database = on_server(postgres, "sealed")
+        yield Outage(
             database,
             lambda: read_only(postgres, on=True),
             lambda: read_only(postgres, on=False),
@@ -158,24 +167,29 @@ def read_only_postgres(postgres: PostgresServer, postgres_template: str) -> Iter
 
 
 @pytest.fixture(params=["full_sqlite", "sealed_sqlite", "full_postgres", "read_only_postgres"])
-def trouble(request: pytest.FixtureRequest) -> Iterator[Trouble]:
-    """Each kind of trouble, about to begin, with its database in use."""
-    found: Trouble = request.getfixturevalue(request.param)
+def outage(request: pytest.FixtureRequest) -> Iterator[Outage]:
+    """Each kind of outage, not yet begun, with its database in use."""
+    found: Outage = request.getfixturevalue(request.param)
     use(found.database)
     yield found
     use(None)
     found.database.close()
 
 
-def test_a_database_that_takes_nothing_burns_no_attempt_and_goes_on_when_it_is_mended(
-    trouble: Trouble, time: MovedClock
+def test_an_unavailable_database_costs_no_attempt_and_work_continues_when_it_is_back(
+    outage: Outage, time: MovedClock
 ) -> None:
-    subscription = hearing(write_much)
+    subscription = new_subscription(write_large)
     note("a")
     [message] = send(subscription)
-    with begun(trouble):
-        ring(subscription, message)
-    assert (delivery().state in ("pending", "retrying"), delivery().attempts, tries(), marks()) == (
+    with begun(outage):
+        handle(subscription, message)
+    assert (
+        delivery().state in ("pending", "retrying"),
+        delivery().attempts,
+        failed_attempts(),
+        marks(),
+    ) == (
         True,
         0,
         [],
@@ -184,28 +198,30 @@ def test_a_database_that_takes_nothing_burns_no_attempt_and_goes_on_when_it_is_m
 
     time.advance(DATABASE_RETRY_DELAY)
     for again in [message, *send(subscription)]:
-        ring(subscription, again)
+        handle(subscription, again)
 
-    assert (delivery().state, delivery().attempts, marks()) == ("done", 0, {"a": 1, MUCH: 1})
+    assert (delivery().state, delivery().attempts, marks()) == ("done", 0, {"a": 1, LARGE: 1})
 
 
-def test_what_keeps_a_database_from_writing_is_said_with_what_mends_it(trouble: Trouble) -> None:
+def test_the_error_of_an_unavailable_database_names_the_cause_and_the_remedy(
+    outage: Outage,
+) -> None:
     with (
-        begun(trouble),
+        begun(outage),
         pytest.raises(DBAPIError) as raised,
-        trouble.database.transaction() as session,
+        outage.database.transaction() as session,
     ):
-        session.add(Mark(what=MUCH))
+        session.add(Mark(what=LARGE))
 
-    assert (unavailable_reason(raised.value) or "").startswith(trouble.said)
+    assert (unavailable_reason(raised.value) or "").startswith(outage.reason)
     assert describe_error(raised.value).count("\n") == 0
     assert describe_error(raised.value).endswith(unavailable_reason(raised.value) or "-")
-    assert MUCH[:20] not in describe_error(raised.value)
+    assert LARGE[:20] not in describe_error(raised.value)
 
 
 @pytest.mark.system
-def test_relay_and_worker_live_through_a_read_only_server_and_say_so_once(
-    read_only_postgres: Trouble, valkey_url: str, make_stack: Callable[[Database, str], Stack]
+def test_relay_and_worker_survive_a_read_only_server_and_log_it_once(
+    read_only_postgres: Outage, valkey_url: str, make_stack: Callable[[Database, str], Stack]
 ) -> None:
     use(read_only_postgres.database)
     stack = make_stack(read_only_postgres.database, valkey_url)
@@ -218,8 +234,8 @@ def test_relay_and_worker_live_through_a_read_only_server_and_say_so_once(
     stack.ping(*range(20, 40))
 
     with begun(read_only_postgres):
-        wait_until(lambda: "database.away" in relay.log(), what="the relay to say so")
-        wait_until(lambda: "heartbeat.missed" in worker.log(), what="the worker to say so")
+        wait_until(lambda: "database.away" in relay.log(), what="the relay's log of it")
+        wait_until(lambda: "heartbeat.missed" in worker.log(), what="the worker's log of it")
         assert READ_ONLY in relay.log()
         assert READ_ONLY in worker.log()
 
@@ -227,20 +243,8 @@ def test_relay_and_worker_live_through_a_read_only_server_and_say_so_once(
         lambda: stack.states("pings.answer_ping") == {"done": 40}, within=40, what="all answers"
     )
     assert set(stack.effects("answered").values()) == {1}
-    wait_until(
-        lambda: relay.log().count("database.back") == 1, what="the relay to say that it is over"
-    )
+    wait_until(lambda: relay.log().count("database.back") == 1, what="the relay's log of its end")
     assert relay.log().count("database.away") == 1
     assert (relay.running(), worker.running(), (relay.pid, worker.pid)) == (True, True, pids)
-    assert tries() == []
+    assert failed_attempts() == []
     use(None)
-
-
-def test_a_file_that_cannot_be_read_wakes_nobody_and_ends_nothing(database: Database) -> None:
-    waiting = wakeup(database)
-    for _ in range(2):
-        waiting.wait(0.1, threading.Event())
-    Path(database.url.database or "").write_bytes(b"no database any more" * 1000)
-
-    waiting.wait(0.1, threading.Event())
-    waiting.close()
