@@ -1,4 +1,4 @@
-# One image for every process of Tidings; docker-compose.yml says which runs what.
+# One image for every process of Tidings; docker-compose.yml defines the command of each service.
 
 FROM python:3.11.14-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
@@ -6,12 +6,13 @@ RUN python -m venv /opt/tidings
 ENV PATH=/opt/tidings/bin:$PATH
 WORKDIR /src
 COPY requirements.txt requirements-dev.txt ./
-# The build tool's pin stands in the development lock alone; everything is checked against its hash.
+# setuptools is pinned only in the development lock, so its lines are taken from there.
 RUN awk '/^[^ ]/ { wanted = /^setuptools==/ } wanted' requirements-dev.txt > requirements-build.txt \
     && pip install --require-hashes --only-binary :all: -r requirements.txt -r requirements-build.txt
 COPY pyproject.toml README.md LICENSE celeryconfig.py ./
 COPY events events
 COPY tasks tasks
+COPY tidings tidings
 COPY web web
 RUN pip install --no-deps --no-build-isolation .
 

@@ -1,29 +1,62 @@
-"""The benchmarks' application on the bus."""
+"""The benchmarks' application on Tidings; it and relay.py alone use its Python interface."""
 
 import os
-import time
+from collections.abc import Sequence
 
 from celery import Celery
 from sqlalchemy.orm import Session
 
-from benchmarks.on_stock import WORK, Effect
-from events import Event, subscribe, transport
+from benchmarks.effects import effect
+from events import Base, Event, publish, subscribe, transaction, transport
+from events.admin import subscriptions
 from events.subscriptions import registered
 
+BATCH = {"batch": int(os.environ["BATCH"])} if "BATCH" in os.environ else {}
+SUBSCRIBERS = int(os.environ.get("SUBSCRIBERS", "4"))
 
-class Counted(Event, type="kills.counted", source="benchmark"):
-    """A number that wants its effect."""
+
+class Counted(Event, type="benchmark.counted", source="benchmark"):
+    """A number whose effect is to be written."""
 
     number: int
 
 
-@subscribe(Counted, queue="kills", batch=int(os.environ.get("BATCH", "1")))
+@subscribe(Counted, queue="numbers", **BATCH)
 def count(event: Counted, session: Session) -> None:
-    """Do the work, by way of the bus."""
-    time.sleep(WORK)
-    session.add(Effect(number=event.number))
+    """Write the effect."""
+    session.execute(effect(event.number))
 
 
-app = Celery("tidings-kills")
+class Announced(Event, type="benchmark.announced", source="benchmark"):
+    """A number with several subscribers."""
+
+    number: int
+
+
+def ignore(event: Announced, session: Session) -> None:
+    """Do nothing; fan_out runs no worker."""
+
+
+for each in range(SUBSCRIBERS):
+    subscribe(Announced, queue=f"subscriber_{each}")(ignore)
+
+app = Celery("tidings-benchmark")
 app.config_from_object("celeryconfig")
 transport.install(app, registered().values())
+
+
+def send(messages: int) -> None:
+    """Publish the numbers; the relay sends them."""
+    _publish([Counted(number=number) for number in range(messages)])
+
+
+def announce(events: int) -> None:
+    """Publish events with several subscribers each."""
+    _publish([Announced(number=number) for number in range(events)])
+
+
+def _publish(events: Sequence[Event]) -> None:
+    with transaction() as session:
+        Base.metadata.create_all(session.connection())
+        subscriptions.register(session, registered().values())
+        publish(session, *events)

@@ -1,4 +1,4 @@
-"""docker-compose.yml as Compose would read it: anchors merged, variables filled in."""
+"""docker-compose.yml as Compose reads it: anchors merged, variables filled in."""
 
 import re
 from collections.abc import Mapping
@@ -14,19 +14,22 @@ _VARIABLE = re.compile(r"\$\$|\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 
 def compose(**variables: str) -> dict[str, Any]:
-    """The file with `${NAME}`, `${NAME:-default}` and `${NAME:?message}` filled in. Raises `KeyError` with the message."""
+    """Return the file with `${NAME}`, `${NAME:-default}` and `${NAME:?message}` filled in.
+
+    Raises `KeyError` with the message.
+    """
     loaded: dict[str, Any] = yaml.safe_load(_fill(FILE.read_text(), variables))
     return loaded
 
 
 def services(**variables: str) -> dict[str, Any]:
-    """The services of the file, by name."""
+    """Return the services of the file, by name."""
     found: dict[str, Any] = compose(**variables)["services"]
     return found
 
 
 def example() -> dict[str, str]:
-    """What .env.example sets."""
+    """Return the variables of .env.example."""
     lines = (ROOT / ".env.example").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 

@@ -1,4 +1,4 @@
-"""docker-compose.yml and the Dockerfile: valid, closed to the world, and with commands that exist. No container engine is needed."""
+"""docker-compose.yml and the Dockerfile: valid, bound to loopback, with commands that exist."""
 
 import json
 import re
@@ -62,8 +62,8 @@ def test_a_service_waits_only_for_services_that_are_there():
     assert waits <= set(SERVICES)
 
 
-def test_nothing_of_ours_starts_before_the_tables_are_there():
-    unaware = [
+def test_no_service_starts_before_the_migration():
+    too_early = [
         name
         for name in COMMANDS
         if name != "migrate"
@@ -71,7 +71,7 @@ def test_nothing_of_ours_starts_before_the_tables_are_there():
         != {"condition": "service_completed_successfully"}
     ]
 
-    assert unaware == []
+    assert too_early == []
 
 
 def test_orders_are_taken_without_a_broker():
@@ -171,7 +171,7 @@ def test_the_image_is_built_from_what_is_there_and_nothing_else_is_sent():
     assert sorted(_copied()) == sorted(allowed)
 
 
-def test_the_image_pins_what_it_is_built_from_and_runs_as_nobody_special():
+def test_the_image_pins_what_it_is_built_from_and_runs_as_an_ordinary_user():
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
 
     assert bases

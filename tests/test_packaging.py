@@ -1,4 +1,4 @@
-"""What is installed: the wheel holds everything, the locks pin everything, and neither names a host."""
+"""The wheel holds everything, the locks pin everything, and neither names a host."""
 
 import re
 import subprocess
@@ -12,14 +12,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.txt", "requirements-dev.txt")
-PACKAGES = ("events", "tasks", "web")
+PACKAGES = ("events", "tasks", "tidings", "web")
 PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==[^ ;]+( ; [^;]+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
-    """The wheel of a copy of the tracked files, so that nothing is in it by accident."""
+    """Build the wheel of a copy of the tracked files, so that nothing is in it by accident."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in tracked():
         target = source / name
@@ -75,6 +75,7 @@ def test_the_wheel_holds_the_pages_and_the_migrations(wheel: zipfile.ZipFile):
         "tidings/migrations/versions/0001",
         "tidings/migrations/script.py.mako",
         "tasks/gateways/",
+        *(f"{package}/py.typed" for package in PACKAGES),
     ):
         assert any(name.startswith(part) for name in names), part
 
@@ -83,7 +84,7 @@ def test_the_wheel_brings_the_command_line_also_under_celery_and_flask(wheel: zi
     [entry_points] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
 
     assert re.findall(
-        r"\[(.+)\]\ntidings = tasks\.cli:main", wheel.read(entry_points).decode()
+        r"\[(.+)\]\ntidings = tidings\.cli:main", wheel.read(entry_points).decode()
     ) == [
         "celery.commands",
         "console_scripts",
@@ -112,7 +113,7 @@ def test_the_locks_pin_every_dependency_and_agree_with_each_other():
 
 
 def blocks(lock: str) -> set[str]:
-    """Each pin with its hashes."""
+    """Return each pin with its hashes."""
     return set(re.split(r"\n(?! )", (ROOT / lock).read_text().strip()))
 
 
@@ -123,7 +124,7 @@ def name_of(requirement: str) -> str:
 @pytest.mark.parametrize(
     "target", ["setup", "up", "test", "check", "bench", "lock", "screenshot", "demo"]
 )
-def test_make_knows_the_target_and_says_what_it_does(target: str):
+def test_make_knows_the_target_and_describes_it(target: str):
     told = subprocess.run(
         ["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout

@@ -1,1 +1,1 @@
-"""The program: the command line, and everything that assembles and operates the packages below it."""
+"""The program: the command line, and everything that assembles and operates the other packages."""

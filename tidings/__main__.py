@@ -1,5 +1,5 @@
-r"""Entry point of \`python -m tidings\`."""
+"""Entry point of `python -m tidings`."""
 
 from tidings.cli import main
 
-main()
+main(prog_name="tidings")

@@ -1,16 +1,13 @@
 """Template filters: money, times, durations, e-mail addresses and postal addresses as text."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from babel.dates import format_timedelta
-from babel.units import format_unit
 from flask import Flask
 
 from events.catalog import Address
 from tasks.commands import countries
+from tasks.durations import duration_text
 from tasks.money import money_text
-
-LOCALE = "en"
 
 
 def date_and_time(value: datetime | None) -> str:
@@ -24,13 +21,8 @@ def time_of_day(value: datetime | None, timespec: str = "seconds") -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Format a duration in one unit: below ten seconds to the hundredth, from then on rounded."""
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return format_unit(seconds, "duration-second", "short", format="0.00", locale=LOCALE)
-    # The threshold keeps 90 seconds from becoming 2 minutes: a unit is used from two of it on.
-    return format_timedelta(timedelta(seconds=seconds), threshold=2, format="short", locale=LOCALE)
+    """Format a duration in seconds; without one the text is empty."""
+    return "" if seconds is None else duration_text(seconds)
 
 
 def masked(email: str) -> str:

@@ -1,22 +1,34 @@
-"""Fixtures for the bus's own tests."""
+"""Fixtures for the tests of the bus."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from events import Database, clock
+from events import Base, Database, clock
+from events.database import use
 from tests.events.sample import MovedClock
 from tests.events.stack import Stack
 
 
 @pytest.fixture
 def time() -> Iterator[MovedClock]:
-    """The bus's clock, which stands still until the test moves it."""
+    """The clock of the bus, which stands still until the test moves it."""
     moved = MovedClock()
     clock.follow(moved)
     yield moved
     clock.follow(None)
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[Database]:
+    """A PostgreSQL database with all tables, in use by this process."""
+    database = Database(postgres_url)
+    Base.metadata.create_all(database.writer)
+    use(database)
+    yield database
+    use(None)
+    database.close()
 
 
 @pytest.fixture
@@ -37,7 +49,7 @@ def any_stack(any_database: Database, any_broker: str, tmp_path: Path) -> Iterat
 
 @pytest.fixture
 def make_stack(tmp_path: Path) -> Iterator[Callable[[Database, str], Stack]]:
-    """Makes the small application on a database and with a broker that the test names."""
+    """Return a function that makes the small application on a given database and broker."""
     stacks: list[Stack] = []
 
     def make(database: Database, broker_url: str) -> Stack:

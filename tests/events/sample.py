@@ -1,4 +1,4 @@
-"""What the bus's tests handle: a few events, a table of effects, handlers made on the spot, a list for a broker."""
+"""Samples for the tests of the bus: two events, a table of effects, a handler, a broker."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -27,14 +27,14 @@ class Noted(Event, type="sample.noted", source="sample"):
     text: str = ""
 
 
-class Heard(Event, type="sample.heard", source="sample"):
-    """A note was heard."""
+class Replied(Event, type="sample.replied", source="sample"):
+    """A note was replied to."""
 
     text: str = ""
 
 
 class Mark(Base):
-    """An effect: a row for each time a handler ran and was committed."""
+    """An effect: a row for each time that a handler ran and committed."""
 
     __tablename__ = "sample_marks"
 
@@ -42,42 +42,51 @@ class Mark(Base):
     what: Mapped[str]
 
 
-PATIENT = Retry(attempts=3, first=10.0, cap=40.0)
+POLICY = Retry(attempts=3, first=10.0, cap=40.0)
 
 
 def mark(event: Any, session: Session) -> None:
-    """Leave a mark."""
+    """Add a mark, as a handler does."""
     session.add(Mark(what=event.text))
 
 
-def hearing(
+def raising(error: Callable[[], Exception]) -> Callable[[Any, Session], None]:
+    """Return a handler that raises this error."""
+
+    def handler(event: Any, session: Session) -> None:
+        raise error()
+
+    return handler
+
+
+def new_subscription(
     handler: Callable[..., Any] = mark,
-    *types: type[Event],
+    *event_types: type[Event],
     name: str = "notes.mark",
     batch: int = 1,
-    retry: Retry = PATIENT,
+    retry: Retry = POLICY,
     call: Callable[..., Any] | None = None,
 ) -> Subscription:
-    """A subscription that this process's registry does not know."""
+    """Return a subscription that is not in the registry of this process."""
     return Subscription(
-        name, name.partition(".")[0], types or (Noted,), handler, call, retry, batch
+        name, name.partition(".")[0], event_types or (Noted,), handler, call, retry, batch
     )
 
 
 def marks() -> Counter[str]:
-    """How often each effect happened."""
+    """Return how often each effect happened."""
     with reading() as session:
         return Counter(session.scalars(select(Mark.what)))
 
 
 def delivery(subscription: str = "notes.mark") -> Delivery:
-    """The only delivery of a subscription."""
+    """Return the only delivery of a subscription."""
     [row] = deliveries(subscription)
     return row
 
 
 def deliveries(subscription: str = "notes.mark") -> list[Delivery]:
-    """All deliveries of a subscription, the oldest event first."""
+    """Return all deliveries of a subscription, the oldest event first."""
     with reading() as session:
         return list(
             session.scalars(
@@ -88,20 +97,20 @@ def deliveries(subscription: str = "notes.mark") -> list[Delivery]:
         )
 
 
-def tries() -> list[Attempt]:
-    """Every failed try, in order."""
+def failed_attempts() -> list[Attempt]:
+    """Return every failed attempt, in order."""
     with reading() as session:
         return list(session.scalars(select(Attempt).order_by(Attempt.id)))
 
 
 def note(*texts: str, subject: str | None = "N-1") -> list[UUID]:
-    """Publish a note of each text."""
+    """Publish a note with each text."""
     with transaction() as session:
         return publish(session, *[Noted(text=text) for text in texts], subject=subject)
 
 
 def send(*subscriptions: Subscription) -> list[Message]:
-    """Register these subscriptions, fan everything out, and take the messages that are due."""
+    """Register these subscriptions, fan out, and mark what is due as sent; return the messages."""
     with transaction() as session:
         admin.register(session, subscriptions)
     with transaction() as session:
@@ -114,7 +123,7 @@ def send(*subscriptions: Subscription) -> list[Message]:
 
 
 def failure(text: str = "it broke") -> Failure:
-    """A failed try."""
+    """Return a failed attempt."""
     return Failure(ValueError(text), "worker@test", clock.now())
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 import psutil
 import pytest
 
-from tests.events.sample import tries
+from tests.events.sample import failed_attempts
 from tests.events.stack import Stack
 from tests.servers import Process, wait_until
 
@@ -65,7 +65,11 @@ def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_hand
     for each in (dies, hangs):
         assert "crash loop: started 3 times, it" in str(each.error)
     assert re.search("crash loop: started 3 times, it|SoftTimeLimitExceeded", str(grows.error))
-    assert {row.event_id for row in tries()} == {dies.event_id, grows.event_id, hangs.event_id}
+    assert {row.event_id for row in failed_attempts()} == {
+        dies.event_id,
+        grows.event_id,
+        hangs.event_id,
+    }
     assert {row.attempts for row in others} == {0}
 
 

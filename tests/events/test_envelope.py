@@ -1,3 +1,5 @@
+"""The envelope as a CloudEvent and as JSON."""
+
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,22 +42,24 @@ envelopes = st.builds(
 
 
 @given(envelopes)
-def test_an_envelope_comes_back_from_its_cloudevent_as_it_was(envelope: Envelope) -> None:
+def test_an_envelope_is_unchanged_by_the_round_trip_through_a_cloudevent(
+    envelope: Envelope,
+) -> None:
     assert Envelope.from_cloudevent(envelope.to_cloudevent()) == envelope
 
 
 @given(envelopes)
-def test_an_envelope_comes_back_from_json_as_it_was(envelope: Envelope) -> None:
+def test_an_envelope_is_unchanged_by_the_round_trip_through_json(envelope: Envelope) -> None:
     event = JSONFormat().read(CloudEvent, envelope.to_json())
 
     assert isinstance(event, CloudEvent)
     assert Envelope.from_cloudevent(event) == envelope
 
 
-def test_a_cloudevent_names_what_the_standard_names_and_carries_the_rest_as_extensions() -> None:
-    id = uuid7()
+def test_a_cloudevent_has_the_standard_attributes_and_carries_the_rest_as_extensions() -> None:
+    event_id = uuid7()
     parts: dict[str, Any] = {
-        "id": id,
+        "id": event_id,
         "type": "order.created",
         "version": 2,
         "source": "web",
@@ -63,7 +67,7 @@ def test_a_cloudevent_names_what_the_standard_names_and_carries_the_rest_as_exte
     }
     origin: dict[str, Any] = {
         "subject": "ORD-1042",
-        "correlation_id": id,
+        "correlation_id": event_id,
         "causation_id": None,
         "traceparent": None,
     }
@@ -72,7 +76,7 @@ def test_a_cloudevent_names_what_the_standard_names_and_carries_the_rest_as_exte
     event = envelope.to_cloudevent()
 
     assert event.get_attributes() == {
-        "id": str(id),
+        "id": str(event_id),
         "source": "/web",
         "type": "order.created",
         "specversion": "1.0",
@@ -80,7 +84,7 @@ def test_a_cloudevent_names_what_the_standard_names_and_carries_the_rest_as_exte
         "subject": "ORD-1042",
         "datacontenttype": "application/json",
         "dataversion": "2",
-        "correlationid": str(id),
+        "correlationid": str(event_id),
         "user": "ada",
         "tenant": "acme",
     }

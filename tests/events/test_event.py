@@ -1,3 +1,5 @@
+"""Events: versions, upcasters, and the errors of a catalog that contradicts itself."""
+
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +12,7 @@ from events.errors import CatalogError, UnknownEvent
 from events.event import _classes, _upcasters, catalog, decode, newest
 from events.tables import LogEntry
 from events.testing import Bus
-from tests.events.sample import Noted, deliveries, delivery, hearing, marks, note
+from tests.events.sample import Noted, deliveries, delivery, marks, new_subscription, note
 
 
 class TicketSoldV1(Event, type="sample.ticket_sold", version=1, source="sample"):
@@ -40,9 +42,9 @@ def with_hall(old: TicketSoldV2) -> TicketSold:
 
 @pytest.fixture
 def registry() -> Iterator[None]:
-    """Puts the registered classes back as they were."""
+    """Restore the registered classes after the test."""
     classes, upcasters = (
-        {type: dict(versions) for type, versions in _classes.items()},
+        {event_type: dict(versions) for event_type, versions in _classes.items()},
         dict(_upcasters),
     )
     yield
@@ -62,7 +64,7 @@ def test_an_old_event_is_read_in_its_newest_version_step_by_step() -> None:
     assert newest("sample.ticket_sold") == 3
 
 
-def test_an_event_cannot_be_changed_and_takes_no_field_that_it_does_not_have() -> None:
+def test_an_event_is_frozen_and_takes_no_unknown_field() -> None:
     event = TicketSold(row="K", chair=12, hall="main")
 
     with pytest.raises(WrongData, match="frozen"):
@@ -71,14 +73,14 @@ def test_an_event_cannot_be_changed_and_takes_no_field_that_it_does_not_have() -
         TicketSold.model_validate({"row": "K", "chair": 12, "hall": "main", "price": 5})
 
 
-def test_a_type_and_a_version_that_nobody_knows_are_told_apart() -> None:
+def test_the_error_distinguishes_an_unknown_type_from_an_unknown_version() -> None:
     with pytest.raises(
         UnknownEvent, match=r"sample\.nothing v1 is unknown: this process knows no such type"
     ):
         decode("sample.nothing", 1, {})
     with pytest.raises(
         UnknownEvent,
-        match=r"sample\.ticket_sold v4 is unknown: this process knows up to v3; deploy one that does",
+        match=r"sample\.ticket_sold v4 is unknown: this process knows up to v3; deploy one that ",
     ):
         decode("sample.ticket_sold", 4, {})
 
@@ -86,7 +88,7 @@ def test_a_type_and_a_version_that_nobody_knows_are_told_apart() -> None:
 def test_two_classes_cannot_be_the_same_version(registry: None) -> None:
     with pytest.raises(
         CatalogError,
-        match=r"sample\.ticket_sold v3 is both .*TicketSold and .*Another; raise the version of one",
+        match=r"sample\.ticket_sold v3 is both .*TicketSold and .*Another; raise the version of ",
     ):
 
         class Another(Event, type="sample.ticket_sold", version=3):
@@ -145,10 +147,10 @@ def test_each_version_has_a_json_schema_that_its_data_fits() -> None:
         )
 
 
-def test_an_event_of_an_unknown_version_waits_with_the_reason_and_goes_on_when_its_class_is_deployed(
+def test_an_event_of_an_unknown_version_waits_until_its_class_is_deployed(
     any_database: Database,
 ) -> None:
-    with Bus(subscriptions=[hearing()]) as bus:
+    with Bus(subscriptions=[new_subscription()]) as bus:
         note("from the future", "of today")
         with transaction() as session:
             session.execute(
@@ -157,7 +159,7 @@ def test_an_event_of_an_unknown_version_waits_with_the_reason_and_goes_on_when_i
                 .values(version=2)
             )
 
-        for _ in range(5):  # longer than the patience of any policy
+        for _ in range(5):  # longer than every wait of the policy
             bus.advance(60)
         waiting, done = deliveries()
         assert (waiting.state, waiting.attempts, waiting.due_at > bus.now()) == (
@@ -165,23 +167,23 @@ def test_an_event_of_an_unknown_version_waits_with_the_reason_and_goes_on_when_i
             0,
             True,
         )
-        assert (
-            waiting.error
-            == "sample.noted v2 is unknown: this process knows up to v1; deploy one that does, and the delivery goes on"
+        assert waiting.error == (
+            "sample.noted v2 is unknown: this process knows up to v1; "
+            "deploy one that does, and the delivery goes on"
         )
         assert done.state == "done"
 
-        with transaction() as session:  # as if the class for version 2 were here now
+        with transaction() as session:  # stands for the deployment of a class for version 2
             session.execute(update(LogEntry).values(version=1))
         bus.advance(60)
 
     assert marks() == {"from the future": 1, "of today": 1}
 
 
-def test_data_that_does_not_fit_its_class_is_a_failure_and_no_reason_to_wait(
+def test_data_that_does_not_fit_its_class_is_a_failed_attempt(
     any_database: Database,
 ) -> None:
-    with Bus(subscriptions=[hearing()]) as bus:
+    with Bus(subscriptions=[new_subscription()]) as bus:
         note("x")
         with transaction() as session:
             session.execute(update(LogEntry).values(data={"text": ["no text"]}))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.events.sample import tries
+from tests.events.sample import failed_attempts
 from tests.events.stack import Stack
 from tests.servers import wait_until
 
@@ -77,4 +77,4 @@ def test_what_a_killed_worker_held_is_taken_up_by_another_within_a_minute(
     )
     assert time.monotonic() - died < 60
     assert any_stack.effects("answered") == Counter([1, 2])
-    assert tries() == []
+    assert failed_attempts() == []

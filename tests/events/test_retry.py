@@ -1,3 +1,5 @@
+"""The retry decision and the waits of a policy."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,21 +20,23 @@ policies = st.builds(
     [
         (1, ValueError(), False),
         (2, ValueError(), False),
-        (3, ValueError(), True),  # the last try of three
+        (3, ValueError(), True),  # the last attempt of three
         (4, ValueError(), True),
         (1, DeadLetter(), True),
         (1, RetryAfter(5), False),
-        (3, RetryAfter(5), True),  # even who asks for patience gets it only so often
+        (3, RetryAfter(5), True),  # RetryAfter counts as an attempt too
     ],
 )
-def test_the_last_try_and_a_dead_letter_end_it(attempt: int, error: Exception, dead: bool) -> None:
+def test_the_last_attempt_or_a_dead_letter_makes_a_delivery_dead(
+    attempt: int, error: Exception, dead: bool
+) -> None:
     assert decide(Retry(attempts=3), attempt, error).dead is dead
 
 
 @pytest.mark.parametrize(
     ("asked", "given"), [(5.0, 5.0), (0.0, 0.0), (-3.0, 0.0), (86_400.0, 86_400.0)]
 )
-def test_who_asks_for_a_time_gets_it_whatever_the_policy_says(asked: float, given: float) -> None:
+def test_retry_after_overrides_the_wait_of_the_policy(asked: float, given: float) -> None:
     assert decide(Retry(attempts=3, first=1, cap=60), 1, RetryAfter(asked)).wait == given
 
 
@@ -68,6 +72,6 @@ def test_waits_are_spread_over_their_whole_range() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"attempts": 0}, {"first": -1.0}, {"first": 10.0, "cap": 5.0}])
-def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, float]) -> None:
+def test_an_invalid_policy_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="needs attempts >= 1 and 0 <= first <= cap"):
         Retry(**wrong)  # type: ignore[arg-type]

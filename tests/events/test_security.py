@@ -1,4 +1,4 @@
-"""What somebody who can write to the broker can make a worker do: ring for deliveries that are open anyway, nothing else."""
+"""Forged messages: a writer on the broker can cause sends of open deliveries, nothing else."""
 
 import json
 from typing import Any
@@ -17,17 +17,18 @@ from tests.servers import wait_until
 OF_CELERY = sorted(name for name in app.tasks if name.startswith("celery."))
 
 
-def ring(task: str, ids: list[str]) -> tuple[bytes, dict[str, Any]]:
-    """A message of the right shape for a task of any name."""
+def forged(task: str, event_ids: list[str]) -> tuple[bytes, dict[str, Any]]:
+    """Return a well-formed message for a task of any name."""
     options = dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))
-    return json.dumps([[ids], {}, options]).encode(), {
+    return json.dumps([[event_ids], {}, options]).encode(), {
         "task": task,
         "id": f"forged-{uuid4()}",
         "retries": 0,
     }
 
 
-def throw(url: str, messages: list[tuple[bytes, dict[str, Any]]]) -> None:
+def publish_raw(url: str, messages: list[tuple[bytes, dict[str, Any]]]) -> None:
+    """Publish messages past the relay."""
     with Connection(url) as connection:
         producer = Producer(
             connection.channel(),
@@ -41,7 +42,7 @@ def throw(url: str, messages: list[tuple[bytes, dict[str, Any]]]) -> None:
             )
 
 
-def kept() -> list[InvalidMessageRow]:
+def stored() -> list[InvalidMessageRow]:
     with reading() as session:
         return list(session.scalars(select(InvalidMessageRow)))
 
@@ -63,16 +64,18 @@ def test_a_message_cannot_name_a_task_that_is_no_subscription(
     } <= set(OF_CELERY)
     names = [*OF_CELERY, "os.system", "tests.events.live_app.hang"]
 
-    throw(url, [ring(name, [str(uuid4())]) for name in names])
+    publish_raw(url, [forged(name, [str(uuid4())]) for name in names])
 
-    wait_until(lambda: len(kept()) == len(names), within=30, what=f"{len(names)} invalid_messages")
-    assert {invalid_message.reason for invalid_message in kept()} == {"unknown task"}
+    wait_until(
+        lambda: len(stored()) == len(names), within=30, what=f"{len(names)} invalid messages"
+    )
+    assert {row.reason for row in stored()} == {"unknown task"}
     assert worker.running()
     assert not [name for name in names if f"Task {name}" in worker.log()]
 
 
 @pytest.mark.system
-def test_a_forged_doorbell_for_what_is_not_open_does_nothing(
+def test_a_forged_task_message_for_a_delivery_that_is_not_open_does_nothing(
     database: Database, make_stack: Any, valkey_url: str
 ) -> None:
     stack: Stack = make_stack(database, valkey_url)
@@ -86,9 +89,9 @@ def test_a_forged_doorbell_for_what_is_not_open_does_nothing(
     )
     [delivery] = stack.deliveries("pings.answer_ping")
 
-    throw(
+    publish_raw(
         valkey_url,
-        [ring("pings.answer_ping", [str(delivery.event_id), str(uuid4())]) for _ in range(5)],
+        [forged("pings.answer_ping", [str(delivery.event_id), str(uuid4())]) for _ in range(5)],
     )
     stack.ping(2)
 

@@ -1,3 +1,5 @@
+"""Subscriptions: declaration, registry and discovery."""
+
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from events import Event, subscribe
 from events.errors import SubscriptionError, UnknownSubscription
 from events.event import catalog
 from events.subscriptions import _registry, discover, registered, subscription
-from tests.events.sample import Heard, Noted
+from tests.events.sample import Noted, Replied
 from tests.events.test_event import TicketSold, TicketSoldV1
 
 
@@ -41,7 +43,7 @@ def _named(name: str, function: Callable[..., Any] = handle) -> Callable[..., An
 
 @pytest.fixture(autouse=True)
 def registry() -> Iterator[None]:
-    """Puts the registered subscriptions back as they were."""
+    """Restore the registered subscriptions after the test."""
     before = dict(_registry)
     yield
     _registry.clear()
@@ -106,20 +108,21 @@ def test_a_declaration_that_cannot_work_is_refused_at_import(
 
 
 def test_a_subscription_is_named_after_its_queue_and_handler() -> None:
-    def handle(event: Noted | Heard, session: Session) -> None: ...
+    def handle(event: Noted | Replied, session: Session) -> None: ...
 
-    subscribe(Noted, Heard, queue="notes", batch=5)(handle)  # type: ignore[arg-type]  # mypy joins the two into Event
+    # mypy joins the two types into Event.
+    subscribe(Noted, Replied, queue="notes", batch=5)(handle)  # type: ignore[arg-type]
 
     found = subscription("notes.handle")
     assert (found.queue, found.event_types, found.batch, found.call) == (
         "notes",
-        ["sample.noted", "sample.heard"],
+        ["sample.noted", "sample.replied"],
         5,
         None,
     )
 
 
-def test_the_same_handler_may_be_imported_twice_and_another_of_its_name_may_not() -> None:
+def test_one_handler_may_be_registered_twice_and_another_of_its_name_may_not() -> None:
     subscribe(Noted, queue="notes")(handle)
     subscribe(Noted, queue="notes")(handle)
 
@@ -129,7 +132,7 @@ def test_the_same_handler_may_be_imported_twice_and_another_of_its_name_may_not(
         subscribe(Noted, queue="notes")(_named("handle"))
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+def test_the_error_for_an_unknown_name_lists_the_known_ones() -> None:
     subscribe(Noted, queue="notes")(handle)
 
     with pytest.raises(
@@ -139,7 +142,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
         subscription("notes.nobody")
 
 
-def test_a_new_file_in_a_package_is_all_a_new_subscriber_needs(
+def test_discover_registers_the_subscriptions_of_a_new_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "shop_of_a_test"
@@ -162,5 +165,5 @@ def test_a_new_file_in_a_package_is_all_a_new_subscriber_needs(
     sys.modules.pop("shop_of_a_test.loyalty")
 
 
-def test_what_the_tests_subscribe_to_is_in_the_catalog() -> None:
-    assert {Noted, Heard, TicketSold} <= set(catalog())
+def test_the_event_types_of_the_tests_are_in_the_catalog() -> None:
+    assert {Noted, Replied, TicketSold} <= set(catalog())

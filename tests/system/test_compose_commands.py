@@ -1,10 +1,8 @@
-"""Every command and every health check of docker-compose.yml, run as it stands there: an order goes all the way, then all of them stop."""
+"""The commands and health checks of docker-compose.yml handle an order, then all of them stop."""
 
-import json
 import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from aiosmtpd.handlers import Message
 
 from tests.compose import OURS, example, services
 from tests.servers import Process, free_port, wait_until
+from tidings.http_client import open_client
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
 BIN = Path(sys.executable).parent
@@ -32,7 +31,7 @@ ORDER = {
 
 
 class Inbox(Message):
-    """Keeps the subjects of what it is sent."""
+    """A mail server that keeps the subjects of its mails."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +43,7 @@ class Inbox(Message):
 
 @dataclass
 class Containers:
-    """The services of our image as processes of this machine, without containers around them."""
+    """The services of the Tidings image as plain processes of this machine."""
 
     services: dict[str, Any]
     home: Path
@@ -53,7 +52,7 @@ class Containers:
     database_url: str
 
     def here(self, word: str) -> str:
-        """A word of a command with this machine's addresses for the container's."""
+        """Return a word of a command with this machine's addresses for the container's."""
         moved = {
             "0.0.0.0": "127.0.0.1",
             ":8000": f":{self.port}",
@@ -83,7 +82,7 @@ class Containers:
         return Process(self.command(self.services[name]["command"]), home, self.environment(name))
 
     def healthy(self, name: str) -> bool:
-        """What the service's health check says."""
+        """Return true if the health check of the service succeeds."""
         words = self.services[name]["healthcheck"]["test"][1:]
         return (
             subprocess.run(
@@ -97,13 +96,11 @@ class Containers:
         )
 
     def ask(self, path: str, body: object = None) -> dict[str, Any]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", headers={"Content-Type": "application/json"}
-        )
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(request, data, timeout=10) as answer:
-            answered: dict[str, Any] = json.load(answer)
-            return answered
+        method = "GET" if body is None else "POST"
+        with open_client(f"http://127.0.0.1:{self.port}", timeout=10) as client:
+            response = client.request(method, path, json=body)
+        found: dict[str, Any] = response.raise_for_status().json()
+        return found
 
 
 @pytest.fixture
@@ -120,7 +117,7 @@ def inbox() -> Iterator[tuple[Inbox, str]]:
 def containers(
     tmp_path: Path, postgres_url: str, any_broker: str, inbox: tuple[Inbox, str]
 ) -> Containers:
-    """Everything but database and broker of the compose file, not yet started."""
+    """The services of the compose file but database and broker, not yet started."""
     found = services(**{**example(), "BROKER_URL": any_broker, "SMTP_URL": inbox[1]})
     ours = {name: service for name, service in found.items() if service["image"] == OURS}
     return Containers(ours, tmp_path, free_port(), free_port(), postgres_url)

@@ -1,20 +1,19 @@
-"""The database under load, out of disk, and restarted: no process of ours ends, nothing is lost, no attempt is burnt."""
+"""The database under load, on a full disk, restarted: no process ends, no order is lost."""
 
-import json
 import threading
-import urllib.error
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from sqlalchemy import create_engine, text
 
 from tests.disks import Disk
 from tests.servers import wait_until
-from tests.tidings.up.instance import WISH, Instance
+from tests.tidings.up.instance import ORDER, Instance
 from tidings.chaos.postgres import Postgres
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -24,7 +23,7 @@ ORDERS = 120
 
 
 def rows(url: str, query: str) -> list[Any]:
-    """What a query finds."""
+    """Return the rows of a query."""
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
@@ -36,7 +35,7 @@ def rows(url: str, query: str) -> list[Any]:
 def every_order_went_through_once(
     instance: Instance, url: str, orders: list[dict[str, Any]]
 ) -> None:
-    """Shipped, charged once, and without a failed try."""
+    """Wait until all orders are shipped; each was charged once, without a failed attempt."""
     for order in orders:
         wait_until(
             lambda order=order: instance.status(order) == "shipped",
@@ -49,24 +48,24 @@ def every_order_went_through_once(
 
 
 def pids(instance: Instance) -> set[int]:
-    """Who runs right under the supervisor."""
+    """Return the ids of the children of the supervisor."""
     return {each.pid for each in instance.processes()[0].children()}
 
 
 def patiently(instance: Instance, refused: list[dict[str, Any]]) -> dict[str, Any]:
-    """Place one order, and ask again with its key until it is accepted; what was answered until then is noted."""
+    """Place one order, repeat it until it is accepted, and collect the refusals."""
     key = str(uuid4())
     while True:
         try:
-            return instance.ask("/api/v1/orders", WISH, **{"Idempotency-Key": key})
-        except urllib.error.HTTPError as error:
-            refused.append(json.load(error))
+            return instance.ask("/api/v1/orders", ORDER, **{"Idempotency-Key": key})
+        except httpx.HTTPStatusError as error:
+            refused.append(error.response.json())
             threading.Event().wait(0.2)
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Instance]]:
-    """Starts an instance with its data in a folder; what it says is in a file elsewhere."""
+    """A function that starts an instance with its data in a folder and its log elsewhere."""
     instances: list[Instance] = []
 
     def start(folder: Path = tmp_path, **env: str) -> Instance:
@@ -126,16 +125,16 @@ def test_a_full_disk_is_said_and_survived_by_every_process(
 def _answer(instance: Instance) -> dict[str, Any]:
     try:
         return {"title": f"accepted {instance.order()['number']}"}
-    except urllib.error.HTTPError as error:
-        answer: dict[str, Any] = json.load(error)
+    except httpx.HTTPStatusError as error:
+        answer: dict[str, Any] = error.response.json()
         return answer
 
 
 def _readiness(instance: Instance) -> tuple[int, str]:
     try:
         return 200, instance.ask("/readyz")["database"]
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)["database"]
+    except httpx.HTTPStatusError as error:
+        return error.response.status_code, error.response.json()["database"]
 
 
 @pytest.fixture

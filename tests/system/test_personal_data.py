@@ -1,4 +1,4 @@
-"""What a customer tells stays in the database: a real relay and worker at work, failing too, with every log line and message looked at."""
+"""Personal data stays in the database: logs, messages, metrics and titles contain none."""
 
 import base64
 import os
@@ -66,7 +66,7 @@ def mail_server() -> Iterator[MailServer]:
 
 @pytest.fixture
 def env(tmp_path: Path, valkey_url: str, mail_server: MailServer) -> dict[str, str]:
-    """The environment of all processes, with as much logged as can be."""
+    """The environment of all processes, with the most verbose log."""
     return {
         "DATABASE_URL": f"sqlite:///{tmp_path / 'tidings.sqlite'}",
         "BROKER_URL": valkey_url,
@@ -81,7 +81,7 @@ def env(tmp_path: Path, valkey_url: str, mail_server: MailServer) -> dict[str, s
 
 @pytest.fixture
 def shop(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
-    """The web on a database that is migrated."""
+    """The web on a migrated database."""
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     for settings in (tasks.settings.settings, web.settings.settings):
@@ -97,7 +97,7 @@ def shop(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask
 
 @contextmanager
 def overheard(valkey: Valkey) -> Iterator[list[str]]:
-    """Everything that is said to the broker: messages, their headers, and the events by which Flower knows tasks."""
+    """Record everything that is sent to the broker: messages, headers, and events for Flower."""
     said: list[str] = []
     with valkey.client() as client, client.monitor() as monitor:
 
@@ -199,7 +199,7 @@ def test_what_a_customer_tells_is_in_no_log_no_message_no_metric_and_no_title(
 
 
 def _read(said: str) -> str:
-    """What was said, and what of it was in base64: kombu writes bodies so."""
+    """Return the text with its base64 parts decoded: kombu encodes bodies."""
     parts = re.findall(r"[A-Za-z0-9+/]{24,}={0,2}", said)
     return "\n".join(
         [
@@ -233,7 +233,7 @@ def _bearer(order: Any) -> dict[str, str]:
 
 
 def _all_is_over() -> bool:
-    """Every mail is refused for good, and nothing is open any more."""
+    """Return true if every mail was refused for good and nothing is open."""
     with reading() as session:
         is_open = any(
             each.waiting + each.retrying for each in queues.overview(session)

@@ -1,13 +1,13 @@
-"""Twenty rolling restarts under load: no order is refused to a client that asks twice, nothing is lost or doubled, no attempt is burnt."""
+"""Rolling restarts under load: a client that repeats a request once notices none of them."""
 
 import signal
 import threading
-import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -16,7 +16,8 @@ from tests.tidings.up.instance import Instance
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300)]
 
-# As `ps` shows them. The web's name is gunicorn's master: its workers go with it, the supervisor holds the socket.
+# Titles as in `ps`. The web is gunicorn's master: its workers end with it, and the supervisor
+# holds the socket.
 PLAN = [
     "inventory@",
     "payment@",
@@ -30,7 +31,7 @@ PLAN = [
 
 @pytest.fixture(params=["sqlite and valkey", "postgres and rabbitmq"])
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instance]:
-    """A running instance, on what `up` brings along or on servers."""
+    """A running instance, on the built-in services of `up` or on servers."""
     servers = (
         {"DATABASE_URL": "postgres_url", "BROKER_URL": "rabbitmq_url"}
         if request.param == "postgres and rabbitmq"
@@ -45,7 +46,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instance]:
 
 
 class Customers:
-    """Somebody who places one order after the other, and asks once more when nothing answers."""
+    """A customer who places one order after the other, and repeats a request once."""
 
     def __init__(self, shop: Instance) -> None:
         self.shop, self.placed, self.refused = shop, [], []  # type: ignore[var-annotated]
@@ -59,21 +60,21 @@ class Customers:
             for attempt in (1, 2):
                 try:
                     self.placed.append(
-                        self.shop.ask("/api/v1/orders", _wish(), **{"Idempotency-Key": key})
+                        self.shop.ask("/api/v1/orders", _order_body(), **{"Idempotency-Key": key})
                     )
                     break
-                except (urllib.error.URLError, OSError) as error:
+                except httpx.HTTPError as error:
                     if attempt == 2:
                         self.refused.append(repr(error))
 
-    def go(self) -> list[dict[str, Any]]:
-        """Leave, and say what was ordered."""
+    def stop_ordering(self) -> list[dict[str, Any]]:
+        """Stop, and return the accepted orders."""
         self.stop.set()
         self.thread.join(30)
         return self.placed
 
 
-def _wish() -> dict[str, Any]:
+def _order_body() -> dict[str, Any]:
     return {
         "customer": {"name": "Ada Example", "email": "ada@example.org"},
         "items": [{"sku": "TEE-M", "quantity": 1}],
@@ -98,7 +99,7 @@ def test_rolling_restarts_are_noticed_by_nobody(shop: Instance):
             what=f"a new {name}",
         )
 
-    orders = customers.go()
+    orders = customers.stop_ordering()
 
     assert customers.refused == []
     assert len(orders) > 20

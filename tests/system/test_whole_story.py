@@ -1,11 +1,9 @@
-"""The whole of Tidings as `tidings up` runs it: each sandbox card, a service dropped in, a broken gateway, a killed broker."""
+"""All of Tidings under `tidings up`: each sandbox card, a new service, broken parts."""
 
-import json
 import re
 import shutil
 import subprocess
 import sys
-import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,22 +14,23 @@ from sqlalchemy import create_engine, text
 
 from tests.servers import wait_until
 from tests.tidings.up.instance import Instance
+from tidings.http_client import open_client
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 LOGIN = "ops:a-login-of-this-test"
 AUTHORIZED = {"Authorization": f"Basic {b64encode(LOGIN.encode()).decode()}"}
-TIDINGS = [sys.executable, "-c", "from tidings.cli import main; main()"]
+TIDINGS = [sys.executable, "-m", "tidings"]
 CHARGES = "SELECT charge_id FROM sandbox_charges WHERE charge_id IS NOT NULL AND key LIKE :event"
 
 
 class Whole(Instance):
-    """`tidings up` on a copy of the code with `tasks/loyalty.py` of the tutorial dropped in."""
+    """An instance on a copy of the code with `tasks/loyalty.py` of the tutorial dropped in."""
 
     def __init__(self, home: Path) -> None:
         code = home / "code"
-        for package in ("events", "tasks", "web"):
+        for package in ("events", "tasks", "tidings", "web"):
             shutil.copytree(
                 ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__")
             )
@@ -47,7 +46,7 @@ class Whole(Instance):
         self.broken: dict[str, Any] = {}
 
     def ends(self, order: dict[str, Any], status: str) -> dict[str, Any]:
-        """Wait for an order's end and return the whole of it."""
+        """Wait for the final status of an order and return the order."""
         wait_until(
             lambda: self.status(order) == status,
             within=90,
@@ -56,7 +55,7 @@ class Whole(Instance):
         return self.ask(f"/api/v1/orders/{order['id']}", Authorization=f"Bearer {order['token']}")
 
     def settles(self, order: dict[str, Any], **wanted: str) -> None:
-        """Wait until what follows from an order's end is done too."""
+        """Wait until the fields of an order have these values."""
         path, token = f"/api/v1/orders/{order['id']}", f"Bearer {order['token']}"
         wait_until(
             lambda: wanted.items() <= self.ask(path, Authorization=token).items(),
@@ -65,7 +64,7 @@ class Whole(Instance):
         )
 
     def rows(self, query: str, **values: object) -> list[Any]:
-        """What the database holds."""
+        """Return the rows of a query."""
         engine = create_engine(f"sqlite:///{self.data}/tidings.sqlite")
         try:
             with engine.connect() as connection:
@@ -74,27 +73,25 @@ class Whole(Instance):
             engine.dispose()
 
     def event_of(self, order: dict[str, Any]) -> str:
-        """The id of the order's OrderCreated."""
+        """Return the id of the order's OrderCreated."""
         found = self.ask(
             f"/api/v1/events?subject={order['number']}&type=order.created", **AUTHORIZED
         )
         return str(found["events"][0]["id"])
 
     def charges(self, order: dict[str, Any]) -> int:
-        """How often the gateway took money for an order."""
+        """Return the number of charges of an order at the gateway."""
         return len(self.rows(CHARGES, event=f"{self.event_of(order)}%"))
 
     def tasks(self, name: str, order: dict[str, Any]) -> list[str]:
-        """The states that Flower shows of a task of an order."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.flower_port}/api/tasks?taskname={name}", headers=AUTHORIZED
-        )
-        with urllib.request.urlopen(request, timeout=15) as answer:
-            return [
-                each["state"]
-                for each in json.load(answer).values()
-                if order["number"] in (each["args"] or "")
-            ]
+        """Return the states that Flower shows of a task of an order."""
+        with open_client(f"http://127.0.0.1:{self.flower_port}", timeout=15) as client:
+            response = client.get(f"/api/tasks?taskname={name}", headers=AUTHORIZED)
+        return [
+            each["state"]
+            for each in response.raise_for_status().json().values()
+            if order["number"] in (each["args"] or "")
+        ]
 
     def operate(self, *words: str) -> str:
         """Run a command of `tidings` on this instance's database."""
@@ -175,10 +172,13 @@ def test_what_is_declined_or_out_of_stock_is_cancelled_and_undone(whole: Whole):
     assert whole.charges(declined) == 0
     left = "SELECT sum(quantity) FROM stock_movements WHERE order_id IN (:one, :other)"
     assert whole.rows(left, one=declined["id"], other=greedy["id"]) in ([(0,)], [(None,)])
-    given_back = "SELECT count(*) FROM sandbox_refunds r JOIN sandbox_charges c ON c.charge_id = r.charge_id WHERE c.key LIKE :event"
+    refunds = (
+        "SELECT count(*) FROM sandbox_refunds r JOIN sandbox_charges c "
+        "ON c.charge_id = r.charge_id WHERE c.key LIKE :event"
+    )
     wait_until(
         lambda: (
-            whole.rows(given_back, event=f"{whole.event_of(greedy)}%") == [(whole.charges(greedy),)]
+            whole.rows(refunds, event=f"{whole.event_of(greedy)}%") == [(whole.charges(greedy),)]
         ),
         what="the refund",
     )
@@ -195,7 +195,7 @@ def test_a_flaky_card_is_seen_to_be_tried_again(whole: Whole):
     ) == [(2,)]
     wait_until(
         lambda: sorted(whole.tasks("payment.charge_order", order)) == ["RETRY", "RETRY", "SUCCESS"],
-        what="three tries in Flower",
+        what="three attempts in Flower",
     )
 
 

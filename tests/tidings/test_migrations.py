@@ -1,4 +1,4 @@
-"""The migrations: they make what the code needs, on both databases, and nobody is hurt when two run at once."""
+"""The migrations create the tables of the code on both databases, and take turns."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,12 @@ from tasks import inventory
 from tasks.products import SEED, Product
 from tests.tidings.cli.calls import told
 from tidings import migrations
-from tidings.migrations.run import BrokenReferences, Migrated, _alone, migrate
+from tidings.migrations.run import (
+    BrokenReferences,
+    Migrated,
+    _exclusive_transaction,
+    migrate,
+)
 
 migrations.load_tables()
 OURS = ("tasks", "web", "events")
@@ -45,7 +50,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
 
 
 def shop_tables() -> set[str]:
-    """The tables of the code itself; other tests of this run may have made up more."""
+    """Return the tables of the code itself; other tests of this run may have added more."""
     return {
         mapper.local_table.name
         for mapper in Base.registry.mappers
@@ -54,11 +59,11 @@ def shop_tables() -> set[str]:
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_code_has(empty: Database):
-    with _alone(empty) as connection:
+    with _exclusive_transaction(empty) as connection:
         migrations.upgrade(connection)
         found = migrations.differences(connection)
 
-    # A table that a test made up is missing, rightly; everything else is a migration somebody forgot: make migration m="..."
+    # A table of another test is missing, rightly. Anything else needs: make migration m="..."
     assert [
         each
         for each in found
@@ -73,20 +78,22 @@ def _table(added: Table | object) -> str:
 def test_migrate_leaves_a_shop_that_is_open(empty: Database):
     done = migrate(empty)
 
-    assert done.applied == ["0001", "0002", "0003"]
-    assert done.opened
+    assert done.applied == ["0001", "0002"]
+    assert done.seeded
     with reading() as session:
         assert session.scalar(select(func.count()).select_from(Product)) == len(SEED)
         assert min(inventory.stock_levels(session).values()) > 0
         assert session.get(SubscriptionRow, "inventory.reserve_stock") is not None
 
 
-def test_a_second_migrate_finds_nothing_to_do_and_leaves_the_catalogue_alone(empty: Database):
+def test_a_second_migrate_finds_nothing_to_do_and_leaves_the_products_alone(
+    empty: Database,
+):
     first = migrate(empty)
     with empty.transaction() as session:
         session.execute(text("DELETE FROM products WHERE sku <> 'MUG-BLUE'"))
 
-    assert migrate(empty) == Migrated([], [], opened=False, subscriptions=first.subscriptions)
+    assert migrate(empty) == Migrated([], [], seeded=False, subscriptions=first.subscriptions)
     with reading() as session:
         assert session.scalars(select(Product.sku)).all() == ["MUG-BLUE"]
 
@@ -95,8 +102,8 @@ def test_two_migrates_at_once_take_turns(empty: Database):
     with ThreadPoolExecutor(2) as pool:
         done = [each.result() for each in [pool.submit(migrate, empty) for _ in range(2)]]
 
-    assert sorted(len(each.applied) for each in done) == [0, 3]
-    assert sorted(each.opened for each in done) == [False, True]
+    assert sorted(len(each.applied) for each in done) == [0, 2]
+    assert sorted(each.seeded for each in done) == [False, True]
 
 
 def test_a_module_that_was_dropped_in_gets_its_table(empty: Database):
@@ -116,7 +123,7 @@ def test_a_module_that_was_dropped_in_gets_its_table(empty: Database):
 
 def test_a_migration_that_fails_leaves_nothing_behind(empty: Database):
     def fail_halfway() -> None:
-        with _alone(empty) as connection:
+        with _exclusive_transaction(empty) as connection:
             migrations.upgrade(connection)
             raise ZeroDivisionError
 
@@ -138,7 +145,8 @@ def test_on_sqlite_a_migration_that_breaks_references_is_undone(tmp_path: Path):
     )
     metadata.create_all(database.writer)
 
-    with pytest.raises(BrokenReferences, match="children"), _alone(database) as connection:
+    refused = pytest.raises(BrokenReferences, match="children")
+    with refused, _exclusive_transaction(database) as connection:
         connection.exec_driver_sql("INSERT INTO children (id, parent) VALUES (1, 7)")
 
     with database.transaction() as session:

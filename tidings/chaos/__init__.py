@@ -1,1 +1,1 @@
-"""`tidings chaos`: orders are placed while everything is broken; then the tables say whether anything was lost or done twice."""
+"""`tidings chaos`: injects faults while orders are placed, then audits the tables."""

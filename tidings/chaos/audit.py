@@ -1,6 +1,6 @@
-"""The audit: what the tables say, after everything was broken, about what was lost and what was done twice.
+"""The audit of the tables after a run: effects that were lost, and effects that happened twice.
 
-Each check reads one session and yields its findings in words; no finding is the promise kept.
+Each check yields its findings as text; without findings its promise was kept.
 """
 
 from collections import Counter, defaultdict
@@ -11,7 +11,6 @@ from functools import partial
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from events.ledger import IS_OPEN
 from events.tables import Delivery, LogEntry, SubscriptionRow
 from tasks.email import Mail
 from tasks.gateways.payment import SandboxCharge, SandboxRefund
@@ -20,16 +19,17 @@ from tasks.inventory import Movement, Stock
 from tasks.orders import FINAL_STATUSES, Order
 from tasks.timeline import TEXTS, TimelineEntry
 
-TOLD = {
+# The mails of an order, by its final status.
+EXPECTED_MAILS = {
     "shipped": ("received", "confirmed", "shipped"),
     "cancelled": ("received", "cancelled"),
-}  # the mails that each end needs
+}
 _ORDER_ID = LogEntry.data["order_id"].as_string()
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """An order that the shop said it took; `cancelled` if it also said that the customer's cancelling came in time."""
+    """An order that the shop accepted; `cancelled` if it also accepted its cancellation."""
 
     id: str
     email: str
@@ -37,12 +37,12 @@ class Accepted:
 
 
 def audit(session: Session, accepted: Sequence[Accepted]) -> list[str]:
-    """Every breach of a promise, in words."""
+    """Return all findings."""
     checks: list[Callable[[Session], Iterable[str]]] = [
-        partial(accepted_orders_are_there, accepted=accepted),
+        partial(accepted_orders_exist, accepted=accepted),
         orders_have_ended,
         deliveries_are_done,
-        every_handler_heard,
+        events_were_fanned_out,
         events_happened_once,
         stock_balances,
         money_balances,
@@ -53,57 +53,32 @@ def audit(session: Session, accepted: Sequence[Accepted]) -> list[str]:
     return [finding for check in checks for finding in check(session)]
 
 
-@dataclass(frozen=True)
-class StillOpen:
-    """What is under way: events to be relayed, deliveries to be handled, and how many are handled already."""
-
-    events: int
-    deliveries: int
-    done: int
-
-    @property
-    def nothing(self) -> bool:
-        """Whether all has come to rest."""
-        return not self.events and not self.deliveries
-
-
-def still_open(session: Session) -> StillOpen:
-    """What is under way now."""
-    unrelayed = select(func.count(LogEntry.position)).where(LogEntry.relayed_at.is_(None))
-    deliveries = select(func.count(Delivery.subscription))
-    counts = [
-        session.scalar(each) or 0
-        for each in (
-            unrelayed,
-            deliveries.where(IS_OPEN),
-            deliveries.where(Delivery.state == "done"),
-        )
-    ]
-    return StillOpen(*counts)
-
-
-def accepted_orders_are_there(session: Session, accepted: Sequence[Accepted]) -> Iterator[str]:
-    """What the shop accepted is there, once for each customer who asked again and again with one key."""
+def accepted_orders_exist(session: Session, accepted: Sequence[Accepted]) -> Iterator[str]:
+    """Check that each accepted order exists once, although its request was repeated."""
     orders = {order.id: order for order in session.scalars(select(Order))}
     of_customer = Counter(order.email for order in orders.values())
     for each in accepted:
         order = orders.get(each.id)
         if order is None:
-            yield f"order {each.id} was accepted and is not there"
+            yield f"order {each.id} was accepted but does not exist"
         elif of_customer[each.email] > 1:
-            yield f"{order.number} was placed with one key and is there {of_customer[each.email]} times"
+            count = of_customer[each.email]
+            yield f"{order.number} was placed with one key but exists {count} times"
         elif each.cancelled and order.status != "cancelled":
-            yield f"{order.number} was cancelled by its customer and is {order.status}"
+            yield f"{order.number} was cancelled by its customer but is {order.status}"
 
 
 def orders_have_ended(session: Session) -> Iterator[str]:
-    """Every order is shipped or cancelled."""
+    """Check that every order is shipped or cancelled."""
     for order in session.scalars(select(Order).where(Order.status.not_in(FINAL_STATUSES))):
-        yield f"{order.number} has not ended: {order.status}, stock {order.stock}, payment {order.payment}, shipment {order.shipment}"
+        yield (
+            f"{order.number} has not ended: {order.status}, stock {order.stock}, "
+            f"payment {order.payment}, shipment {order.shipment}"
+        )
 
 
 def deliveries_are_done(session: Session) -> Iterator[str]:
-    """Every event is relayed, every delivery is done."""
+    """Check that every event is relayed and every delivery is done."""
     unrelayed = session.scalar(
         select(func.count(LogEntry.position)).where(LogEntry.relayed_at.is_(None))
     )
@@ -112,35 +87,38 @@ def deliveries_are_done(session: Session) -> Iterator[str]:
     undone = select(Delivery, LogEntry.type, LogEntry.subject).join(
         LogEntry, LogEntry.id == Delivery.event_id
     )
-    for row, type, subject in session.execute(undone.where(Delivery.state != "done")):
-        why = f": {row.error}" if row.error else ""
-        yield f"{row.subscription} has not handled {type} of {subject}: {row.state} after {row.sends} sends{why}"
+    for row, event_type, subject in session.execute(undone.where(Delivery.state != "done")):
+        error = f": {row.error}" if row.error else ""
+        yield (
+            f"{row.subscription} has not handled {event_type} of {subject}: "
+            f"{row.state} after {row.sends} sends{error}"
+        )
 
 
-def every_handler_heard(session: Session) -> Iterator[str]:
-    """Every event has a delivery for each subscription that hears its type."""
+def events_were_fanned_out(session: Session) -> Iterator[str]:
+    """Check that every event has a delivery for each subscription to its type."""
     events = Counter(session.scalars(select(LogEntry.type)))
-    heard = Counter(session.scalars(select(Delivery.subscription)))
+    deliveries = Counter(session.scalars(select(Delivery.subscription)))
     for row in session.scalars(select(SubscriptionRow)):
-        owed = sum(events[type] for type in row.event_types)
-        if owed != heard[row.name]:
-            yield f"{row.name} was given {heard[row.name]} of {owed} events"
+        expected = sum(events[event_type] for event_type in row.event_types)
+        if expected != deliveries[row.name]:
+            yield f"{row.name} has deliveries of {deliveries[row.name]} of {expected} events"
 
 
 def events_happened_once(session: Session) -> Iterator[str]:
-    """No fact about an order is told twice."""
-    doubled = (
+    """Check that no event about an order was published twice."""
+    duplicates = (
         select(LogEntry.type, LogEntry.subject, func.count())
         .where(_ORDER_ID.is_not(None))
         .group_by(LogEntry.type, LogEntry.subject, _ORDER_ID)
         .having(func.count() > 1)
     )
-    for type, subject, count in session.execute(doubled):
-        yield f"{type} happened {count} times to {subject}"
+    for event_type, subject, count in session.execute(duplicates):
+        yield f"{event_type} happened {count} times to {subject}"
 
 
 def stock_balances(session: Session) -> Iterator[str]:
-    """Movements add up to the stock, and shipped orders' lines are what left the shelf."""
+    """Check that movements add up to the stock, and those of an order to its lines if shipped."""
     moved: Counter[str] = Counter()
     by_order: defaultdict[str | None, list[Movement]] = defaultdict(list)
     for each in session.scalars(select(Movement)):
@@ -148,24 +126,30 @@ def stock_balances(session: Session) -> Iterator[str]:
         by_order[each.order_id].append(each)
     for stock in session.scalars(select(Stock)):
         if stock.available != moved[stock.sku]:
-            yield f"{stock.available} of {stock.sku} are on the shelf, and its movements add up to {moved[stock.sku]}"
+            yield (
+                f"the stock of {stock.sku} is {stock.available}, but its movements add up to "
+                f"{moved[stock.sku]}"
+            )
     for order in session.scalars(select(Order)):
         movements = by_order[order.id]
         for (sku, reason), count in Counter((each.sku, each.reason) for each in movements).items():
             if count > 1:
                 yield f"{sku} was {reason} {count} times for {order.number}"
-        left: Counter[str] = Counter()
+        taken: Counter[str] = Counter()
         for each in movements:
-            left[each.sku] -= each.quantity
-        owed = (
+            taken[each.sku] -= each.quantity
+        expected = (
             {line.sku: line.quantity for line in order.lines} if order.status == "shipped" else {}
         )
-        if {sku: count for sku, count in left.items() if count} != owed:
-            yield f"{order.number} is {order.status} and took {dict(left)} off the shelf instead of {owed}"
+        if {sku: count for sku, count in taken.items() if count} != expected:
+            yield (
+                f"{order.number} is {order.status} and took {dict(taken)} from the stock "
+                f"instead of {expected}"
+            )
 
 
 def money_balances(session: Session) -> Iterator[str]:
-    """One charge per order at the gateway; what was not given back is the total of the orders that were shipped."""
+    """Check that the gateway charged each order at most once, and keeps the total if shipped."""
     owners = _owners(session)
     refunded = set(session.scalars(select(SandboxRefund.charge_id)))
     charges: defaultdict[str | None, list[SandboxCharge]] = defaultdict(list)
@@ -176,60 +160,65 @@ def money_balances(session: Session) -> Iterator[str]:
         if len(taken) > 1:
             yield f"{order.number} was charged {len(taken)} times at the gateway"
         kept = sum(each.amount for each in taken if each.charge_id not in refunded)
-        owed = order.total_amount if order.status == "shipped" else 0
-        if kept != owed:
-            yield f"{order.number} is {order.status} and the gateway keeps {kept} of its money instead of {owed}"
-    for each in (each for strangers in charges.values() for each in strangers):
+        expected = order.total_amount if order.status == "shipped" else 0
+        if kept != expected:
+            yield (
+                f"{order.number} is {order.status} and the gateway keeps {kept} of its money "
+                f"instead of {expected}"
+            )
+    for each in (each for foreign in charges.values() for each in foreign):
         yield f"charge {each.charge_id} at the gateway belongs to no order"
 
 
 def parcels_fit(session: Session) -> Iterator[str]:
-    """One parcel per shipped order, and none on its way for any other."""
+    """Check that each shipped order has one parcel, and no other order has any."""
     owners = _owners(session)
-    given = session.scalars(select(SandboxParcel.key).where(SandboxParcel.recalled_at.is_(None)))
-    parcels = Counter(_owner(owners, key) for key in given)
+    keys = session.scalars(select(SandboxParcel.key).where(SandboxParcel.recalled_at.is_(None)))
+    parcels = Counter(_owner(owners, key) for key in keys)
     for order in session.scalars(select(Order)):
-        count, owed = parcels.pop(order.id, 0), int(order.status == "shipped")
-        if count != owed:
-            yield f"{order.number} is {order.status} and has {count} parcels on the way instead of {owed}"
+        count, expected = parcels.pop(order.id, 0), int(order.status == "shipped")
+        if count != expected:
+            yield (
+                f"{order.number} is {order.status} and has {count} parcels instead of {expected}"
+            )
     if parcels:
         yield f"{parcels.total()} parcels belong to no order"
 
 
 def mails_were_sent(session: Session) -> Iterator[str]:
-    """The customer was told of the order and of its end; a second record of one mail the table itself refuses."""
+    """Check that each customer was sent the mails of the order's status.
+
+    A duplicate needs no check: the table's key excludes it.
+    """
     sent = {
         (order_id, kind) for order_id, kind in session.execute(select(Mail.order_id, Mail.kind))
     }
     for order in session.scalars(select(Order)):
         kinds = [
-            *TOLD.get(order.status, ()),
+            *EXPECTED_MAILS.get(order.status, ()),
             *(["refunded"] if order.payment == "refunded" else []),
         ]
         for kind in kinds:
             if (order.id, kind) not in sent:
-                yield f"the customer of {order.number} was sent no mail that it is {kind}"
+                yield f"the mail `{kind}` of {order.number} was never sent"
 
 
 def timelines_are_whole(session: Session) -> Iterator[str]:
-    """Every event about an order has its line."""
-    types = [type.type for type in TEXTS]
-    untold = select(LogEntry.type, LogEntry.subject).where(
+    """Check that every event about an order has an entry in its timeline."""
+    types = [event_class.type for event_class in TEXTS]
+    missing = select(LogEntry.type, LogEntry.subject).where(
         LogEntry.type.in_(types), LogEntry.id.not_in(select(TimelineEntry.event_id))
     )
-    for type, subject in session.execute(untold):
-        yield f"the timeline of {subject} lacks {type}"
+    for event_type, subject in session.execute(missing):
+        yield f"the timeline of {subject} lacks {event_type}"
 
 
 def _owners(session: Session) -> dict[str, str]:
-    """The order of each event, by the event's id."""
-    return {
-        str(id): order_id
-        for id, order_id in session.execute(select(LogEntry.id, _ORDER_ID))
-        if order_id
-    }
+    """Return the order's id for each event's id."""
+    rows = session.execute(select(LogEntry.id, _ORDER_ID))
+    return {str(event_id): order_id for event_id, order_id in rows if order_id}
 
 
 def _owner(owners: dict[str, str], key: str) -> str | None:
-    """The order on whose behalf the world was called with this key, which begins with the event's id."""
+    """Return the order of a gateway call, whose idempotency key begins with the event's id."""
     return owners.get(key.partition(":")[0])

@@ -1,4 +1,4 @@
-"""The figures of a run, from its tables, its mails and what its processes said: for information, never a breach."""
+"""The figures of a run, from its tables, its mails and its log. They are no findings."""
 
 import re
 from collections import Counter
@@ -21,40 +21,38 @@ _ENDED = re.compile(
 
 @dataclass(frozen=True)
 class Figures:
-    """What happened, counted."""
+    """The counts of a run. `own_ends` are ends of processes other than by an injected SIGKILL."""
 
     ends: dict[str, int]
     events: int
     deliveries: int
     sends_again: int
-    failed_tries: dict[str, int]
+    failed_attempts: dict[str, int]
     invalid_messages: int
     absorbed: int
     mails: int
     mails_twice: int
     restarts: int
-    ended_by_themselves: dict[str, int]
+    own_ends: dict[str, int]
 
 
-def figures(session: Session, *, mails: Path, said: str) -> Figures:
-    """Count what the tables hold, what the mail sink took and what `up` said."""
+def count_figures(session: Session, *, mails: Path, log: str) -> Figures:
+    """Count the rows of the tables, the mails of the mail sink and the lines of the log."""
     ids = _message_ids(mails.glob("*.eml"))
-    endings = [(each["name"], each["how"]) for each in _ENDED.finditer(said)]
+    endings = [(each["name"], each["how"]) for each in _ENDED.finditer(log)]
+    sends_again = select(func.sum(Delivery.sends - 1)).where(Delivery.sends > 1)
     return Figures(
         ends=_ends(session),
         events=_count(session, LogEntry.position),
         deliveries=_count(session, Delivery.subscription),
-        sends_again=session.scalar(select(func.sum(Delivery.sends - 1)).where(Delivery.sends > 1))
-        or 0,
-        failed_tries=dict(Counter(session.scalars(select(Attempt.error_type)))),
+        sends_again=session.scalar(sends_again) or 0,
+        failed_attempts=dict(Counter(session.scalars(select(Attempt.error_type)))),
         invalid_messages=_count(session, InvalidMessageRow.id),
-        absorbed=sum(int(count or 1) for count in _ABSORBED.findall(said)),
+        absorbed=sum(int(count or 1) for count in _ABSORBED.findall(log)),
         mails=ids.total(),
         mails_twice=sum(count - 1 for count in ids.values()),
         restarts=len(endings),
-        ended_by_themselves=dict(
-            Counter(f"{name} {how}" for name, how in endings if "SIGKILL" not in how)
-        ),
+        own_ends=dict(Counter(f"{name} {how}" for name, how in endings if "SIGKILL" not in how)),
     )
 
 
@@ -64,14 +62,15 @@ def _ends(session: Session) -> dict[str, int]:
     )
     ends: Counter[str] = Counter()
     for status, reason, count in rows:
-        ends[
-            f"{status}, out of stock"
-            if reason and "out of stock" in reason
-            else f"{status}, {reason}"
-            if reason
-            else status
-        ] += count
+        ends[_end(status, reason)] += count
     return dict(ends)
+
+
+def _end(status: str, reason: str | None) -> str:
+    if not reason:
+        return status
+    # The reason names the product, which would make one line for each.
+    return f"{status}, {'out of stock' if 'out of stock' in reason else reason}"
 
 
 def _count(session: Session, column: object) -> int:

@@ -1,4 +1,4 @@
-"""One run: start everything, place orders while it is broken, wait until nothing is under way, and audit."""
+"""A run: start an instance, inject faults while orders are placed, wait until idle, and audit."""
 
 import random
 import threading
@@ -13,18 +13,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from events import Database, reading
 from events.database import use
 from tasks.orders import Order
-from tidings.chaos.audit import Accepted, audit, still_open
-from tidings.chaos.customers import Customers, Shop, errands
-from tidings.chaos.faults import Breaker
-from tidings.chaos.figures import Figures, figures
-from tidings.chaos.stack import ChaosTrouble, Stack
+from tidings.chaos.audit import audit
+from tidings.chaos.customers import Customers, RetryingShop, plan_orders
+from tidings.chaos.figures import Figures, count_figures
+from tidings.chaos.injector import Injector
+from tidings.chaos.open_counts import count_open
+from tidings.chaos.servers import ChaosTrouble
+from tidings.chaos.stack import Stack
 
-_LOOK = 0.5  # seconds between two looks at what is under way
+_POLL_INTERVAL = 0.5  # seconds
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a run was asked for. Times are in seconds; `pace` is the mean between two faults."""
+    """The options of a run. `seconds`, `pace` (the mean between faults) and `settle` are times."""
 
     folder: Path
     orders: int
@@ -38,120 +40,112 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run went: each breach in words, and the counts."""
+    """The result of a run: its findings, and its counts."""
 
     findings: list[str]
     faults: Counter[str]
     accepted: int
-    asked_again: Counter[str]
+    repeated: Counter[str]
     figures: Figures
 
 
 class Watcher:
-    """Is told how a run goes; a page or a terminal shows it."""
+    """An observer of a run's progress; this one ignores it."""
 
-    def breaking(self, what: str, seconds: float) -> None:
-        """Something is being broken, so many seconds after the start."""
+    def injecting(self, fault: str, elapsed: float) -> None:
+        """Handle the injection of a fault, `elapsed` seconds after the start."""
 
     def accepted(self) -> None:
-        """One more order was accepted."""
+        """Handle the acceptance of one more order."""
 
-    def waiting(self, left: int) -> None:
-        """Nothing is broken any more, and so many deliveries are open."""
+    def settling(self, open_deliveries: int) -> None:
+        """Handle the wait for open deliveries after the last fault."""
 
 
 def run(options: Options, watcher: Watcher) -> Outcome:
-    """Do it all. Ends what it started, also when interrupted. Raises `ChaosTrouble` when it cannot begin."""
+    """Run everything, and end what it started, also when interrupted. Raises `ChaosTrouble`."""
     stack = Stack(options.folder, database=options.database, broker=options.broker)
-    _refuse_orders_of_others(options.database)
+    _refuse_foreign_orders(options.database)
     stop = threading.Event()
     try:
         stack.start()
         use(Database(stack.database_url))
-        return _break(stack, options, watcher, stop)
+        return _run(stack, options, watcher, stop)
     finally:
         stop.set()
         stack.stop()
 
 
-def _refuse_orders_of_others(url: str) -> None:
+def _refuse_foreign_orders(url: str) -> None:
     if "://" not in url:
         return
     database = Database(url)
     try:
         with database.reading() as session:
-            if inspect(session.connection()).has_table("orders") and session.scalar(
-                select(Order.id).limit(1)
-            ):
-                raise ChaosTrouble("the database holds orders already; give chaos an empty one")
+            has_table = inspect(session.connection()).has_table("orders")
+            if has_table and session.scalar(select(Order.id).limit(1)):
+                raise ChaosTrouble(
+                    f"the database {database.url.render_as_string()} contains orders; "
+                    "name an empty one"
+                )
     finally:
         database.close()
 
 
-def _break(stack: Stack, options: Options, watcher: Watcher, stop: threading.Event) -> Outcome:
-    chance = random.Random(options.seed)  # noqa: S311  it keeps no secret; it can be repeated
-    shop = Shop(stack.url, stop)
-    _, found = shop.insist("/api/v1/products")
-    customers = Customers(
-        shop,
-        errands(found["products"], options.orders, options.seconds, chance),
-        stop,
-        watcher.accepted,
-    )
-    breaker = Breaker(stack, chance, options.folder / "faults")
+def _run(stack: Stack, options: Options, watcher: Watcher, stop: threading.Event) -> Outcome:
+    rng = random.Random(options.seed)  # noqa: S311  a run must be repeatable
+    shop = RetryingShop(stack.url, stop)
+    _, found = shop.request_until_answered("/api/v1/products")
+    planned = plan_orders(found["products"], options.orders, options.seconds, rng)
+    customers = Customers(shop, planned, stop, watcher.accepted)
+    injector = Injector(stack, rng, options.folder / "faults")
     customers.start()
     try:
-        _strike(breaker, stack, options, watcher, chance)
+        _inject(injector, stack, options, watcher, rng)
     finally:
-        breaker.mend()
-    _wait(customers, watcher, stack, options.settle)
-    accepted, troubles = customers.leave()
-    return _judge(stack, breaker, shop, accepted, troubles)
+        injector.repair()
+    _settle(customers, watcher, stack, options.settle)
+    accepted, failures = customers.stop()
+    log = stack.up.log()
+    with reading() as session:
+        findings = audit(session, accepted)
+        figures = count_figures(session, mails=stack.data_dir.mails, log=log)
+    if not stack.up.running():
+        findings.insert(0, f"`tidings up` itself ended with exit code {stack.up.exit_code}")
+    return Outcome([*failures, *findings], injector.counts, len(accepted), shop.repeated, figures)
 
 
-def _strike(
-    breaker: Breaker, stack: Stack, options: Options, watcher: Watcher, chance: random.Random
+def _inject(
+    injector: Injector, stack: Stack, options: Options, watcher: Watcher, rng: random.Random
 ) -> None:
     began = time.monotonic()
-    while (age := time.monotonic() - began) < options.seconds and stack.up.running():
-        fault = breaker.next()
-        watcher.breaking(fault.name, age)
-        struck = breaker.strike(fault) is not None
-        _pause(chance.uniform(0.2, 1.8) * options.pace if struck else _LOOK, breaker)
+    while (elapsed := time.monotonic() - began) < options.seconds and stack.up.running():
+        fault = injector.next()
+        watcher.injecting(fault.name, elapsed)
+        injected = injector.inject(fault) is not None
+        _pause(rng.uniform(0.2, 1.8) * options.pace if injected else _POLL_INTERVAL, injector)
 
 
-def _pause(seconds: float, breaker: Breaker) -> None:
+def _pause(seconds: float, injector: Injector) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
-        breaker.tend()
+        injector.tick()
         time.sleep(min(0.1, left))
 
 
-def _wait(customers: Customers, watcher: Watcher, stack: Stack, patience: float) -> None:
-    """Until every customer was answered and nothing is under way, or nothing has moved for `patience` seconds."""
-    seen, deadline = None, time.monotonic() + patience
+def _settle(customers: Customers, watcher: Watcher, stack: Stack, timeout: float) -> None:
+    """Wait until all requests are answered and nothing is open, or `timeout` without progress."""
+    seen, deadline = None, time.monotonic() + timeout
     while time.monotonic() < deadline and stack.up.running():
         try:
             with reading() as session:
-                now = still_open(session)
-        except SQLAlchemyError:  # the database recovers from what was done to it
-            time.sleep(_LOOK)
+                now = count_open(session)
+        except SQLAlchemyError:  # the database is still recovering
+            time.sleep(_POLL_INTERVAL)
             continue
-        if now.nothing and not customers.busy:
+        if now.idle and not customers.busy:
             return
         if now != seen:
-            seen, deadline = now, time.monotonic() + patience
-        watcher.waiting(now.deliveries)
-        time.sleep(_LOOK)
-
-
-def _judge(
-    stack: Stack, breaker: Breaker, shop: Shop, accepted: list[Accepted], troubles: list[str]
-) -> Outcome:
-    said = stack.up.log()
-    with reading() as session:
-        findings = audit(session, accepted)
-        counted = figures(session, mails=stack.home.mails, said=said)
-    if not stack.up.running():
-        findings.insert(0, f"`tidings up` itself ended with exit code {stack.up.exit_code}")
-    return Outcome([*troubles, *findings], breaker.counts, len(accepted), shop.retries, counted)
+            seen, deadline = now, time.monotonic() + timeout
+        watcher.settling(now.deliveries)
+        time.sleep(_POLL_INTERVAL)

@@ -1,4 +1,4 @@
-"""Servers of one's own: each a process group on loopback that is killed, frozen and started again at will."""
+"""Private servers: process groups on loopback that can be killed, frozen and restarted."""
 
 import os
 import signal
@@ -8,9 +8,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from events import TidingsError
+
+
+class ChaosTrouble(TidingsError):
+    """The run cannot begin."""
+
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -27,7 +33,7 @@ def until(condition: Callable[[], object], *, within: float) -> bool:
 
 
 class Process:
-    """One server process with its files in `home`."""
+    """A server process with its files in `home`."""
 
     def __init__(
         self, command: Sequence[str], home: Path, env: Mapping[str, str] | None = None
@@ -37,7 +43,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The process's id; it leads a group of its own."""
+        """The id of the process, which leads a process group."""
         assert self._process is not None, f"{self.command[0]} was never started"
         return self._process.pid
 
@@ -55,31 +61,31 @@ class Process:
             )
 
     def running(self) -> bool:
-        """Whether the process lives."""
+        """Return true if the process is running."""
         return self._process is not None and self._process.poll() is None
 
     def log(self) -> str:
-        """What the process has said so far."""
+        """Return the output so far."""
         return (self.home / "log").read_text(errors="replace")
 
     @property
     def exit_code(self) -> int | None:
-        """How the process ended; None while it lives."""
+        """The exit code; `None` while the process is running."""
         return self._process.poll() if self._process else None
 
     def stop(self, within: float = 20.0) -> None:
-        """Ask the process to end, and end it if it does not."""
+        """Ask the process to end, and kill it after `within` seconds."""
         self.terminate()
         self.wait(within)
 
     def terminate(self) -> None:
-        """Ask the process, frozen or not, to end; what it started is for it to end."""
+        """Ask the process, frozen or not, to end; it ends its children itself."""
         if self.running():
             self._signal(signal.SIGCONT)
             os.kill(self.pid, signal.SIGTERM)
 
     def wait(self, within: float = 20.0) -> None:
-        """Wait for its end, and end it if that takes too long."""
+        """Wait for the end of the process, and kill it after `within` seconds."""
         if self._process is not None:
             try:
                 self._process.wait(within)
@@ -87,17 +93,17 @@ class Process:
                 self.kill()
 
     def kill(self) -> None:
-        """End the process and its group at once, as a power cut would."""
+        """Kill the process and its group at once, as a power cut would."""
         if self._process is not None:
             self._signal(signal.SIGKILL)
             self._process.wait()
 
     def freeze(self) -> None:
-        """Stop the process where it is: it keeps its connections and answers nobody."""
+        """Stop the process with SIGSTOP: it keeps its connections and does not answer."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen process go on."""
+        """Continue a frozen process."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, *numbers: signal.Signals) -> None:

@@ -1,31 +1,26 @@
-"""The instance that is broken: `tidings up` with a data directory of its own, on a database and a broker of its own."""
+"""The instance under test: `tidings up` with its own data directory, database and broker."""
 
-import importlib
 import os
 import re
 import sys
-import warnings
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
 
-from events import TidingsError
+from tidings.chaos.postgres import Postgres
 from tidings.chaos.rabbitmq import RabbitMQ
-from tidings.chaos.servers import Process, until
+from tidings.chaos.servers import ChaosTrouble, Process, until
 from tidings.chaos.valkey import Valkey
 from tidings.up import broker
-from tidings.up.data_dir import Home
+from tidings.up.data_dir import DataDir
 
-READY = 120.0  # seconds until an order must go through
-_DRAIN = 5.0  # seconds for an end in good order, which nobody needs here
-_DEFAULTS = {
-    "LEASE": "15",
-    "TASK_SOFT_TIME_LIMIT": "10",
-    "TASK_TIME_LIMIT": "12",
-}  # a short run must see its losses mended
-_NOT_OURS = (
+STARTUP_TIMEOUT = 120.0  # seconds
+_DRAIN_TIMEOUT = 5.0  # seconds; a clean end is not part of the run
+# A short run must see its losses repaired.
+_DEFAULTS = {"LEASE": "15", "TASK_SOFT_TIME_LIMIT": "10", "TASK_TIME_LIMIT": "12"}
+_REMOVED_VARIABLES = (
     "DATABASE_URL",
     "BROKER_URL",
     "SMTP_URL",
@@ -46,69 +41,60 @@ _ROLES = (
 )
 
 
-class ChaosTrouble(TidingsError):
-    """The run cannot begin."""
-
-
 class Broker(Protocol):
-    """What can be done to a broker through its front door."""
+    """A broker that can be emptied and given messages of any shape."""
 
     def empty(self) -> None:
-        """Throw away every message."""
+        """Delete all messages."""
 
     def put(self, queue: str, body: bytes, headers: dict[str, Any]) -> None:
         """Put a message of any shape on a queue."""
 
 
 class Stack:
-    """Everything that one run starts. `database` is sqlite, postgres or an address, `broker` valkey, rabbitmq or an address.
+    """The processes of one run.
 
-    What has an address is somebody else's: it is used and not broken.
+    `database` is sqlite, postgres or a URL, `broker` is valkey, rabbitmq or a URL. A server given
+    as a URL is used and not broken.
     """
 
     def __init__(self, folder: Path, *, database: str, broker: str) -> None:
         self.folder, self._database, self._broker = folder, database, broker
-        self.home = Home(folder / "data")
+        self.data_dir = DataDir(folder / "data")
         self.database_url = ""
-        self.postgres: Any = None  # a tasks.chaos.postgres.Postgres, whose module needs an extra
+        self.postgres: Postgres | None = None
         self.rabbitmq: RabbitMQ | None = None
         self.broker: Broker | None = None
-        self.up = Process(
-            [sys.executable, "-c", "from tidings.cli import main; main()", "up", *self._options()],
-            folder,
-        )
-
-    def _options(self) -> tuple[str, ...]:
-        return ("--port", "0", "--flower-port", "0", "--data-dir", str(self.folder / "data"))
+        options = ("--port=0", "--flower-port=0", f"--data-dir={folder / 'data'}")
+        self.up = Process([sys.executable, "-m", "tidings", "up", *options], folder)
 
     def start(self) -> None:
-        """Start it all and wait until an order would go through. Raises `ChaosTrouble`."""
+        """Start everything and wait until it is ready. Raises `ChaosTrouble`."""
         self.database_url = self._start_database()
-        own = {"DATABASE_URL": self.database_url, "BROKER_URL": self._start_broker()}
-        os.environ.update(
-            {name: value for name, value in _DEFAULTS.items() if name not in os.environ}
-        )
-        theirs = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
-        # Valkey is `up`'s own broker, and that one is started only when BROKER_URL does not name another.
-        self.up.env = theirs | {
-            name: url
-            for name, url in own.items()
-            if (name, self._broker) != ("BROKER_URL", "valkey")
+        addresses = {"DATABASE_URL": self.database_url, "BROKER_URL": self._start_broker()}
+        os.environ.update({name: os.environ.get(name, value) for name, value in _DEFAULTS.items()})
+        inherited = {
+            name: value for name, value in os.environ.items() if name not in _REMOVED_VARIABLES
         }
-        os.environ.update(own)  # for the transport that this process rings with
+        os.environ.update(addresses)  # this process sends messages too
+        if self._broker == "valkey":  # `up` starts its own Valkey only without BROKER_URL
+            del addresses["BROKER_URL"]
+        self.up.env = inherited | addresses
         self.up.launch()
-        if (
-            not until(lambda: "ready: " in self.up.log() or not self.up.running(), within=READY)
-            or not self.up.running()
-        ):
+        until(lambda: self._is_ready() or not self.up.running(), within=STARTUP_TIMEOUT)
+        if not self._is_ready() or not self.up.running():
             raise ChaosTrouble(f"`tidings up` did not become ready:\n{self.up.log()[-3000:]}")
+
+    def _is_ready(self) -> bool:
+        return "ready: " in self.up.log()
 
     def _start_database(self) -> str:
         if self._database == "postgres":
-            self.folder.chmod(0o755)  # PostgreSQL gives up being root, and must enter
-            self.postgres = _postgres(self.folder / "postgres")
-            return str(self.postgres.url)
-        return self.home.database_url if self._database == "sqlite" else self._database
+            # PostgreSQL refuses to run as root; its own user must be able to enter the folder.
+            self.folder.chmod(0o755)
+            self.postgres = Postgres(self.folder / "postgres")
+            return self.postgres.url
+        return self.data_dir.database_url if self._database == "sqlite" else self._database
 
     def _start_broker(self) -> str:
         if self._broker == "rabbitmq":
@@ -118,21 +104,21 @@ class Stack:
             self.rabbitmq.start()
             return self.rabbitmq.url()
         if self._broker == "valkey":
-            self.broker = Valkey(self.home.broker_socket)
-            return broker.url(self.home)
+            self.broker = Valkey(self.data_dir.broker_socket)
+            return broker.url(self.data_dir)
         return self._broker
 
     @property
     def url(self) -> str:
-        """Where its shop is."""
+        """The address of the shop."""
         found = re.search(r"ready: (\S+)", self.up.log())
         assert found is not None
         return found[1]
 
     def processes(self) -> dict[str, list[psutil.Process]]:
-        """The living processes below `up`, by what they do: none that this run did not start is among them."""
+        """Return the running descendants of `up`, by their role."""
         found: defaultdict[str, list[psutil.Process]] = defaultdict(list)
-        for process in self._below():
+        for process in self._descendants():
             try:
                 title = " ".join(process.cmdline())
             except psutil.Error:
@@ -143,7 +129,7 @@ class Stack:
                     break
         return found
 
-    def _below(self) -> list[psutil.Process]:
+    def _descendants(self) -> list[psutil.Process]:
         if not self.up.running():
             return []
         try:
@@ -154,29 +140,15 @@ class Stack:
     def stop(self) -> None:
         """End everything that was started."""
         if self.up.exit_code is None and self.up.running():
-            below = self._below()
+            descendants = self._descendants()
             self.up.terminate()
-            if not until(lambda: not self.up.running(), within=_DRAIN):
-                self.up.terminate()  # told twice, it kills
+            if not until(lambda: not self.up.running(), within=_DRAIN_TIMEOUT):
+                self.up.terminate()  # the second signal kills
             self.up.wait(10.0)
-            for process in psutil.wait_procs(below, timeout=2.0)[1]:
+            for process in psutil.wait_procs(descendants, timeout=2.0)[1]:
                 process.kill()
         if self.rabbitmq is not None:
             self.rabbitmq.kill()
             self.rabbitmq.epmd.kill()
         if self.postgres is not None:
             self.postgres.stop()
-
-
-def _postgres(folder: Path) -> Any:
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "XDG_RUNTIME_DIR is not set"
-        )  # it looks for a folder for its lock, and finds another
-        try:
-            module = importlib.import_module("tidings.chaos.postgres")
-        except ImportError as error:
-            raise ChaosTrouble(
-                f"a PostgreSQL of its own comes with an extra: pip install 'tidings[chaos]' ({error})"
-            ) from error
-    return module.Postgres(folder)

@@ -1,4 +1,4 @@
-"""The Valkey that `up` brings along, through its front door: emptied, and given messages of any shape."""
+"""Access to the Valkey server of `up`: emptying it, and messages of any shape."""
 
 import base64
 import json
@@ -10,25 +10,29 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+SOCKET_TIMEOUT = 5.0  # seconds
+
 
 class Valkey:
-    """The server on this unix socket."""
+    """The server on a unix socket."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def _client(self) -> Redis:
         return Redis(
-            unix_socket_path=str(self._path), socket_timeout=5.0, retry=Retry(NoBackoff(), 0)
+            unix_socket_path=str(self._path),
+            socket_timeout=SOCKET_TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
         )
 
     def empty(self) -> None:
-        """Forget everything it holds."""
+        """Delete all messages."""
         with self._client() as client:
             client.flushall()
 
     def put(self, queue: str, body: bytes, headers: dict[str, Any]) -> None:
-        """Put a message of any shape on a queue, in kombu's wrapping."""
+        """Put a message of any shape on a queue, in kombu's format."""
         properties = {
             "body_encoding": "base64",
             "delivery_tag": str(uuid4()),
@@ -36,16 +40,16 @@ class Valkey:
             "delivery_info": {"exchange": queue, "routing_key": queue},
             "priority": 0,
         }
-        wrapped = {
+        message = {
             "body": base64.b64encode(body).decode(),
             "content-type": "application/json",
             "content-encoding": "utf-8",
             "headers": headers,
             "properties": properties,
         }
-        self.put_raw(queue, json.dumps(wrapped).encode())
+        self.put_raw(queue, json.dumps(message).encode())
 
     def put_raw(self, queue: str, item: bytes) -> None:
-        """Put something on a queue that is no message at all."""
+        """Put bytes on a queue that are not a message in kombu's format."""
         with self._client() as client:
             client.lpush(queue, item)

@@ -1,4 +1,4 @@
-"""Who runs a command, and why: both go into the audit."""
+"""The operator's name and reason, which a command records in the audit."""
 
 import getpass
 import socket
@@ -11,16 +11,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def who() -> str:
-    """The user of this machine who runs the command, for the audit."""
+    """Return `user@host` of the person who runs the command."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user that has no name
-        user = "somebody"
+    except (KeyError, OSError):  # a container may run as a user without a name
+        user = "unknown"
     return f"{user}@{socket.gethostname()}"
 
 
 def why_option(command: F) -> F:
-    """`--why`: the reason, for the audit."""
+    """Add `--why`: the reason."""
     return click.option(
-        "--why", default="", metavar="REASON", help="Why you do it; goes into the audit."
+        "--why", default="", metavar="REASON", help="The reason; it is recorded in the audit."
     )(command)

@@ -1,53 +1,51 @@
-"""`tidings chaos`: break everything while orders come in, then see whether anything was lost or done twice."""
+"""`tidings chaos`: inject faults while orders are placed, then audit for losses and duplicates."""
 
 import secrets
 import shutil
 import signal
-import sys
 import tempfile
-import threading
 from pathlib import Path
 from types import FrameType
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from tidings.chaos.run import Options, Outcome, Watcher, run
-from tidings.cli.output import console, print_table
+from tidings.cli.exit_codes import PROBLEMS_FOUND
+from tidings.cli.output import print_table, progress_bars
 
-PROBLEMS_FOUND = 3
-_SHOWN = 30  # findings that are printed; all are in a file
+_MAX_PRINTED = 30  # findings; the file `findings` holds all of them
 
 
-class Bars(Watcher):
-    """Shows a run as two bars: what is being broken right now, and the orders."""
+class ProgressWatcher(Watcher):
+    """Two progress bars: the present fault, and the accepted orders."""
 
     def __init__(self, progress: Progress, options: Options) -> None:
-        self._progress, self._options, self._lock = progress, options, threading.Lock()
-        self._breaking = progress.add_task("starting everything", total=int(options.seconds))
+        self._progress, self._options = progress, options
+        self._faults = progress.add_task("starting everything", total=int(options.seconds))
         self._orders = progress.add_task("orders accepted", total=options.orders)
 
-    def breaking(self, what: str, seconds: float) -> None:
-        """Name it."""
-        self._progress.update(self._breaking, description=what, completed=int(seconds))
+    def injecting(self, fault: str, elapsed: float) -> None:
+        """Show the fault's name."""
+        self._progress.update(self._faults, description=fault, completed=int(elapsed))
 
     def accepted(self) -> None:
-        """One further."""
+        """Count one more order."""
         self._progress.advance(self._orders)
 
-    def waiting(self, left: int) -> None:
-        """Say for how much."""
+    def settling(self, open_deliveries: int) -> None:
+        """Show the number of open deliveries."""
         self._progress.update(
-            self._breaking,
-            description=f"waiting for {left} deliveries",
+            self._faults,
+            description=f"waiting for {open_deliveries} deliveries",
             completed=int(self._options.seconds),
         )
 
 
-def _name_or_address(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    names = str(parameter.metavar).split("|")
+def _name_or_url(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    names = str(parameter.metavar).split("|")[:-1]
     if value not in names and "://" not in value:
-        raise click.BadParameter(f"{value!r} is none of {', '.join(names[:-1])}, and no address")
+        raise click.BadParameter(f"{value!r} is neither {' nor '.join(names)} nor a URL")
     return value
 
 
@@ -57,30 +55,30 @@ def _name_or_address(context: click.Context, parameter: click.Parameter, value: 
     type=click.IntRange(1, 100_000),
     default=500,
     show_default=True,
-    help="How many orders to place.",
+    help="Number of orders.",
 )
 @click.option(
     "--minutes",
     type=click.FloatRange(0.05),
     default=2.0,
     show_default=True,
-    help="How long to break things.",
+    help="Minutes of fault injection.",
 )
 @click.option(
     "--database",
     default="sqlite",
     show_default=True,
     metavar="sqlite|postgres|URL",
-    callback=_name_or_address,
-    help="What to run on.",
+    callback=_name_or_url,
+    help="The database.",
 )
 @click.option(
     "--broker",
     default="valkey",
     show_default=True,
     metavar="valkey|rabbitmq|URL",
-    callback=_name_or_address,
-    help="What to run on.",
+    callback=_name_or_url,
+    help="The broker.",
 )
 @click.option("--seed", type=int, help="Draw the same orders and faults as another run.")
 @click.option(
@@ -88,16 +86,16 @@ def _name_or_address(context: click.Context, parameter: click.Parameter, value: 
     type=click.FloatRange(0.05),
     default=1.2,
     show_default=True,
-    help="Seconds between two faults, on average.",
+    help="Mean seconds between two faults.",
 )
 @click.option(
     "--settle",
     type=click.FloatRange(1),
     default=90.0,
     show_default=True,
-    help="Seconds without progress until it gives up.",
+    help="Seconds without progress after which the run ends.",
 )
-@click.option("--keep", is_flag=True, help="Keep the data directory also when all is well.")
+@click.option("--keep", is_flag=True, help="Keep the data directory of a run without findings.")
 def chaos(
     orders: int,
     minutes: float,
@@ -109,90 +107,74 @@ def chaos(
     *,
     keep: bool,
 ) -> None:
-    """Break everything while orders come in, and audit.
+    """Inject faults while orders are placed, and audit the result.
 
-    Starts an instance of its own and kills, freezes and empties its parts at random; what it did not start it leaves alone. An
-    address instead of a name is used and not broken. Exit code 3 means that something was lost or done twice. To see that it
-    can tell, switch the ledger's sending again off: LEASE=1000000 tidings chaos --settle 30
+    Starts an instance of its own and kills, freezes and empties its parts at random. It touches no
+    other process; a database or broker given as a URL is used and not broken. Exit code 3: an
+    effect was lost or duplicated. To see the audit fail, disable the resending of lost messages:
+    LEASE=1000000 tidings chaos --settle 30
     """
     folder = Path(tempfile.mkdtemp(prefix="tidings-chaos-"))
     chosen = secrets.randbelow(1_000_000) if seed is None else seed
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+        signal.signal(number, _interrupt)
     click.echo(f"seed {chosen}, {database} and {broker}, data in {folder}")
     options = Options(folder, orders, minutes * 60.0, database, broker, chosen, pace, settle)
-    columns = (
-        TextColumn("{task.description:<40}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     try:
-        with Progress(*columns, console=console()) as progress:
-            outcome = run(options, Bars(progress, options))
+        with progress_bars("{task.description:<40}") as progress:
+            outcome = run(options, ProgressWatcher(progress, options))
     except KeyboardInterrupt:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     _sum_up(outcome)
     if outcome.findings:
-        _complain(outcome.findings, folder)
-        sys.exit(PROBLEMS_FOUND)
+        _report(outcome.findings, folder)
+        raise click.exceptions.Exit(PROBLEMS_FOUND)
     click.echo("nothing was lost and nothing was done twice")
     if not keep:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
 def _sum_up(outcome: Outcome) -> None:
     figures = outcome.figures
-    print_table(
-        ("fault", "times"),
-        [*sorted(outcome.faults.items()), ("all", outcome.faults.total())],
-        empty="nothing was broken",
-    )
+    faults = [*sorted(outcome.faults.items()), ("all", outcome.faults.total())]
+    print_table(("fault", "times"), faults, empty="no faults")
     click.echo()
-    print_table(
-        ("orders", "count"),
-        [("accepted", outcome.accepted), *sorted(figures.ends.items())],
-        empty="no orders",
-    )
+    orders = [("accepted", outcome.accepted), *sorted(figures.ends.items())]
+    print_table(("orders", "count"), orders, empty="no orders")
     click.echo()
     rows = [
-        *(
-            (f"customers asked again: {why}", count)
-            for why, count in sorted(outcome.asked_again.items())
-        ),
+        *((f"requests repeated: {why}", count) for why, count in sorted(outcome.repeated.items())),
         ("events", figures.events),
         ("deliveries", figures.deliveries),
-        ("sent again", figures.sends_again),
+        ("deliveries sent again", figures.sends_again),
         *(
-            (f"failed tries: {error}", count)
-            for error, count in sorted(figures.failed_tries.items())
+            (f"failed attempts: {error}", count)
+            for error, count in sorted(figures.failed_attempts.items())
         ),
-        ("duplicates absorbed, as far as workers told", figures.absorbed),
-        ("malformed messages kept", figures.invalid_messages),
+        ("duplicates absorbed, as logged by workers", figures.absorbed),
+        ("invalid messages stored", figures.invalid_messages),
         ("mails", figures.mails),
-        ("mails that came twice (permitted)", figures.mails_twice),
-        ("processes started again", figures.restarts),
-        *(
-            (f"by itself: {what}", count)
-            for what, count in sorted(figures.ended_by_themselves.items())
-        ),
+        ("mails received twice (permitted)", figures.mails_twice),
+        ("processes restarted", figures.restarts),
+        *((f"not killed: {what}", count) for what, count in sorted(figures.own_ends.items())),
     ]
     print_table(("figure", "count"), rows, empty="")
     click.echo()
 
 
-def _complain(findings: list[str], folder: Path) -> None:
+def _report(findings: list[str], folder: Path) -> None:
     (folder / "findings").write_text("\n".join(findings) + "\n")
     click.secho(f"{len(findings)} promises were broken:", fg="red", bold=True)
-    for finding in findings[:_SHOWN]:
+    for finding in findings[:_MAX_PRINTED]:
         click.echo(f"  {finding}")
-    if len(findings) > _SHOWN:
-        click.echo(f"  and {len(findings) - _SHOWN} more")
+    if len(findings) > _MAX_PRINTED:
+        click.echo(f"  and {len(findings) - _MAX_PRINTED} more")
     click.echo(
-        f"the data is kept in {folder}: `findings`, `faults` (what was broken when), `log` (what the processes said)"
+        f"the data is kept in {folder}: `findings`, `faults` (each fault with its time), "
+        "`log` (the output of the processes)"
     )

@@ -1,4 +1,4 @@
-"""`tidings dead-letters`: look at what no retry saved, send it again, or give it up."""
+"""`tidings dead-letters`: list, show, replay and discard deliveries whose retries are used up."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -7,99 +7,104 @@ from typing import Any, TypeVar
 import click
 
 from events import reading, transaction
-from events.admin import dead_letters as ledger
+from events.admin import dead_letters as admin
 from events.tables import Attempt
 from tidings.cli.audit_options import who, why_option
 from tidings.cli.output import cell, counted, json_option, print_json, print_table
 
 F = TypeVar("F", bound=Callable[..., Any])
-_COLUMNS = ("id", "event", "about", "tries", "died", "error")
-_TRIES = ("number", "started_at", "took", "worker", "error_type", "message", "traceback")
+_COLUMNS = ("id", "event", "subject", "attempts", "died", "error")
+_GROUP_COLUMNS = ("count", "subscription", "event", "first", "last", "fingerprint", "error")
+_ATTEMPT_FIELDS = (
+    "number",
+    "started_at",
+    "took",
+    "worker",
+    "error_type",
+    "message",
+    "traceback",
+)
 
 
-def filters(command: F) -> F:
-    """Which dead letters: those that fit every option given."""
-    for name, told in (
-        ("fingerprint", "where it failed, as shown"),
+def selection_options(command: F) -> F:
+    """Add the options that select dead letters; those that match all given options are selected."""
+    for name, what in (
+        ("fingerprint", "fingerprint, as listed"),
         ("subscription", "subscription"),
         ("queue", "queue"),
     ):
-        command = click.option(f"--{name}", help=f"Only those of this {told}.")(command)
+        command = click.option(f"--{name}", help=f"Only those with this {what}.")(command)
     return command
 
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Deliveries that no retry saved."""
+    """List, show, replay and discard dead letters."""
 
 
 @dead_letters.command("list")
-@filters
+@selection_options
 @click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
     default=100,
     show_default=True,
-    help="At most so many.",
+    help="Maximum number of dead letters.",
 )
-@click.option("--group", "grouped", is_flag=True, help="One line for all that failed alike.")
+@click.option("--group", "grouped", is_flag=True, help="Show one line for each common cause.")
 @json_option
-def listed(*, grouped: bool, limit: int, as_json: bool, **chosen: str | None) -> None:
-    """List dead letters, the latest death first."""
-    if grouped and any(chosen.values()):
-        raise click.UsageError("--group shows all of them; leave the filters out")
+def list_dead_letters(*, grouped: bool, limit: int, as_json: bool, **selected: str | None) -> None:
+    """List dead letters, the latest first."""
+    if grouped and any(selected.values()):
+        raise click.UsageError("--group shows all dead letters; omit the other filters")
     with reading() as session:
-        found = ledger.groups(session) if grouped else ledger.listed(session, limit=limit, **chosen)
+        found = admin.groups(session) if grouped else admin.listed(session, limit=limit, **selected)
     if as_json:
         print_json([asdict(each) for each in found])
         return
-    columns = (
-        ("count", "subscription", "event", "first", "last", "fingerprint", "error")
-        if grouped
-        else _COLUMNS
-    )
-    print_table(columns, [_row(each) for each in found], empty="no dead letter")
+    columns = _GROUP_COLUMNS if grouped else _COLUMNS
+    print_table(columns, [_row(each) for each in found], empty="no dead letters")
 
 
 @dead_letters.command()
-@click.argument("id")
+@click.argument("dead_letter_id", metavar="ID")
 @json_option
-def show(id: str, *, as_json: bool) -> None:
-    """Show one dead letter with every try."""
+def show(dead_letter_id: str, *, as_json: bool) -> None:
+    """Show one dead letter with its failed attempts."""
     with reading() as session:
-        letter, tries = (
-            asdict(ledger.show(session, id)),
-            [_try(each) for each in ledger.attempts(session, id)],
-        )
+        dead_letter = asdict(admin.show(session, dead_letter_id))
+        failed = [_attempt(each) for each in admin.attempts(session, dead_letter_id)]
     if as_json:
-        print_json(letter | {"tries": tries})
+        print_json(dead_letter | {"failed_attempts": failed})
         return
-    for name, value in letter.items():
+    for name, value in dead_letter.items():
         click.echo(f"{name.replace('_', ' '):<13} {cell(value)}")
-    for each in tries:
+    for each in failed:
+        took = cell(each["took"])
         click.echo(
-            f"\ntry {each['number']} at {cell(each['started_at'])}, {cell(each['took'])}, by {each['worker']}\n{each['traceback'].rstrip()}"
+            f"\nattempt {each['number']} at {cell(each['started_at'])}, {took}, on {each['worker']}"
         )
+        click.echo(each["traceback"].rstrip())
 
 
 @dead_letters.command()
 @click.argument("ids", nargs=-1)
-@filters
-@click.option("--all", "everything", is_flag=True, help="Every dead letter there is.")
+@selection_options
+@click.option("--all", "everything", is_flag=True, help="All dead letters.")
 @why_option
-def replay(**asked: Any) -> None:
-    """Send dead letters again, with all their tries before them."""
-    click.echo(f"sent again: {counted(_settle(ledger.replay, **asked), 'dead letter')}")
+def replay(**selected: Any) -> None:
+    """Send dead letters again; their failed attempts are kept."""
+    click.echo(f"sent again: {counted(_settle(admin.replay, **selected), 'dead letter')}")
 
 
 @dead_letters.command()
 @click.argument("ids", nargs=-1)
-@filters
-@click.option("--all", "everything", is_flag=True, help="Every dead letter there is.")
+@selection_options
+@click.option("--all", "everything", is_flag=True, help="All dead letters.")
 @why_option
-def discard(**asked: Any) -> None:
-    """Give dead letters up; their events stay in the log."""
-    click.echo(f"given up: {counted(_settle(ledger.discard, **asked), 'dead letter')}")
+def discard(**selected: Any) -> None:
+    """Discard dead letters; their events stay in the log."""
+    click.echo(f"discarded: {counted(_settle(admin.discard, **selected), 'dead letter')}")
 
 
 def _settle(
@@ -108,19 +113,20 @@ def _settle(
     ids: tuple[str, ...],
     why: str,
     everything: bool,
-    **chosen: str | None,
+    **selected: str | None,
 ) -> int:
-    if sum((bool(ids), any(chosen.values()), everything)) != 1:
+    if sum((bool(ids), any(selected.values()), everything)) != 1:
         raise click.UsageError(
-            "say which ones: ids, or filters (--queue, --subscription, --fingerprint), or --all"
+            "select dead letters by ids, or by --queue, --subscription and --fingerprint, "
+            "or with --all"
         )
     with transaction() as session:
-        return act(session, who=who(), why=why, ids=ids or None, everything=everything, **chosen)
+        return act(session, who=who(), why=why, ids=ids or None, everything=everything, **selected)
 
 
-def _row(each: ledger.DeadLetterView | ledger.Group) -> tuple[object, ...]:
+def _row(each: admin.DeadLetterView | admin.Group) -> tuple[object, ...]:
     error = each.error.strip().partition("\n")[0]
-    if isinstance(each, ledger.Group):
+    if isinstance(each, admin.Group):
         return (
             each.count,
             each.subscription,
@@ -130,15 +136,9 @@ def _row(each: ledger.DeadLetterView | ledger.Group) -> tuple[object, ...]:
             each.fingerprint,
             error,
         )
-    return (
-        each.id,
-        f"{each.event_type} v{each.event_version}",
-        each.subject,
-        each.attempts,
-        each.died_at,
-        error,
-    )
+    event = f"{each.event_type} v{each.event_version}"
+    return (each.id, event, each.subject, each.attempts, each.died_at, error)
 
 
-def _try(each: Attempt) -> dict[str, Any]:
-    return {name: getattr(each, name) for name in _TRIES}
+def _attempt(row: Attempt) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _ATTEMPT_FIELDS}

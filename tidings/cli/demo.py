@@ -1,4 +1,4 @@
-"""`tidings demo`: real orders, mixed, against a running shop."""
+"""`tidings demo`: place mixed orders against a running shop."""
 
 import secrets
 import time
@@ -10,44 +10,36 @@ from typing import Any
 from uuid import uuid4
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
-from tidings.cli.output import console, print_table
+from tidings.cli.output import print_table, progress_bars
 from tidings.cli.shop import Shop
+from tidings.order_mix import OUT_OF_STOCK, draw_kinds, draw_order
 
-_chance = secrets.SystemRandom()
-_AT_ONCE = 4
-_PAUSE = 0.3  # seconds between two looks at the open orders
-_ENDS = ("shipped", "cancelled")
-# What is ordered, how often of a hundred, and how it should end.
-_KINDS = {
-    "tok_ok": (60, "shipped"),
-    "tok_declined": (12, "cancelled"),
-    "tok_flaky": (10, "shipped"),
-    "tok_lost_answer": (8, "shipped"),
-    "out of stock": (7, "cancelled"),
-    "tok_broken": (3, "waits for a person: a dead letter"),
+_THREADS = 4
+_POLL_INTERVAL = 0.3  # seconds
+_FINAL_STATUSES = ("shipped", "cancelled")
+_WEIGHTS = {
+    "tok_ok": 60,
+    "tok_declined": 12,
+    "tok_flaky": 10,
+    "tok_lost_answer": 8,
+    OUT_OF_STOCK: 7,
+    "tok_broken": 3,
 }
-_NAMES = (
-    "Ada Example",
-    "Björn Beispiel",
-    "Chiara Esempio",
-    "Dilek Örnek",
-    "Émile Exemple",
-    "Fatima Mithal",
-)
-_CITIES = (
-    ("Berlin", "10115", "DE"),
-    ("Wien", "1010", "AT"),
-    ("Paris", "75001", "FR"),
-    ("Torino", "10121", "IT"),
-    ("Dublin", "D02 X285", "IE"),
-)
+_EXPECTED = {
+    "tok_ok": "shipped",
+    "tok_declined": "cancelled",
+    "tok_flaky": "shipped",
+    "tok_lost_answer": "shipped",
+    OUT_OF_STOCK: "cancelled",
+    "tok_broken": "placed, with a dead letter",
+}
 
 
 @dataclass
-class Ordered:
-    """One order of the demo: what kind it was, what the shop answered, how it stands."""
+class DemoOrder:
+    """An order of the demo: its kind, the response to it, and its latest state."""
 
     kind: str
     placed: dict[str, Any]
@@ -55,8 +47,13 @@ class Ordered:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.state["status"] in _ENDS
+        """True if the status is final."""
+        return self.state["status"] in _FINAL_STATUSES
+
+    @property
+    def can_end(self) -> bool:
+        """False for a card that always fails: its charge becomes a dead letter."""
+        return self.kind != "tok_broken"
 
 
 @click.command()
@@ -66,132 +63,88 @@ class Ordered:
     type=click.IntRange(1, 100_000),
     default=100,
     show_default=True,
-    help="How many to place.",
+    help="Number of orders.",
 )
 @click.option(
-    "--url", default="http://127.0.0.1:8000", show_default=True, help="Where the shop is."
+    "--url", default="http://127.0.0.1:8000", show_default=True, help="Address of the shop."
 )
 @click.option(
     "--wait",
-    "patience",
+    "timeout",
     type=click.FloatRange(0),
     default=120.0,
     show_default=True,
-    help="Seconds to wait for their ends.",
+    help="Seconds to wait until all orders are shipped or cancelled.",
 )
-def demo(count: int, url: str, patience: float) -> None:
-    """Place mixed orders against a running shop, wait for their ends, and sum up.
+def demo(count: int, url: str, timeout: float) -> None:
+    """Place mixed orders against a running shop, wait until they end, and print a summary.
 
-    Cards that work, are declined, fail twice, lose their answer or never work, and orders for more than there is.
+    The cards work, are declined, fail twice, lose their answer or always fail; some orders exceed
+    the stock.
     """
     shop = Shop(url)
-    kinds = _mix(count)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console()) as progress, ThreadPoolExecutor(_AT_ONCE) as pool:
-        ordered = _place(shop, kinds, pool, progress)
-        _follow(shop, ordered, pool, progress, patience)
-    _sum_up(ordered)
-
-
-def _mix(count: int) -> list[str]:
-    """Kinds of orders in their proportions, each kind once at least if there is room, in an order of chance."""
-    kinds = list(_KINDS)[:count]
-    kinds += _chance.choices(
-        list(_KINDS), [share for share, _ in _KINDS.values()], k=count - len(kinds)
-    )
-    _chance.shuffle(kinds)
-    return kinds
+    kinds = draw_kinds(_WEIGHTS, count, secrets.SystemRandom())
+    with progress_bars() as progress, ThreadPoolExecutor(_THREADS) as pool:
+        orders = _place(shop, kinds, pool, progress)
+        _follow(shop, orders, pool, progress, timeout)
+    _sum_up(orders)
 
 
 def _place(
     shop: Shop, kinds: Sequence[str], pool: ThreadPoolExecutor, progress: Progress
-) -> list[Ordered]:
-    products = shop.products()
+) -> list[DemoOrder]:
+    products, rng = shop.products(), secrets.SystemRandom()
     bar = progress.add_task("placing ", total=len(kinds))
 
-    def place(kind: str) -> Ordered:
-        placed = shop.place(_wish(kind, products), key=str(uuid4()))
+    def place(kind: str) -> DemoOrder:
+        placed = shop.place(draw_order(kind, products, rng), key=str(uuid4()))
         progress.advance(bar)
-        return Ordered(kind, placed)
+        return DemoOrder(kind, placed)
 
     return list(pool.map(place, kinds))
 
 
-def _wish(kind: str, products: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    name = _chance.choice(_NAMES)
-    city, postcode, country = _chance.choice(_CITIES)
-    plenty = [each["sku"] for each in products if each["available"] >= 100] or [
-        each["sku"] for each in products
-    ]
-    items = [
-        {"sku": sku, "quantity": _chance.randint(1, 3)}
-        for sku in _chance.sample(plenty, k=min(_chance.randint(1, 3), len(plenty)))
-    ]
-    if kind == "out of stock":
-        items.append(
-            {"sku": min(products, key=lambda each: int(each["available"]))["sku"], "quantity": 99}
-        )
-    return {
-        "customer": {"name": name, "email": f"{uuid4().hex[:8]}@customers.example"},
-        "items": items,
-        "shipping_address": {
-            "line1": f"{_chance.randint(1, 99)} Example Street",
-            "city": city,
-            "postcode": postcode,
-            "country": country,
-        },
-        "payment_token": kind if kind.startswith("tok_") else "tok_ok",
-    }
-
-
 def _follow(
     shop: Shop,
-    ordered: Sequence[Ordered],
+    orders: Sequence[DemoOrder],
     pool: ThreadPoolExecutor,
     progress: Progress,
-    patience: float,
+    timeout: float,
 ) -> None:
-    """Look at the open orders until all that can end have ended. `tok_broken` never does: it is a dead letter in the end."""
-    bar = progress.add_task("handling", total=len(ordered))
-    deadline = time.monotonic() + patience
+    """Poll the open orders until all that can end have ended, or `timeout` seconds have passed."""
+    bar = progress.add_task("handling", total=len(orders))
+    deadline = time.monotonic() + timeout
 
-    def look(order: Ordered) -> None:
+    def refresh(order: DemoOrder) -> None:
         order.state = shop.order(order.placed)
 
     while True:
-        list(pool.map(look, [each for each in ordered if not each.ended]))
-        progress.update(bar, completed=sum(each.ended for each in ordered))
-        if (
-            all(each.ended or each.kind == "tok_broken" for each in ordered)
-            or time.monotonic() > deadline
-        ):
+        list(pool.map(refresh, [each for each in orders if not each.ended]))
+        progress.update(bar, completed=sum(each.ended for each in orders))
+        if not _late(orders) or time.monotonic() > deadline:
             return
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_INTERVAL)
 
 
-def _sum_up(ordered: Sequence[Ordered]) -> None:
+def _late(orders: Sequence[DemoOrder]) -> list[DemoOrder]:
+    return [each for each in orders if each.can_end and not each.ended]
+
+
+def _sum_up(orders: Sequence[DemoOrder]) -> None:
     counts = Counter(
-        (each.kind, each.state["status"], each.state.get("reason") or "") for each in ordered
+        (each.kind, each.state["status"], each.state.get("reason") or "") for each in orders
     )
+    kinds = list(_WEIGHTS)
     rows = [
-        (kind, count, status, why, _KINDS[kind][1])
-        for (kind, status, why), count in sorted(counts.items(), key=_by_kind)
-    ]
-    print_table(
-        ("card or case", "orders", "status", "reason", "expected end"), rows, empty="no orders"
-    )
-    late = [each for each in ordered if not each.ended and each.kind != "tok_broken"]
-    if late:
-        raise click.ClickException(
-            f"{len(late)} orders had not ended in time, {late[0].placed['number']} first; `tidings queues` tells why"
+        (kind, count, status, reason, _EXPECTED[kind])
+        for (kind, status, reason), count in sorted(
+            counts.items(), key=lambda item: (kinds.index(item[0][0]), *item[0][1:])
         )
-
-
-def _by_kind(item: tuple[tuple[str, str, str], int]) -> tuple[int, str, str]:
-    kind, status, why = item[0]
-    return list(_KINDS).index(kind), status, why
+    ]
+    columns = ("card or case", "orders", "status", "reason", "expected")
+    print_table(columns, rows, empty="no orders")
+    if late := _late(orders):
+        raise click.ClickException(
+            f"{len(late)} orders have not ended in time, the first is "
+            f"{late[0].placed['number']}; `tidings queues` shows the backlog"
+        )

@@ -1,4 +1,4 @@
-"""`tidings doctor`: is this deployment well, and if not, what is to be done?"""
+"""`tidings doctor`: examine a deployment and name a fix for each problem."""
 
 import os
 from collections import Counter
@@ -11,12 +11,12 @@ from rich.text import Text
 
 from events.transport import CeleryTransport
 from tasks.celery import app
+from tidings.cli.exit_codes import PROBLEMS_FOUND
 from tidings.cli.output import console, counted, json_option, print_json
 from tidings.doctor.examination import examine
 from tidings.doctor.findings import Finding, Level
 from tidings.up import discovery
 
-PROBLEMS_FOUND = 3
 _MARKS: dict[Level, tuple[str, str]] = {
     "ok": ("✓", "green"),
     "notice": ("•", "yellow"),
@@ -31,14 +31,14 @@ _MARKS: dict[Level, tuple[str, str]] = {
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("var"),
     show_default=True,
-    help="Where `tidings up` runs.",
+    help="The data directory of `tidings up`.",
 )
 @json_option
 def doctor(*, data_dir: Path, as_json: bool) -> None:
     """Examine this deployment: database, broker, processes, backlog, secrets, Flower.
 
-    It looks with the environment that it is given, so run it where the web runs; what that leaves open is taken from a
-    `tidings up` beside it. Exit code 3 says that something is to be done.
+    Run it in the environment of the web. Settings that this environment lacks are taken from the
+    data directory of a `tidings up` on the same machine. Exit code 3: at least one problem.
     """
     os.environ.update(discovery.environment(data_dir))  # before anything reads a setting
     transport = CeleryTransport(app)
@@ -55,14 +55,14 @@ def doctor(*, data_dir: Path, as_json: bool) -> None:
 
 
 def _show(findings: list[Finding]) -> None:
-    table = Table("", "what", "how it is", box=None, pad_edge=False, header_style="bold")
+    table = Table("", "part", "finding", box=None, pad_edge=False, header_style="bold")
     for each in findings:
         mark, colour = _MARKS[each.level]
-        told = Text(each.told)
+        message = Text(each.message)
         if each.fix:
-            told.append(f"\n→ {each.fix}", style="bold" if each.level == "problem" else "dim")
-        table.add_row(Text(mark, style=colour), Text(each.about), told)
+            message.append(f"\n→ {each.fix}", style="bold" if each.level == "problem" else "dim")
+        table.add_row(Text(mark, style=colour), Text(each.part), message)
     console().print(table)
     counts = Counter(each.level for each in findings)
-    wrong, notices = counted(counts["problem"], "problem"), counted(counts["notice"], "notice")
-    click.echo(f"\n{wrong}, {notices}, {counts['unknown']} unknown, {counts['ok']} well")
+    problems, notices = counted(counts["problem"], "problem"), counted(counts["notice"], "notice")
+    click.echo(f"\n{problems}, {notices}, {counts['unknown']} unknown, {counts['ok']} ok")

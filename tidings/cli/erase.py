@@ -1,13 +1,12 @@
-"""`tidings erase`: forget a customer."""
+"""`tidings erase`: erase a customer's personal data."""
 
 import click
 
 from tasks import erasure
 from tidings import migrations
 from tidings.cli.audit_options import who, why_option
+from tidings.cli.exit_codes import PROBLEMS_FOUND
 from tidings.cli.output import print_table
-
-PROBLEMS_FOUND = 3
 
 
 @click.command()
@@ -15,38 +14,36 @@ PROBLEMS_FOUND = 3
     "--email",
     required=True,
     metavar="ADDRESS",
-    help="The customer's address, in any case of letters.",
+    help="The customer's address; case does not matter.",
 )
 @click.option(
     "--force",
     is_flag=True,
-    help="Also while an order has not ended: it goes on without a name and an address.",
+    help="Erase even if an order is open; it continues without a name and an address.",
 )
 @why_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def erase(*, email: str, force: bool, why: str, yes: bool) -> None:
-    """Erase a customer's personal data: names, addresses, what they wrote, where they came from.
+    """Erase a customer's names, addresses, messages and origin.
 
-    Ids, numbers and figures stay. The audit says when and why, with a hash instead of the address. Exit code 3: a table still
-    holds the address.
+    Ids, numbers and amounts stay. The audit records the time and the reason, with a hash of the
+    address. Exit code 3: a table still contains the address.
     """
     address = email.strip()
     if "@" not in address:
-        raise click.BadParameter(f"{address!r} is no e-mail address", param_hint="--email")
+        raise click.BadParameter(f"{address!r} is not an e-mail address", param_hint="--email")
     if not yes:
-        click.confirm(
-            "All that tells of this customer is erased, and cannot be brought back. Go on?",
-            abort=True,
-        )
-    migrations.load_tables()  # whoever keeps personal data has said there how it is forgotten
+        click.confirm("The customer's personal data will be erased for good. Continue?", abort=True)
+    migrations.load_tables()  # an eraser is registered by the module of its table
     counts = erasure.erase(address, who=who(), why=why, force=force)
     if any(counts.values()):
-        print_table(("what", "changed"), counts.items(), empty="")
+        print_table(("rows", "changed"), counts.items(), empty="")
     else:
-        click.echo("nothing is known of this address")
+        click.echo("nothing is stored under this address")
     if left := erasure.remaining_columns(address):
         click.echo(
-            f"the address is still in {', '.join(left)}; register an eraser for each with events.admin.erasure.register_eraser",
+            f"the address is still in {', '.join(left)}; "
+            "register an eraser for each with events.admin.erasure.register_eraser",
             err=True,
         )
         raise click.exceptions.Exit(PROBLEMS_FOUND)

@@ -1,4 +1,4 @@
-"""`tidings events`: the event log, and what became of each event."""
+"""`tidings events`: the event log, and the deliveries of each event."""
 
 import json
 from dataclasses import asdict
@@ -13,33 +13,34 @@ from events.admin import trace
 from events.admin.trace import TracedEvent
 from tidings.cli.output import cell, json_option, print_json, print_table
 
-_COLUMNS = ("position", "time", "type", "about", "by", "id")
-_DELIVERIES = ("subscription", "state", "failed", "due", "done", "error")
+_COLUMNS = ("position", "time", "type", "subject", "source", "id")
+_DELIVERY_COLUMNS = ("subscription", "state", "attempts", "due", "done", "error")
+_ATTEMPT_FIELDS = ("number", "started_at", "took", "worker", "error_type", "message")
 
 
-class UnknownToTheLog(TidingsError):
-    """Neither an event nor a subject of the log."""
+class NotInLog(TidingsError):
+    """The log contains neither an event with this id nor one with this subject."""
 
 
 @click.group()
 def events() -> None:
-    """The event log: everything that ever happened."""
+    """List and show the events of the log."""
 
 
 @events.command("list")
 @click.option(
     "--type", "event_type", metavar="TYPE", help="Only events of this type, such as order.created."
 )
-@click.option("--subject", metavar="NUMBER", help="Only what is about this, such as ORD-1042.")
+@click.option("--subject", metavar="NUMBER", help="Only events of this subject, such as ORD-1042.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
     default=50,
     show_default=True,
-    help="At most so many.",
+    help="Maximum number of events.",
 )
 @json_option
-def listed(*, event_type: str | None, subject: str | None, limit: int, as_json: bool) -> None:
+def list_events(*, event_type: str | None, subject: str | None, limit: int, as_json: bool) -> None:
     """List the latest events, newest first; with --json as CloudEvents."""
     with reading() as session:
         entries = log.listed(session, event_type=event_type, subject=subject, limit=limit)
@@ -57,16 +58,16 @@ def listed(*, event_type: str | None, subject: str | None, limit: int, as_json: 
         )
         for each in entries
     ]
-    print_table(_COLUMNS, rows, empty="no event")
+    print_table(_COLUMNS, rows, empty="no events")
 
 
 @events.command()
-@click.argument("what", metavar="ID|NUMBER")
+@click.argument("id_or_subject", metavar="ID|NUMBER")
 @json_option
-def show(what: str, *, as_json: bool) -> None:
-    """Show an event by its id, or everything about an order by its number, with what each handler made of it."""
+def show(id_or_subject: str, *, as_json: bool) -> None:
+    """Show an event by its id, or all events of an order by its number, with their deliveries."""
     with reading() as session:
-        found = _trace(session, what)
+        found = _trace(session, id_or_subject)
     if as_json:
         print_json([_plain(each) for each in found])
         return
@@ -74,15 +75,16 @@ def show(what: str, *, as_json: bool) -> None:
         _print(each)
 
 
-def _trace(session: Session, what: str) -> list[TracedEvent]:
+def _trace(session: Session, id_or_subject: str) -> list[TracedEvent]:
     try:
-        one = trace.of_event(session, UUID(what))
-        found = [one] if one else []
+        event = trace.of_event(session, UUID(id_or_subject))
+        found = [event] if event else []
     except ValueError:
-        found = trace.of(session, what)
+        found = trace.of(session, id_or_subject)
     if not found:
-        raise UnknownToTheLog(
-            f"the log has no event with the id {what!r} and nothing about it; `tidings events list` shows what there is"
+        raise NotInLog(
+            f"the log has no event with the id or the subject {id_or_subject!r}; "
+            "`tidings events list` shows its events"
         )
     return found
 
@@ -95,17 +97,18 @@ def _plain(each: TracedEvent) -> dict[str, Any]:
 
 
 def _delivery(plain: dict[str, Any]) -> dict[str, Any]:
-    kept = ("number", "started_at", "took", "worker", "error_type", "message")
-    return plain | {
-        "tries": [{name: getattr(each, name) for name in kept} for each in plain["tries"]]
-    }
+    failed = [
+        {name: getattr(attempt, name) for name in _ATTEMPT_FIELDS}
+        for attempt in plain["failed_attempts"]
+    ]
+    return plain | {"failed_attempts": failed}
 
 
 def _print(each: TracedEvent) -> None:
     envelope = each.envelope
+    kind = f"{envelope.type} v{envelope.version}"
     click.secho(
-        f"{cell(envelope.time)}  {envelope.type} v{envelope.version}  {envelope.subject or ''}  {envelope.id}",
-        bold=True,
+        f"{cell(envelope.time)}  {kind}  {envelope.subject or ''}  {envelope.id}", bold=True
     )
     click.echo(json.dumps(envelope.data, ensure_ascii=False))
     rows = [
@@ -119,5 +122,5 @@ def _print(each: TracedEvent) -> None:
         )
         for row in each.deliveries
     ]
-    print_table(_DELIVERIES, rows, empty="no handler heard of it yet")
+    print_table(_DELIVERY_COLUMNS, rows, empty="no deliveries yet")
     click.echo()

@@ -1,4 +1,4 @@
-"""The group of commands: each is imported when it is called, and each error it makes is one line."""
+"""The group of commands: it imports a command on its first use and prints errors on one line."""
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -10,43 +10,41 @@ from sqlalchemy.exc import DBAPIError
 from events import TidingsError, database
 from events.db_errors import describe_error
 
-_GROUP: Final = (
-    "tidings.commands"  # of entry points, so that each command is imported when it is called
-)
+# An entry point is imported on use: `tidings relay` must not load what `tidings up` needs.
+_ENTRY_POINTS: Final = "tidings.commands"
+_NOT_MIGRATED = ("no such table", "does not exist", "unable to open database file")
 
 
 @cache
 def _entry_points() -> dict[str, EntryPoint]:
-    return {each.name: each for each in entry_points(group=_GROUP)}
+    return {each.name: each for each in entry_points(group=_ENTRY_POINTS)}
 
 
-class Commands(click.Group):
-    """Imports a command when it is asked for, and says what went wrong in one line."""
+class LazyGroup(click.Group):
+    """A group whose commands are the entry points of `tidings.commands`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, in the order in which one meets them."""
+        """Return the names of all commands, in alphabetical order."""
         return list(_entry_points())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command called `cmd_name`."""
+        """Import and return the command `cmd_name`."""
         found = _entry_points().get(cmd_name)
         command: click.Command | None = found.load() if found else None
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. What it raises ends it with exit code 1."""
+        """Run the command. An error of Tidings or of the database ends it with exit code 1."""
         try:
             return super().invoke(ctx)
         except TidingsError as error:
             raise click.ClickException(str(error)) from error
         except DBAPIError as error:
-            raise click.ClickException(_database_trouble(error)) from error
+            raise click.ClickException(_describe(error)) from error
 
 
-def _database_trouble(error: DBAPIError) -> str:
-    said = describe_error(error)
-    unmade = any(
-        each in said for each in ("no such table", "does not exist", "unable to open database file")
-    )
-    hint = "; has `tidings migrate` run?" if unmade else ""
-    return f"the database at {database.database().url.render_as_string()} says: {said}{hint}"
+def _describe(error: DBAPIError) -> str:
+    reason = describe_error(error)
+    hint = "; has `tidings migrate` run?" if any(each in reason for each in _NOT_MIGRATED) else ""
+    url = database.database().url.render_as_string()
+    return f"the database at {url} failed: {reason}{hint}"

@@ -3,20 +3,20 @@
 import click
 
 from events.database import database
-from tidings.migrations.run import migrate as bring_up_to_date
+from tidings.migrations.run import migrate as run_migrations
 
 
 @click.command()
 def migrate() -> None:
     """Bring the database up to date: tables, first products, subscriptions.
 
-    Run it before the first start and after each update; run twice it does nothing.
+    Run it before the first start and after each update. A second run changes nothing.
     """
-    done = bring_up_to_date(database())
+    done = run_migrations(database())
     for revision in done.applied:
         click.echo(f"applied migration {revision}")
     for table in done.created:
-        click.echo(f"made table {table}, which no migration knows")
-    if done.opened:
-        click.echo("put the first products into the catalogue and onto the shelf")
+        click.echo(f"created table {table}, which no migration contains")
+    if done.seeded:
+        click.echo("added the first products and their stock")
     click.echo(f"the database is up to date; {done.subscriptions} subscriptions are registered")

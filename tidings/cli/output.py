@@ -1,4 +1,4 @@
-"""What commands print: a table for people, JSON for programs."""
+"""Output of the commands: tables for people, JSON for programs."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -8,29 +8,32 @@ from typing import Any, TypeVar
 import click
 from pydantic_core import to_jsonable_python
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from events import clock
+from tasks.durations import duration_text
 
 F = TypeVar("F", bound=Callable[..., Any])
-WIDE = 200  # columns of a table that no terminal limits
+_WIDTH = 200  # columns of a table that is not printed to a terminal
 
 
 def json_option(command: F) -> F:
-    """`--json`: for programs."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(
-        command
-    )
+    """Add `--json`: output for programs."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as JSON; moments and ids become text."""
+    """Print `value` as JSON; datetimes and UUIDs become strings."""
     click.echo(json.dumps(to_jsonable_python(value), indent=2, ensure_ascii=False))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print rows under their columns, or `empty` when there are none. No cell is read as markup: customers write some."""
+    """Print rows under their columns, or `empty` if there are none.
+
+    No cell is read as markup: some of the text comes from customers.
+    """
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
@@ -41,18 +44,29 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
 
 
 def console() -> Console:
-    """Where to print: as wide as the terminal, and wide enough for a whole row anywhere else."""
+    """Return a console as wide as the terminal, or wide enough for whole rows in a file."""
     found = Console()
-    return found if found.is_terminal else Console(width=WIDE)
+    return found if found.is_terminal else Console(width=_WIDTH)
 
 
-def counted(count: int, what: str) -> str:
-    """`1 problem`, `2 problems`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def progress_bars(description: str = "{task.description}") -> Progress:
+    """Return progress bars that show a description, a count and the elapsed time."""
+    return Progress(
+        TextColumn(description),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console(),
+    )
+
+
+def counted(count: int, noun: str) -> str:
+    """Return `1 problem`, `2 problems`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def cell(value: object) -> str:
-    """A value in words."""
+    """Return the text of a table's cell; a float is a duration in seconds."""
     match value:
         case None:
             return "-"
@@ -61,21 +75,13 @@ def cell(value: object) -> str:
         case datetime():
             return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         case float():
-            return span(value)
+            return duration_text(value)
         case _:
             return " ".join(str(value).split())
 
 
-def span(seconds: float) -> str:
-    """A span of time with as many digits as one wants to read."""
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"
-
-
 def ago(moment: datetime | None) -> str:
-    """How long ago something was."""
-    return (
-        "-" if moment is None else f"{span(max(0.0, (clock.now() - moment).total_seconds()))} ago"
-    )
+    """Return the time since `moment`, such as `5 min ago`."""
+    if moment is None:
+        return "-"
+    return f"{duration_text(max(0.0, (clock.now() - moment).total_seconds()))} ago"

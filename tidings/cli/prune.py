@@ -1,4 +1,4 @@
-"""`tidings prune`: forget what is long over."""
+"""`tidings prune`: delete old rows."""
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -10,11 +10,11 @@ from events.admin import retention
 from tidings.cli.audit_options import who, why_option
 from tidings.cli.output import json_option, print_json, print_table
 
-_WHAT = {
+_LABELS = {
     "dead_letters": "dead letters and discarded deliveries",
     "done": "handled deliveries",
-    "attempts": "failed tries of both",
-    "invalid_messages": "invalid_messages",
+    "attempts": "attempts of both",
+    "invalid_messages": "invalid messages",
     "events": "events",
 }
 
@@ -26,19 +26,19 @@ _WHAT = {
     metavar="DAYS",
     default=90,
     show_default=True,
-    help="Forget dead letters, discarded deliveries and invalid messages that are older.",
+    help="Age of dead letters, discarded deliveries and invalid messages.",
 )
 @click.option(
     "--done-after",
     type=click.IntRange(1),
     metavar="DAYS",
-    help="Forget handled deliveries that are older; kept otherwise.",
+    help="Age of handled deliveries; default: keep them.",
 )
 @click.option(
     "--events-after",
     type=click.IntRange(1),
     metavar="DAYS",
-    help="Forget events that are older; kept otherwise.",
+    help="Age of events; default: keep them.",
 )
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @why_option
@@ -52,15 +52,16 @@ def prune(
     why: str,
     as_json: bool,
 ) -> None:
-    """Forget what is long over: dead letters and invalid messages, on request handled deliveries and whole stories.
+    """Delete dead letters and invalid messages and, on request, handled deliveries and events.
 
-    An event goes only when nothing happened to its subject since and the ledger has nothing of it left; --events-after
-    therefore takes handled deliveries of that age along. What is open is never touched.
+    An event is deleted only if its subject has no newer event and the ledger no row of it;
+    --events-after therefore deletes handled deliveries of that age too. Open deliveries are never
+    deleted.
     """
     limits = retention.Limits(
-        dead=_ago(dead_after),
-        done=_optional(done_after or events_after),
-        events=_optional(events_after),
+        dead=_days_ago(dead_after),
+        done=_optional_days_ago(done_after or events_after),
+        events=_optional_days_ago(events_after),
     )
     counts = asdict(
         retention.count(limits) if dry_run else retention.prune(limits, who=who(), why=why)
@@ -68,13 +69,13 @@ def prune(
     if as_json:
         print_json(counts)
         return
-    rows = [(_WHAT[name], number) for name, number in counts.items()]
-    print_table(("what", "would be forgotten" if dry_run else "forgotten"), rows, empty="")
+    rows = [(_LABELS[name], number) for name, number in counts.items()]
+    print_table(("rows", "would be deleted" if dry_run else "deleted"), rows, empty="")
 
 
-def _ago(days: int) -> datetime:
+def _days_ago(days: int) -> datetime:
     return clock.now() - timedelta(days=days)
 
 
-def _optional(days: int | None) -> datetime | None:
-    return None if days is None else _ago(days)
+def _optional_days_ago(days: int | None) -> datetime | None:
+    return None if days is None else _days_ago(days)

@@ -1,22 +1,22 @@
-"""`tidings queues`: what waits, what is retried, what is dead, and who works."""
+"""`tidings queues`: the backlog and the workers of every queue."""
 
 from dataclasses import asdict
 
 import click
 
 from events import reading
-from events.admin import queues
+from events.admin import queues as queue_admin
 from tidings.cli.output import json_option, print_json, print_table
 
-COLUMNS = ("queue", "waiting", "retrying", "dead", "oldest", "paused", "workers")
+_COLUMNS = ("queue", "waiting", "retrying", "dead", "oldest", "paused", "workers")
 
 
-@click.command("queues")
+@click.command()
 @json_option
-def show_queues(*, as_json: bool) -> None:
-    """Show every queue: what waits, what is retried, what is dead, how old the oldest is, who works."""
+def queues(*, as_json: bool) -> None:
+    """Show waiting, retrying and dead deliveries, the oldest age and the workers of every queue."""
     with reading() as session:
-        views = queues.overview(session)
+        views = queue_admin.overview(session)
     if as_json:
         print_json([asdict(view) for view in views])
         return
@@ -24,6 +24,5 @@ def show_queues(*, as_json: bool) -> None:
         (view.name, view.waiting, view.retrying, view.dead, view.oldest, view.paused, view.workers)
         for view in views
     ]
-    print_table(
-        COLUMNS, rows, empty="no queue yet; `tidings migrate` registers those of this installation"
-    )
+    empty = "no queue is registered yet; `tidings migrate` registers those of this installation"
+    print_table(_COLUMNS, rows, empty=empty)

@@ -14,9 +14,9 @@ from tasks.celery import app
 
 @click.command()
 def relay() -> None:
-    """Turn events into deliveries and send those that are due, until told to stop.
+    """Turn events into deliveries and send due deliveries, until SIGINT or SIGTERM.
 
-    One is enough. Several share the work on PostgreSQL, and take over when one dies.
+    One relay is enough. Several share the work on PostgreSQL and take over when one dies.
     """
     logs.configure("relay")
     stop = threading.Event()

@@ -1,4 +1,4 @@
-"""`tidings sandbox`: break a gateway, to see the orders wait; mend it, to see them go on."""
+"""`tidings sandbox`: break and restore a built-in gateway, to watch orders wait and continue."""
 
 import click
 
@@ -12,33 +12,33 @@ from tidings.cli.output import counted
 @click.command()
 @click.argument("gateway", type=click.Choice(NAMES))
 @click.option(
-    "--down/--up", "down", default=None, help="Break it, or mend it; without either, say how it is."
+    "--down/--up",
+    "down",
+    default=None,
+    help="Break or restore the gateway; without either, show its state.",
 )
 @why_option
 def sandbox(gateway: str, *, down: bool | None, why: str) -> None:
-    """Break or mend one of the built-in gateways, for all processes at once."""
+    """Break or restore one of the built-in gateways, for all processes at once."""
     if down is None:
         with reading() as session:
             click.echo(f"the {gateway} sandbox is {'down' if is_down(session, gateway) else 'up'}")
         return
-    with transaction() as session:
-        sandbox_switch(session, gateway, down=down)
-        audit.record(
-            session,
-            who=who(),
-            action="break" if down else "mend",
-            target=f"{gateway} sandbox",
-            why=why,
-        )
-        dead = dead_letters.count(session, queue=gateway)
+    dead = _switch(gateway, down=down, why=why)
     if down:
         click.echo(
-            f"the {gateway} sandbox is down; its deliveries are tried again for about a minute, then they are dead letters"
+            f"the {gateway} sandbox is down; its deliveries are retried for about a minute, "
+            "then they become dead letters"
         )
         return
-    died = (
-        f"; {counted(dead, 'dead letter')}: tidings dead-letters replay --queue {gateway}"
-        if dead
-        else ""
-    )
-    click.echo(f"the {gateway} sandbox is up{died}")
+    replay = f"; {counted(dead, 'dead letter')}: tidings dead-letters replay --queue {gateway}"
+    click.echo(f"the {gateway} sandbox is up{replay if dead else ''}")
+
+
+def _switch(gateway: str, *, down: bool, why: str) -> int:
+    """Switch the gateway and return the number of its queue's dead letters."""
+    with transaction() as session:
+        sandbox_switch(session, gateway, down=down)
+        action = "break" if down else "restore"
+        audit.record(session, who=who(), action=action, target=f"{gateway} sandbox", why=why)
+        return dead_letters.count(session, queue=gateway)

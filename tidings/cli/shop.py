@@ -1,87 +1,85 @@
-"""A customer of the shop, over HTTP as any other."""
+"""The shop's HTTP API, as a customer uses it."""
 
-import json
 import time
-import urllib.error
-import urllib.request
 from typing import Any
-from urllib.parse import urljoin
+
+import httpx
 
 from events import TidingsError
+from tidings.http_client import open_client
 
-TIMEOUT = 10.0  # seconds for one answer
-PATIENCE = 30.0  # seconds to wait for a shop that is away or asks to be left alone for a while
+SOCKET_TIMEOUT = 10.0  # seconds
+RETRY_TIMEOUT = 30.0  # seconds to honour `Retry-After` for, in all
+_RETRYABLE = (409, 429, 503)
 
 
 class ShopError(TidingsError):
-    """The shop did not do what was asked."""
+    """The shop cannot be reached, or refused a request."""
 
 
 class Shop:
-    """The HTTP interface of one shop."""
+    """A client of the API at one address."""
 
     def __init__(self, url: str) -> None:
         if not url.startswith(("http://", "https://")):
-            raise ShopError(f"{url!r} is no address of a shop; write http://127.0.0.1:8000")
+            raise ShopError(f"{url!r} is not the address of a shop; write http://127.0.0.1:8000")
         self.url = url.rstrip("/")
+        self._client = open_client(self.url, timeout=SOCKET_TIMEOUT)
 
     def products(self) -> list[dict[str, Any]]:
-        """Everything on sale."""
-        found: list[dict[str, Any]] = self._ask("/api/v1/products")["products"]
+        """Return all products with their prices and stock."""
+        found: list[dict[str, Any]] = self._request("GET", "/api/v1/products")["products"]
         return found
 
-    def place(self, wish: dict[str, Any], key: str) -> dict[str, Any]:
-        """Place an order. With the same `key` it is placed once, however often it is sent."""
-        return self._ask(
-            "/api/v1/orders",
-            json.dumps(wish).encode(),
-            {"Content-Type": "application/json", "Idempotency-Key": key},
-        )
+    def place(self, body: dict[str, Any], key: str) -> dict[str, Any]:
+        """Place an order, once however often it is sent with the same `key`."""
+        return self._request("POST", "/api/v1/orders", body, {"Idempotency-Key": key})
 
     def order(self, placed: dict[str, Any]) -> dict[str, Any]:
-        """How far an order is."""
-        return self._ask(
-            f"/api/v1/orders/{placed['id']}", None, {"Authorization": f"Bearer {placed['token']}"}
-        )
+        """Return the present state of an order; `placed` is the response to `place`."""
+        authorization = {"Authorization": f"Bearer {placed['token']}"}
+        return self._request("GET", f"/api/v1/orders/{placed['id']}", None, authorization)
 
-    def _ask(
-        self, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> dict[str, Any]:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + RETRY_TIMEOUT
         while True:
             try:
-                request = urllib.request.Request(urljoin(self.url, path), body, headers or {})  # noqa: S310 (checked above)
-                with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
-                    found: dict[str, Any] = json.load(answer)
-                    return found
-            except urllib.error.HTTPError as error:
-                wait = _wait(error)
-                if wait is None or time.monotonic() + wait > deadline:
-                    raise ShopError(
-                        f"{self.url}{path} answers {error.code}: {_problem(error)}"
-                    ) from error
-                time.sleep(wait)
-            except OSError as error:
+                response = self._client.request(method, path, json=body, headers=headers)
+            except httpx.HTTPError as error:
                 raise ShopError(
-                    f"nothing answers at {self.url}; start it with `tidings up`, or name another --url ({error})"
+                    f"no answer from {self.url}: {error}; "
+                    "start the shop with `tidings up`, or name another --url"
                 ) from error
+            if response.is_success:
+                found: dict[str, Any] = response.json()
+                return found
+            wait = _retry_after(response)
+            if wait is None or time.monotonic() + wait > deadline:
+                raise ShopError(
+                    f"{self.url}{path} answered {response.status_code}: {_problem(response)}"
+                )
+            time.sleep(wait)
 
 
-def _wait(error: urllib.error.HTTPError) -> float | None:
-    """Seconds after which the shop wants to be asked again, if it does."""
-    if error.code not in (409, 429, 503):
-        return None
-    after = error.headers.get("Retry-After", "")
-    return float(after) if after.isdecimal() else None
+def _retry_after(response: httpx.Response) -> float | None:
+    """Return the seconds to wait before the next attempt, or `None` if it would fail too."""
+    after = response.headers.get("Retry-After", "")
+    return float(after) if response.status_code in _RETRYABLE and after.isdecimal() else None
 
 
-def _problem(error: urllib.error.HTTPError) -> str:
+def _problem(response: httpx.Response) -> str:
     try:
-        problem = json.load(error)
-        told = [
+        problem = response.json()
+        parts = [
             problem.get("detail") or problem.get("title") or "",
             *(f"{each['field']}: {each['message']}" for each in problem.get("errors", [])),
         ]
-        return "; ".join(filter(None, told))
+        return "; ".join(filter(None, parts))
     except (ValueError, AttributeError, KeyError, TypeError):
-        return error.reason
+        return response.reason_phrase

@@ -1,4 +1,4 @@
-"""`tidings subscriptions`, `pause`, `resume`, `backfill`: who listens, and what an operator does about it."""
+"""`tidings subscriptions`, `pause`, `resume`, `backfill`: subscriptions and their operation."""
 
 from typing import Any
 
@@ -10,80 +10,73 @@ from events.tables import SubscriptionRow
 from tidings.cli.audit_options import who, why_option
 from tidings.cli.output import ago, json_option, print_json, print_table
 
-_COLUMNS = ("subscription", "events", "batch", "tries", "last seen", "paused")
+_COLUMNS = ("subscription", "events", "batch", "attempts", "last seen", "paused")
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def subscriptions(context: click.Context) -> None:
-    """Who listens to what; alone it lists them."""
+    """List and remove subscriptions; without a command, list them."""
     if context.invoked_subcommand is None:
-        context.invoke(listed, as_json=False)
+        context.invoke(list_subscriptions, as_json=False)
 
 
 @subscriptions.command("list")
 @json_option
-def listed(*, as_json: bool) -> None:
+def list_subscriptions(*, as_json: bool) -> None:
     """List every subscription."""
     with reading() as session:
         rows = admin.listed(session)
     if as_json:
         print_json([_plain(row) for row in rows])
         return
-    print_table(
-        _COLUMNS,
-        [_row(row) for row in rows],
-        empty="no subscription yet; `tidings migrate` registers those of this installation",
-    )
+    empty = "no subscription is registered yet; `tidings migrate` registers those of the code"
+    print_table(_COLUMNS, [_row(row) for row in rows], empty=empty)
 
 
 @subscriptions.command()
 @click.argument("name")
 @why_option
-@click.confirmation_option(prompt="Its open deliveries will be discarded. Go on?")
+@click.confirmation_option(prompt="Its open deliveries will be discarded. Continue?")
 def remove(name: str, why: str) -> None:
-    """Forget a subscription whose code is gone; its open deliveries are discarded."""
+    """Unregister a subscription whose code was removed, and discard its open deliveries."""
     with transaction() as session:
         discarded = admin.unregister(session, name, who=who(), why=why)
-    click.echo(f"{name} is forgotten; {discarded} open deliveries were discarded")
+    click.echo(f"{name} is unregistered; {discarded} open deliveries were discarded")
 
 
 @click.command()
 @click.argument("subscription")
 @why_option
 def pause(subscription: str, why: str) -> None:
-    """Stop a subscription's sends; its backlog is kept."""
+    """Stop the sends of a subscription; its backlog is kept."""
     with transaction() as session:
         admin.pause(session, subscription, who=who(), why=why)
-    click.echo(
-        f"{subscription} is paused; `tidings resume {subscription}` sends what gathers meanwhile"
-    )
+    click.echo(f"{subscription} is paused; `tidings resume {subscription}` sends its backlog")
 
 
 @click.command()
 @click.argument("subscription")
 @why_option
 def resume(subscription: str, why: str) -> None:
-    """Send a paused subscription's backlog, and go on."""
+    """Send the backlog of a paused subscription and continue."""
     with transaction() as session:
         admin.resume(session, subscription, who=who(), why=why)
-    click.echo(f"{subscription} goes on")
+    click.echo(f"{subscription} is resumed")
 
 
 @click.command()
 @click.argument("subscription")
 def backfill(subscription: str) -> None:
-    """Give a subscription every event of its types that is older than itself."""
-    given = admin.backfill(subscription, who=who())
-    click.echo(f"{subscription} is given {given} events of the past")
+    """Deliver to a subscription every event of its types that is older than the subscription."""
+    count = admin.backfill(subscription, who=who())
+    click.echo(f"{count} earlier events will be delivered to {subscription}")
 
 
 def _row(row: SubscriptionRow) -> tuple[object, ...]:
-    paused = (
-        f"{ago(row.paused_at)} by {row.paused_by}: {row.paused_why or 'no reason given'}"
-        if row.paused_at
-        else "no"
-    )
+    paused = "no"
+    if row.paused_at:
+        paused = f"{ago(row.paused_at)} by {row.paused_by}: {row.paused_why or 'no reason given'}"
     return (
         row.name,
         ", ".join(row.event_types),

@@ -1,1 +1,1 @@
-"""The doctor: looks a deployment over and says of each thing how it is and, if it is not well, what to do."""
+"""The doctor: examines each part of a deployment and names a fix for each problem."""

@@ -1,4 +1,4 @@
-"""The broker: does it answer, and do the times of messages and tasks fit each other?"""
+"""The broker: its availability, and the time limits of messages and tasks."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -7,48 +7,57 @@ from events.errors import BrokerDown
 from events.settings import Settings
 from events.transport import CeleryTransport
 from tidings.doctor import rabbitmq, valkey
-from tidings.doctor.findings import Finding, one_of, problem
+from tidings.doctor.findings import Finding, or_ok, problem
 
-CONSUMER_TIMEOUT = 1800.0  # seconds after which RabbitMQ takes a message away from a worker that is still busy with it
+CONSUMER_TIMEOUT = 1800.0  # seconds; RabbitMQ's default
+VISIBILITY_TIMEOUT = 3600.0  # seconds; kombu's default
 
 
 def check(
-    transport: CeleryTransport, configuration: Any, chosen: Settings, queues: Iterable[str]
+    transport: CeleryTransport, configuration: Any, settings: Settings, queues: Iterable[str]
 ) -> Iterator[Finding]:
-    """Everything about the broker. `configuration` is the Celery app's."""
-    amqp = chosen.broker_url.startswith(("amqp", "pyamqp"))
-    yield from one_of(
-        "times",
-        _times(configuration, chosen, amqp=amqp),
-        "no message is given out again while its task runs",
+    """Examine the broker. `configuration` is that of the Celery app."""
+    amqp = settings.broker_url.startswith(("amqp", "pyamqp"))
+    yield from or_ok(
+        "time limits",
+        _time_limits(configuration, settings, amqp=amqp),
+        "no message is redelivered while its task runs",
     )
     try:
         transport.connect()
         yield from rabbitmq.check(transport, queues) if amqp else valkey.check(transport)
     except BrokerDown as error:
-        fix = "start it, or set BROKER_URL to one that runs; orders are accepted meanwhile and go on when it is back"
-        yield problem("broker", f"{transport.address} does not answer: {error}", fix)
+        yield problem(
+            "broker",
+            f"{transport.address} does not answer: {error}",
+            "start it, or correct BROKER_URL; meanwhile orders are accepted and kept",
+        )
 
 
-def _times(configuration: Any, chosen: Settings, *, amqp: bool) -> Iterator[Finding]:
+def _time_limits(configuration: Any, settings: Settings, *, amqp: bool) -> Iterator[Finding]:
     hard, soft = float(configuration.task_time_limit), float(configuration.task_soft_time_limit)
     if soft >= hard:
         yield problem(
-            "times",
-            f"a task is killed after {hard:g} s, before it is interrupted after {soft:g} s",
-            "lower TASK_SOFT_TIME_LIMIT",
+            "time limits",
+            f"TASK_SOFT_TIME_LIMIT ({soft:g} s) must be lower than TASK_TIME_LIMIT ({hard:g} s)",
+            f"lower TASK_SOFT_TIME_LIMIT below {hard:g}",
         )
-    if chosen.lease <= hard:
-        told = f"a delivery counts as lost after {chosen.lease:g} s, while its task may run for {hard:g} s"
+    if settings.lease <= hard:
         yield problem(
-            "times", told, f"set LEASE above {hard:g}, or TASK_TIME_LIMIT below {chosen.lease:g}"
+            "time limits",
+            f"LEASE ({settings.lease:g} s) must be longer than TASK_TIME_LIMIT ({hard:g} s): "
+            "a delivery would count as lost while its task runs",
+            f"raise LEASE above {hard:g}, or lower TASK_TIME_LIMIT below {settings.lease:g}",
         )
-    given = (
-        CONSUMER_TIMEOUT
-        if amqp
-        else float(configuration.broker_transport_options.get("visibility_timeout", 3600))
-    )
-    name = "RabbitMQ's consumer_timeout" if amqp else "the visibility timeout"
-    if given <= hard:
-        told = f"{name} is {given:g} s, while a task may run for {hard:g} s: it would be given to a second worker"
-        yield problem("times", told, f"set TASK_TIME_LIMIT below {given:g}")
+    limit, name = CONSUMER_TIMEOUT, "the consumer_timeout of RabbitMQ"
+    if not amqp:
+        options = configuration.broker_transport_options
+        limit = float(options.get("visibility_timeout", VISIBILITY_TIMEOUT))
+        name = "the visibility timeout"
+    if limit <= hard:
+        yield problem(
+            "time limits",
+            f"{name} ({limit:g} s) must be longer than TASK_TIME_LIMIT ({hard:g} s): "
+            "a second worker would receive the message while its task runs",
+            f"lower TASK_TIME_LIMIT below {limit:g}",
+        )

@@ -1,4 +1,4 @@
-"""The database: does it answer, does it keep what it accepts, is its schema the code's, is its clock ours."""
+"""The database: its availability, durability, schema, disk space and clock."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,153 +7,156 @@ from pathlib import Path
 
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import URL, Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock
 from events.database import Database
 from events.db_errors import describe_error
 from tidings import migrations
-from tidings.doctor.findings import Finding, notice, ok, one_of, problem
+from tidings.doctor.clocks import FIX as FIX_CLOCK
+from tidings.doctor.clocks import MAX_SKEW
+from tidings.doctor.findings import Finding, notice, ok, or_ok, problem
+from tidings.migrations.earlier_schema import EarlierSchema, refuse_earlier_schema
 
-LEAST_SPACE = 500_000_000  # bytes
-MOST_SKEW = 2.0  # seconds
-OLDEST_POSTGRES = 14
+MIN_DISK_SPACE = 500_000_000  # bytes
+MIN_POSTGRES = 14
 _SYNCHRONOUS = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
+_DURABLE = "an accepted order survives a power cut"
+_NOT_DURABLE = "a power cut can lose accepted orders"
 _MIGRATE = "run `tidings migrate`"
 
 
 def check(database: Database) -> Iterator[Finding]:
-    """Everything about the database itself."""
-    where = database.url.render_as_string()
-    if database.sqlite and not Path(database.url.database or "").is_file():
-        yield problem(
-            "database",
-            f"there is no file {database.url.database}",
-            f"{_MIGRATE}, or set DATABASE_URL to the database you mean",
-        )
+    """Examine the database itself."""
+    url, path = database.url.render_as_string(), Path(database.url.database or "")
+    if database.sqlite and not path.is_file():
+        fix = f"{_MIGRATE}, or correct DATABASE_URL"
+        yield problem("database", f"there is no file {path}", fix)
         return
     try:
         with database.reader.connect() as connection:
-            yield from (
-                _sqlite(connection, Path(database.url.database or ""))
-                if database.sqlite
-                else _postgres(connection, where)
-            )
-            yield _migrations(connection)
-        yield from one_of("writing", _writing(database), "orders can be saved")
+            if database.sqlite:
+                yield from _sqlite(connection, path)
+            else:
+                yield from _postgres(connection, url)
+            yield _migrations(connection, database.url)
+        yield from or_ok("writing", _writing(database), "orders can be saved")
     except SQLAlchemyError as error:
         yield problem(
             "database",
-            f"{where} does not answer: {describe_error(error)}",
-            "start it, or set DATABASE_URL to one that runs",
+            f"{url} does not answer: {describe_error(error)}",
+            "start it, or correct DATABASE_URL",
         )
 
 
 def _writing(database: Database) -> Iterator[Finding]:
-    why = None
+    reason = None
     try:
         with database.writer.connect() as connection:
             if database.sqlite:
-                connection.execute(text("PRAGMA user_version = 0"))  # a write, which is rolled back
+                # A write without an effect; it is rolled back.
+                connection.execute(text("PRAGMA user_version = 0"))
             elif connection.scalar(text("SHOW transaction_read_only")) == "on":
-                why = "every transaction is read-only; is it a standby, or has its server run out of disk?"
+                reason = "all transactions are read-only; is it a standby, or is its disk full?"
     except SQLAlchemyError as error:
-        why = describe_error(error)
-    if why:
-        fix = "mend that, or set DATABASE_URL to the database that takes orders; what waits goes on by itself"
-        yield problem("writing", f"no order can be saved: {why}", fix)
+        reason = describe_error(error)
+    if reason:
+        yield problem(
+            "writing",
+            f"no order can be saved: {reason}",
+            "correct the cause, or set DATABASE_URL to the primary; the backlog is then handled",
+        )
 
 
 def _sqlite(connection: Connection, path: Path) -> Iterator[Finding]:
     journal = str(connection.scalar(text("PRAGMA journal_mode"))).lower()
-    synchronous = connection.scalar(text("PRAGMA synchronous")) or 0
     if journal == "wal":
         yield ok("database", f"SQLite at {path}, in WAL mode")
     else:
-        fix = "put the file on a local disk; WAL does not work on a network share"
         yield problem(
             "database",
-            f"{path} is in journal mode {journal}, so readers and writers block each other",
-            fix,
+            f"{path} is in journal mode {journal}, in which readers and writers block each other",
+            "move the file to a local disk; WAL does not work on a network share",
         )
+    synchronous = connection.scalar(text("PRAGMA synchronous")) or 0
     if synchronous < 2:
-        told = f"synchronous={_SYNCHRONOUS[synchronous]}: a power cut can lose orders that were accepted"
         yield problem(
             "durability",
-            told,
-            "open the database by `events.Database`, which sets synchronous=FULL",
+            f"synchronous={_SYNCHRONOUS[synchronous]}: {_NOT_DURABLE}",
+            "open the database with `events.Database`, which sets synchronous=FULL",
         )
     else:
-        yield ok("durability", "an accepted order survives a power cut")
+        yield ok("durability", _DURABLE)
+    yield _disk_space(path)
+
+
+def _disk_space(path: Path) -> Finding:
     free = shutil.disk_usage(path.parent).free
-    if free < LEAST_SPACE:
-        yield problem(
+    if free < MIN_DISK_SPACE:
+        return problem(
             "disk space",
-            f"{free / 1e6:.0f} MB are left for {path}",
-            "make room, or move the database; `tidings prune` takes old rows",
+            f"{free / 1e6:.0f} MB are free for {path}",
+            "free disk space, move the database, or delete old rows with `tidings prune`",
         )
-    else:
-        yield ok("disk space", f"{free / 1e9:.1f} GB are left")
+    return ok("disk space", f"{free / 1e9:.1f} GB are free")
 
 
-def _postgres(connection: Connection, where: str) -> Iterator[Finding]:
+def _postgres(connection: Connection, url: str) -> Iterator[Finding]:
     version = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
-    if version < OLDEST_POSTGRES:
+    if version < MIN_POSTGRES:
         yield problem(
             "database",
-            f"PostgreSQL {version} gets no more mending",
-            f"move to PostgreSQL {OLDEST_POSTGRES} or newer",
+            f"PostgreSQL {version} receives no security updates",
+            f"upgrade to PostgreSQL {MIN_POSTGRES} or newer",
         )
     else:
-        yield ok("database", f"PostgreSQL {version} at {where}")
-    off = [
-        name
-        for name in ("fsync", "full_page_writes", "synchronous_commit")
-        if connection.scalar(text(f"SHOW {name}")) == "off"
-    ]
-    fix = "set them to `on` in postgresql.conf and reload it"
-    wrong = (
-        [
-            problem(
-                "durability",
-                f"{', '.join(off)} off: a power cut can lose orders that were accepted",
-                fix,
-            )
-        ]
-        if off
-        else []
-    )
-    yield from one_of("durability", wrong, "an accepted order survives a power cut")
+        yield ok("database", f"PostgreSQL {version} at {url}")
+    yield _durability(connection)
     yield _skew(connection)
+
+
+def _durability(connection: Connection) -> Finding:
+    names = ("fsync", "full_page_writes", "synchronous_commit")
+    off = [name for name in names if connection.scalar(text(f"SHOW {name}")) == "off"]
+    if off:
+        return problem(
+            "durability",
+            f"{', '.join(off)} off: {_NOT_DURABLE}",
+            "set them to `on` in postgresql.conf and reload it",
+        )
+    return ok("durability", _DURABLE)
 
 
 def _skew(connection: Connection) -> Finding:
     before = clock.now()
-    theirs: datetime | None = connection.scalar(select(func.clock_timestamp()))
+    server: datetime | None = connection.scalar(select(func.clock_timestamp()))
     after = clock.now()
-    assert theirs is not None
-    skew = (
-        (theirs - after).total_seconds()
-        if theirs > after
-        else min(0.0, (theirs - before).total_seconds())
-    )
-    if abs(skew) > MOST_SKEW:
-        told = f"the database's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
+    assert server is not None
+    if server > after:
+        skew = (server - after).total_seconds()
+    else:
+        skew = min(0.0, (server - before).total_seconds())
+    if abs(skew) > MAX_SKEW:
+        direction = "ahead of" if skew > 0 else "behind"
         return problem(
             "clock",
-            told,
-            "keep every machine's clock by NTP: due times and heartbeats are compared between machines",
+            f"the clock of the database is {abs(skew):.0f} s {direction} this machine's",
+            FIX_CLOCK,
         )
-    return ok("clock", "this machine and the database agree")
+    return ok("clock", "no clock skew between this machine and the database")
 
 
-def _migrations(connection: Connection) -> Finding:
+def _migrations(connection: Connection, url: URL) -> Finding:
     try:
+        refuse_earlier_schema(connection, url)
         pending = migrations.pending(connection)
+    except EarlierSchema as error:
+        return problem("migrations", str(error), "name another database, or move this one away")
     except (CommandError, RevisionError) as error:
-        told = f"the schema is newer than this code: {error}"
-        return notice("migrations", told, "deploy the newer code here too")
+        return notice(
+            "migrations", f"the schema is newer than this code: {error}", "deploy the newer code"
+        )
     if pending:
-        return problem("migrations", f"{', '.join(pending)} not applied", _MIGRATE)
-    return ok("migrations", "the schema is the code's")
+        return problem("migrations", f"{', '.join(pending)} are not applied", _MIGRATE)
+    return ok("migrations", "all migrations are applied")

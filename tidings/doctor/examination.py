@@ -1,7 +1,7 @@
-"""The whole examination: each part, and what is left out when another part is in the way."""
+"""The whole examination, part by part; what depends on a broken part is left out."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import select
@@ -12,46 +12,57 @@ from events.settings import settings
 from events.subscriptions import registered
 from events.tables import SubscriptionRow
 from events.transport import CeleryTransport
-from tasks import orders
 from tasks.settings import settings as shop_settings
-from tidings.doctor import broker, flower, ledger, logins
-from tidings.doctor import database as store
-from tidings.doctor.findings import Finding, carefully, one_of, problem, unknown
+from tidings.doctor import (
+    broker,
+    clocks,
+    dead_letters,
+    deliveries,
+    flower,
+    orders,
+    processes,
+    secrets,
+    subscriptions,
+)
+from tidings.doctor import database as database_part
+from tidings.doctor.findings import Finding, guarded, unknown
+
+_OF_TABLES: tuple[Callable[[Session], Iterator[Finding]], ...] = (
+    processes.check,
+    subscriptions.check,
+    clocks.check,
+    deliveries.check,
+    dead_letters.check,
+    orders.check,
+)
 
 
 def examine(transport: CeleryTransport, configuration: Any) -> Iterator[Finding]:
-    """Look at everything; `transport` and `configuration` are the Celery app's. A part that is down is a finding."""
-    about_store = list(carefully("database", lambda: store.check(database())))
-    yield from about_store
+    """Examine everything. `transport` and `configuration` are those of the Celery app."""
+    of_database = list(guarded("database", lambda: database_part.check(database())))
+    yield from of_database
     usable = not any(
-        each.level == "problem" and each.about in ("database", "migrations") for each in about_store
+        each.level == "problem" and each.part in ("database", "migrations") for each in of_database
     )
     if usable:
-        yield from carefully("ledger", _ledger)
+        yield from guarded("tables", _check_tables)
     else:
         yield unknown(
-            "ledger", "not looked at; see database and migrations above", "mend those first"
+            "tables",
+            "not examined, because of the problem with the database above",
+            "fix that problem, then run `tidings doctor` again",
         )
-    yield from carefully(
+    yield from guarded(
         "broker", lambda: broker.check(transport, configuration, settings(), _queues(usable=usable))
     )
-    yield from carefully("secrets", _secrets)
-    yield from carefully("flower", lambda: flower.check(os.environ, shop_settings().flower_url))
+    yield from guarded("secrets", _check_secrets)
+    yield from guarded("flower", lambda: flower.check(os.environ, shop_settings().flower_url))
 
 
-def _ledger() -> Iterator[Finding]:
+def _check_tables() -> Iterator[Finding]:
     with reading() as session:
-        yield from ledger.check(session)
-        yield from one_of(
-            "orders", _orders(session), "every order is at its end, under way, or at a dead letter"
-        )
-
-
-def _orders(session: Session) -> Iterator[Finding]:
-    if left := orders.stuck(session):
-        numbers = ", ".join(each.number for each in left[:5]) + (", ..." if len(left) > 5 else "")
-        fix = "a delivery of theirs was discarded, so no answer will come: cancel them on /ops/orders, and what was done is undone"
-        yield problem("orders", f"nothing moves {numbers} any more", fix)
+        for check in _OF_TABLES:
+            yield from check(session)
 
 
 def _queues(*, usable: bool) -> set[str]:
@@ -61,11 +72,11 @@ def _queues(*, usable: bool) -> set[str]:
         return set(session.scalars(select(SubscriptionRow.queue)))
 
 
-def _secrets() -> Iterator[Finding]:
+def _check_secrets() -> Iterator[Finding]:
     shop, bus = shop_settings(), settings()
     urls = {
         "BROKER_URL": bus.broker_url,
         "DATABASE_URL": bus.database_url,
         "SMTP_URL": shop.smtp_url,
     }
-    yield from logins.check(secret_key=shop.secret_key, ops_auth=shop.ops_auth, urls=urls)
+    yield from secrets.check(secret_key=shop.secret_key, ops_auth=shop.ops_auth, urls=urls)

@@ -1,4 +1,4 @@
-"""What the doctor finds: one line each, with what to do about it."""
+"""Findings of the doctor: one line each, with a fix."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,52 +9,52 @@ Level = Literal["ok", "notice", "unknown", "problem"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at, how it is, and what mends it."""
+    """The state of one part of the deployment, and the fix if it needs one."""
 
-    about: str
+    part: str
     level: Level
-    told: str
+    message: str
     fix: str = ""
 
 
-def ok(about: str, told: str) -> Finding:
-    """It is as it should be."""
-    return Finding(about, "ok", told)
+def ok(part: str, message: str) -> Finding:
+    """Return a finding that needs no fix."""
+    return Finding(part, "ok", message)
 
 
-def notice(about: str, told: str, fix: str = "") -> Finding:
-    """It may be meant so; somebody should know."""
-    return Finding(about, "notice", told, fix)
+def notice(part: str, message: str, fix: str = "") -> Finding:
+    """Return a finding that may be intended."""
+    return Finding(part, "notice", message, fix)
 
 
-def unknown(about: str, told: str, fix: str = "") -> Finding:
-    """It could not be looked at, and that need not be a fault."""
-    return Finding(about, "unknown", told, fix)
+def unknown(part: str, message: str, fix: str = "") -> Finding:
+    """Return a finding about something that could not be examined."""
+    return Finding(part, "unknown", message, fix)
 
 
-def problem(about: str, told: str, fix: str) -> Finding:
-    """It is wrong; `fix` says what to do."""
-    return Finding(about, "problem", told, fix)
+def problem(part: str, message: str, fix: str) -> Finding:
+    """Return a finding that needs the fix."""
+    return Finding(part, "problem", message, fix)
 
 
-def one_of(about: str, wrong: Iterable[Finding], well: str) -> Iterator[Finding]:
-    """What is wrong, or one line that all is well."""
-    found = list(wrong)
-    yield from found or [ok(about, well)]
+def or_ok(part: str, findings: Iterable[Finding], message: str) -> Iterator[Finding]:
+    """Yield the findings, or one `ok` with the message if there are none."""
+    found = list(findings)
+    yield from found or [ok(part, message)]
 
 
-def carefully(about: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """The check's findings; one that fails in a way nobody thought of is a finding itself, not a stack trace."""
+def guarded(part: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Yield the findings of a check; an unexpected exception becomes a finding too."""
     try:
         yield from check()
     except Exception as error:
         yield problem(
-            about,
-            f"could not be looked at: {said(error)}",
-            "mend what it says, then ask the doctor again",
+            part,
+            f"the examination failed: {describe(error)}",
+            "correct the cause, then run `tidings doctor` again",
         )
 
 
-def said(error: BaseException) -> str:
-    """An error in one line."""
+def describe(error: BaseException) -> str:
+    """Return an exception's type and message on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

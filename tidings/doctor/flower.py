@@ -1,94 +1,84 @@
-"""Flower: can anybody look in, or run tasks through it?"""
+"""Flower: its settings in this environment, and the access it gives without a login."""
 
-import http.client
 from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from tidings.doctor.findings import Finding, notice, ok, problem, unknown
-from tidings.doctor.logins import is_loopback, weak
+import httpx
 
-TIMEOUT = 3.0  # seconds
+from tidings.doctor.findings import Finding, notice, ok, problem, unknown
+from tidings.doctor.secrets import is_weak
+from tidings.http_client import is_loopback, open_client
+
+SOCKET_TIMEOUT = 3.0  # seconds
 _TRUE: Final = ("1", "true", "yes", "on")
-_LOGIN: Final = "set FLOWER_BASIC_AUTH to user:password where Flower runs, the same as OPS_AUTH"
+_SET_LOGIN: Final = "set FLOWER_BASIC_AUTH to the same user:password as OPS_AUTH"
 
 
 def check(environment: Mapping[str, str], url: str) -> Iterator[Finding]:
-    """Look at Flower's own settings in this environment, and ask the Flower at `url` without a login."""
+    """Examine Flower's variables in this environment, and the Flower at `url` without a login."""
     yield from _settings(environment)
-    yield from _asked(url, environment)
+    yield from _access(url, environment)
 
 
 def _settings(environment: Mapping[str, str]) -> Iterator[Finding]:
     if environment.get("FLOWER_UNAUTHENTICATED_API", "").casefold() in _TRUE:
-        told = "FLOWER_UNAUTHENTICATED_API is set: every web page that an operator visits can run tasks and stop workers"
-        yield problem("flower", told, "unset FLOWER_UNAUTHENTICATED_API")
+        yield problem(
+            "flower",
+            "FLOWER_UNAUTHENTICATED_API is set: any web page that an operator visits can run "
+            "tasks and stop workers",
+            "unset FLOWER_UNAUTHENTICATED_API",
+        )
     logins = environment.get("FLOWER_BASIC_AUTH", "")
     for login in filter(None, logins.split(",")):
         user, _, password = login.partition(":")
-        if weak(password, user):
+        if is_weak(password, user):
             yield problem(
                 "flower",
-                f"the password of {user or 'somebody'} in FLOWER_BASIC_AUTH can be guessed",
+                f"the password of {user or 'an unnamed user'} in FLOWER_BASIC_AUTH is weak",
                 "choose a longer one",
             )
     runs_here = any(name.startswith("FLOWER_") and name != "FLOWER_URL" for name in environment)
-    if (
-        runs_here
-        and not logins
-        and not environment.get("FLOWER_AUTH")
-        and not _only_here(environment)
-    ):
+    has_login = logins or environment.get("FLOWER_AUTH")
+    if runs_here and not has_login and not _binds_loopback(environment):
         yield problem(
             "flower",
-            "it listens on every address and asks for no login",
-            f"{_LOGIN}, or FLOWER_ADDRESS to 127.0.0.1",
+            "it listens on all addresses and requires no login",
+            f"{_SET_LOGIN}, or FLOWER_ADDRESS to 127.0.0.1",
         )
 
 
-def _only_here(environment: Mapping[str, str]) -> bool:
-    return is_loopback(environment.get("FLOWER_ADDRESS", ""))  # unset, Flower listens everywhere
+def _binds_loopback(environment: Mapping[str, str]) -> bool:
+    # Without FLOWER_ADDRESS Flower listens on all addresses.
+    return is_loopback(environment.get("FLOWER_ADDRESS", ""))
 
 
-def _asked(url: str, environment: Mapping[str, str]) -> Iterator[Finding]:
+def _access(url: str, environment: Mapping[str, str]) -> Iterator[Finding]:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        yield unknown(
-            "flower",
-            "FLOWER_URL is not set, so it was not asked",
-            "set FLOWER_URL to where Flower is",
-        )
+        fix = "set FLOWER_URL to the address of Flower"
+        yield unknown("flower", "not examined, because FLOWER_URL is not set", fix)
         return
     try:
-        api, page = (_status(url, path) for path in ("/api/workers", "/workers"))
-    except (OSError, http.client.HTTPException) as error:
+        with open_client(url, timeout=SOCKET_TIMEOUT) as client:
+            # A redirect is an answer too: it leads to a login page.
+            api, page = (client.get(path).status_code for path in ("/api/workers", "/workers"))
+    except httpx.HTTPError as error:
         yield notice(
             "flower",
             f"{url} does not answer: {type(error).__name__}",
-            "start it: celery -A tasks flower; orders do without it",
+            "start it: celery -A tasks flower; orders do not depend on it",
         )
         return
-    if api == http.client.OK:
+    if api == httpx.codes.OK:
         yield problem(
             "flower",
-            f"{url} lets anybody run tasks and stop workers",
-            f"unset FLOWER_UNAUTHENTICATED_API; {_LOGIN}",
+            f"{url} lets anyone run tasks and stop workers",
+            f"unset FLOWER_UNAUTHENTICATED_API; {_SET_LOGIN}",
         )
-    elif page != http.client.OK:
-        yield ok("flower", f"{url} asks for a login")
-    elif is_loopback(parts.hostname) and _only_here(environment):
-        yield notice("flower", f"{url} asks for no login; only this machine reaches it", _LOGIN)
+    elif page != httpx.codes.OK:
+        yield ok("flower", f"{url} requires a login")
+    elif is_loopback(parts.hostname) and _binds_loopback(environment):
+        yield notice("flower", f"{url} requires no login; only this machine reaches it", _SET_LOGIN)
     else:
-        yield problem("flower", f"{url} shows everybody every task and worker", _LOGIN)
-
-
-def _status(url: str, path: str) -> int:
-    """How it answers without a login; a redirect is an answer, to somebody's login page."""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
-    try:
-        connection.request("GET", parts.path.rstrip("/") + path)
-        return connection.getresponse().status
-    finally:
-        connection.close()
+        yield problem("flower", f"{url} shows all tasks and workers to anyone", _SET_LOGIN)

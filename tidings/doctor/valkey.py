@@ -1,4 +1,4 @@
-"""Valkey or Redis as the broker: does it keep messages, and does it throw none away?"""
+"""Valkey or Redis as the broker: its persistence, its eviction policy and its memory."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,43 +6,47 @@ from events.errors import BrokerDown
 from events.transport import CeleryTransport
 from tidings.doctor.findings import Finding, notice, ok, problem, unknown
 
-FULL = 0.9  # of its memory
-_STATE = {
+MAX_MEMORY_USE = 0.9  # of `maxmemory`
+_INFO_FIELDS = {
     "aof_enabled": "appendonly",
-    "aof_last_write_status": "written",
+    "aof_last_write_status": "aof_last_write_status",
     "maxmemory": "maxmemory",
     "maxmemory_policy": "maxmemory-policy",
-    "used_memory": "used",
+    "used_memory": "used_memory",
 }
 
 
 def check(transport: CeleryTransport) -> Iterator[Finding]:
-    """Everything about the server that can be asked of it. Raises `BrokerDown`."""
+    """Examine a connected server. Raises `BrokerDown`."""
     yield ok("broker", f"{transport.address} answers")
-    known = _known(transport)
-    yield _persistence(known)
-    yield _eviction(known)
-    yield from _memory(known)
+    settings = _settings(transport)
+    yield _persistence(settings)
+    yield _eviction(settings)
+    yield from _memory(settings)
 
 
-def _known(transport: CeleryTransport) -> dict[str, str]:
-    """Its settings and its state. A managed server that refuses CONFIG tells the most of it under INFO; some refuse that too."""
-    state = _ask(transport, "info", "persistence") | _ask(transport, "info", "memory")
-    known = {ours: state[theirs] for theirs, ours in _STATE.items() if theirs in state}
-    if "appendonly" in known:
-        known["appendonly"] = "yes" if known["appendonly"] == "1" else "no"
+def _settings(transport: CeleryTransport) -> dict[str, str]:
+    """Return the server's settings and state.
+
+    A managed server may refuse CONFIG; INFO then reports most of them. Some refuse INFO too.
+    """
+    info = _ask(transport, "info", "persistence") | _ask(transport, "info", "memory")
+    found = {ours: info[theirs] for theirs, ours in _INFO_FIELDS.items() if theirs in info}
+    if "appendonly" in found:
+        found["appendonly"] = "yes" if found["appendonly"] == "1" else "no"
     for name in ("appendonly", "save", "maxmemory", "maxmemory-policy"):
-        known |= _ask(transport, "config_get", name)
-    return known
+        found |= _ask(transport, "config_get", name)
+    return found
 
 
-def _ask(transport: CeleryTransport, command: str, word: str) -> dict[str, str]:
+def _ask(transport: CeleryTransport, command: str, argument: str) -> dict[str, str]:
     try:
         answer: Mapping[object, object] = transport.ask(
-            lambda channel: getattr(channel.client, command)(word)
+            lambda channel: getattr(channel.client, command)(argument)
         )
     except BrokerDown:
-        transport.connect()  # the refusal cost us the connection; if the server is gone, that is told here
+        # A refused command closes the connection. This raises if the server itself is down.
+        transport.connect()
         return {}
     return {_text(name): _text(value) for name, value in answer.items()}
 
@@ -51,57 +55,57 @@ def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _persistence(known: Mapping[str, str]) -> Finding:
-    fix = "set `appendonly yes` in its configuration; what it lost meanwhile the ledger sends again"
-    if "appendonly" not in known:
+def _persistence(settings: Mapping[str, str]) -> Finding:
+    fix = "set `appendonly yes` in its configuration; the relay sends lost messages again"
+    if "appendonly" not in settings:
         return unknown(
-            "broker's memory",
-            "it does not tell whether it keeps messages",
-            "see its provider's page: append-only file on",
+            "persistence",
+            "the server does not report its append-only setting",
+            "see the provider's settings: the append-only file must be on",
         )
-    if known.get("written", "ok") != "ok":
+    if settings.get("aof_last_write_status", "ok") != "ok":
         return problem(
-            "broker's memory",
-            "it cannot write its append-only file",
-            "see its log; its disk is full or broken",
+            "persistence",
+            "the last write of the append-only file failed",
+            "see the log of the server; its disk is full or broken",
         )
-    if known["appendonly"] == "yes":
-        return ok("broker's memory", "it keeps messages through a restart")
-    if known.get("save"):
+    if settings["appendonly"] == "yes":
+        return ok("persistence", "messages survive a restart of the broker")
+    if settings.get("save"):
         return notice(
-            "broker's memory",
-            f"it keeps messages as of its last snapshot only (save {known['save']})",
+            "persistence",
+            f"messages since the last snapshot are lost at a restart (save {settings['save']})",
             fix,
         )
     return problem(
-        "broker's memory",
-        "it forgets all messages at a restart, and each is late by the lease",
+        "persistence",
+        "all messages are lost at a restart; each is then sent again after the lease",
         fix,
     )
 
 
-def _eviction(known: Mapping[str, str]) -> Finding:
-    policy = known.get("maxmemory-policy")
+def _eviction(settings: Mapping[str, str]) -> Finding:
+    policy = settings.get("maxmemory-policy")
     if policy is None:
         return unknown(
             "eviction",
-            "it does not tell what it does when it is full",
-            "see its provider's page: maxmemory-policy noeviction",
+            "the server does not report its maxmemory-policy",
+            "see the provider's settings: maxmemory-policy must be noeviction",
         )
     if policy != "noeviction":
         return problem(
             "eviction",
-            f"maxmemory-policy {policy}: when it is full it throws messages away without a word",
-            "set noeviction",
+            f"maxmemory-policy is {policy}: a full server drops messages without an error",
+            "set maxmemory-policy to noeviction",
         )
-    return ok("eviction", "it throws nothing away when it is full")
+    return ok("eviction", "a full server drops no messages")
 
 
-def _memory(known: Mapping[str, str]) -> Iterator[Finding]:
-    most, used = int(known.get("maxmemory", 0)), int(known.get("used", 0))
-    if most and used > FULL * most:
+def _memory(settings: Mapping[str, str]) -> Iterator[Finding]:
+    limit, used = int(settings.get("maxmemory", 0)), int(settings.get("used_memory", 0))
+    if limit and used > MAX_MEMORY_USE * limit:
         yield problem(
-            "eviction",
-            f"{used / most:.0%} of its memory are used",
-            "raise maxmemory, or see in `tidings queues` why so much waits",
+            "memory",
+            f"{used / limit:.0%} of maxmemory is used",
+            "raise maxmemory, or reduce the backlog that `tidings queues` shows",
         )

@@ -1,4 +1,4 @@
-"""The database's schema: migrations that Alembic runs, configured here and not in a file."""
+"""The schema of the database: Alembic's migrations, configured here instead of in a file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,35 +14,38 @@ from sqlalchemy import Connection, TypeDecorator
 from events import Base, subscriptions
 from web import idempotency
 
-TABLES_OF_WEB = (idempotency.IdempotencyKey,)  # in the metadata by being imported
+TABLES_OF_WEB = (idempotency.IdempotencyKey,)  # the import adds it to the metadata
 
 
 def load_tables() -> None:
-    """Import every module that has tables, those included that somebody dropped into `tasks`."""
+    """Import every module that defines tables, including services dropped into `tasks`."""
     subscriptions.discover("tasks", skip={"celery"})
 
 
 def upgrade(connection: Connection) -> None:
-    """Bring the schema to the newest migration, in the connection's transaction."""
+    """Apply all pending migrations in the connection's transaction."""
     command.upgrade(_config(connection), "head")
 
 
 def pending(connection: Connection) -> list[str]:
-    """The migrations that this database has not seen, the first one first."""
+    """Return the revisions that are not applied to this database yet, the oldest first.
+
+    Raises Alembic's `CommandError` or `RevisionError` if the database has an unknown revision.
+    """
     script = ScriptDirectory.from_config(_config(connection))
     current = MigrationContext.configure(connection).get_current_revision()
     return [each.revision for each in script.iterate_revisions("head", current)][::-1]
 
 
 def differences(connection: Connection) -> Sequence[Any]:
-    """What the tables in the code have that the database has not, and the other way round."""
+    """Return the differences between the database and the tables in the code."""
     load_tables()
     found: Sequence[Any] = compare_metadata(MigrationContext.configure(connection), Base.metadata)
     return found
 
 
 def draft(connection: Connection, message: str) -> list[Path]:
-    """Write the migration that leads from the database's schema to the tables in the code."""
+    """Write the migration from the database's schema to the tables in the code."""
     load_tables()
     config = _config(connection)
     number = f"{len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1:04}"
@@ -51,12 +54,10 @@ def draft(connection: Connection, message: str) -> list[Path]:
 
 
 def render(kind: str, item: Any, context: Any) -> str | Literal[False]:
-    """Write a type of ours as the plain type it is stored as: a migration must not change when the code does."""
-    return (
-        f"sa.{item.impl_instance!r}"
-        if kind == "type" and isinstance(item, TypeDecorator)
-        else False
-    )
+    """Render a type of ours as its storage type: a migration must not change with the code."""
+    if kind == "type" and isinstance(item, TypeDecorator):
+        return f"sa.{item.impl_instance!r}"
+    return False
 
 
 def _config(connection: Connection) -> Config:

@@ -1,4 +1,4 @@
-"""Draft the next migration: `make migration m="what it does"`."""
+"""Draft the next migration: `make migration m="add loyalty points"`."""
 
 import sys
 import tempfile
@@ -9,7 +9,7 @@ from tidings import migrations
 
 
 def main(message: str) -> None:
-    """Compare the tables in the code with what the migrations make of an empty database, and write down what is missing."""
+    """Compare the tables in the code with a migrated empty database, and write the difference."""
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{Path(folder) / 'empty.sqlite'}")
         with database.writer.begin() as connection:
@@ -17,12 +17,11 @@ def main(message: str) -> None:
             drafted = migrations.draft(connection, message)
         database.close()
     for path in drafted:
-        print(
-            f"drafted {path.relative_to(Path.cwd())}; read it, then `make test` and `make format`"
-        )
+        name = path.relative_to(Path.cwd())
+        print(f"drafted {name}; review it, then run `make format` and `make test`")
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or not sys.argv[1].strip():
-        raise SystemExit('say what it does: make migration m="add loyalty points"')
+        raise SystemExit('describe the migration: make migration m="add loyalty points"')
     main(sys.argv[1])

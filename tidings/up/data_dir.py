@@ -1,4 +1,4 @@
-"""The data directory of one `up`: its lock, its secrets, its files."""
+"""The data directory of `up`: its lock, its secrets, its files."""
 
 import fcntl
 import hashlib
@@ -16,40 +16,45 @@ from sqlalchemy import URL
 
 from events import TidingsError
 
-_SOCKET_PATH = re.compile(
-    r"[\w./-]{1,100}", re.ASCII
-)  # a unix socket's address holds 104 bytes at least; the rest would need quoting in a URL
-_PATIENCE = 15.0  # seconds to wait for the last processes of an `up` that was killed
+LOCK_TIMEOUT = 15.0  # seconds for the last processes of a killed `up` to end
+# The address of a unix socket holds 104 bytes on macOS; other characters need quoting in a URL.
+_SOCKET_PATH = re.compile(r"[\w./-]{1,100}", re.ASCII)
 
 
 class CannotStart(TidingsError):
     """`up` cannot start; nothing was started."""
 
 
-class Home:
-    """One data directory. Only one `up` uses it at a time."""
+class DataDir:
+    """A data directory. Only one `up` uses it at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
 
     @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.folder / "tidings.sqlite"
+
+    @property
     def database_url(self) -> str:
-        """Where the database is unless `DATABASE_URL` says otherwise."""
-        return URL.create("sqlite", database=str(self.folder / "tidings.sqlite")).render_as_string()
+        """The default of `DATABASE_URL`."""
+        return URL.create("sqlite", database=str(self.database)).render_as_string()
 
     @property
     def mails(self) -> Path:
-        """Where the mail sink puts mails."""
+        """The folder of the mail sink."""
         return self.folder / "mail"
 
     @property
     def broker(self) -> Path:
-        """Where the broker keeps its messages."""
+        """The folder of the broker's append-only file."""
         return self.folder / "broker"
 
     @property
     def broker_socket(self) -> Path:
-        """The broker's unix socket: in the data directory, or in a private folder with a short name if that one's is too long."""
+        """The broker's unix socket: here, or in a private temporary folder if the path is too long
+        or needs quoting."""
         path = self.folder / "broker.sock"
         if _SOCKET_PATH.fullmatch(str(path)):
             return path
@@ -58,35 +63,35 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the data directory. Every process of `up` inherits the lock: it is free when the last of them is gone.
+        """Lock the data directory. Every process of `up` inherits the lock, so it is free when the
+        last of them has ended.
 
-        Raises `CannotStart` when another `up` has it, or when nothing can be written there.
+        Raises `CannotStart` if another `up` holds it or the directory cannot be written.
         """
-        with self._usable():
+        with self._writable():
             for folder in (self.folder, self.mails, self.broker, self.broker_socket.parent):
-                _private(folder)
+                _make_private(folder)
             file = (self.folder / "up.lock").open("a+b", buffering=0)
         with file:
-            self._take(file.fileno())
+            self._lock(file.fileno())
             file.truncate(0)
-            with self._usable():
+            with self._writable():
                 file.write(f"{os.getpid()}\n".encode())
             yield
             file.truncate(0)
 
     @contextmanager
-    def _usable(self) -> Iterator[None]:
+    def _writable(self) -> Iterator[None]:
         try:
             yield
-        except (
-            OSError
-        ) as error:  # a full disk, a file system that is read-only, a folder of somebody else's
+        except OSError as error:  # a full disk, a read-only file system, missing permissions
             raise CannotStart(
-                f"{self.folder} cannot be used: {error.strerror}; mend that, or name another --data-dir"
+                f"{self.folder} cannot be used: {error.strerror}; "
+                "correct that, or name another --data-dir"
             ) from error
 
-    def _take(self, lock: int) -> None:
-        deadline = time.monotonic() + _PATIENCE
+    def _lock(self, lock: int) -> None:
+        deadline = time.monotonic() + LOCK_TIMEOUT
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,20 +99,25 @@ class Home:
                 pid = int((self.folder / "up.lock").read_text().strip() or 0)
                 if pid and psutil.pid_exists(pid):
                     raise CannotStart(
-                        f"another `tidings up` (pid {pid}) is using {self.folder}; stop it, or name another --data-dir"
+                        f"another `tidings up` (pid {pid}) is using {self.folder}; "
+                        "stop it, or name another --data-dir"
                     ) from None
                 if time.monotonic() > deadline:
                     raise CannotStart(
-                        f"processes of an earlier `tidings up` (pid {pid}, killed) still use {self.folder}; end them first"
+                        f"processes of an earlier `tidings up` (pid {pid}, killed) still use "
+                        f"{self.folder}; end them, or name another --data-dir"
                     ) from None
                 time.sleep(0.1)
             else:
                 return
 
     def secret(self, name: str, make: Callable[[], str]) -> str:
-        """The secret kept in the file `name`, made by `make` the first time. Nobody else can read it. Raises `CannotStart`."""
+        """Return the secret in the file `name`, which `make` creates the first time.
+
+        Only the owner can read the file. Raises `CannotStart`.
+        """
         path = self.folder / name
-        with self._usable():
+        with self._writable():
             if not path.exists():
                 draft = path.with_suffix(".new")
                 draft.unlink(missing_ok=True)
@@ -116,18 +126,18 @@ class Home:
                 draft.rename(path)
             return path.read_text().strip()
 
-    def note(self, name: str, text: str) -> None:
-        """Leave a text in the file `name` for commands beside `up`. Raises `CannotStart`."""
-        with self._usable():
+    def write(self, name: str, text: str) -> None:
+        """Write a text to the file `name` for other commands. Raises `CannotStart`."""
+        with self._writable():
             (self.folder / name).write_text(text)
 
 
-def ops_login() -> str:
-    """A new login for the ops pages and Flower."""
+def new_ops_login() -> str:
+    """Return a new login for the ops pages and Flower."""
     return f"ops:{secrets.token_urlsafe(12)}"
 
 
-def _private(folder: Path) -> None:
+def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise CannotStart(f"{folder} belongs to somebody else; name another --data-dir")
+        raise CannotStart(f"{folder} belongs to another user; name another --data-dir")

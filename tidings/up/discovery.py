@@ -1,29 +1,30 @@
-"""What a `tidings up` on this machine uses: for a command beside it, whose own environment tells it nothing."""
+"""The settings of a `tidings up` on this machine, for commands whose environment lacks them."""
 
 import os
 from pathlib import Path
 
 from tidings.up import broker, ports
-from tidings.up.data_dir import Home
+from tidings.up.data_dir import DataDir
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The environment that an `up` on this data directory gave its processes, as far as its files tell; empty if there was none.
+    """Return the environment of the processes of an `up` on this data directory, from its files.
 
-    What is set in this process's environment is left out: it was set there too.
+    It is empty if no `up` ever used the directory. Variables that this process's environment sets
+    are left out, because `up` prefers them too.
     """
-    home = Home(folder)
-    if not (home.folder / "up.lock").exists():
+    data_dir = DataDir(folder)
+    if not (data_dir.folder / "up.lock").exists():
         return {}
     found = {
-        "DATABASE_URL": home.database_url,
-        "BROKER_URL": broker.url(home),
-        "MAIL_DIR": str(home.mails),
+        "DATABASE_URL": data_dir.database_url,
+        "BROKER_URL": broker.url(data_dir),
+        "MAIL_DIR": str(data_dir.mails),
         "FLOWER_ADDRESS": ports.HOST,
     }
     for name in ("secret_key", "ops_auth", "flower_url"):
-        if (home.folder / name).exists():
-            found[name.upper()] = (home.folder / name).read_text().strip()
+        if (data_dir.folder / name).exists():
+            found[name.upper()] = (data_dir.folder / name).read_text().strip()
     login = os.environ.get("OPS_AUTH") or found.get("OPS_AUTH", "")
     found["FLOWER_BASIC_AUTH"] = login
     return {name: value for name, value in found.items() if not os.environ.get(name)}

@@ -1,4 +1,4 @@
-"""What the processes of `up` say, line by line, each with the name of who said it."""
+"""The terminal output of `up`: the lines of all processes, each with the process's name."""
 
 import sys
 from typing import BinaryIO
@@ -17,44 +17,47 @@ _COLOURS = (
     "bright_magenta",
     "bright_blue",
 )
-_LONGEST_LINE = 1 << 16  # bytes kept of a line that never ends
+_MAX_LINE = 1 << 16  # bytes; a longer line is split
 
 
 class Output:
-    """The one way to the terminal. A line of JSON passes as it is, unless a person is looking: it names its service itself."""
+    """The one writer to the terminal.
+
+    On a pipe, a line of JSON passes unchanged: it names its service itself.
+    """
 
     def __init__(self, stream: BinaryIO | None = None, *, terminal: bool | None = None) -> None:
         self._stream = stream or sys.stdout.buffer
         self.terminal = self._stream.isatty() if terminal is None else terminal
-        self._rests: dict[str, bytes] = {}
+        self._partial: dict[str, bytes] = {}
         self._colours: dict[str, str] = {}
         self._width = 0
 
-    def expect(self, *names: str) -> None:
+    def reserve(self, *names: str) -> None:
         """Make the column of names wide enough for these."""
         self._width = max(self._width, *map(len, names))
 
-    def say(self, text: str) -> None:
-        """A line of the supervisor's own."""
+    def log(self, text: str) -> None:
+        """Print a line of the supervisor."""
         self._print("up", text.encode())
 
     def announce(self, text: str) -> None:
-        """A line for whoever started `up`, without a name before it."""
+        """Print a line without a name before it."""
         self._write(text.encode() + b"\n")
 
     def feed(self, name: str, data: bytes) -> None:
-        """What process `name` wrote; an unfinished line waits for its end."""
-        *lines, rest = (self._rests.pop(name, b"") + data).split(b"\n")
-        if len(rest) > _LONGEST_LINE:
+        """Print the output of process `name`; an unfinished line is kept until its end arrives."""
+        *lines, rest = (self._partial.pop(name, b"") + data).split(b"\n")
+        if len(rest) > _MAX_LINE:
             lines, rest = [*lines, rest], b""
         for line in lines:
             self._print(name, line.rstrip(b"\r"))
         if rest:
-            self._rests[name] = rest
+            self._partial[name] = rest
 
     def end(self, name: str) -> None:
-        """Process `name` is gone: print what it left unfinished."""
-        if rest := self._rests.pop(name, b""):
+        """Print the unfinished line of process `name`, which has ended."""
+        if rest := self._partial.pop(name, b""):
             self._print(name, rest)
 
     def _print(self, name: str, line: bytes) -> None:
@@ -74,5 +77,5 @@ class Output:
         try:
             self._stream.write(line)
             self._stream.flush()
-        except OSError:  # whoever listened is gone; the processes go on all the same
+        except OSError:  # the reader of the pipe has gone; the processes must go on
             return

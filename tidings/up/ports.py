@@ -1,4 +1,4 @@
-"""The ports of `up`: taken before anything starts, so that a port in use is told at once."""
+"""The ports of `up`, bound before any process starts, so that a used port is reported at once."""
 
 import socket
 
@@ -10,20 +10,22 @@ HOST = "127.0.0.1"
 
 
 def listen(port: int, option: str) -> socket.socket:
-    """A listening socket. The supervisor keeps it open while the web is started again, so that callers wait and are not refused.
+    """Return a listening socket. Raises `CannotStart` if the port is in use.
 
-    Raises `CannotStart` when somebody else listens there.
+    The supervisor keeps the socket open while the web restarts, so that clients wait instead of
+    being refused.
     """
     try:
         return socket.create_server((HOST, port), backlog=256)
     except OSError as error:
+        reason = _owner(port) or error.strerror
         raise CannotStart(
-            f"port {port} cannot be used: {_owner(port) or error.strerror}; free it, or name another {option}"
+            f"port {port} cannot be used: {reason}; free it, or name another {option}"
         ) from None
 
 
-def free(port: int, option: str) -> int:
-    """The port, if nobody listens there; 0 finds a free one. Raises `CannotStart`."""
+def find_free(port: int, option: str) -> int:
+    """Return the port if it is free; 0 finds a free one. Raises `CannotStart`."""
     with listen(port, option) as probe:
         return int(probe.getsockname()[1])
 
@@ -31,13 +33,10 @@ def free(port: int, option: str) -> int:
 def _owner(port: int) -> str | None:
     try:
         for each in psutil.net_connections("tcp"):
-            if (
-                each.pid
-                and each.status == psutil.CONN_LISTEN
-                and each.laddr
-                and each.laddr.port == port
-            ):
+            if not each.pid or each.status != psutil.CONN_LISTEN or not each.laddr:
+                continue
+            if each.laddr.port == port:
                 return f"pid {each.pid} ({psutil.Process(each.pid).name()}) listens there"
-    except psutil.Error:  # others' sockets are told to root only
+    except psutil.Error:  # only root can see the sockets of other users
         pass
     return None

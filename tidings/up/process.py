@@ -1,6 +1,7 @@
-"""One running process, forked from the supervisor, which has everything imported already.
+"""A process that is forked from the supervisor, which has imported everything already.
 
-Forked instead of started anew, seven workers are ready in 2.4 s instead of 12 and take 277 MB instead of 747 (docs/decisions.md).
+Seven forked workers are ready in 2.4 s instead of 12 and need 277 MB instead of 747
+(docs/decisions.md).
 """
 
 import ctypes
@@ -17,11 +18,11 @@ from tidings.up.program import Program
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _M_ARENA_MAX = -8  # malloc.h
-HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
 class Process:
-    """A program at work in a session and process group of its own, so that Ctrl-C reaches the supervisor alone."""
+    """A running program in its own session, so that Ctrl-C reaches only the supervisor."""
 
     def __init__(self, program: Program, closes: Iterable[int] = ()) -> None:
         self.program = program
@@ -31,62 +32,62 @@ class Process:
         sys.stdout.flush()
         sys.stderr.flush()
         parent = os.getpid()
-        # No signal may reach the child before it has forgotten the supervisor's handlers.
-        signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+        # A signal must not reach the child while it still has the supervisor's handlers.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         self.pid = os.fork()
         if self.pid == 0:
-            _be(program, out, parent, [self.output, *closes])
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+            _run_child(program, out, parent, [self.output, *closes])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         os.close(out)
 
     @property
     def age(self) -> float:
-        """Seconds since it was started."""
+        """Seconds since the start."""
         return time.monotonic() - self.started
 
     def terminate(self) -> None:
-        """Ask the process to end, even if somebody froze it."""
+        """Ask the process to end, also if it is stopped by SIGSTOP."""
         for number in (signal.SIGTERM, signal.SIGCONT):
             os.kill(self.pid, number)
 
     def end_group(self) -> None:
-        """End at once whatever is left of the process and its children."""
+        """Kill the process and its children."""
         try:
             os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+        except (ProcessLookupError, PermissionError):  # macOS raises the latter for zombies
             return
 
 
-def _be(program: Program, out: int, parent: int, closes: Iterable[int]) -> NoReturn:
-    """Become `program`; never return into the supervisor's code."""
+def _run_child(program: Program, out: int, parent: int, closes: Iterable[int]) -> NoReturn:
+    """Run `program` and exit; never return into the supervisor's code."""
     status = 1
     try:
-        _settle_in(out, parent)
+        _prepare(out, parent)
         for each in closes:
             os.close(each)
         program.run()
         status = 0
-    except SystemExit as exit:
-        status = _status(exit)
+    except SystemExit as error:
+        status = _status(error)
     except KeyboardInterrupt:
         status = 130
     except BaseException:
         traceback.print_exc()
     finally:
         _flush()
-        os._exit(status)  # not sys.exit: what is registered to run at exit is the supervisor's
+        os._exit(status)  # sys.exit would run the supervisor's exit handlers
 
 
-def _settle_in(out: int, parent: int) -> None:
+def _prepare(out: int, parent: int) -> None:
     os.setsid()
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
-        raise SystemExit("the supervisor is gone")
+        raise SystemExit("the supervisor has ended")
     signal.set_wakeup_fd(-1)
-    for number in HEARD:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (out, 1), (out, 2)):
         os.dup2(source, target)
@@ -94,10 +95,10 @@ def _settle_in(out: int, parent: int) -> None:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
-def _status(exit: SystemExit) -> int:
-    if isinstance(exit.code, str):
-        print(exit.code, file=sys.stderr)
-    return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
+def _status(error: SystemExit) -> int:
+    if isinstance(error.code, str):
+        print(error.code, file=sys.stderr)
+    return error.code if isinstance(error.code, int) else int(error.code is not None)
 
 
 def _flush() -> None:
@@ -109,12 +110,12 @@ def _flush() -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what a dying child leaves behind, so that nothing outlives `up` (Linux only)."""
+    """Become the parent of orphaned descendants, so that none outlives `up` (Linux only)."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def save_memory() -> None:
-    """Let each process have two malloc arenas instead of eight per core (glibc only)."""
+    """Limit each process to two malloc arenas instead of eight per core (glibc only)."""
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
@@ -127,4 +128,4 @@ def _prctl(option: int, value: int) -> None:
 
 
 def ignore(number: int, frame: FrameType | None) -> None:
-    """Do nothing: the signal's number comes through the wake-up pipe."""
+    """Do nothing: the number of the signal arrives through the wake-up pipe."""

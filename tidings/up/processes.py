@@ -1,4 +1,4 @@
-"""Which processes `up` runs, with which environment, and in which order they end."""
+"""The processes of `up`, and their environment."""
 
 import os
 import secrets
@@ -10,22 +10,19 @@ from socket import socket
 
 from events import subscriptions
 from tidings.up import broker, mail_sink, ports
-from tidings.up.data_dir import CannotStart, Home, ops_login
-from tidings.up.program import Program, command
+from tidings.up.data_dir import CannotStart, DataDir, new_ops_login
+from tidings.up.program import Program, Stage, command
 
-WEB, RELAY, WORKERS, FLOWER, MAILS, BROKER = range(
-    6
-)  # the order in which they end: first nothing comes in, last goes the broker
-_DRAIN = 40.0  # seconds for a worker to finish: more than a handler's time limit
+_WORKER_GRACE = 40.0  # seconds; longer than the time limit of a task
 
 
 class UnknownQueue(CannotStart):
-    """No subscription listens on this queue."""
+    """No subscription uses this queue."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `tidings up` was asked for."""
+    """The options of `tidings up`."""
 
     port: int = 8000
     flower_port: int = 5555
@@ -35,110 +32,96 @@ class Options:
 
 @dataclass(frozen=True)
 class Sockets:
-    """What the supervisor listens on for its processes, so that one can be started again and no caller is refused."""
+    """The listening sockets of the supervisor: a program restarts and no client is refused."""
 
     web: socket
     mails: socket | None
 
     @property
     def url(self) -> str:
-        """Where the web is."""
+        """The address of the web."""
         return f"http://{ports.HOST}:{self.web.getsockname()[1]}"
 
     @property
     def all(self) -> tuple[socket, ...]:
-        """Those that are open."""
+        """The open sockets."""
         return tuple(each for each in (self.web, self.mails) if each)
 
     def close(self) -> None:
-        """Let go of all."""
+        """Close all sockets."""
         for each in self.all:
             each.close()
 
 
-def environment(options: Options, home: Home, sockets: Sockets) -> dict[str, str]:
-    """What the processes find in their environment. What is set there already wins, but for where Flower listens."""
-    login = os.environ.get("OPS_AUTH") or home.secret("ops_auth", ops_login)
+def environment(options: Options, data_dir: DataDir, sockets: Sockets) -> dict[str, str]:
+    """Return the environment of the processes.
+
+    Variables that are set already win, except for the address of Flower.
+    """
+    login = os.environ.get("OPS_AUTH") or data_dir.secret("ops_auth", new_ops_login)
     user, _, password = login.partition(":")
     if not user or not password or "," in login:
         raise CannotStart(
-            "OPS_AUTH is user:password, without a comma, because Flower takes a list of them"
+            "OPS_AUTH must be user:password without a comma: "
+            "Flower reads it as a comma-separated list of logins"
         )
-    ours = {
-        "DATABASE_URL": home.database_url,
-        "BROKER_URL": broker.url(home),
-        "SECRET_KEY": home.secret("secret_key", partial(secrets.token_urlsafe, 32)),
+    defaults = {
+        "DATABASE_URL": data_dir.database_url,
+        "BROKER_URL": broker.url(data_dir),
+        "SECRET_KEY": data_dir.secret("secret_key", partial(secrets.token_urlsafe, 32)),
         "OPS_AUTH": login,
-        "MAIL_DIR": str(home.mails),
+        "MAIL_DIR": str(data_dir.mails),
         "FLOWER_URL": f"http://{ports.HOST}:{options.flower_port}",
-        "FLOWER_BASIC_AUTH": login,  # not in its arguments, where every user of the machine could read it
+        # Not an argument of Flower: every user of the machine could read it.
+        "FLOWER_BASIC_AUTH": login,
         "FLOWER_MAX_TASKS": "10000",
     }
     if sockets.mails:
-        ours["SMTP_URL"] = f"smtp://{ports.HOST}:{sockets.mails.getsockname()[1]}"
-    chosen = {name: os.environ.get(name) or value for name, value in ours.items()}
+        defaults["SMTP_URL"] = f"smtp://{ports.HOST}:{sockets.mails.getsockname()[1]}"
+    chosen = {name: os.environ.get(name) or value for name, value in defaults.items()}
     return chosen | {"FLOWER_ADDRESS": ports.HOST, "FLOWER_PORT": str(options.flower_port)}
 
 
-def workers(scale: Mapping[str, int]) -> dict[str, int]:
-    """How many workers each queue gets: one, unless `scale` says otherwise. Raises `UnknownQueue`."""
+def worker_counts(scale: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of workers of each queue, 1 by default. Raises `UnknownQueue`."""
     queues = sorted({each.queue for each in subscriptions.registered().values()})
     if unknown := sorted(set(scale) - set(queues)):
         raise UnknownQueue(
-            f"no subscription listens on queue {unknown[0]!r}; --scale takes one of {', '.join(queues)}"
+            f"no subscription uses queue {unknown[0]!r}; --scale takes one of {', '.join(queues)}"
         )
     return {queue: scale.get(queue, 1) for queue in queues}
 
 
-def programs(home: Home, sockets: Sockets, counts: Mapping[str, int]) -> list[Program]:
-    """Everything but the broker, in the order in which it is started."""
-    web = command(
-        *(
-            "gunicorn",
-            "web:create_app()",
-            "--bind",
-            f"fd://{sockets.web.fileno()}",
-            "--worker-class",
-            "gthread",
-            "--threads",
-            "8",
-        ),
-        *("--graceful-timeout", "15", "--no-control-socket", "--log-level", "warning"),
-    )
+def programs(data_dir: DataDir, sockets: Sockets, counts: Mapping[str, int]) -> list[Program]:
+    """Return all programs but the broker, in the order of their start."""
     chosen = [
-        Program("web", web, WEB, grace=20.0, keeps=(sockets.web,)),
-        Program("relay", command("tidings", "relay"), RELAY),
+        Program("web", _gunicorn(sockets.web), Stage.WEB, grace=20.0, sockets=(sockets.web,)),
+        Program("relay", command("tidings", "relay"), Stage.RELAY),
     ]
     for queue, count in counts.items():
         chosen += [_worker(queue, number) for number in range(1, count + 1)]
-    chosen.append(Program("flower", command("celery", "--quiet", "-A", "tasks", "flower"), FLOWER))
+    flower = command("celery", "--quiet", "-A", "tasks", "flower")
+    chosen.append(Program("flower", flower, Stage.FLOWER))
     if sockets.mails:
-        chosen.append(
-            Program(
-                "mails",
-                partial(mail_sink.serve, sockets.mails, home.mails),
-                MAILS,
-                keeps=(sockets.mails,),
-            )
-        )
+        sink = partial(mail_sink.serve, sockets.mails, data_dir.mails)
+        chosen.append(Program("mails", sink, Stage.MAILS, sockets=(sockets.mails,)))
     return chosen
+
+
+def _gunicorn(listening: socket) -> partial[object]:
+    options = (
+        f"--bind=fd://{listening.fileno()}",
+        "--worker-class=gthread",
+        "--threads=8",
+        "--graceful-timeout=15",
+        "--no-control-socket",
+        "--log-level=warning",
+    )
+    return command("gunicorn", "web:create_app()", *options)
 
 
 def _worker(queue: str, number: int) -> Program:
     name = queue if number == 1 else f"{queue}-{number}"
-    run = command(
-        "celery",
-        "--quiet",
-        "-A",
-        "tasks",
-        "worker",
-        "-Q",
-        queue,
-        "-n",
-        f"{name}@%h",
-        "-c",
-        "1",
-        "--without-mingle",
-        "--without-gossip",
-    )
-    return Program(name, run, WORKERS, grace=_DRAIN)
+    options = ("-Q", queue, "-n", f"{name}@%h", "-c", "1", "--without-mingle", "--without-gossip")
+    run = command("celery", "--quiet", "-A", "tasks", "worker", *options)
+    return Program(name, run, Stage.WORKERS, grace=_WORKER_GRACE)

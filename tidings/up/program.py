@@ -1,9 +1,10 @@
-"""A program that `up` runs: what it does, what it may keep open, and when it is stopped."""
+"""A program that `up` runs: its code, its sockets, and the stage in which it is stopped."""
 
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum, auto
 from functools import partial
 from importlib.metadata import entry_points
 from socket import socket
@@ -11,19 +12,36 @@ from socket import socket
 from setproctitle import setproctitle
 
 
+class Stage(IntEnum):
+    """The order in which programs are stopped: first the intake of orders, last the broker."""
+
+    WEB = auto()
+    RELAY = auto()
+    WORKERS = auto()
+    FLOWER = auto()
+    MAILS = auto()
+    BROKER = auto()
+
+
 @dataclass(frozen=True)
 class Program:
-    """One process of `up`. Those of a lower `stage` are stopped first; each has `grace` seconds to end by itself."""
+    """A program of `up`. It has `grace` seconds to end when its stage is stopped.
+
+    `sockets` are the listening sockets that stay open in its process.
+    """
 
     name: str
     run: Callable[[], object]
-    stage: int
+    stage: Stage
     grace: float = 10.0
-    keeps: tuple[socket, ...] = ()
+    sockets: tuple[socket, ...] = ()
 
 
-def command(*words: str) -> Callable[[], object]:
-    """The console script `words[0]` with its arguments, run inside the forked process: what it imports is already there."""
+def command(*words: str) -> partial[object]:
+    """Return a program that calls the console script `words[0]` inside the forked process.
+
+    Its modules are imported already.
+    """
     return partial(_run_script, words)
 
 
@@ -35,5 +53,5 @@ def _run_script(words: Sequence[str]) -> object:
 
 
 def executable(path: str, *arguments: str) -> Callable[[], object]:
-    """A program that is not written in Python."""
+    """Return a program that replaces the forked process with an executable."""
     return partial(os.execv, path, [path, *arguments])

@@ -1,51 +1,58 @@
-"""When is it ready: the web answers, the relay reaches the broker and every worker beats, so an order would go through."""
+"""The wait for readiness: an order would be handled when web, relay, broker and workers are up."""
 
-import json
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 
+import httpx
 from setproctitle import setproctitle
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import heartbeat, reading
+from tidings.http_client import open_client
 
-_PAUSE = 0.1  # seconds between two looks
-_SAY_AFTER = 15.0  # seconds after which it says what it waits for
+SOCKET_TIMEOUT = 2.0  # seconds
+_POLL_INTERVAL = 0.1  # seconds
+_REPORT_INTERVAL = 15.0  # seconds
 
 
 def wait(url: str, workers: Mapping[str, int], since: datetime) -> None:
-    """Return when everything is up: the web at `url`, a relay, and so many `workers` per queue, all started after `since`."""
+    """Return when the web at `url`, a relay, the broker and the `workers` of each queue are up.
+
+    Heartbeats of processes that started before `since` are ignored.
+    """
     setproctitle("tidings: waiting until ready")
-    said = time.monotonic()
-    while missing := _missing(url, workers, since):
-        if time.monotonic() - said > _SAY_AFTER:
-            print(f"not ready yet; waiting for {', '.join(missing)}")
-            said = time.monotonic()
-        time.sleep(_PAUSE)
+    reported = time.monotonic()
+    with open_client(url, timeout=SOCKET_TIMEOUT) as client:
+        while missing := _missing(client, workers, since):
+            if time.monotonic() - reported > _REPORT_INTERVAL:
+                print(f"not ready yet; waiting for {', '.join(missing)}")
+                reported = time.monotonic()
+            time.sleep(_POLL_INTERVAL)
 
 
-def _missing(url: str, workers: Mapping[str, int], since: datetime) -> list[str]:
-    missing = [] if _web_is_ready(url) else ["the web"]
+def _missing(client: httpx.Client, workers: Mapping[str, int], since: datetime) -> list[str]:
+    missing = [] if _web_is_ready(client) else ["the web"]
     try:
         with reading() as session:
-            beats = [each for each in heartbeat.alive(session) if each.started_at >= since]
+            alive = [each for each in heartbeat.alive(session) if each.started_at >= since]
     except SQLAlchemyError:
         return [*missing, "the database"]
-    relays = [each for each in beats if each.kind == "relay"]
+    relays = [each for each in alive if each.kind == "relay"]
     if not relays:
         missing.append("the relay")
     elif all(each.trouble for each in relays):
         missing.append("the broker")
-    alive = Counter(queue for each in beats if each.kind == "worker" for queue in each.queues)
-    return missing + [f"worker {queue}" for queue, count in workers.items() if alive[queue] < count]
+    counts = Counter(queue for each in alive if each.kind == "worker" for queue in each.queues)
+    return missing + [
+        f"worker {queue}" for queue, count in workers.items() if counts[queue] < count
+    ]
 
 
-def _web_is_ready(url: str) -> bool:
+def _web_is_ready(client: httpx.Client) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2.0) as answer:  # noqa: S310 (our own address)
-            return bool(json.load(answer)["status"] == "ready")
-    except (OSError, ValueError):
+        response = client.get("/readyz")
+        return response.is_success and bool(response.json()["status"] == "ready")
+    except (httpx.HTTPError, ValueError):
         return False

@@ -1,4 +1,4 @@
-"""The whole run of `tidings up`, from the checks before the start to the last process's end."""
+"""The run of `tidings up`, from the checks before the start to the end of the last process."""
 
 import os
 import warnings
@@ -9,40 +9,37 @@ from functools import partial
 
 from events import clock
 from tidings.up import broker, ports, readiness
-from tidings.up.data_dir import CannotStart, Home
+from tidings.up.data_dir import CannotStart, DataDir
+from tidings.up.earlier_database import refuse_earlier_database
 from tidings.up.output import Output
 from tidings.up.process import adopt_orphans, save_memory
-from tidings.up.processes import BROKER, WEB, Options, Sockets, environment, programs, workers
-from tidings.up.program import Program, command
+from tidings.up.processes import Options, Sockets, environment, programs, worker_counts
+from tidings.up.program import Program, Stage, command
 from tidings.up.supervisor import Supervisor
 from tidings.up.warmup import freeze
 
-_BROKER_PATIENCE = 60.0  # seconds; it reads its log of messages first
+STARTUP_TIMEOUT = 60.0  # seconds for the broker, which first loads its append-only file
 
 
 def run(options: Options) -> None:
-    """Run everything until told to stop. Raises `CannotStart` when something is in the way."""
-    home = Home(options.data_dir)
-    with home.locked(), _listening(options) as sockets:
-        options = replace(options, flower_port=ports.free(options.flower_port, "--flower-port"))
+    """Run everything until SIGINT, SIGTERM or SIGHUP. Raises `CannotStart`."""
+    refuse_earlier_database(options.data_dir)
+    data_dir = DataDir(options.data_dir)
+    with data_dir.locked(), _listening(options) as sockets:
+        flower_port = ports.find_free(options.flower_port, "--flower-port")
+        options = replace(options, flower_port=flower_port)
         own_broker, own_login = not os.environ.get("BROKER_URL"), not os.environ.get("OPS_AUTH")
-        os.environ.update(environment(options, home, sockets))
-        home.note("flower_url", os.environ["FLOWER_URL"])
-        output = Output()
-        if output.terminal:  # their output is a pipe, so they could not know that a person reads it
-            os.environ.setdefault("LOG_FORMAT", "console")
+        os.environ.update(environment(options, data_dir, sockets))
+        data_dir.write("flower_url", os.environ["FLOWER_URL"])
+        output = _open_output()
         save_memory()
         adopt_orphans()
         supervisor = Supervisor(output, sockets.all)
         try:
-            output.say("starting")
-            if os.geteuid() == 0:
-                output.say("running as root; a user of its own would be safer")
-                warnings.filterwarnings(
-                    "ignore", "You're running the worker with superuser privileges"
-                )  # said above, once
-            if _start(supervisor, home, sockets, options, own_broker=own_broker):
-                _announce(output, home, sockets, options, own_login=own_login)
+            output.log("starting")
+            _warn_of_root(output)
+            if _start(supervisor, data_dir, sockets, options, own_broker=own_broker):
+                _announce(output, data_dir, sockets, own_login=own_login)
             supervisor.serve()
         finally:
             supervisor.drain()
@@ -59,43 +56,63 @@ def _listening(options: Options) -> Iterator[Sockets]:
             sockets.close()
 
 
+def _open_output() -> Output:
+    output = Output()
+    if output.terminal:  # the processes write to pipes and cannot detect the terminal
+        os.environ.setdefault("LOG_FORMAT", "console")
+    return output
+
+
+def _warn_of_root(output: Output) -> None:
+    if os.geteuid() == 0:
+        output.log("running as root; a separate user would be safer")
+        warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
+
+
 def _start(
-    supervisor: Supervisor, home: Home, sockets: Sockets, options: Options, *, own_broker: bool
+    supervisor: Supervisor,
+    data_dir: DataDir,
+    sockets: Sockets,
+    options: Options,
+    *,
+    own_broker: bool,
 ) -> bool:
-    """Start everything; whether an order would go through now. False when told to stop meanwhile."""
+    """Start everything and wait until it is ready; false if it is stopped before that."""
     freeze()
-    counts = workers(options.scale)
+    counts = worker_counts(options.scale)
     if own_broker:
-        supervisor.start(Program("broker", broker.server(home), BROKER))
-    migrated = supervisor.finish(Program("migrate", command("tidings", "migrate"), WEB))
-    if migrated:
-        raise CannotStart(
-            f"the migration failed with exit code {migrated}; its own words are above"
-        )
-    if own_broker and not supervisor.until(
-        lambda: broker.answers(home.broker_socket), within=_BROKER_PATIENCE
-    ):
-        if supervisor.stopping:
-            return False
-        raise CannotStart(
-            f"the broker did not answer within {_BROKER_PATIENCE:g} s; its own words are above"
-        )
+        supervisor.start(Program("broker", broker.server(data_dir), Stage.BROKER))
+    _migrate(supervisor)
+    if own_broker and not _await_broker(supervisor, data_dir):
+        return False
     since = clock.now()
-    for program in programs(home, sockets, counts):
+    for program in programs(data_dir, sockets, counts):
         if not supervisor.stopping:
             supervisor.start(program)
     wait = partial(readiness.wait, sockets.url, counts, since)
-    return supervisor.finish(Program("ready", wait, WEB)) == 0
+    return supervisor.finish(Program("ready", wait, Stage.WEB)) == 0
 
 
-def _announce(
-    output: Output, home: Home, sockets: Sockets, options: Options, *, own_login: bool
-) -> None:
-    login = (
-        f"login {os.environ['OPS_AUTH']} (kept in {home.folder / 'ops_auth'})"
-        if own_login
-        else "login as in OPS_AUTH"
+def _migrate(supervisor: Supervisor) -> None:
+    code = supervisor.finish(Program("migrate", command("tidings", "migrate"), Stage.WEB))
+    if code:
+        raise CannotStart(f"the migration failed with exit code {code}; see its output above")
+
+
+def _await_broker(supervisor: Supervisor, data_dir: DataDir) -> bool:
+    if supervisor.until(lambda: broker.answers(data_dir.broker_socket), within=STARTUP_TIMEOUT):
+        return True
+    if supervisor.stopping:
+        return False
+    raise CannotStart(
+        f"the broker did not answer within {STARTUP_TIMEOUT:g} s; see its output above"
     )
+
+
+def _announce(output: Output, data_dir: DataDir, sockets: Sockets, *, own_login: bool) -> None:
+    login = "login as in OPS_AUTH"
+    if own_login:
+        login = f"login {os.environ['OPS_AUTH']} (kept in {data_dir.folder / 'ops_auth'})"
     output.announce(f"ready: {sockets.url}")
     output.announce(f"ops:    {sockets.url}/ops   {login}")
     output.announce(f"flower: {os.environ['FLOWER_URL']}   the same login")

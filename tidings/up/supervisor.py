@@ -1,4 +1,7 @@
-"""The supervisor: starts processes, starts again those that die, and ends them in order. One thread, because it forks."""
+"""The supervisor: starts programs, restarts those that die, and stops them in order.
+
+It has one thread only, because it forks.
+"""
 
 import os
 import selectors
@@ -9,22 +12,24 @@ from dataclasses import dataclass
 from socket import socket
 
 from tidings.up.output import Output
-from tidings.up.process import HEARD, Process, ignore
-from tidings.up.program import Program
+from tidings.up.process import SIGNALS, Process, ignore
+from tidings.up.program import Program, Stage
 
-FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds until a process that died is started again
-SETTLED = 30.0  # seconds of life after which earlier deaths are forgotten
-_TICK = 0.1  # seconds between two looks at a condition or a deadline
-_ECHO = 0.5  # seconds within which a second signal is the first one again, as when a process group and its parent both pass it on
-
-
-def backoff(deaths: int) -> float:
-    """Seconds to wait before a process that died so many times in a row is started again."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(deaths - 1, 10))
+RESTART_DELAY, MAX_RESTART_DELAY = 0.5, 10.0  # seconds
+STABLE_AFTER = 30.0  # seconds of uptime after which the restart delay starts from the beginning
+_POLL_INTERVAL = 0.1  # seconds between two checks of a condition or a deadline
+# Seconds within which a second signal is taken for a copy of the first: a process group and its
+# parent may both pass it on.
+_SIGNAL_ECHO = 0.5
 
 
-def ending(code: int) -> str:
-    """How a process ended, in words."""
+def restart_delay(deaths: int) -> float:
+    """Return the seconds before the restart of a program that died `deaths` times in a row."""
+    return min(MAX_RESTART_DELAY, RESTART_DELAY * 2.0 ** min(deaths - 1, 10))
+
+
+def describe_exit(code: int) -> str:
+    """Return a text for a process's exit code; a negative one is a signal."""
     if code >= 0:
         return f"ended with exit code {code}"
     known = {each.value: each.name for each in signal.Signals}
@@ -33,10 +38,10 @@ def ending(code: int) -> str:
 
 @dataclass
 class Slot:
-    """A program's place: its process, if it has one now, and how often it died."""
+    """A program with its present process, its last exit code and its deaths in a row."""
 
     program: Program
-    keep: bool
+    restart: bool
     process: Process | None = None
     code: int | None = None
     deaths: int = 0
@@ -44,75 +49,73 @@ class Slot:
 
 
 class Supervisor:
-    """Runs programs until it is told to stop by SIGINT, SIGTERM or SIGHUP. Told twice, it kills."""
+    """The parent of all programs until SIGINT, SIGTERM or SIGHUP; a second signal kills them."""
 
     def __init__(self, output: Output, sockets: Iterable[socket] = ()) -> None:
         self._output = output
         self._sockets = tuple(sockets)
         self._slots: dict[str, Slot] = {}
-        self._told: list[float] = []
+        self._stop_signals: list[float] = []
         self._draining = False
         self._selector = selectors.DefaultSelector()
-        self._signals, self._signalled = os.pipe()
-        for end in (self._signals, self._signalled):
+        self._wakeup, self._wakeup_writer = os.pipe()
+        for end in (self._wakeup, self._wakeup_writer):
             os.set_blocking(end, False)
-        self._selector.register(self._signals, selectors.EVENT_READ)
-        for number in HEARD:
+        self._selector.register(self._wakeup, selectors.EVENT_READ)
+        for number in SIGNALS:
             signal.signal(number, ignore)
-        signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wakeup_writer, warn_on_full_buffer=False)
 
     @property
     def stopping(self) -> bool:
-        """Whether it was told to stop."""
-        return bool(self._told)
+        """True after a signal to stop."""
+        return bool(self._stop_signals)
 
     def start(self, program: Program) -> None:
-        """Start a program, and start it again whenever it dies."""
-        self._slots[program.name] = slot = Slot(program, keep=True)
+        """Start a program, and restart it whenever it dies."""
+        self._slots[program.name] = slot = Slot(program, restart=True)
         self._launch(slot)
 
     def finish(self, program: Program) -> int | None:
-        """Run a program to its end while the others go on; its exit code, or `None` when told to stop meanwhile."""
-        self._slots[program.name] = slot = Slot(program, keep=False)
+        """Run a program to its end beside the others.
+
+        Returns its exit code, or `None` after a signal to stop.
+        """
+        self._slots[program.name] = slot = Slot(program, restart=False)
         self._launch(slot)
         if self.until(lambda: slot.code is not None):
             del self._slots[program.name]
         return slot.code
 
     def until(self, condition: Callable[[], bool], *, within: float = float("inf")) -> bool:
-        """Keep everything running until `condition()` holds; false when told to stop first, or after `within` seconds."""
+        """Supervise until `condition()` is true; false after a signal or `within` seconds."""
         deadline = time.monotonic() + within
         while not condition():
             if self.stopping or time.monotonic() > deadline:
                 return False
-            self._turn(_TICK)
+            self._turn(_POLL_INTERVAL)
         return True
 
     def serve(self) -> None:
-        """Keep everything running until told to stop."""
+        """Supervise until a signal to stop."""
         while not self.stopping:
             self._turn(None)
 
     def drain(self) -> None:
-        """End everything in order, each process by itself if it does so in time."""
+        """Stop all programs, one stage after the other; kill those that exceed their grace."""
         self._draining = True
         for stage in sorted({slot.program.stage for slot in self._slots.values()}):
-            self._end(
-                [
-                    slot
-                    for slot in self._slots.values()
-                    if slot.program.stage == stage and slot.process
-                ]
-            )
+            self._stop(stage)
 
     def close(self) -> None:
-        """Hear no more signals. Nothing may run any more."""
+        """Stop handling signals. No process may run."""
         signal.set_wakeup_fd(-1)
         self._selector.close()
-        os.close(self._signals)
-        os.close(self._signalled)
+        os.close(self._wakeup)
+        os.close(self._wakeup_writer)
 
-    def _end(self, slots: list[Slot]) -> None:
+    def _stop(self, stage: Stage) -> None:
+        slots = [slot for slot in self._slots.values() if slot.program.stage == stage]
         for slot in slots:
             if slot.process:
                 slot.process.terminate()
@@ -120,32 +123,28 @@ class Supervisor:
         while alive := [slot for slot in slots if slot.process]:
             for slot in alive:
                 late = time.monotonic() - began > slot.program.grace
-                if slot.process and (late or len(self._told) > 1):
-                    self._output.say(
-                        f"{slot.program.name} {'did not end in time' if late else 'is not waited for'}; killing it"
-                    )
+                if slot.process and (late or len(self._stop_signals) > 1):
+                    reason = "did not end in time" if late else "has not ended yet"
+                    self._output.log(f"{slot.program.name} {reason}; killing it")
                     slot.process.end_group()
-            self._turn(_TICK)
+            self._turn(_POLL_INTERVAL)
 
     def _launch(self, slot: Slot) -> None:
-        self._output.expect(slot.program.name)
-        others = [each.process.output for each in self._slots.values() if each.process]
-        sockets = [each.fileno() for each in self._sockets if each not in slot.program.keeps]
-        slot.due, slot.process = (
-            None,
-            Process(slot.program, closes=[self._signals, self._signalled, *others, *sockets]),
-        )
+        self._output.reserve(slot.program.name)
+        outputs = [each.process.output for each in self._slots.values() if each.process]
+        sockets = [each.fileno() for each in self._sockets if each not in slot.program.sockets]
+        closes = [self._wakeup, self._wakeup_writer, *outputs, *sockets]
+        slot.due, slot.process = None, Process(slot.program, closes)
         self._selector.register(slot.process.output, selectors.EVENT_READ, slot)
 
-    def _turn(self, longest: float | None) -> None:
-        """Wait for output, a signal, a death, or the time to start something again, and deal with it."""
-        waits = [
-            slot.due - time.monotonic() for slot in self._slots.values() if slot.due is not None
-        ]
-        waits += [] if longest is None else [longest]
+    def _turn(self, timeout: float | None) -> None:
+        """Wait for output, a signal, a death or a due restart, and handle it."""
+        now = time.monotonic()
+        waits = [slot.due - now for slot in self._slots.values() if slot.due is not None]
+        waits += [] if timeout is None else [timeout]
         for key, _ in self._selector.select(max(0.0, min(waits)) if waits else None):
-            if key.fd == self._signals:
-                self._hear()
+            if key.fd == self._wakeup:
+                self._handle_signals()
             elif isinstance(key.data, Slot):
                 self._read(key.data)
         self._reap()
@@ -153,15 +152,15 @@ class Supervisor:
             if slot.due is not None and slot.due <= time.monotonic() and not self._draining:
                 self._launch(slot)
 
-    def _hear(self) -> None:
-        heard = set(os.read(self._signals, 4096)) - {signal.SIGCHLD}
+    def _handle_signals(self) -> None:
+        received = set(os.read(self._wakeup, 4096)) - {signal.SIGCHLD}
         now = time.monotonic()
-        if not heard or (self._told and now - self._told[-1] < _ECHO):
+        if not received or (self._stop_signals and now - self._stop_signals[-1] < _SIGNAL_ECHO):
             return
-        self._told.append(now)
-        self._output.say(
-            "finishing what is under way; once more to kill"
-            if len(self._told) == 1
+        self._stop_signals.append(now)
+        self._output.log(
+            "stopping when running tasks are finished; a second signal kills everything"
+            if len(self._stop_signals) == 1
             else "killing everything"
         )
 
@@ -173,11 +172,9 @@ class Supervisor:
                 self._output.feed(slot.program.name, data)
         except BlockingIOError:
             return
-        self._forget(
-            slot.process.output
-        )  # nobody can write there any more; its end comes as SIGCHLD
+        self._unregister(slot.process.output)  # closed; the death itself arrives as SIGCHLD
 
-    def _forget(self, output: int) -> None:
+    def _unregister(self, output: int) -> None:
         if output in self._selector.get_map():
             self._selector.unregister(output)
 
@@ -196,14 +193,15 @@ class Supervisor:
     def _ended(self, slot: Slot, process: Process, code: int) -> None:
         process.end_group()
         self._read(slot)
-        self._forget(process.output)
+        self._unregister(process.output)
         os.close(process.output)
         self._output.end(slot.program.name)
         slot.process, slot.code = None, code
-        if slot.keep and not self._draining:
-            slot.deaths = 1 if process.age > SETTLED else slot.deaths + 1
-            wait = backoff(slot.deaths)
-            slot.due = time.monotonic() + wait
-            self._output.say(
-                f"{slot.program.name} {ending(code)} after {process.age:.0f} s; starting it again in {wait:g} s"
+        if slot.restart and not self._draining:
+            slot.deaths = 1 if process.age > STABLE_AFTER else slot.deaths + 1
+            delay = restart_delay(slot.deaths)
+            slot.due = time.monotonic() + delay
+            self._output.log(
+                f"{slot.program.name} {describe_exit(code)} after {process.age:.0f} s; "
+                f"restarting it in {delay:g} s"
             )

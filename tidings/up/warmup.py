@@ -1,4 +1,4 @@
-"""The imports that every process of `up` needs, made once in the supervisor, before it forks them."""
+"""The imports of all processes of `up`, made once in the supervisor before it forks."""
 
 import gc
 
@@ -21,7 +21,7 @@ import tasks.celery
 import tidings.migrations.run
 import web
 
-# Named once each, so that no import above is taken for an unused one.
+# Each import above is used here, so that none is removed as unused.
 MODULES = (
     celery.__main__,
     celery.apps.worker,
@@ -43,7 +43,7 @@ MODULES = (
 
 
 def freeze() -> None:
-    """Keep the garbage collector's hands off all imported objects, so that their memory stays shared between the forks."""
+    """Exempt all imported objects from garbage collection, so that forks share their memory."""
     configure_mappers()
     gc.collect()
     gc.freeze()

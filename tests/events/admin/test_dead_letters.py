@@ -1,3 +1,5 @@
+"""Dead letters: listed by cause, replayed or discarded by an operator, and audited."""
+
 from collections.abc import Iterator
 
 import pytest
@@ -5,56 +7,57 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from events import Database, DeadLetter, reading, transaction
-from events.admin import audit, dead_letters
+from events.admin import dead_letters
 from events.errors import UnknownDelivery
-from events.tables import AuditEntry
+from events.tables import AuditEntry, Delivery
 from events.testing import Bus
 from tests.events.sample import (
-    Heard,
     Mark,
     Noted,
+    Replied,
     deliveries,
     delivery,
-    hearing,
+    failed_attempts,
     mark,
     marks,
+    new_subscription,
     note,
-    tries,
 )
 
 
-class Mood:
-    """Whether the handlers are broken."""
+class Handlers:
+    """A switch that makes the handlers fail."""
 
     broken = True
 
 
 def fail_here(event: Noted, session: Session) -> None:
     mark(event, session)
-    if Mood.broken:
+    if Handlers.broken:
         raise DeadLetter(f"here: {event.text}")
 
 
-def fail_there(event: Noted | Heard, session: Session) -> None:
+def fail_there(event: Noted | Replied, session: Session) -> None:
     session.add(Mark(what=f"there {event.text}"))
-    if Mood.broken:
+    if Handlers.broken:
         raise KeyError("there")
 
 
 @pytest.fixture
 def bus(any_database: Database) -> Iterator[Bus]:
-    """Two subscriptions on two queues: three deliveries of the first are dead, and one of the second."""
-    Mood.broken = True
-    there = hearing(fail_there, Heard, name="others.fail")
-    with Bus(subscriptions=[hearing(fail_here), there]) as bus:
+    """Two subscriptions on two queues: three dead deliveries of the first, one of the second."""
+    Handlers.broken = True
+    there = new_subscription(fail_there, Replied, name="others.fail")
+    with Bus(subscriptions=[new_subscription(fail_here), there]) as bus:
         note("a", "b", "c", subject="N-1")
-        bus.publish(Heard(text="d"), subject="N-2")
+        bus.publish(Replied(text="d"), subject="N-2")
         for _ in range(4):
             bus.advance(100)
         yield bus
 
 
 def audited() -> list[tuple[str, str, str, str]]:
+    """Return the entries of the audit, in order."""
     with reading() as session:
         return [
             (row.who, row.action, row.target, row.why)
@@ -62,11 +65,12 @@ def audited() -> list[tuple[str, str, str, str]]:
         ]
 
 
-def ids() -> list[str]:
+def delivery_ids() -> list[str]:
+    """Return the ids of the deliveries of `notes.mark`."""
     return [row.id for row in deliveries()]
 
 
-def test_the_list_shows_what_died_of_what_the_latest_first(bus: Bus) -> None:
+def test_the_list_shows_dead_letters_with_their_errors_latest_first(bus: Bus) -> None:
     with reading() as session:
         found = dead_letters.listed(session)
 
@@ -75,7 +79,7 @@ def test_the_list_shows_what_died_of_what_the_latest_first(bus: Bus) -> None:
     assert (latest.subscription, latest.queue, latest.event_type, latest.event_version) == (
         "others.fail",
         "others",
-        "sample.heard",
+        "sample.replied",
         1,
     )
     assert (latest.subject, latest.attempts, latest.error) == ("N-2", 3, "KeyError: 'there'")
@@ -84,7 +88,7 @@ def test_the_list_shows_what_died_of_what_the_latest_first(bus: Bus) -> None:
     )
 
 
-def test_the_list_can_be_narrowed(bus: Bus) -> None:
+def test_the_list_can_be_limited_to_a_queue_a_subscription_or_a_fingerprint(bus: Bus) -> None:
     with reading() as session:
         fingerprint = dead_letters.listed(session, queue="others")[0].fingerprint
         sizes = [
@@ -98,7 +102,7 @@ def test_the_list_can_be_narrowed(bus: Bus) -> None:
     assert sizes == [3, 1, 1, 0, 2]
 
 
-def test_those_of_one_cause_are_one_group_the_largest_first(bus: Bus) -> None:
+def test_dead_letters_with_one_cause_form_one_group_largest_first(bus: Bus) -> None:
     with reading() as session:
         first, second = dead_letters.groups(session)
 
@@ -107,28 +111,31 @@ def test_those_of_one_cause_are_one_group_the_largest_first(bus: Bus) -> None:
     assert first.first <= first.last
 
 
-def test_one_is_shown_with_every_try(bus: Bus) -> None:
-    [id] = [row.id for row in deliveries("others.fail")]
+def test_a_dead_letter_is_shown_with_every_attempt(bus: Bus) -> None:
+    [delivery_id] = [row.id for row in deliveries("others.fail")]
     with reading() as session:
-        shown, attempts = dead_letters.show(session, id), dead_letters.attempts(session, id)
+        shown, history = (
+            dead_letters.show(session, delivery_id),
+            dead_letters.attempts(session, delivery_id),
+        )
 
-    assert shown.id == id
-    assert [row.number for row in attempts] == [1, 2, 3]
+    assert shown.id == delivery_id
+    assert [row.number for row in history] == [1, 2, 3]
 
 
-def test_a_replay_runs_the_handler_again_with_all_its_tries(bus: Bus) -> None:
+def test_a_replay_runs_the_handler_again_with_all_its_attempts(bus: Bus) -> None:
     with transaction() as session:
-        assert dead_letters.replay(session, who="ada", why="mended", ids=ids()[:1]) == 1
-    Mood.broken = False
+        assert dead_letters.replay(session, who="ada", why="repaired", ids=delivery_ids()[:1]) == 1
+    Handlers.broken = False
     bus.drain()
 
     assert [row.state for row in deliveries()] == ["done", "dead", "dead"]
     assert marks() == {"a": 1}
-    assert audited() == [("ada", "replay", ids()[0], "mended")]
+    assert audited() == [("ada", "replay", delivery_ids()[0], "repaired")]
 
 
-def test_a_replay_that_fails_again_dies_again_after_as_many_tries(bus: Bus) -> None:
-    before = len(tries())
+def test_a_replay_that_fails_again_is_dead_after_as_many_attempts(bus: Bus) -> None:
+    before = len(failed_attempts())
     with transaction() as session:
         dead_letters.replay(session, who="ada", queue="others")
     for _ in range(4):
@@ -137,7 +144,7 @@ def test_a_replay_that_fails_again_dies_again_after_as_many_tries(bus: Bus) -> N
     assert (
         delivery("others.fail").state,
         delivery("others.fail").attempts,
-        len(tries()) - before,
+        len(failed_attempts()) - before,
     ) == ("dead", 3, 3)
 
 
@@ -159,10 +166,10 @@ def test_a_group_is_replayed_or_discarded_at_once_and_each_is_audited(
     assert [who for who, *_ in audited()] == ["ada"] * count + ["bob"] * count
 
 
-def test_what_is_discarded_is_never_handled_and_leaves_the_list(bus: Bus) -> None:
+def test_a_discarded_delivery_is_never_handled_and_leaves_the_list(bus: Bus) -> None:
     with transaction() as session:
         dead_letters.discard(session, who="ada", why="spam", everything=True)
-    Mood.broken = False
+    Handlers.broken = False
     bus.advance(1000)
 
     assert marks() == {}
@@ -173,28 +180,28 @@ def test_what_is_discarded_is_never_handled_and_leaves_the_list(bus: Bus) -> Non
             dead_letters.groups(session),
         ) == (0, [], [])
         with pytest.raises(UnknownDelivery):
-            dead_letters.show(session, ids()[0])
+            dead_letters.show(session, delivery_ids()[0])
 
 
-def test_what_was_discarded_or_done_cannot_be_replayed(bus: Bus) -> None:
+def test_a_discarded_delivery_cannot_be_replayed(bus: Bus) -> None:
     with transaction() as session:
         dead_letters.discard(session, who="ada", queue="notes")
     with transaction() as session, pytest.raises(UnknownDelivery):
-        dead_letters.replay(session, who="ada", ids=ids()[:1])
+        dead_letters.replay(session, who="ada", ids=delivery_ids()[:1])
 
 
-def test_an_unknown_id_among_others_changes_nothing(bus: Bus) -> None:
+def test_one_unknown_id_among_known_ones_changes_nothing(bus: Bus) -> None:
     with (
         pytest.raises(UnknownDelivery, match="no dead letter has the id 'nonsense'"),
         transaction() as session,
     ):
-        dead_letters.replay(session, who="ada", ids=[*ids(), "nonsense"])
+        dead_letters.replay(session, who="ada", ids=[*delivery_ids(), "nonsense"])
 
     assert {row.state for row in deliveries()} == {"dead"}
 
 
 @pytest.mark.parametrize(
-    "id",
+    "delivery_id",
     [
         "",
         ":",
@@ -205,22 +212,24 @@ def test_an_unknown_id_among_others_changes_nothing(bus: Bus) -> None:
         "0197a3c1-0000-7000-8000-000000000001:\x00",
     ],
 )
-def test_an_id_that_is_no_dead_letters_is_answered_so(id: str, any_database: Database) -> None:
+def test_an_id_of_no_dead_letter_raises_unknown_delivery(
+    delivery_id: str, any_database: Database
+) -> None:
     with reading() as session, pytest.raises(UnknownDelivery):
-        dead_letters.show(session, id)
+        dead_letters.show(session, delivery_id)
 
 
 @pytest.mark.parametrize("act", [dead_letters.replay, dead_letters.discard])
-def test_to_act_on_all_of_them_one_has_to_say_so(act: object, bus: Bus) -> None:
+def test_acting_on_all_dead_letters_must_be_asked_for_explicitly(act: object, bus: Bus) -> None:
     with transaction() as session, pytest.raises(ValueError, match="name the dead letters"):
         act(session, who="ada")  # type: ignore[operator]
     with transaction() as session:
         assert act(session, who="ada", ids=[]) == 0  # type: ignore[operator]
 
 
-def test_a_replayed_delivery_starts_without_the_suspicion_it_died_with(bus: Bus) -> None:
+def test_a_replay_resets_the_counts_of_losses_and_starts(bus: Bus) -> None:
     with transaction() as session:
-        for row in session.scalars(select(type(delivery("others.fail")))):
+        for row in session.scalars(select(Delivery)):
             row.lost_count, row.unfinished_starts = 5, 3
     with transaction() as session:
         dead_letters.replay(session, who="ada", everything=True)
@@ -228,12 +237,3 @@ def test_a_replayed_delivery_starts_without_the_suspicion_it_died_with(bus: Bus)
     assert {
         (row.lost_count, row.unfinished_starts, row.attempts, row.died_at) for row in deliveries()
     } == {(0, 0, 0, None)}
-
-
-def test_the_audit_is_read_from_its_end(any_database: Database) -> None:
-    with transaction() as session:
-        for number in range(5):
-            audit.record(session, who="ada", action="replay", target=f"d-{number}")
-
-    with reading() as session:
-        assert [row.target for row in audit.listed(session, limit=2)] == ["d-4", "d-3"]

@@ -1,6 +1,6 @@
-"""What the ledger forgets, what it keeps, and that what it forgot is not handled again."""
+"""Retention: the rows that are pruned, those that stay, and no pruned one is handled again."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
@@ -14,11 +14,11 @@ from events.tables import Attempt, Delivery, LogEntry
 from events.testing import Bus
 
 DAY = 24 * 3600.0
-heard: list[str] = []
+handled: list[str] = []
 
 
 class Kept(Event, type="retention.kept", source="test"):
-    """Something was put away."""
+    """A thing was stored."""
 
     name: str
 
@@ -27,7 +27,7 @@ class Kept(Event, type="retention.kept", source="test"):
 def keep(event: Kept, session: Session) -> None:
     if event.name.startswith("bad"):
         raise ValueError(event.name)
-    heard.append(event.name)
+    handled.append(event.name)
 
 
 def keepers() -> list[Subscription]:
@@ -36,18 +36,21 @@ def keepers() -> list[Subscription]:
 
 @pytest.fixture
 def bus(any_database: Database) -> Bus:
-    heard.clear()
+    handled.clear()
     return Bus(subscriptions=keepers())
 
 
 def limits(*, dead: float = 90, done: float | None = None, events: float | None = None) -> Limits:
-    moments = {"dead": dead, "done": done, "events": events}
+    """Return limits that lie so many days ago."""
+
+    def ago(days: float) -> datetime:
+        return clock.now() - timedelta(days=days)
+
     return Limits(
-        **{
-            name: None if days is None else clock.now() - timedelta(days=days)
-            for name, days in moments.items()
-        }
-    )  # type: ignore[arg-type]
+        dead=ago(dead),
+        done=None if done is None else ago(done),
+        events=None if events is None else ago(events),
+    )
 
 
 def rows(kind: type[Delivery | Attempt | LogEntry]) -> int:
@@ -62,7 +65,7 @@ def invalid_message() -> None:
         )
 
 
-def test_old_dead_letters_go_with_their_tries_and_young_ones_stay(bus: Bus) -> None:
+def test_old_dead_letters_are_pruned_with_their_attempts_and_young_ones_stay(bus: Bus) -> None:
     with bus:
         bus.publish(Kept(name="good"), Kept(name="bad 1"), Kept(name="bad 2"))
         bus.drain()
@@ -81,11 +84,11 @@ def test_old_dead_letters_go_with_their_tries_and_young_ones_stay(bus: Bus) -> N
 
         assert {row.state: row.attempts for row in bus.deliveries()} == {"done": 0, "dead": 2}
         assert rows(Attempt) == 2
-        assert rows(LogEntry) == 4 + 3  # the deaths were told
+        assert rows(LogEntry) == 4 + 3  # each death is an event
         assert retention.prune(limits(), who="ada") == Counts()
 
 
-def test_discarded_deliveries_go_when_it_is_long_that_they_were_given_up(bus: Bus) -> None:
+def test_discarded_deliveries_are_pruned_by_the_time_they_were_discarded(bus: Bus) -> None:
     with bus:
         bus.publish(Kept(name="bad"))
         bus.drain()
@@ -97,7 +100,7 @@ def test_discarded_deliveries_go_when_it_is_long_that_they_were_given_up(bus: Bu
         assert retention.prune(limits(), who="ada") == Counts(dead_letters=1, attempts=1)
 
 
-def test_what_is_open_is_never_forgotten(bus: Bus) -> None:
+def test_an_open_delivery_is_never_pruned(bus: Bus) -> None:
     with bus:
         with transaction() as session:
             subscriptions.pause(session, "keepers.keep", who="ada", why="test")
@@ -109,7 +112,7 @@ def test_what_is_open_is_never_forgotten(bus: Bus) -> None:
         assert rows(LogEntry) == 1
 
 
-def test_handled_deliveries_go_only_when_that_is_asked_for(bus: Bus) -> None:
+def test_handled_deliveries_are_pruned_only_on_request(bus: Bus) -> None:
     with bus:
         bus.publish(Kept(name="good"))
         bus.drain()
@@ -120,7 +123,7 @@ def test_handled_deliveries_go_only_when_that_is_asked_for(bus: Bus) -> None:
         assert rows(LogEntry) == 1
 
 
-def test_a_backfill_does_not_handle_again_what_was_forgotten(bus: Bus) -> None:
+def test_a_backfill_does_not_handle_pruned_deliveries_again(bus: Bus) -> None:
     with bus:
         bus.publish(Kept(name="old"))
         bus.drain()
@@ -137,10 +140,10 @@ def test_a_backfill_does_not_handle_again_what_was_forgotten(bus: Bus) -> None:
         assert subscriptions.backfill("keepers.keep", who="ada") == 1
         bus.drain()
 
-    assert heard == ["old", "missed"]
+    assert handled == ["old", "missed"]
 
 
-def test_an_event_goes_with_its_whole_subject_and_not_before_it_is_over(bus: Bus) -> None:
+def test_an_event_is_pruned_with_its_whole_subject_and_not_before(bus: Bus) -> None:
     with bus:
         for subject in ("A", "B"):
             bus.publish(Kept(name="first"), subject=subject)
@@ -158,7 +161,7 @@ def test_an_event_goes_with_its_whole_subject_and_not_before_it_is_over(bus: Bus
             assert session.scalars(select(LogEntry.subject)).all() == ["B", "B"]
 
 
-def test_an_event_stays_while_a_dead_letter_needs_it(bus: Bus) -> None:
+def test_an_event_stays_while_it_has_a_dead_letter(bus: Bus) -> None:
     with bus:
         bus.publish(Kept(name="bad"), subject="A")
         bus.drain()

@@ -1,22 +1,32 @@
+"""Registered subscriptions: registration, pause and removal."""
+
 import threading
-from collections import Counter
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from events import Database, DeadLetter, Retry, publish, reading, transaction
+from events import Database, DeadLetter, Retry, reading, transaction
 from events.admin import audit, dead_letters
 from events.admin import subscriptions as admin
 from events.errors import UnknownSubscription
 from events.relay.fanout import fan_out
 from events.subscriptions import Subscription
-from events.tables import Delivery, SubscriptionRow
+from events.tables import SubscriptionRow
 from events.testing import Bus
-from tests.events.sample import Heard, MovedClock, Noted, deliveries, hearing, mark, marks, note
+from tests.events.sample import (
+    MovedClock,
+    Noted,
+    Replied,
+    deliveries,
+    mark,
+    marks,
+    new_subscription,
+    note,
+)
 
-ONE = hearing()
-LATER = hearing(name="late.mark")
+ONE = new_subscription()
+LATER = new_subscription(name="late.mark")
 
 
 def register(*subscriptions: Subscription) -> None:
@@ -29,26 +39,32 @@ def rows() -> dict[str, SubscriptionRow]:
         return {row.name: row for row in admin.listed(session)}
 
 
-def test_a_registration_tells_the_relay_queue_types_batch_and_policy(
+def test_a_registration_stores_queue_types_batch_and_policy(
     any_database: Database, time: MovedClock
 ) -> None:
-    register(hearing(mark, Noted, Heard, batch=7, retry=Retry(attempts=2, first=3, cap=4)))
+    register(
+        new_subscription(mark, Noted, Replied, batch=7, retry=Retry(attempts=2, first=3, cap=4))
+    )
 
     row = rows()["notes.mark"]
-    assert (row.queue, row.event_types, row.batch) == ("notes", ["sample.noted", "sample.heard"], 7)
+    assert (row.queue, row.event_types, row.batch) == (
+        "notes",
+        ["sample.noted", "sample.replied"],
+        7,
+    )
     assert row.policy == {"attempts": 2, "first": 3, "cap": 4}
     assert row.first_registered == row.last_seen == time()
 
 
-def test_a_registration_anew_changes_what_changed_and_keeps_the_rest(
+def test_a_second_registration_updates_the_declaration_and_keeps_the_rest(
     any_database: Database, time: MovedClock
 ) -> None:
     register(ONE, LATER)
     with transaction() as session:
-        admin.pause(session, "notes.mark", who="ada", why="mending")
+        admin.pause(session, "notes.mark", who="ada", why="maintenance")
     first = time()
     time.advance(60)
-    register(hearing(batch=9))
+    register(new_subscription(batch=9))
 
     row = rows()["notes.mark"]
     assert (row.batch, row.first_registered, row.last_seen, row.paused_by) == (
@@ -60,14 +76,14 @@ def test_a_registration_anew_changes_what_changed_and_keeps_the_rest(
     assert rows()["late.mark"].last_seen == first
 
 
-def test_a_worker_registers_what_is_new_marks_the_rest_as_seen_and_changes_nothing(
+def test_touch_registers_new_subscriptions_and_updates_only_last_seen_of_others(
     any_database: Database, time: MovedClock
 ) -> None:
     admin.touch([ONE])
     time.advance(60)
     admin.touch([ONE, LATER])
     time.advance(60)
-    admin.touch([hearing(batch=4), LATER])
+    admin.touch([new_subscription(batch=4), LATER])
     admin.touch([])
 
     assert {name: (row.batch, row.last_seen == time()) for name, row in rows().items()} == {
@@ -76,23 +92,23 @@ def test_a_worker_registers_what_is_new_marks_the_rest_as_seen_and_changes_nothi
     }
 
 
-def test_while_old_and_new_workers_live_side_by_side_no_event_misses_its_new_hearer(
+def test_an_added_event_type_stays_registered_while_old_workers_still_run(
     any_database: Database,
 ) -> None:
-    old, new = hearing(mark, Noted), hearing(mark, Noted, Heard)
+    old, new = new_subscription(mark, Noted), new_subscription(mark, Noted, Replied)
     register(old)
     admin.touch([new])
-    admin.touch([old])  # the old version's worker says once a minute what it knows
+    admin.touch([old])  # the old worker touches its own once a minute
 
     assert rows()["notes.mark"].event_types == sorted(new.event_types)
-    register(old)  # only a migration takes something away
+    register(old)  # only a migration removes a type
     assert rows()["notes.mark"].event_types == old.event_types
 
 
-def test_a_hundred_workers_that_start_at_once_register_each_subscription_once(
+def test_workers_that_start_at_once_register_each_subscription_once(
     any_database: Database,
 ) -> None:
-    subscriptions = [hearing(name=f"notes.mark_{letter}") for letter in "abcdefgh"]
+    subscriptions = [new_subscription(name=f"notes.mark_{letter}") for letter in "abcdefgh"]
     failures: list[Exception] = []
 
     def start(number: int) -> None:
@@ -136,7 +152,7 @@ def test_a_pause_and_its_end_are_audited(any_database: Database, time: MovedCloc
     ]
 
 
-def test_a_paused_subscription_keeps_its_backlog_and_goes_on_when_resumed(
+def test_a_paused_subscription_keeps_its_backlog_and_continues_when_resumed(
     any_database: Database,
 ) -> None:
     with Bus(subscriptions=[ONE, LATER]) as bus:
@@ -153,7 +169,7 @@ def test_a_paused_subscription_keeps_its_backlog_and_goes_on_when_resumed(
 
 
 @pytest.mark.parametrize("act", [admin.pause, admin.resume, admin.unregister])
-def test_an_unknown_subscription_is_answered_with_the_known_ones(
+def test_the_error_for_an_unknown_subscription_lists_the_known_ones(
     act: object, any_database: Database
 ) -> None:
     register(ONE)
@@ -166,7 +182,7 @@ def test_an_unknown_subscription_is_answered_with_the_known_ones(
         admin.backfill("notes.nobody", who="ada")
 
 
-def test_removing_a_subscription_discards_what_is_open_and_keeps_what_is_done(
+def test_unregistering_discards_open_deliveries_and_keeps_done_ones(
     any_database: Database,
 ) -> None:
     with Bus(subscriptions=[ONE]) as bus:
@@ -178,20 +194,20 @@ def test_removing_a_subscription_discards_what_is_open_and_keeps_what_is_done(
         bus.drain()
         with transaction() as session:
             assert admin.unregister(session, "notes.mark", who="ada", why="its code is gone") == 1
-        note("nobody hears it")
+        note("after the removal")
         bus.drain()
 
     assert [row.state for row in deliveries()] == ["done", "discarded"]
     assert rows() == {}
 
 
-def test_a_dead_letter_of_a_removed_subscription_is_discarded_and_not_replayed_into_nowhere(
+def test_dead_letters_of_a_removed_subscription_are_discarded_and_cannot_be_replayed(
     any_database: Database,
 ) -> None:
     def give_up(event: Noted, session: Session) -> None:
         raise DeadLetter("no")
 
-    with Bus(subscriptions=[hearing(give_up)]) as bus:
+    with Bus(subscriptions=[new_subscription(give_up)]) as bus:
         note("a")
         bus.drain()
     with transaction() as session:
@@ -201,107 +217,18 @@ def test_a_dead_letter_of_a_removed_subscription_is_discarded_and_not_replayed_i
     assert [row.state for row in deliveries()] == ["discarded"]
 
 
-def test_a_new_subscription_hears_nothing_of_the_past_until_it_is_backfilled(
-    any_database: Database,
+def test_on_postgresql_a_registration_waits_for_the_fan_out_in_flight(
+    postgres_database: Database,
 ) -> None:
-    with Bus(subscriptions=[ONE]) as bus:
-        note("a", "b")
-        bus.publish(Heard(text="of no interest"))
-        bus.drain()
-    with Bus(subscriptions=[ONE, LATER]) as bus:
-        note("c")
-        bus.drain()
-        assert len(deliveries("late.mark")) == 1
-        assert admin.backfill("late.mark", who="ada", limit=1) == 2
-        assert admin.backfill("late.mark", who="ada") == 0  # run twice it adds nothing
-        bus.drain()
-
-    assert {row.state for row in deliveries("late.mark")} == {"done"}
-    assert marks() == {"a": 2, "b": 2, "c": 2}
-
-
-def test_two_backfills_at_once_add_each_delivery_once(any_database: Database) -> None:
-    with Bus(subscriptions=[ONE]) as bus:
-        note(*map(str, range(60)))
-        bus.drain()
-    register(LATER)
-    added: list[int] = []
-    operators = [
-        threading.Thread(
-            target=lambda: added.append(admin.backfill("late.mark", who="ada", limit=5))
-        )
-        for _ in range(3)
-    ]
-    for operator in operators:
-        operator.start()
-    for operator in operators:
-        operator.join()
-
-    assert (len(added), sum(added)) == (3, 60)
-
-
-def test_a_backfill_leaves_no_gap_while_live_events_flow(any_database: Database) -> None:
-    register(ONE)
-    stop, failures = threading.Event(), []
-
-    def forever(work: object) -> None:
-        try:
-            while not stop.is_set():
-                work()  # type: ignore[operator]
-        except Exception as error:
-            failures.append(error)
-
-    live = [
-        threading.Thread(target=forever, args=(work,))
-        for work in (lambda: note("x"), lambda: note("y", "z"), _fan_out_some, _fan_out_some)
-    ]
-    for thread in live:
-        thread.start()
-    try:
-        _wait_for_deliveries(20)
-        register(LATER)
-        admin.backfill("late.mark", who="ada", limit=4)
-    finally:
-        stop.set()
-        for thread in live:
-            thread.join()
-    while _fan_out_some():
-        pass
-
-    assert failures == []
-    assert Counter(row.event_id for row in deliveries("late.mark")) == Counter(
-        row.event_id for row in deliveries()
-    )
-
-
-def _fan_out_some() -> int:
+    note("a")
+    with transaction() as relaying:
+        fan_out(relaying)
+        with transaction() as session, pytest.raises(Exception, match="lock timeout"):
+            register_with_short_timeout(session)
     with transaction() as session:
-        return fan_out(session, limit=3)
+        register_with_short_timeout(session)
 
 
-def _wait_for_deliveries(count: int) -> None:
-    while True:
-        with reading() as session:
-            if (session.scalar(select(func.count()).select_from(Delivery)) or 0) >= count:
-                return
-
-
-def test_on_postgresql_a_registration_waits_for_the_fan_out_in_flight(postgres_url: str) -> None:
-    database = Database(postgres_url)
-    Delivery.metadata.create_all(database.writer)
-    try:
-        with database.transaction() as session:
-            publish(session, Noted(text="a"))
-        with database.transaction() as relaying:
-            fan_out(relaying)
-            with database.transaction() as session, pytest.raises(Exception, match="lock timeout"):
-                _register_impatiently(session)
-        with database.transaction() as session:
-            _register_impatiently(session)
-    finally:
-        database.close()
-
-
-def _register_impatiently(session: Session) -> None:
+def register_with_short_timeout(session: Session) -> None:
     session.execute(text("SET LOCAL lock_timeout = '50ms'"))
     admin.register(session, [LATER])

@@ -1,4 +1,7 @@
-"""Relays that are killed, one at each step: `python -m tests.events.stopping_relay`. They stop as a power cut would stop them."""
+"""Relays that are killed, one at each step, as a power cut would stop them.
+
+Run as `python -m tests.events.relay.stopping_relay`.
+"""
 
 import os
 import signal
@@ -26,12 +29,12 @@ EACH = 6  # pings before each kill
 
 
 def die(*_: object) -> None:
-    """End here and now."""
+    """Kill this process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def then_die(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Do the work, and end before anything else is done, if there was anything to do."""
+    """Return the function so changed that the process is killed after a call that did some work."""
 
     def stopped(*arguments: Any, **named: Any) -> Any:
         if done := work(*arguments, **named):
@@ -42,12 +45,12 @@ def then_die(work: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class StoppingTransport(CeleryTransport):
-    """A transport that ends its process before, amid or after the first messages."""
+    """A transport that kills its process before, amid or after the first messages."""
 
     step = ""
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Send what the step allows."""
+        """Send as many messages as the step allows."""
         sent = {"after the mark": 0, "amid the messages": len(messages) // 2}.get(
             self.step, len(messages)
         )
@@ -57,7 +60,7 @@ class StoppingTransport(CeleryTransport):
 
 
 def stop_at(step: str) -> None:
-    """Arrange for the end."""
+    """Let this process be killed at the step."""
     StoppingTransport.step = step
     names = {
         "before the fan-out commits": "fan_out",
@@ -69,7 +72,7 @@ def stop_at(step: str) -> None:
 
 
 def run_and_be_killed(step: str) -> None:
-    """Be a relay in a process of its own that is killed at `step`; it starts as a fork, because imports take seconds."""
+    """Run a relay that is killed at `step`, in a fork, because imports take seconds."""
     if child := os.fork():
         _, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), (
@@ -81,7 +84,7 @@ def run_and_be_killed(step: str) -> None:
 
 
 def main() -> None:
-    """Some pings and a killed relay for each step."""
+    """Publish some pings and run a relay that is killed, for each step."""
     for number, step in enumerate(STEPS):
         with transaction() as session:
             publish(session, *[Pinged(number=number * EACH + each) for each in range(EACH)])

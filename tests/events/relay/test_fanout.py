@@ -1,6 +1,9 @@
+"""Fan-out: one delivery for each subscriber of each event, created once."""
+
 import threading
 from collections import Counter
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import func, select
 
@@ -8,11 +11,11 @@ from events import Database, publish, reading, transaction
 from events.admin import subscriptions as admin
 from events.relay.fanout import fan_out
 from events.tables import Delivery, LogEntry
-from tests.events.sample import Heard, MovedClock, Noted, deliveries, hearing, note, send
+from tests.events.sample import MovedClock, Noted, Replied, deliveries, new_subscription, note, send
 
-MARKING = hearing()
-OTHER = hearing(name="others.mark")
-HEARING_BOTH = hearing(lambda event, session: None, Noted, Heard, name="both.mark")
+MARKING = new_subscription()
+OTHER = new_subscription(name="others.mark")
+BOTH = new_subscription(lambda event, session: None, Noted, Replied, name="both.mark")
 
 
 def register(*subscriptions: object) -> None:
@@ -30,12 +33,12 @@ def fan_out_all() -> int:
         total += found
 
 
-def test_each_subscription_that_hears_an_event_gets_one_delivery_of_it(
+def test_each_subscriber_of_an_event_gets_one_delivery(
     any_database: Database,
 ) -> None:
-    register(MARKING, OTHER, HEARING_BOTH)
+    register(MARKING, OTHER, BOTH)
     with transaction() as session:
-        publish(session, Noted(text="a"), Heard(text="b"), subject="N-1")
+        publish(session, Noted(text="a"), Replied(text="b"), subject="N-1")
 
     assert fan_out_all() == 2
     with reading() as session:
@@ -44,16 +47,16 @@ def test_each_subscription_that_hears_an_event_gets_one_delivery_of_it(
                 LogEntry, LogEntry.id == Delivery.event_id
             )
         ).all()
-    heard = {
+    expected = {
         ("notes.mark", "sample.noted"),
         ("others.mark", "sample.noted"),
         ("both.mark", "sample.noted"),
-        ("both.mark", "sample.heard"),
+        ("both.mark", "sample.replied"),
     }
-    assert Counter(map(tuple, found)) == Counter(heard)
+    assert Counter(map(tuple, found)) == Counter(expected)
 
 
-def test_an_event_is_fanned_out_once_however_often_it_is_tried(any_database: Database) -> None:
+def test_an_event_is_fanned_out_once(any_database: Database) -> None:
     register(MARKING)
     note("a", "b")
 
@@ -61,7 +64,7 @@ def test_an_event_is_fanned_out_once_however_often_it_is_tried(any_database: Dat
     assert len(deliveries()) == 2
 
 
-def test_an_event_that_nobody_hears_is_marked_too(any_database: Database) -> None:
+def test_an_event_without_subscribers_is_marked_as_relayed_too(any_database: Database) -> None:
     note("a")
 
     assert (fan_out_all(), fan_out_all()) == (1, 0)
@@ -72,7 +75,7 @@ def test_a_fan_out_that_is_rolled_back_leaves_no_delivery_and_no_mark(
 ) -> None:
     register(MARKING)
     note("a")
-    with any_database.reading() as session:  # what is written through it is rolled back
+    with any_database.reading() as session:  # its writes are rolled back
         assert fan_out(session) == 1
 
     assert deliveries() == []
@@ -106,7 +109,9 @@ def test_an_event_that_commits_after_one_of_a_higher_position_is_not_missed(
     assert len(deliveries()) == 2
 
 
-def test_two_relays_share_the_events_and_give_none_two_deliveries(any_database: Database) -> None:
+def test_several_relays_share_the_events_and_create_each_delivery_once(
+    any_database: Database,
+) -> None:
     register(MARKING, OTHER)
     note(*map(str, range(200)))
     shares: list[int] = []
@@ -121,32 +126,29 @@ def test_two_relays_share_the_events_and_give_none_two_deliveries(any_database: 
         assert session.scalar(select(func.count()).select_from(Delivery)) == 400
 
 
-def test_a_relay_passes_over_what_another_one_is_fanning_out(postgres_url: str) -> None:
-    database = Database(postgres_url)
-    Delivery.metadata.create_all(database.writer)
-    try:
-        with database.transaction() as session:
-            publish(session, *[Noted(text=str(number)) for number in range(10)])
-        with database.transaction() as first, database.transaction() as second:
-            assert (fan_out(first, limit=6), fan_out(second, limit=100)) == (6, 4)
-    finally:
-        database.close()
+def test_a_relay_skips_the_events_that_another_one_is_fanning_out(
+    postgres_database: Database,
+) -> None:
+    note(*map(str, range(10)))
+
+    with transaction() as first, transaction() as second:
+        assert (fan_out(first, limit=6), fan_out(second, limit=100)) == (6, 4)
 
 
-def test_a_message_is_taken_by_one_of_several_relays(any_database: Database) -> None:
+def test_each_delivery_is_marked_by_one_of_several_relays(any_database: Database) -> None:
     register(MARKING)
     note(*map(str, range(100)))
     fan_out_all()
-    taken: list[str] = []
+    marked: list[UUID] = []
 
-    def take() -> None:
+    def mark_all() -> None:
         while messages := send(MARKING):
-            taken.extend(str(id) for message in messages for id in message.event_ids)
+            marked.extend(each for message in messages for each in message.event_ids)
 
-    relays = [threading.Thread(target=take) for _ in range(3)]
+    relays = [threading.Thread(target=mark_all) for _ in range(3)]
     for relay in relays:
         relay.start()
     for relay in relays:
         relay.join()
 
-    assert len(taken) == len(set(taken)) == 100
+    assert len(marked) == len(set(marked)) == 100

@@ -1,4 +1,4 @@
-"""The relay in this process, on a list for a broker."""
+"""The loop of the relay, in this process, with a broker in memory."""
 
 import threading
 from datetime import timedelta
@@ -7,14 +7,13 @@ import pytest
 from sqlalchemy import text
 
 from events import Database, heartbeat, reading, transaction
-from events.database import use
 from events.relay.loop import Relay
-from events.tables import Heartbeat
-from tests.events.sample import ListBroker, deliveries, delivery, hearing, note, send
+from events.tables import Delivery, Heartbeat
+from tests.events.sample import ListBroker, deliveries, delivery, new_subscription, note, send
 from tests.servers import wait_until
 
-ONE = hearing()
-OTHER = hearing(name="others.mark")
+ONE = new_subscription()
+OTHER = new_subscription(name="others.mark")
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def broker() -> ListBroker:
 
 
 def work(relay: Relay, rounds: int = 5) -> None:
-    """Some rounds of the relay, with its patience with the broker over each time."""
+    """Run some rounds of the relay, each without a delay before the next contact to the broker."""
     for _ in range(rounds):
         relay._retry_broker_at = 0.0
         relay.work()
@@ -46,7 +45,7 @@ def test_an_event_becomes_one_message_per_subscription(
     assert sorted(message.subscription for message in broker.sent) == ["notes.mark", "others.mark"]
 
 
-def test_with_nothing_to_do_it_waits_and_with_something_left_it_does_not(
+def test_the_relay_waits_when_idle_and_not_while_events_remain(
     any_database: Database, broker: ListBroker
 ) -> None:
     send(ONE)
@@ -57,24 +56,25 @@ def test_with_nothing_to_do_it_waits_and_with_something_left_it_does_not(
     assert relay.work() == 0.0
 
 
-def test_it_wakes_when_the_next_retry_is_due(any_database: Database, broker: ListBroker) -> None:
+def test_the_relay_waits_until_the_next_retry_is_due(
+    any_database: Database, broker: ListBroker
+) -> None:
     send(ONE)
     relay = Relay(broker)
     note("a")
     work(relay)
     with transaction() as session:
         session.execute(text("UPDATE deliveries SET sent_at = NULL"))
-        session.get_one(type(delivery()), (ONE.name, delivery().event_id)).due_at += timedelta(
-            seconds=2
-        )
+        row = session.get_one(Delivery, (ONE.name, delivery().event_id))
+        row.due_at += timedelta(seconds=2)
 
     assert 0.5 < relay.work() <= 2.0
 
 
-def test_publishers_that_never_pause_do_not_keep_it_from_sending(
+def test_continuous_publishing_does_not_keep_the_relay_from_sending(
     any_database: Database, broker: ListBroker
 ) -> None:
-    # Fan-out went on for as long as there was anything to fan out: nothing was sent until the publishers took a breath.
+    # Fan-out once went on while events remained: no message was sent until the publishers paused.
     send(ONE)
     relay = Relay(broker)
     real = relay._fan_out
@@ -92,7 +92,7 @@ def test_publishers_that_never_pause_do_not_keep_it_from_sending(
     assert len(broker.sent) >= 4
 
 
-def test_what_a_broker_that_is_down_did_not_take_waits_in_the_ledger_and_goes_when_it_is_back(
+def test_deliveries_wait_while_the_broker_is_down_and_are_sent_when_it_is_back(
     any_database: Database, broker: ListBroker
 ) -> None:
     send(ONE)
@@ -113,7 +113,7 @@ def test_what_a_broker_that_is_down_did_not_take_waits_in_the_ledger_and_goes_wh
     assert beat_of("relay@test").trouble is None
 
 
-def test_one_queue_that_refuses_holds_up_no_other(
+def test_one_refusing_queue_does_not_delay_the_others(
     any_database: Database, broker: ListBroker
 ) -> None:
     send(ONE, OTHER)
@@ -130,7 +130,7 @@ def test_one_queue_that_refuses_holds_up_no_other(
     assert len(broker.sent) == 4
 
 
-def test_a_broker_that_is_down_is_asked_less_and_less_often(
+def test_a_broker_that_is_down_is_contacted_less_and_less_often(
     database: Database, broker: ListBroker
 ) -> None:
     send(ONE)
@@ -146,7 +146,7 @@ def test_a_broker_that_is_down_is_asked_less_and_less_often(
     assert (waits[0] <= 0.5, waits[-1]) == (True, 5.0)
 
 
-def test_it_lives_through_a_database_that_goes_away(
+def test_the_relay_survives_a_database_that_goes_away(
     any_database: Database, broker: ListBroker
 ) -> None:
     send(ONE)
@@ -169,7 +169,7 @@ def test_it_lives_through_a_database_that_goes_away(
     assert not relay.is_alive()
 
 
-def test_it_says_that_it_lives_and_that_it_ends(database: Database, broker: ListBroker) -> None:
+def test_the_relay_has_a_heartbeat_until_it_stops(database: Database, broker: ListBroker) -> None:
     stop = threading.Event()
     relay = threading.Thread(target=Relay(broker, name="relay@test").run, args=(stop,))
     relay.start()
@@ -185,10 +185,7 @@ def _names() -> list[str]:
         return [row.name for row in heartbeat.alive(session)]
 
 
-def test_several_relays_send_each_delivery_once(postgres_url: str) -> None:
-    database = Database(postgres_url)
-    Heartbeat.metadata.create_all(database.writer)
-    use(database)
+def test_several_relays_send_each_delivery_once(postgres_database: Database) -> None:
     brokers, stop = [ListBroker() for _ in range(3)], threading.Event()
     relays = [
         threading.Thread(target=Relay(each, name=f"relay-{number}").run, args=(stop,))
@@ -205,8 +202,6 @@ def test_several_relays_send_each_delivery_once(postgres_url: str) -> None:
         stop.set()
         for relay in relays:
             relay.join(20)
-        use(None)
-        database.close()
 
-    sent = [id for broker in brokers for message in broker.sent for id in message.event_ids]
+    sent = [each for broker in brokers for message in broker.sent for each in message.event_ids]
     assert (len(sent), len(set(sent))) == (200, 200)

@@ -1,3 +1,5 @@
+"""Lost messages: which deliveries are sent again, and which are not, however long they wait."""
+
 from uuid import UUID
 
 import pytest
@@ -15,21 +17,24 @@ from tests.events.sample import (
     MovedClock,
     deliveries,
     delivery,
-    hearing,
     marks,
+    new_subscription,
     note,
     send,
 )
 
-ONE = hearing()
+ONE = new_subscription()
 LEASE = settings().lease
 
 
-# One by one, so many take half a minute.
+# Inserted one by one, so many events take half a minute.
 _MANY_EVENTS = """
-INSERT INTO events (id, type, version, source, time, correlation_id, actor, data, publish_at, relayed_at)
+INSERT INTO events (id, type, version, source, time, correlation_id, actor, data, publish_at,
+                    relayed_at)
 WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count)
-SELECT printf('%032x', n), 'sample.noted', 1, 's', '2026-01-01', printf('%032x', n), '{}', '{}', '2026-01-01', '2026-01-01' FROM numbers
+SELECT printf('%032x', n), 'sample.noted', 1, 's', '2026-01-01', printf('%032x', n), '{}', '{}',
+       '2026-01-01', '2026-01-01'
+FROM numbers
 """
 
 
@@ -41,20 +46,20 @@ def broker() -> ListBroker:
 
 def sent(broker: ListBroker, *texts: str) -> list[UUID]:
     """Publish and send a note of each text."""
-    ids = note(*texts)
+    event_ids = note(*texts)
     while messages := send(ONE):
         broker.send(messages)
-    return ids
+    return event_ids
 
 
 def pass_time(
-    watch: LostMessageDetector, time: MovedClock, seconds: float, *, step: float = 5.0
+    detector: LostMessageDetector, time: MovedClock, seconds: float, *, step: float = 5.0
 ) -> int:
-    """Look every few seconds, as the relay does; returns how many were found lost."""
+    """Check every few seconds, as the relay does; return the number of deliveries found lost."""
     lost = 0
     for _ in range(int(seconds / step)):
         time.advance(step)
-        lost += watch.check()
+        lost += detector.check()
     return lost
 
 
@@ -62,9 +67,9 @@ def test_a_hundred_thousand_deliveries_that_wait_are_never_sent_twice_however_lo
     database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     send(ONE)
-    ids = [UUID(int=number) for number in range(1, 100_001)]
+    event_ids = [UUID(int=number) for number in range(1, 100_001)]
     with transaction() as session:
-        session.execute(text(_MANY_EVENTS), {"count": len(ids)})
+        session.execute(text(_MANY_EVENTS), {"count": len(event_ids)})
         values = {
             "subscription": "notes.mark",
             "queue": "notes",
@@ -82,66 +87,67 @@ def test_a_hundred_thousand_deliveries_that_wait_are_never_sent_twice_however_lo
             ],
         )
         session.execute(insert(Delivery).from_select(["event_id", *values, *zeros], rows))
-    broker.lying["notes"] = len(ids)
-    watch = LostMessageDetector(broker)
+    broker.lying["notes"] = len(event_ids)
+    detector = LostMessageDetector(broker)
 
-    assert pass_time(watch, time, 3600, step=100) == 0  # no worker at all
-    for id in ids[:10]:  # one worker, which takes the oldest, and slowly
+    assert pass_time(detector, time, 3600, step=100) == 0  # no worker at all
+    for event_id in event_ids[:10]:  # one slow worker, which handles the oldest first
         broker.lying["notes"] -= 1
-        dispatch(ONE, [id], worker="w")
-        assert pass_time(watch, time, LEASE, step=LEASE / 2) == 0
+        dispatch(ONE, [event_id], worker="w")
+        assert pass_time(detector, time, LEASE, step=LEASE / 2) == 0
 
     with reading() as session:
         assert session.scalar(select(func.max(Delivery.sends))) == 1
 
 
-def test_what_is_open_a_lease_after_its_queue_was_empty_is_sent_again(
+def test_a_delivery_open_a_lease_after_its_queue_was_empty_is_sent_again(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     sent(broker, "a")
     broker.lying.clear()  # as a flush would
-    watch = LostMessageDetector(broker)
+    detector = LostMessageDetector(broker)
 
-    assert pass_time(watch, time, LEASE) == 0
-    assert pass_time(watch, time, 15) == 1
+    assert pass_time(detector, time, LEASE) == 0
+    assert pass_time(detector, time, 15) == 1
     assert (delivery().sent_at, delivery().lost_count) == (None, 1)
     assert len(send(ONE)) == 1
 
 
-def test_what_a_worker_holds_for_less_than_a_lease_is_not_lost(
+def test_a_delivery_that_a_worker_holds_for_less_than_a_lease_is_not_lost(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
-    [id] = sent(broker, "a")
-    broker.lying.clear()  # it is in a worker's hands
-    watch = LostMessageDetector(broker)
-    pass_time(watch, time, LEASE - 5)
-    dispatch(ONE, [id], worker="w")
+    [event_id] = sent(broker, "a")
+    broker.lying.clear()  # a worker holds it
+    detector = LostMessageDetector(broker)
+    pass_time(detector, time, LEASE - 5)
+    dispatch(ONE, [event_id], worker="w")
 
-    assert pass_time(watch, time, 4 * LEASE) == 0
+    assert pass_time(detector, time, 4 * LEASE) == 0
     assert (delivery().state, delivery().sends) == ("done", 1)
 
 
-def test_on_a_busy_queue_what_was_sent_before_the_latest_done_is_lost(
+def test_on_a_busy_queue_an_open_delivery_sent_before_the_latest_done_one_is_lost(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     [lost] = sent(broker, "lost with its worker")
-    watch = LostMessageDetector(broker)
+    detector = LostMessageDetector(broker)
     found = 0
     for number in range(15):  # the queue never runs empty
         time.advance(5)
         [done] = sent(broker, f"b{number}")
         broker.lying["notes"] = 50
         dispatch(ONE, [done], worker="w")
-        found += watch.check()
+        found += detector.check()
 
     assert found == 1
     assert {row.event_id for row in deliveries() if row.lost_count} == {lost}
 
 
-def test_a_delivery_sent_again_does_not_make_what_waits_behind_it_look_lost(
+def test_a_done_delivery_that_was_sent_twice_makes_no_other_one_lost(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
-    # A frozen worker held the first; it was sent again, to the end of the queue; then the worker thawed and finished it.
+    # A frozen worker held the first; it was sent again, to the end of the queue; then the worker
+    # continued and finished it.
     [frozen] = sent(broker, "frozen")
     waiting = sent(broker, *map(str, range(20)))
     with transaction() as session:
@@ -150,54 +156,54 @@ def test_a_delivery_sent_again_does_not_make_what_waits_behind_it_look_lost(
         )
     time.advance(100)
     broker.send(send(ONE))
-    dispatch(ONE, [frozen], worker="thawed")
+    dispatch(ONE, [frozen], worker="frozen")
     broker.lying["notes"] = len(waiting)
-    watch = LostMessageDetector(broker)
+    detector = LostMessageDetector(broker)
 
-    assert pass_time(watch, time, 10 * LEASE) == 0
+    assert pass_time(detector, time, 10 * LEASE) == 0
     assert {row.sends for row in deliveries() if row.event_id in waiting} == {1}
 
 
-def test_a_message_that_the_relay_has_not_quite_sent_is_not_lost(
+def test_a_message_between_its_mark_and_the_broker_is_not_lost(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     sent(broker, "a")
     broker.lying.clear()
-    watch = LostMessageDetector(broker)
+    detector = LostMessageDetector(broker)
     time.advance(1.0)
-    watch.check()  # between the mark and the message: the queue is empty, and the message is on its way
+    detector.check()  # after the mark, before the message arrives: the queue is empty
     broker.lying["notes"] = 1
 
-    assert pass_time(watch, time, 10 * LEASE) == 0
+    assert pass_time(detector, time, 10 * LEASE) == 0
 
 
-def test_with_the_broker_down_nothing_is_lost_and_the_caller_is_told(
+def test_with_the_broker_down_the_check_raises_and_counts_no_loss(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     sent(broker, "a")
     broker.down = True
-    watch = LostMessageDetector(broker)
+    detector = LostMessageDetector(broker)
     time.advance(10 * LEASE)
 
     with pytest.raises(BrokerDown):
-        watch.check()
+        detector.check()
     assert (delivery().lost_count, delivery().sends) == (0, 1)
 
 
-def test_a_relay_that_has_just_begun_finds_old_losses_a_lease_later(
+def test_a_relay_that_has_just_started_finds_old_losses_a_lease_later(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     sent(broker, "a")
     broker.lying.clear()
-    time.advance(100 * LEASE)  # nobody looked all this time
+    time.advance(100 * LEASE)  # without any check
 
     assert pass_time(LostMessageDetector(broker), time, LEASE + 15) == 1
 
 
-def test_each_queue_is_judged_by_itself(
+def test_each_queue_is_checked_separately(
     any_database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
-    other = hearing(name="others.mark")
+    other = new_subscription(name="others.mark")
     note("a")
     broker.send(send(ONE, other))
     broker.lying["others"] = 0
@@ -206,7 +212,7 @@ def test_each_queue_is_judged_by_itself(
     assert (delivery().lost_count, delivery("others.mark").lost_count) == (0, 1)
 
 
-def test_a_large_loss_is_sent_again_in_parts_that_let_others_write(
+def test_a_loss_larger_than_one_batch_is_rescheduled_completely(
     database: Database, time: MovedClock, broker: ListBroker
 ) -> None:
     sent(broker, *map(str, range(2500)))
@@ -216,7 +222,7 @@ def test_a_large_loss_is_sent_again_in_parts_that_let_others_write(
     assert {(row.lost_count, row.sent_at) for row in deliveries()} == {(1, None)}
 
 
-def test_losses_are_found_by_the_running_relay_and_every_effect_happens_once(
+def test_the_relay_finds_losses_and_every_effect_happens_once(
     database: Database, time: MovedClock
 ) -> None:
     broker = ListBroker()
@@ -228,7 +234,7 @@ def test_losses_are_found_by_the_running_relay_and_every_effect_happens_once(
     broker.lying.clear()
     for _ in range(12):
         time.advance(5)
-        relay._upkeep_at = 0.0  # its own rhythm follows the machine's clock
+        relay._upkeep_at = 0.0  # its own interval follows the clock of the machine
         relay.work()
     for message in broker.sent:
         dispatch(ONE, message.event_ids, worker="w")
@@ -236,6 +242,6 @@ def test_losses_are_found_by_the_running_relay_and_every_effect_happens_once(
     assert (len(broker.sent), marks()) == (2, {"a": 1, "b": 1})
 
 
-def test_nothing_done_tells_nothing(any_database: Database) -> None:
+def test_a_queue_without_done_deliveries_has_no_last_settled_one(any_database: Database) -> None:
     with reading() as session:
         assert last_settled(session, "notes") is None

@@ -1,4 +1,4 @@
-"""The relay killed at each step between the log and the broker: nothing is lost, and no effect happens twice."""
+"""A relay killed at each step between log and broker loses no event and repeats no effect."""
 
 import sys
 from collections import Counter
@@ -62,13 +62,13 @@ def test_a_broker_that_is_flushed_empty_loses_nothing(any_stack: Stack) -> None:
 
 
 def empty(url: str) -> None:
-    """Throw away the messages, all of them, when they are there."""
+    """Delete all messages of the queue once they have arrived."""
     with Connection(url) as connection:
-        thrown = [0]
+        deleted = [0]
 
-        def throw_away() -> bool:
+        def purge() -> bool:
             with suppress(*connection.channel_errors):  # the relay has not declared the queue yet
-                thrown[0] += connection.channel().queue_purge("pings")
-            return thrown[0] >= 3  # fifty pings in bundles of twenty
+                deleted[0] += connection.channel().queue_purge("pings")
+            return deleted[0] >= 3  # fifty pings in batches of twenty
 
-        wait_until(throw_away, what="messages on the broker")
+        wait_until(purge, what="messages on the broker")

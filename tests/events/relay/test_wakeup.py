@@ -1,6 +1,9 @@
+"""Wakeups: a commit ends the wait of the relay, and nothing else but the timeout does."""
+
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,13 +15,17 @@ from events.relay.wakeup import PostgresWakeup, Wakeup, wakeup
 from tests.events.sample import note
 from tests.servers import wait_until
 
-LONG = 20.0  # seconds that no test waits out
-SOON = 2.0  # generous: it takes some milliseconds on an idle machine
+LONG = 20.0  # seconds; no test reaches this timeout
+
+
+SOON = 2.0  # seconds; some milliseconds on an idle machine
+
+LISTENERS = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE 'LISTEN%'"
 
 
 @pytest.fixture
 def waiting(any_database: Database) -> Iterator[Wakeup]:
-    """A wakeup that has seen everything there was to see."""
+    """A wakeup that has seen every commit so far."""
     found = wakeup(any_database)
     for _ in range(2):
         found.wait(0.3, threading.Event())
@@ -27,38 +34,38 @@ def waiting(any_database: Database) -> Iterator[Wakeup]:
 
 
 def took(waiting: Wakeup, timeout: float, stop: threading.Event | None = None) -> float:
-    """How long a wait took."""
+    """Return the seconds that a wait took."""
     began = time.monotonic()
     waiting.wait(timeout, stop or threading.Event())
     return time.monotonic() - began
 
 
 def later(action: object) -> threading.Thread:
-    """Do it from another thread in a moment."""
+    """Run the action from another thread in a moment."""
     timer = threading.Timer(0.1, action)  # type: ignore[arg-type]
     timer.start()
     return timer
 
 
-def test_a_publication_wakes_at_once(waiting: Wakeup, any_database: Database) -> None:
+def test_publishing_ends_the_wait_at_once(waiting: Wakeup, any_database: Database) -> None:
     timer = later(lambda: note("a"))
 
     assert 0.05 < took(waiting, LONG) < SOON
     timer.join()
 
 
-def test_the_wake_takes_no_more_than_fifty_milliseconds_as_a_rule(
+def test_the_wait_ends_within_fifty_milliseconds_of_the_commit(
     waiting: Wakeup, any_database: Database
 ) -> None:
     latencies = []
     for _ in range(7):
         committed: list[float] = []
 
-        def publish_and_look_at_the_clock(committed: list[float] = committed) -> None:
+        def publish_and_record_the_time(committed: list[float] = committed) -> None:
             note("a")
             committed.append(time.monotonic())
 
-        timer = later(publish_and_look_at_the_clock)
+        timer = later(publish_and_record_the_time)
         waiting.wait(LONG, threading.Event())
         woken = time.monotonic()
         timer.join()
@@ -67,7 +74,7 @@ def test_the_wake_takes_no_more_than_fifty_milliseconds_as_a_rule(
     assert sorted(latencies)[1] < 0.05
 
 
-def test_what_was_committed_while_the_relay_worked_wakes_it_too(
+def test_a_commit_between_two_waits_ends_the_second_one(
     waiting: Wakeup, any_database: Database
 ) -> None:
     note("a")
@@ -75,8 +82,9 @@ def test_what_was_committed_while_the_relay_worked_wakes_it_too(
     assert took(waiting, LONG) < SOON
 
 
-def test_what_was_committed_before_the_first_wait_wakes_it_too(any_database: Database) -> None:
-    # The relay looks for events, then begins to listen: what is published in between must not wait for the next look.
+def test_a_commit_before_the_first_wait_ends_it(any_database: Database) -> None:
+    # The relay looks for events, then starts to listen: an event published in between must not
+    # wait for the next look.
     fresh = wakeup(any_database)
     try:
         assert took(fresh, LONG) < SOON
@@ -84,11 +92,13 @@ def test_what_was_committed_before_the_first_wait_wakes_it_too(any_database: Dat
         fresh.close()
 
 
-def test_nothing_happens_for_as_long_as_was_asked(waiting: Wakeup, any_database: Database) -> None:
+def test_without_a_commit_the_wait_lasts_its_whole_timeout(
+    waiting: Wakeup, any_database: Database
+) -> None:
     assert 0.19 < took(waiting, 0.2) < SOON
 
 
-def test_what_is_rolled_back_wakes_nobody(waiting: Wakeup, any_database: Database) -> None:
+def test_a_rollback_does_not_end_the_wait(waiting: Wakeup, any_database: Database) -> None:
     with any_database.writer.connect() as connection:
         connection.execute(text("INSERT INTO sample_marks (what) VALUES ('x')"))
         if not any_database.sqlite:
@@ -106,20 +116,18 @@ def test_a_stop_ends_the_wait(waiting: Wakeup, any_database: Database) -> None:
     timer.join()
 
 
-def test_a_wait_of_no_time_returns(waiting: Wakeup, any_database: Database) -> None:
+def test_a_timeout_of_zero_returns_at_once(waiting: Wakeup, any_database: Database) -> None:
     assert took(waiting, 0.0) < SOON
 
 
-def test_a_lost_connection_is_made_again(postgres_url: str) -> None:
+def test_a_lost_connection_is_opened_again(postgres_url: str) -> None:
     database = Database(postgres_url)
     waiting = PostgresWakeup(database)
     never = threading.Event()
     try:
         waiting.wait(0.1, never)
         with psycopg.connect(postgres_url, autocommit=True) as admin:
-            admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE 'LISTEN%'"
-            )
+            admin.execute(f"SELECT pg_terminate_backend(pid) {LISTENERS}")
             wait_until(
                 lambda: took(waiting, 0.05) >= 0 and _listeners(admin) == 1, what="a new listener"
             )
@@ -133,9 +141,7 @@ def test_a_lost_connection_is_made_again(postgres_url: str) -> None:
 
 
 def _listeners(admin: psycopg.Connection) -> int:
-    [row] = admin.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE 'LISTEN%'"
-    ).fetchall()
+    [row] = admin.execute(f"SELECT count(*) {LISTENERS}").fetchall()
     return int(row[0])
 
 
@@ -144,13 +150,23 @@ def _wake(database: Database) -> None:
         wake(session)
 
 
-def test_a_database_that_is_away_costs_time_and_raises_nothing() -> None:
+def test_an_unreachable_database_costs_the_timeout_and_raises_nothing() -> None:
     waiting = PostgresWakeup(Database("postgresql://nobody@127.0.0.1:1/nothing"))
 
     assert 0.09 < took(waiting, 0.1) < SOON
     waiting.close()
 
 
-def test_waking_needs_no_call_on_sqlite(database: Database) -> None:
+def test_wake_raises_nothing_on_sqlite(database: Database) -> None:
     with transaction() as session:
         wake(session)
+
+
+def test_an_unreadable_database_file_raises_nothing(database: Database) -> None:
+    waiting = wakeup(database)
+    for _ in range(2):
+        waiting.wait(0.1, threading.Event())
+    Path(database.url.database or "").write_bytes(b"not a database file " * 1000)
+
+    waiting.wait(0.1, threading.Event())
+    waiting.close()

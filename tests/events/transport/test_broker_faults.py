@@ -14,11 +14,11 @@ from events.errors import BrokerDown
 from events.relay.loop import Relay
 from events.transport import CeleryTransport
 from tests.events.relay.test_loop import work
-from tests.events.sample import deliveries, hearing, marks, note, send
+from tests.events.sample import deliveries, marks, new_subscription, note, send
 from tests.events.transport.test_confirms import message
 from tests.servers import Valkey, wait_until
 
-TENS = hearing(batch=10)
+TENS = new_subscription(batch=10)
 TEXTS = [str(number) for number in range(40)]
 
 

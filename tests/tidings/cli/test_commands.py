@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from events import Database
 from tests.tidings.cli.calls import answered, call, told
 from tests.tidings.up.instance import CLEARED
 from tidings.cli import main
@@ -41,7 +42,7 @@ def test_a_command_that_reads_makes_no_database_where_there_is_none(tmp_path: Pa
     assert "has `tidings migrate` run?" in asked.stderr
 
 
-def test_the_catalog_names_every_version_and_who_hears_it():
+def test_the_catalog_names_every_version_and_its_subscribers():
     entries = {(each["type"], each["version"]): each for each in answered("catalog")}
 
     assert entries["order.created", 1]["subscribers"] == []
@@ -80,7 +81,7 @@ def test_the_demo_says_when_nothing_answers():
     result = call("demo", "--url", "http://127.0.0.1:1", "--orders", "1")
 
     assert result.exit_code == 1
-    assert "start it with `tidings up`" in result.stderr
+    assert "start the shop with `tidings up`" in result.stderr
 
 
 @pytest.mark.parametrize("words", [("celery", "-A", "tasks"), ("flask", "--app", "web:create_app")])
@@ -99,3 +100,16 @@ def test_the_commands_are_found_under_celery_and_flask_too(words: tuple[str, ...
 
     assert result.returncode == 0, result.stderr
     assert '"order.created"' in result.stdout
+
+
+def test_a_database_without_tables_is_told_in_one_line_with_what_to_do(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    empty = Database(f"sqlite:///{tmp_path / 'empty.sqlite'}")
+    monkeypatch.setattr("events.database._database", empty)
+
+    result = call("queues")
+    empty.close()
+
+    assert result.exit_code == 1
+    assert result.stderr.endswith("; has `tidings migrate` run?\n")

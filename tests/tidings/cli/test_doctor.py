@@ -43,7 +43,7 @@ def test_it_names_a_fix_for_each_thing_that_is_wrong_and_exits_with_3(tmp_path: 
     assert (shown.returncode, listed.returncode, shown.stderr) == (3, 3, "")
     findings = json.loads(listed.stdout)
     wrong = [each for each in findings if each["level"] == "problem"]
-    assert {each["about"] for each in wrong} == {"database", "broker", "secret key", "ops login"}
+    assert {each["part"] for each in wrong} == {"database", "broker", "secret key", "ops login"}
     assert all(each["fix"] in " ".join(shown.stdout.split()) for each in wrong)
     assert "✗" in shown.stdout
     assert shown.stdout.rstrip().splitlines()[-1].startswith("4 problems, ")
@@ -61,7 +61,7 @@ def test_a_fresh_up_is_well(tmp_path: Path):
     assert result.returncode == 0, result.stdout
     assert (
         "0 problems, 0 notices, 0 unknown" in " ".join(result.stdout.split())
-        or "MB are left" in result.stdout
+        or "MB are free" in result.stdout
     )
 
 
@@ -73,4 +73,4 @@ def test_settings_that_are_none_are_a_finding_and_no_stack_trace(tmp_path: Path)
 
 
 def test_its_help_says_what_the_exit_code_means():
-    assert "Exit code 3" in call("doctor", "--help").stdout
+    assert "Exit code 3: " in " ".join(call("doctor", "--help").stdout.split())

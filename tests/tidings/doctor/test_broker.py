@@ -12,6 +12,7 @@ from events import transport
 from events.settings import Settings
 from events.transport import CeleryTransport, dead_queue
 from tests.servers import Valkey, free_port, rabbitmqctl, wait_until
+from tests.tidings.doctor.examined import problems
 from tidings.chaos.rabbitmq import RabbitMQ
 from tidings.doctor import broker
 from tidings.doctor.findings import Finding
@@ -41,10 +42,6 @@ def examine() -> Iterator[Examine]:
         each.close()
 
 
-def problems(findings: list[Finding]) -> list[str]:
-    return [f"{each.about}: {each.told}" for each in findings if each.level == "problem"]
-
-
 @pytest.fixture
 def set_up(valkey: Valkey, valkey_url: str) -> Iterator[Callable[[str, str], str]]:
     """Changes a setting of Valkey until the test is over; returns its address."""
@@ -70,7 +67,7 @@ def test_a_valkey_that_forgets_at_a_restart_is_found(
 ) -> None:
     [found] = [each for each in examine(set_up("appendonly", "no")) if each.level == "problem"]
 
-    assert (found.about, "appendonly yes" in found.fix) == ("broker's memory", True)
+    assert (found.part, "appendonly yes" in found.fix) == ("persistence", True)
 
 
 def test_a_valkey_with_snapshots_only_is_a_notice(
@@ -80,8 +77,8 @@ def test_a_valkey_with_snapshots_only_is_a_notice(
     found = examine(set_up("appendonly", "no"))
 
     assert problems(found) == []
-    assert [each.told for each in found if each.level == "notice"] == [
-        "it keeps messages as of its last snapshot only (save 3600 1)"
+    assert [each.message for each in found if each.level == "notice"] == [
+        "messages since the last snapshot are lost at a restart (save 3600 1)"
     ]
 
 
@@ -95,10 +92,10 @@ def test_a_valkey_that_throws_messages_away_when_it_is_full_is_found(
     ]
 
     assert (
-        found.told
-        == "maxmemory-policy allkeys-lru: when it is full it throws messages away without a word"
+        found.message
+        == "maxmemory-policy is allkeys-lru: a full server drops messages without an error"
     )
-    assert found.fix == "set noeviction"
+    assert found.fix == "set maxmemory-policy to noeviction"
 
 
 def test_a_valkey_that_is_nearly_full_is_found(
@@ -115,7 +112,7 @@ def test_a_valkey_that_is_nearly_full_is_found(
         )
     )
 
-    assert [each.partition(" ")[0] for each in found] == ["eviction:"]
+    assert [each.partition(" ")[0] for each in found] == ["memory:"]
 
 
 @pytest.mark.parametrize(
@@ -144,8 +141,8 @@ def test_a_broker_that_is_down_is_found_without_its_password(examine: Examine) -
     ):
         [found] = [each for each in examine(url) if each.level == "problem"]
 
-        assert (found.about, "does not answer" in found.told) == ("broker", True)
-        assert "sesame" not in found.told
+        assert (found.part, "does not answer" in found.message) == ("broker", True)
+        assert "sesame" not in found.message
 
 
 def test_a_password_that_the_broker_does_not_take_is_found(
@@ -160,18 +157,18 @@ def test_a_password_that_the_broker_does_not_take_is_found(
 @pytest.mark.parametrize(
     ("times", "told"),
     [
-        ({"lease": 30.0}, "a delivery counts as lost after 30 s, while its task may run for 30 s"),
+        ({"lease": 30.0}, "LEASE (30 s) must be longer than TASK_TIME_LIMIT (30 s)"),
         (
             {"task_time_limit": 120, "lease": 200.0},
-            "the visibility timeout is 120 s, while a task may run for 120 s",
+            "the visibility timeout (120 s) must be longer than TASK_TIME_LIMIT (120 s)",
         ),
         (
             {"broker_transport_options": {"visibility_timeout": 10}},
-            "the visibility timeout is 10 s, while a task may run for 30 s",
+            "the visibility timeout (10 s) must be longer than TASK_TIME_LIMIT (30 s)",
         ),
         (
             {"task_soft_time_limit": 31},
-            "a task is killed after 30 s, before it is interrupted after 31 s",
+            "TASK_SOFT_TIME_LIMIT (31 s) must be lower than TASK_TIME_LIMIT (30 s)",
         ),
     ],
 )
@@ -180,7 +177,7 @@ def test_times_that_do_not_fit_each_other_are_found(
 ) -> None:
     [found] = problems(examine(valkey_url, **times))
 
-    assert found.startswith(f"times: {told}")
+    assert found.startswith(f"time limits: {told}")
 
 
 def test_a_rabbitmq_that_is_well_is_told_so(rabbitmq_url: str, examine: Examine) -> None:
@@ -191,7 +188,7 @@ def test_a_rabbitmq_that_is_well_is_told_so(rabbitmq_url: str, examine: Examine)
     found = examine(rabbitmq_url, "payment", "email")
 
     assert {each.level for each in found} == {"ok"}
-    assert "all 2 are as they should be" in [each.told for each in found]
+    assert "all 2 have the expected arguments" in [each.message for each in found]
 
 
 def test_a_rabbitmq_that_answers_and_takes_nothing_is_found(
@@ -204,10 +201,10 @@ def test_a_rabbitmq_that_answers_and_takes_nothing_is_found(
     finally:
         rabbitmqctl(rabbitmq_node, "set_vm_memory_high_watermark", "absolute", "1GB")
 
-    assert found.about == "confirms"
+    assert found.part == "confirms"
     assert (
-        "it answers, but takes no message: 1 published and unconfirmed for 1 s; is the broker out of memory or disk?"
-        in found.told
+        "RabbitMQ answers but accepts no messages: 1 published and unconfirmed for 1 s; "
+        "is the broker out of memory or disk?" in found.message
     )
 
 
@@ -215,9 +212,9 @@ def test_a_queue_that_is_not_there_yet_is_told_and_not_made(
     rabbitmq_url: str, examine: Examine
 ) -> None:
     for _ in range(2):
-        [found] = [each for each in examine(rabbitmq_url, "payment") if each.about == "queues"]
+        [found] = [each for each in examine(rabbitmq_url, "payment") if each.part == "queues"]
 
-        assert (found.level, found.told) == ("unknown", "payment is not there yet")
+        assert (found.level, found.message) == ("unknown", "payment does not exist yet")
 
 
 @pytest.mark.parametrize(
@@ -239,8 +236,8 @@ def test_a_queue_that_is_not_as_we_declare_it_is_found(
 
     [found] = [each for each in examine(rabbitmq_url, "payment") if each.level == "problem"]
 
-    assert found.told.startswith(
-        "payment is not a quorum queue with our limits: inequivalent arg 'x-"
+    assert found.message.startswith(
+        "payment has other arguments than expected: inequivalent arg 'x-"
     )
     assert "rabbitmqctl delete_queue payment" in found.fix
 
@@ -253,7 +250,7 @@ def test_messages_in_rabbitmqs_dead_queue_are_found(rabbitmq_url: str, examine: 
 
     wait_until(
         lambda: (
-            "dead queue: 1 messages that RabbitMQ gave up wait in it"
+            "dead queue: it holds 1 messages that RabbitMQ dead-lettered"
             in problems(examine(rabbitmq_url))
         ),
         what="one",

@@ -8,21 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.servers import Process, free_port, wait_until
-from tidings.doctor import flower, logins
-from tidings.doctor.findings import Finding
+from tests.tidings.doctor.examined import problems
+from tidings.doctor import flower, secrets
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GOOD = {"secret_key": "9f2c7d41a6e85b03", "ops_auth": "ada:correct horse"}
-
-
-def problems(findings: list[Finding]) -> list[str]:
-    return [f"{each.about}: {each.told}" for each in findings if each.level == "problem"]
 
 
 def looked(
     *, secret_key: str = GOOD["secret_key"], ops_auth: str = GOOD["ops_auth"], **urls: str
 ) -> list[str]:
-    return problems(list(logins.check(secret_key=secret_key, ops_auth=ops_auth, urls=urls)))
+    return problems(list(secrets.check(secret_key=secret_key, ops_auth=ops_auth, urls=urls)))
 
 
 def test_good_secrets_are_well() -> None:
@@ -60,18 +56,18 @@ def test_an_ops_login_that_is_missing_or_can_be_guessed_is_found(login: str) -> 
         (
             "BROKER_URL",
             "amqp://guest:guest@rabbitmq:5672//",
-            "the password in BROKER_URL, of rabbitmq, can be guessed",
+            "the password of rabbitmq in BROKER_URL is weak",
         ),
-        ("BROKER_URL", "redis://valkey:6379/0", "the broker at valkey wants no password"),
+        ("BROKER_URL", "redis://valkey:6379/0", "the broker at valkey requires no password"),
         (
             "BROKER_URL",
             "amqp://a:correct-horse@one//;amqp://guest:guest@two//",
-            "the password in BROKER_URL, of two, can be guessed",
+            "the password of two in BROKER_URL is weak",
         ),
         (
             "DATABASE_URL",
             "postgresql://postgres:postgres@db/tidings",
-            "the password in DATABASE_URL, of db, can be guessed",
+            "the password of db in DATABASE_URL is weak",
         ),
     ],
 )
@@ -80,7 +76,7 @@ def test_a_password_that_everybody_knows_is_found_in_an_address(
 ) -> None:
     [found] = looked(**{name: url})
 
-    assert found.startswith(f"addresses: {told}")
+    assert found.startswith(f"passwords: {told}")
 
 
 @pytest.mark.parametrize(
@@ -104,11 +100,11 @@ def test_what_only_this_machine_can_reach_needs_no_good_password(url: str) -> No
             {"FLOWER_UNAUTHENTICATED_API": "true", "FLOWER_BASIC_AUTH": "ada:correct horse"},
             "FLOWER_UNAUTHENTICATED_API is set",
         ),
-        ({"FLOWER_PORT": "5555"}, "it listens on every address and asks for no login"),
-        ({"FLOWER_ADDRESS": "0.0.0.0"}, "it listens on every address and asks for no login"),
+        ({"FLOWER_PORT": "5555"}, "it listens on all addresses and requires no login"),
+        ({"FLOWER_ADDRESS": "0.0.0.0"}, "it listens on all addresses and requires no login"),
         (
             {"FLOWER_BASIC_AUTH": "ada:correct horse,ops:ops"},
-            "the password of ops in FLOWER_BASIC_AUTH can be guessed",
+            "the password of ops in FLOWER_BASIC_AUTH is weak",
         ),
     ],
 )
@@ -130,7 +126,7 @@ def test_settings_that_keep_flower_closed_are_well(environment: dict[str, str]) 
 def test_a_flower_that_does_not_answer_is_a_notice() -> None:
     [found] = flower.check({}, f"http://127.0.0.1:{free_port()}")
 
-    assert (found.level, "does not answer" in found.told) == ("notice", True)
+    assert (found.level, "does not answer" in found.message) == ("notice", True)
 
 
 @pytest.fixture
@@ -185,11 +181,11 @@ def test_a_real_flower_is_asked_whether_it_lets_anybody_in(run_flower: Callable[
 
     assert [each.level for each in flower.check({}, closed)] == ["ok"]
     assert problems(list(flower.check({}, shown))) == [
-        f"flower: {shown} shows everybody every task and worker"
+        f"flower: {shown} shows all tasks and workers to anyone"
     ]
     assert [each.level for each in flower.check({"FLOWER_ADDRESS": "127.0.0.1"}, shown)] == [
         "notice"
     ]
     assert problems(list(flower.check({}, open_))) == [
-        f"flower: {open_} lets anybody run tasks and stop workers"
+        f"flower: {open_} lets anyone run tasks and stop workers"
     ]

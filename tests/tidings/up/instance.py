@@ -1,18 +1,17 @@
 """A running `tidings up` for tests: on free ports, with a data directory of its own."""
 
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from tests.servers import Process, free_port, wait_until
+from tidings.http_client import open_client
 
 TIDINGS = str(Path(sys.executable).parent / "tidings")
 CLEARED = (
@@ -24,7 +23,7 @@ CLEARED = (
     "MAIL_DIR",
     "LOG_FORMAT",
 )
-WISH = {
+ORDER = {
     "customer": {"name": "Ada Example", "email": "ada@example.org"},
     "items": [{"sku": "MUG-BLUE", "quantity": 1}],
     "shipping_address": {
@@ -38,7 +37,7 @@ WISH = {
 
 
 class Instance(Process):
-    """`tidings up` as a user runs it."""
+    """A process of `tidings up`, as a user runs it."""
 
     def __init__(self, home: Path, *options: str, **env: str) -> None:
         self.port, self.flower_port, self.data = free_port(), free_port(), home / "data"
@@ -61,11 +60,11 @@ class Instance(Process):
 
     @property
     def url(self) -> str:
-        """Where its shop is."""
+        """The address of its shop."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, within: float = 60.0) -> None:
-        """Start it and wait until it says that it is ready."""
+        """Start it and wait until it is ready."""
         self.home.joinpath("log").unlink(missing_ok=True)
         self.launch()
         wait_until(
@@ -74,35 +73,32 @@ class Instance(Process):
         assert self.running(), self.log()
 
     def said(self, text: str) -> bool:
-        """Whether it printed this."""
+        """Return true if it printed this."""
         return text in self.log()
 
     def processes(self) -> list[psutil.Process]:
-        """Itself and everything below it."""
+        """Return the supervisor and all its descendants."""
         supervisor = psutil.Process(self.pid)
         return [supervisor, *supervisor.children(recursive=True)]
 
     def titled(self, name: str) -> list[psutil.Process]:
-        """The processes right under the supervisor whose title has `name` in it."""
+        """Return the children of the supervisor whose title contains `name`."""
         return [each for each in psutil.Process(self.pid).children() if name in title(each)]
 
     def ask(self, path: str, body: object = None, **headers: str) -> dict[str, Any]:
-        """What the shop answers."""
-        request = urllib.request.Request(
-            f"{self.url}{path}", headers={"Content-Type": "application/json", **headers}
-        )
-        with urllib.request.urlopen(
-            request, None if body is None else json.dumps(body).encode(), timeout=15
-        ) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
+        """Return the shop's answer. Raises `httpx.HTTPStatusError` if it is an error."""
+        method = "GET" if body is None else "POST"
+        with open_client(self.url, timeout=15) as client:
+            response = client.request(method, path, json=body, headers=headers)
+        found: dict[str, Any] = response.raise_for_status().json()
+        return found
 
     def order(self, **changes: object) -> dict[str, Any]:
         """Place an order."""
-        return self.ask("/api/v1/orders", WISH | changes)
+        return self.ask("/api/v1/orders", ORDER | changes)
 
     def status(self, order: dict[str, Any]) -> str:
-        """How far an order is."""
+        """Return the status of an order."""
         return str(
             self.ask(f"/api/v1/orders/{order['id']}", Authorization=f"Bearer {order['token']}")[
                 "status"
@@ -110,13 +106,13 @@ class Instance(Process):
         )
 
     def end(self, number: signal.Signals, within: float = 30.0) -> int:
-        """Send the supervisor a signal and wait for its end; its exit code."""
+        """Send the supervisor a signal, wait for its end and return its exit code."""
         assert self._process is not None
         self._process.send_signal(number)
         return self._process.wait(within)
 
     def beside(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """Another `tidings up`, which is expected to end by itself."""
+        """Run another `tidings up`, which is expected to end by itself."""
         return subprocess.run(
             [TIDINGS, "up", *options],
             env=self.env,
@@ -128,14 +124,14 @@ class Instance(Process):
         )
 
     def login(self) -> str:
-        """The ops login it made and printed."""
+        """Return the ops login that it made and printed."""
         found = re.search(r"login (ops:\S+)", self.log())
         assert found is not None
         return found[1]
 
 
 def title(process: psutil.Process) -> str:
-    """A process's title; that of one that has just ended is empty."""
+    """Return the title of a process, empty if it has just ended."""
     try:
         return " ".join(process.cmdline())
     except psutil.NoSuchProcess:  # a zombie is one too
@@ -143,7 +139,7 @@ def title(process: psutil.Process) -> str:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    """Whether all of these have ended."""
+    """Return true if all of these have ended."""
     return not [
         each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE
     ]

@@ -14,10 +14,16 @@ from tests.disks import Disk
 from tests.servers import free_port
 from tests.tidings.up.instance import TIDINGS
 from tidings.up import broker, ports
-from tidings.up.data_dir import CannotStart, Home, ops_login
+from tidings.up.data_dir import CannotStart, DataDir, new_ops_login
 from tidings.up.output import Output
-from tidings.up.processes import Options, Sockets, UnknownQueue, environment, workers
-from tidings.up.supervisor import backoff, ending
+from tidings.up.processes import (
+    Options,
+    Sockets,
+    UnknownQueue,
+    environment,
+    worker_counts,
+)
+from tidings.up.supervisor import describe_exit, restart_delay
 
 
 @pytest.fixture
@@ -31,7 +37,7 @@ def sockets() -> Iterator[Sockets]:
     ("deaths", "seconds"), [(1, 0.5), (2, 1.0), (3, 2.0), (5, 8.0), (6, 10.0), (10_000, 10.0)]
 )
 def test_a_process_that_keeps_dying_waits_longer_up_to_ten_seconds(deaths: int, seconds: float):
-    assert backoff(deaths) == seconds
+    assert restart_delay(deaths) == seconds
 
 
 @pytest.mark.parametrize(
@@ -42,14 +48,14 @@ def test_a_process_that_keeps_dying_waits_longer_up_to_ten_seconds(deaths: int, 
         (3, "ended with exit code 3"),
     ],
 )
-def test_the_end_of_a_process_is_told_in_words(code: int, words: str):
-    assert ending(code) == words
+def test_the_exit_of_a_process_is_described(code: int, words: str):
+    assert describe_exit(code) == words
 
 
 def test_each_line_carries_the_name_of_who_said_it():
     stream = io.BytesIO()
     output = Output(stream, terminal=False)
-    output.expect("payment", "web")
+    output.reserve("payment", "web")
 
     output.feed("web", b"one\ntw")
     output.feed("payment", b"ready\r\n\n")
@@ -66,7 +72,7 @@ def test_a_line_of_json_passes_as_it_is_for_programs_and_gets_its_name_for_peopl
     ):
         stream = io.BytesIO()
         output = Output(stream, terminal=terminal)
-        output.expect("web")
+        output.reserve("web")
 
         output.feed("web", b'{"event": "x"}\n')
 
@@ -84,31 +90,31 @@ def test_a_line_that_never_ends_is_cut_and_not_kept_in_memory():
 
 
 def test_secrets_stay_the_same_and_nobody_else_can_read_them(tmp_path: Path):
-    home = Home(tmp_path / "var")
-    with home.locked():
-        first = home.secret("ops_auth", ops_login)
+    data_dir = DataDir(tmp_path / "var")
+    with data_dir.locked():
+        first = data_dir.secret("ops_auth", new_ops_login)
 
-        assert home.secret("ops_auth", ops_login) == first
-        assert stat.S_IMODE((home.folder / "ops_auth").stat().st_mode) == 0o600
-        assert stat.S_IMODE(home.folder.stat().st_mode) == 0o700
+        assert data_dir.secret("ops_auth", new_ops_login) == first
+        assert stat.S_IMODE((data_dir.folder / "ops_auth").stat().st_mode) == 0o600
+        assert stat.S_IMODE(data_dir.folder.stat().st_mode) == 0o700
 
 
 def test_a_data_directory_is_used_by_one_at_a_time(tmp_path: Path):
-    home = Home(tmp_path)
-    with home.locked():
+    data_dir = DataDir(tmp_path)
+    program = (
+        "import sys, pathlib, tidings.up.data_dir as up\n"
+        "with up.DataDir(pathlib.Path(sys.argv[1])).locked(): pass"
+    )
+    with data_dir.locked():
         again = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                f"from tasks.up.home import *\nwith Home(Path({str(tmp_path)!r})).locked(): pass",
-            ],
+            [sys.executable, "-c", program, str(tmp_path)],
             capture_output=True,
             text=True,
             check=False,
         )
 
     assert "another `tidings up` (pid " in again.stderr
-    with home.locked():
+    with data_dir.locked():
         pass
 
 
@@ -125,18 +131,17 @@ def test_a_data_directory_that_cannot_be_written_is_said_in_one_line(
     )
 
     assert refused.returncode == 1
-    assert (
-        refused.stderr
-        == f"Error: {disk.folder} cannot be used: {told}; mend that, or name another --data-dir\n"
+    assert refused.stderr == (
+        f"Error: {disk.folder} cannot be used: {told}; correct that, or name another --data-dir\n"
     )
 
 
 def test_a_data_directory_with_a_long_or_odd_name_has_its_socket_elsewhere(tmp_path: Path):
-    assert Home(tmp_path / "var").broker_socket == tmp_path / "var" / "broker.sock"
+    assert DataDir(tmp_path / "var").broker_socket == tmp_path / "var" / "broker.sock"
     for name in ("x" * 120, "with space", "frage?"):
-        elsewhere = Home(tmp_path / name).broker_socket
+        elsewhere = DataDir(tmp_path / name).broker_socket
         assert len(str(elsewhere)) < 100
-        assert elsewhere != Home(tmp_path / f"{name}2").broker_socket
+        assert elsewhere != DataDir(tmp_path / f"{name}2").broker_socket
 
 
 def test_a_port_in_use_is_told_with_who_uses_it():
@@ -161,7 +166,7 @@ def test_the_environment_of_the_processes_is_complete_and_what_was_set_already_w
     monkeypatch.setenv("OPS_AUTH", "me:mine")
     monkeypatch.setenv("LOG_LEVEL", "DEBUG")
 
-    made = environment(Options(flower_port=5555), Home(tmp_path), sockets)
+    made = environment(Options(flower_port=5555), DataDir(tmp_path), sockets)
 
     assert made["DATABASE_URL"] == f"sqlite:///{tmp_path}/tidings.sqlite"
     assert made["BROKER_URL"] == f"redis+socket://{tmp_path}/broker.sock"
@@ -177,17 +182,17 @@ def test_an_ops_login_that_flower_could_not_hold_is_refused(
     monkeypatch.setenv("OPS_AUTH", login)
 
     with pytest.raises(CannotStart, match="user:password"):
-        environment(Options(), Home(tmp_path), sockets)
+        environment(Options(), DataDir(tmp_path), sockets)
 
 
 def test_each_queue_has_one_worker_unless_told_otherwise():
-    assert workers({"payment": 3})["payment"] == 3
-    assert workers({"payment": 3})["email"] == 1
+    assert worker_counts({"payment": 3})["payment"] == 3
+    assert worker_counts({"payment": 3})["email"] == 1
 
 
 def test_scaling_a_queue_that_nobody_listens_on_names_those_there_are():
     with pytest.raises(UnknownQueue, match=r"'pay'.*payment"):
-        workers({"pay": 2})
+        worker_counts({"pay": 2})
 
 
 def test_a_broker_that_is_not_there_does_not_answer(tmp_path: Path):
@@ -200,5 +205,5 @@ def test_a_broker_that_is_not_there_does_not_answer(tmp_path: Path):
 def test_a_port_is_free_again_after_the_look():
     port = free_port()
 
-    assert ports.free(port, "--flower-port") == port
-    assert ports.free(port, "--flower-port") == port
+    assert ports.find_free(port, "--flower-port") == port
+    assert ports.find_free(port, "--flower-port") == port

@@ -1,10 +1,7 @@
 """`tidings up` as a whole: real processes, started, killed and ended."""
 
-import base64
 import signal
 import socket
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +11,15 @@ from events import heartbeat
 from events.database import Database
 from tests.servers import free_port, wait_until
 from tests.tidings.up.instance import Instance, gone, title
-from tidings.up.data_dir import Home
+from tidings.http_client import open_client
+from tidings.up.data_dir import DataDir
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    """One instance for the tests of this file that leave it running, with two workers for payment."""
+    """An instance with two payment workers, for the tests that leave it running."""
     instance = Instance(tmp_path_factory.mktemp("up"), "--scale", "payment=2")
     instance.start()
     yield instance
@@ -101,22 +99,18 @@ def test_scaling_a_queue_that_is_none_is_wrong_usage(running: Instance, tmp_path
 
     wrong = running.beside("--data-dir", str(tmp_path / "other"), *ports, "--scale", "pay=2")
 
-    assert (wrong.returncode, "no subscription listens on queue 'pay'" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "no subscription uses queue 'pay'" in wrong.stderr) == (2, True)
 
 
 def test_flower_wants_the_ops_login_and_knows_the_workers(running: Instance):
-    address = f"http://127.0.0.1:{running.flower_port}/api/workers?refresh=1"  # asks the workers, over the broker
-    with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(address, timeout=10)
-    login = base64.b64encode(running.login().encode()).decode()
-
-    def workers() -> str:
-        with urllib.request.urlopen(
-            urllib.request.Request(address, headers={"Authorization": f"Basic {login}"}), timeout=10
-        ) as answer:
-            return str(answer.read())
-
-    wait_until(lambda: "payment-2@" in workers(), what="payment-2 in Flower")
+    user, _, password = running.login().partition(":")
+    path = "/api/workers?refresh=1"  # Flower then asks the workers, over the broker
+    with open_client(f"http://127.0.0.1:{running.flower_port}", timeout=10) as client:
+        assert client.get(path).status_code == 401
+        wait_until(
+            lambda: "payment-2@" in client.get(path, auth=(user, password)).text,
+            what="payment-2 in Flower",
+        )
 
 
 def test_no_secret_stands_in_a_process_title_and_everything_listens_on_loopback(running: Instance):
@@ -156,7 +150,7 @@ def test_a_migration_that_fails_ends_up_with_its_reason(tmp_path: Path):
 
     wait_until(lambda: not instance.running(), within=60, what="the end")
 
-    assert instance.said("the database at postgresql://nobody@127.0.0.1:1/none says: ")
+    assert instance.said("the database at postgresql://nobody@127.0.0.1:1/none failed: ")
     assert instance.said("Error: the migration failed with exit code 1")
 
 
@@ -168,5 +162,5 @@ def test_sigterm_ends_everything_and_leaves_no_process_and_no_lock(running: Inst
 
     assert gone(processes)
     assert not [line for line in running.log().splitlines() if "killing" in line]
-    with socket.create_server(("127.0.0.1", running.port)), Home(running.data).locked():
+    with socket.create_server(("127.0.0.1", running.port)), DataDir(running.data).locked():
         pass

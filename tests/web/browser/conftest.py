@@ -19,7 +19,7 @@ from events.testing import Bus
 from tests.servers import free_port, missing
 from tests.web.pages import shop_subscriptions
 from tests.web.payloads import OPS_AUTH
-from tidings.up.mail_sink import Keep
+from tidings.up.mail_sink import MailStore
 
 TIMEOUT = 30_000  # milliseconds; a machine that runs all tests at once is slow
 CHROMIUM = Path("/usr/bin/chromium")
@@ -85,7 +85,7 @@ def mails(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     environment.setenv("MAIL_DIR", str(folder))
     environment.setenv("SMTP_URL", f"smtp://127.0.0.1:{port}")
     tasks.settings.settings.cache_clear()
-    sink = Controller(Keep(folder), hostname="127.0.0.1", port=port)
+    sink = Controller(MailStore(folder), hostname="127.0.0.1", port=port)
     sink.start()
     yield folder
     sink.stop()

@@ -1,0 +1,60 @@
+"""Measure the cost of running the shop: memory, CPU for each order, CPU when idle, start-up.
+
+Run: python -m benchmarks.cost [--database postgres] [--broker rabbitmq]
+
+Memory is the proportional set size (PSS): what processes share is divided among them. Under
+PostgreSQL or RabbitMQ the servers' own share is not in it.
+"""
+
+import time
+
+from benchmarks import client
+from benchmarks.options import Options, run_alone
+from benchmarks.report import Result, Row, progress
+from benchmarks.servers import Servers
+from benchmarks.shop import Shop
+
+CLIENTS = 4
+
+
+def measure(servers: Servers, options: Options) -> Result:
+    """Start the shop in each round; let the last one idle and then work."""
+    ready = []
+    for _ in range(options.rounds - 1):
+        progress("cost: starting")
+        with Shop(servers) as shop:
+            ready.append(shop.seconds_to_ready)
+    with Shop(servers) as shop:
+        ready.append(shop.seconds_to_ready)
+        rows = [Row("from start to ready", "s", ready), *_rows(shop, options)]
+    return Result("cost", "`tidings up` with every service", rows)
+
+
+def _rows(shop: Shop, options: Options) -> list[Row]:
+    orders = int(options.choose(300, 40))
+    client.post(shop.url, clients=1, orders=5, skus=shop.skus())
+    shop.settle()
+    idle = _idle(shop, options.choose(15, 4))
+    before = shop.cpu_seconds()
+    client.post(shop.url, clients=CLIENTS, orders=orders, skus=shop.skus())
+    shop.settle()
+    used = shop.cpu_seconds() - before
+    memory = shop.memory()
+    rows = [
+        Row("CPU when idle", "% of a core", [idle * 100]),
+        Row("CPU for 1,000 orders", "s", [used * 1000 / orders], note=f"measured on {orders}"),
+        Row("PSS of all processes", "MB", [memory.total() / 1e6]),
+    ]
+    return rows + [Row(f"PSS, {role}", "MB", [size / 1e6]) for role, size in memory.most_common()]
+
+
+def _idle(shop: Shop, seconds: float) -> float:
+    progress(f"cost: idle for {seconds:g} s")
+    time.sleep(2.0)
+    before, began = shop.cpu_seconds(), time.monotonic()
+    time.sleep(seconds)
+    return (shop.cpu_seconds() - before) / (time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    run_alone(measure, __doc__)

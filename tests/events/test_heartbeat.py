@@ -1,0 +1,43 @@
+"""Heartbeats of workers and relays."""
+
+import os
+
+from sqlalchemy import select, update
+
+from events import Database, heartbeat, reading, transaction
+from events.tables import Heartbeat
+from tests.events.sample import MovedClock
+
+
+def test_a_heartbeat_carries_an_error_until_it_is_over(any_database: Database) -> None:
+    heartbeat.beat("relay@one", "relay", trouble="the broker is down")
+    with reading() as session:
+        assert [row.trouble for row in heartbeat.alive(session)] == ["the broker is down"]
+    heartbeat.beat("relay@one", "relay")
+    with reading() as session:
+        assert [(row.trouble, row.pid) for row in heartbeat.alive(session)] == [(None, os.getpid())]
+
+
+def test_a_process_that_leaves_or_is_silent_for_an_hour_has_no_heartbeat(
+    any_database: Database, time: MovedClock
+) -> None:
+    for name in ("a", "b"):
+        heartbeat.beat(name, "worker")
+    heartbeat.leave("a")
+    time.advance(3700)
+    heartbeat.beat("c", "worker")
+
+    with reading() as session:
+        assert session.scalars(select(Heartbeat.name)).all() == ["c"]
+
+
+def test_a_restarted_process_shows_its_own_start(any_database: Database, time: MovedClock) -> None:
+    heartbeat.beat("a", "worker", ["notes"])
+    with transaction() as session:
+        session.execute(update(Heartbeat).values(pid=-1))  # the process before the restart
+    time.advance(5)
+    heartbeat.beat("a", "worker", ["others"])
+
+    with reading() as session:
+        [row] = heartbeat.alive(session)
+    assert (row.started_at, row.queues) == (time(), ["others"])

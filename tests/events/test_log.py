@@ -1,0 +1,64 @@
+"""The log: what `publish` writes, and when an event is handled."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from events import Database, log, publish, reading, transaction
+from events.tables import Delivery, LogEntry
+from events.testing import Bus
+from tests.events.sample import Noted, Replied, marks, new_subscription, note, send
+
+
+def count_rows(table: type[LogEntry] | type[Delivery]) -> int:
+    with reading() as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def test_a_rolled_back_event_is_never_sent(any_database: Database) -> None:
+    def publish_and_fail() -> None:
+        with transaction() as session:
+            publish(session, Noted(text="never"))
+            raise ValueError("not after all")
+
+    with pytest.raises(ValueError, match="not after all"):
+        publish_and_fail()
+
+    assert send(new_subscription()) == []
+    assert (count_rows(LogEntry), count_rows(Delivery)) == (0, 0)
+
+
+def test_publishing_only_writes_to_the_log(any_database: Database) -> None:
+    with transaction() as session:
+        ids = publish(session, Noted(text="a"), Noted(text="b"), Replied(text="c"), subject="N-1")
+        assert count_rows(LogEntry) == 0  # not visible to others before the commit
+
+    with reading() as session:
+        assert [each.id for each in log.about(session, "N-1")] == ids
+        assert {each.id for each in log.read(session, ids[:2])} == set(ids[:2])
+    assert count_rows(Delivery) == 0
+
+
+def test_publishing_no_events_changes_nothing(any_database: Database) -> None:
+    with transaction() as session:
+        assert publish(session) == []
+
+
+def test_an_event_is_not_handled_before_its_publish_time(any_database: Database) -> None:
+    with Bus(subscriptions=[new_subscription()]) as bus:
+        with transaction() as session:
+            publish(session, Noted(text="later"), at=bus.now() + timedelta(hours=1))
+            publish(session, Noted(text="now"))
+
+        bus.advance(3590)
+        assert marks() == {"now": 1}
+        bus.advance(20)
+
+    assert marks() == {"now": 1, "later": 1}
+
+
+def test_ids_grow_with_time_so_that_the_log_reads_in_order(any_database: Database) -> None:
+    ids = [*note("a"), *note("b"), *note("c")]
+
+    assert ids == sorted(ids)

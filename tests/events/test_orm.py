@@ -1,0 +1,144 @@
+"""The column types of the declarative base, and its inserts that race with each other."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from events import Base, Database, publish, reading, transaction
+from events.orm import insert_if_absent, locked
+from events.tables import LogEntry
+from tests.events.sample import MovedClock, Noted, note
+
+
+class Tally(Base):
+    """A count by name."""
+
+    __tablename__ = "sample_tallies"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+
+
+def tallies() -> dict[str, int]:
+    """Return every count by its name."""
+    with reading() as session:
+        return {row.name: row.count for row in session.scalars(select(Tally))}
+
+
+def race(*contestants: Callable[[], None]) -> list[BaseException]:
+    """Run each in a thread of its own, all from the same moment; return their errors."""
+    start, errors = threading.Barrier(len(contestants)), []
+
+    def run(contestant: Callable[[], None]) -> None:
+        try:
+            start.wait(10)
+            contestant()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(each,)) for each in contestants]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    return errors
+
+
+def count_up() -> None:
+    """Count each of ten names up by one, each in a transaction of its own."""
+    for number in range(10):
+        with transaction() as session:
+            locked(session, Tally, f"t{number}", count=0).count += 1
+
+
+def test_a_datetime_without_a_time_zone_is_refused(
+    any_database: Database, time: MovedClock
+) -> None:
+    with pytest.raises(Exception, match="has no time zone"), transaction() as session:
+        publish(session, Noted(text="x"), at=time().replace(tzinfo=None))
+
+
+def test_every_datetime_is_returned_in_utc(any_database: Database, time: MovedClock) -> None:
+    note("x")
+
+    with reading() as session:
+        row = session.scalars(select(LogEntry)).one()
+    assert row.time == time()
+    assert row.time.utcoffset() == timedelta(0)
+
+
+def test_rows_that_are_there_already_are_not_changed_by_insert_if_absent(
+    any_database: Database,
+) -> None:
+    with transaction() as session:
+        insert_if_absent(session, Tally, {"name": "old", "count": 1})
+    with transaction() as session:
+        insert_if_absent(session, Tally, {"name": "old", "count": 2}, {"name": "new", "count": 3})
+        insert_if_absent(session, Tally)
+
+    assert tallies() == {"old": 1, "new": 3}
+
+
+def test_two_threads_that_insert_the_same_absent_rows_insert_each_once(
+    any_database: Database,
+) -> None:
+    def insert() -> None:
+        for number in range(20):
+            with transaction() as session:
+                insert_if_absent(session, Tally, {"name": f"t{number}", "count": 1})
+
+    assert race(insert, insert) == []
+    assert tallies() == {f"t{number}": 1 for number in range(20)}
+
+
+def test_an_insert_waits_for_an_uncommitted_row_and_then_leaves_it(
+    any_database: Database,
+) -> None:
+    with transaction() as session:
+        insert_if_absent(session, Tally, {"name": "a", "count": 1})
+        other = threading.Thread(target=_insert_another)
+        other.start()
+        other.join(0.3)
+        waited = other.is_alive()
+    other.join(20)
+
+    assert (waited, tallies()) == (True, {"a": 1})
+
+
+def _insert_another() -> None:
+    with transaction() as session:
+        insert_if_absent(session, Tally, {"name": "a", "count": 2})
+
+
+def test_two_threads_that_count_up_absent_rows_lose_no_count(any_database: Database) -> None:
+    assert race(count_up, count_up) == []
+    assert tallies() == {f"t{number}": 2 for number in range(10)}
+
+
+def test_a_locked_row_is_held_until_the_end_of_its_transaction(any_database: Database) -> None:
+    with transaction() as session:
+        row = locked(session, Tally, "t0", count=0)
+        other = threading.Thread(target=count_up)
+        other.start()
+        other.join(0.3)
+        waited = other.is_alive()
+        row.count += 1
+    other.join(20)
+
+    assert (waited, tallies()["t0"]) == (True, 2)
+
+
+def test_a_row_changed_since_it_was_read_is_read_again_with_its_lock(
+    postgres_database: Database,
+) -> None:
+    with transaction() as session:
+        insert_if_absent(session, Tally, {"name": "t0", "count": 0})
+    with transaction() as session:
+        assert session.get_one(Tally, "t0").count == 0
+        count_up()
+        assert locked(session, Tally, "t0", count=0).count == 1

@@ -1,0 +1,34 @@
+"""An order with a dead letter, for the commands that show and settle it."""
+
+import pytest
+
+from events.testing import Bus
+from tests.tasks.builders import placed
+from tests.tidings.cli.calls import DAY, answered
+
+
+@pytest.fixture
+def number(bus: Bus) -> str:
+    """The number of an order whose card fails for ever: its charge is a dead letter."""
+    order = placed("tok_broken", MUG=1)
+    bus.drain()
+    for _ in range(20):
+        bus.advance(DAY)
+    return order.number
+
+
+@pytest.fixture
+def letter(number: str) -> str:
+    """The id of that dead letter."""
+    [only] = answered("dead-letters", "list")
+    return str(only["id"])
+
+
+@pytest.fixture
+def dead(bus: Bus) -> str:
+    """The number of an order whose charge died a hundred days ago."""
+    order = placed("tok_broken", MUG=1)
+    bus.drain()
+    for _ in range(100):
+        bus.advance(DAY)
+    return order.number

@@ -1,0 +1,31 @@
+"""`tidings erase`."""
+
+from events.testing import Bus
+from tests.tasks.builders import found, placed
+from tests.tidings.cli.calls import call, told
+
+
+def test_erase_asks_first_and_does_nothing_without_a_yes(bus: Bus):
+    order = placed()
+    bus.drain()
+
+    assert call("erase", "--email", "ada@example.org", input="n\n").exit_code == 1
+    assert found(order).email == "ada@example.org"
+    assert "orders" in told("erase", "--email", "ADA@example.org ", "--yes", "--why", "a letter")
+    assert found(order).email == "erased@erased.invalid"
+    assert (
+        told("erase", "--email", "ada@example.org", "--yes")
+        == "nothing is stored under this address\n"
+    )
+
+
+def test_erase_refuses_while_an_order_is_open_and_says_which(bus: Bus, dead: str):
+    result = call("erase", "--email", "ada@example.org", "--yes")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {dead} of this customer has not ended; ")
+    assert call("erase", "--email", "ada@example.org", "--yes", "--force").exit_code == 0
+
+
+def test_erase_wants_an_address(bus: Bus):
+    assert call("erase", "--email", "ada", "--yes").exit_code == 2

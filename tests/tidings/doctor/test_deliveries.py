@@ -1,0 +1,67 @@
+"""The doctor's checks of overdue events and deliveries."""
+
+from datetime import timedelta
+
+from sqlalchemy import text, update
+
+from events import clock, transaction
+from events.relay.fanout import fan_out
+from events.relay.sending import mark_due_as_sent
+from events.tables import Delivery
+from tests.tasks.builders import placed
+from tests.tasks.conftest import services
+from tests.tidings.doctor.examined import examined, problems
+
+
+def late(**changes: object) -> None:
+    with transaction() as session:
+        session.execute(update(Delivery).values(**changes))
+
+
+def test_events_that_no_relay_takes_are_found(well: None) -> None:
+    placed()
+    with transaction() as session:
+        session.execute(
+            text("UPDATE events SET publish_at = :then").bindparams(
+                then=clock.now() - timedelta(minutes=5)
+            )
+        )
+
+    [found] = problems(examined())
+
+    assert found.startswith("deliveries: 1 events wait for a relay, the oldest for 5 min")
+
+
+def test_deliveries_that_are_due_and_not_sent_are_found_with_the_oldest_age(well: None) -> None:
+    placed()
+    with transaction() as session:
+        fan_out(session)
+    late(due_at=clock.now() - timedelta(hours=2, minutes=3))
+
+    [found] = problems(examined())
+
+    assert found.startswith("deliveries: 6 deliveries are due but not sent, the oldest for 2 hr")
+
+
+def test_deliveries_that_wait_for_their_next_attempt_are_no_problem(well: None) -> None:
+    placed()
+    with transaction() as session:
+        fan_out(session)
+    late(due_at=clock.now() + timedelta(hours=2))
+
+    assert problems(examined()) == []
+
+
+def test_deliveries_that_were_sent_and_never_handled_are_found(well: None) -> None:
+    placed()
+    with transaction() as session:
+        fan_out(session)
+        for each in services():
+            mark_due_as_sent(session, each.name)
+    late(sent_at=clock.now() - timedelta(minutes=20))
+
+    [found] = problems(examined())
+
+    assert found.startswith(
+        "deliveries: 6 deliveries are sent but not handled, the oldest for 20 min"
+    )

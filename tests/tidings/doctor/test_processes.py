@@ -1,0 +1,44 @@
+"""The doctor's checks of relays, workers and their clocks."""
+
+from datetime import timedelta
+
+from sqlalchemy import update
+
+from events import clock, heartbeat, transaction
+from events.tables import Heartbeat
+from tests.tidings.doctor.examined import examined, problems
+
+
+def test_a_missing_relay_is_found(well: None) -> None:
+    heartbeat.leave("relay@here")
+
+    [found] = [each for each in examined() if each.level == "problem"]
+
+    assert (found.part, found.fix) == ("relay", "start one: tidings relay")
+
+
+def test_a_relay_without_a_broker_is_found(well: None) -> None:
+    heartbeat.beat("relay@here", "relay", trouble="ConnectionError: refused")
+
+    assert problems(examined()) == ["relay: relay@here reports: ConnectionError: refused"]
+
+
+def test_a_queue_without_a_worker_is_found_and_the_worker_named(well: None) -> None:
+    heartbeat.leave("payment@here")
+
+    [found] = [each for each in examined() if each.level == "problem"]
+
+    assert (found.part, found.message) == ("workers", "queue payment has no worker")
+    assert found.fix == "start one: celery -A tasks worker -Q payment -n payment@%h"
+
+
+def test_a_process_whose_clock_is_ahead_is_found(well: None) -> None:
+    with transaction() as session:
+        ahead = clock.now() + timedelta(seconds=90)
+        session.execute(
+            update(Heartbeat).where(Heartbeat.name == "email@here").values(last_seen=ahead)
+        )
+
+    [found] = problems(examined())
+
+    assert found.startswith("clock: the clock of email@here is ")

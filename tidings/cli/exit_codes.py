@@ -1,0 +1,3 @@
+"""Exit codes of `tidings` besides 0 (done), 1 (failed) and 2 (wrong usage)."""
+
+PROBLEMS_FOUND = 3

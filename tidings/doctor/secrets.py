@@ -1,0 +1,87 @@
+"""Secrets: missing, weak and well-known ones."""
+
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
+
+from tidings.doctor.findings import Finding, or_ok, problem
+from tidings.http_client import is_loopback
+
+_MIN_KEY_LENGTH, _MIN_PASSWORD_LENGTH = 16, 8
+_WELL_KNOWN_WORDS = """
+    admin admin123 administrator change-me change_me changeit changeme default development dev
+    example guest letmein ops pass password password1 postgres qwerty rabbitmq redis root secret
+    secret-key secret_key secretkey test tidings user valkey 12345678 123456789 1234567890
+"""
+_WELL_KNOWN = frozenset(_WELL_KNOWN_WORDS.split())
+_NEW_KEY = 'set it to the output of: python3 -c "import secrets; print(secrets.token_hex(32))"'
+
+
+def check(*, secret_key: str, ops_auth: str, urls: dict[str, str]) -> Iterator[Finding]:
+    """Examine the key of the sessions, the ops login and the passwords in the URLs."""
+    yield from or_ok("secret key", _key(secret_key), "SECRET_KEY is set")
+    yield from or_ok("ops login", _login(ops_auth), "OPS_AUTH is set")
+    findings = (
+        finding
+        for name, value in urls.items()
+        for url in value.split(";")
+        for finding in _url(name, url)
+    )
+    yield from or_ok("passwords", findings, "no URL has a weak password")
+
+
+def is_weak(password: str, user: str) -> bool:
+    """Return true if the password is short, well known or the user's name."""
+    if len(password) < _MIN_PASSWORD_LENGTH:
+        return True
+    return password.casefold() in _WELL_KNOWN or password.casefold() == user.casefold()
+
+
+def _key(key: str) -> Iterator[Finding]:
+    if not key:
+        yield problem(
+            "secret key",
+            "SECRET_KEY is not set: each web process makes up its own and rejects the forms "
+            "of the others",
+            _NEW_KEY,
+        )
+    elif (
+        key.casefold() in _WELL_KNOWN
+        or len(key) < _MIN_KEY_LENGTH
+        or len(set(key)) < _MIN_PASSWORD_LENGTH
+    ):
+        yield problem(
+            "secret key", "SECRET_KEY is weak: whoever guesses it can forge any session", _NEW_KEY
+        )
+
+
+def _login(login: str) -> Iterator[Finding]:
+    user, colon, password = login.partition(":")
+    fix = "set it to user:password, with a password of about sixteen characters"
+    if not login:
+        yield problem("ops login", "OPS_AUTH is not set: the login to /ops is disabled", fix)
+    elif not user or not colon or not password:
+        yield problem(
+            "ops login", "OPS_AUTH is not user:password: the login to /ops is disabled", fix
+        )
+    elif is_weak(password, user):
+        yield problem("ops login", "the password in OPS_AUTH is weak", fix)
+
+
+def _url(name: str, url: str) -> Iterator[Finding]:
+    parts = urlsplit(url)
+    if parts.hostname is None or is_loopback(parts.hostname):
+        return
+    password = unquote(parts.password or "")
+    if not password and name == "BROKER_URL":
+        yield problem(
+            "passwords",
+            f"the broker at {parts.hostname} requires no password: anyone who reaches it can "
+            "read and write the queues",
+            "set a password on the broker and in BROKER_URL",
+        )
+    elif password and is_weak(password, unquote(parts.username or "")):
+        yield problem(
+            "passwords",
+            f"the password of {parts.hostname} in {name} is weak",
+            f"change it there, then in {name}",
+        )
