@@ -65,6 +65,7 @@ def _run_child(program: Program, out: int, parent: int, closes: Iterable[int]) -
         _prepare(out, parent)
         for each in closes:
             os.close(each)
+        os.nice(program.niceness)
         program.run()
         status = 0
     except SystemExit as error:

@@ -27,7 +27,8 @@ class Stage(IntEnum):
 class Program:
     """A program of `up`. It has `grace` seconds to end when its stage is stopped.
 
-    `sockets` are the listening sockets that stay open in its process.
+    `sockets` are the listening sockets that stay open in its process; `niceness` is the kernel's, so
+    that on a busy machine orders are accepted before they are worked on.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Program:
     stage: Stage
     grace: float = 10.0
     sockets: tuple[socket, ...] = ()
+    niceness: int = 0
 
 
 def command(*words: str) -> partial[object]:
