@@ -21,7 +21,7 @@ from events.subscriptions import Subscription
 from events.tables import delivery_id
 
 MAX_THREADS = 8  # of one batch; more only wait for each other where one gateway is called
-START_INTERVAL = 0.01  # seconds between two threads: calls that end at once need no second one
+START_INTERVAL = 0.05  # seconds between two threads: calls that end at once need no second one
 TIME_BUDGET = 10.0  # seconds of a batch after which no further call is begun; below the time limit
 
 

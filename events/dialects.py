@@ -25,6 +25,7 @@ NETWORK: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+POOL_SIZE = 10  # connections that are kept: the threads of a batch of calls, and some more
 IDLE_LIMIT = 2.0  # seconds after which a connection is tested before it is used again
 LOCK_TIMEOUT = 30.0  # seconds that a writer waits for its turn: longer than a handler may take
 
@@ -107,7 +108,11 @@ class PostgreSQL(Dialect):
 
     def _engine(self, url: URL, options: str) -> Engine:
         engine = create_engine(
-            url, hide_parameters=True, max_overflow=20, connect_args=NETWORK | {"options": options}
+            url,
+            hide_parameters=True,
+            pool_size=POOL_SIZE,
+            max_overflow=20,
+            connect_args=NETWORK | {"options": options},
         )
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", _ping_if_idle)
@@ -206,7 +211,7 @@ def _ping_if_idle(connection: Any, record: Any, _: Any) -> None:
 
 def _sqlite_engine(url: URL, *, options: dict[str, Any], begin: Any, synchronous: str) -> Engine:
     arguments = options | {"isolation_level": None, "check_same_thread": False}
-    engine = create_engine(url, hide_parameters=True, connect_args=arguments)
+    engine = create_engine(url, hide_parameters=True, pool_size=POOL_SIZE, connect_args=arguments)
     event.listen(engine, "connect", partial(_set_up, synchronous))
     event.listen(engine, "begin", begin)
     if "mode" not in url.query:

@@ -7,6 +7,7 @@ a batch are made first, side by side; each that fails is a failure of its own de
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from events.attempts import Failure
 from events.calls import Answer, call_each
 from events.database import reading, transaction
 from events.db_errors import is_transient
+from events.deadline import deadline
 from events.envelope import Envelope
 from events.errors import CallNotMade, UnknownEvent
 from events.event import Event
@@ -31,6 +33,9 @@ logger = structlog.get_logger("tidings.dispatch")
 
 DATABASE_RETRY_DELAY = 2.0  # seconds until a delivery is sent again that the database refused
 UNKNOWN_EVENT_DELAY = 60.0  # seconds until an event is offered again that this worker does not know
+MESSAGE_TIME = 1.0  # seconds of one message after which the rest of it is given back
+BATCH_TIME = 1.0  # seconds of a batch's handlers after which it is handled one by one
+OTHERS_FIRST = "the deliveries before it took long"
 
 
 def dispatch(
@@ -44,18 +49,20 @@ def dispatch(
     """
     with reading() as session:
         found = in_flight(session, subscription.name, ids)
-    duplicates = [Outcome(Result.DUPLICATE)] * (len(ids) - len(found))
+    outcomes = [Outcome(Result.DUPLICATE)] * (len(ids) - len(found))
     if any(each.paused for each in found):
-        return Report([*duplicates, *_release(subscription, found, wait=0.0, reason="paused")])
-    run = _Run(subscription, worker)
-    isolated = [suspect or suspects.is_suspect(each.lost_count) for each in found]
-    if len(found) > 1 and not any(isolated):
-        return Report([*duplicates, *run.batch(found)])
-    alone = [
-        run.isolated(each) if is_isolated else run.alone(each)
-        for each, is_isolated in zip(found, isolated, strict=True)
-    ]
-    return Report([*duplicates, *alone])
+        return Report([*outcomes, *_release(subscription, found, wait=0.0, reason="paused")])
+    run, began = _Run(subscription, worker), time.monotonic()
+    isolated = [each for each in found if suspect or suspects.is_suspect(each.lost_count)]
+    others = [each for each in found if each not in isolated]
+    size = subscription.batch
+    for start in range(0, len(others), size):
+        if start and time.monotonic() - began > MESSAGE_TIME:
+            rest = [*others[start:], *isolated]
+            return Report([*outcomes, *_release(subscription, rest, wait=0.0, reason=OTHERS_FIRST)])
+        outcomes += run.batch(others[start : start + size])
+    outcomes += [run.isolated(each) for each in isolated]
+    return Report(outcomes)
 
 
 class _Run:
@@ -65,18 +72,23 @@ class _Run:
         self._subscription = subscription
         self._worker = worker
         self._started_at, self._began = clock.now(), time.monotonic()
+        self._slow: UUID | None = None  # the delivery that a batch's deadline interrupted
 
     def batch(self, deliveries: Sequence[InFlight]) -> list[Outcome]:
-        """Handle all in one transaction; if any fails, one by one."""
+        """Handle all in one transaction; if any fails or is slow, one by one."""
+        if len(deliveries) == 1:
+            return [self.alone(deliveries[0])]
         answers: dict[UUID, Answer] = {}
         if self._subscription.call is not None:
             answers = call_each(self._subscription, [each.envelope for each in deliveries])
-        good = [each for each in deliveries if _error(answers, each) is None]
-        outcomes = [
-            self._failed(each, error) for each in deliveries if (error := _error(answers, each))
-        ]
+        outcomes: list[Outcome] = []
+        good: list[InFlight] = []
+        for each in deliveries:
+            error = _error(answers, each)
+            good.append(each) if error is None else outcomes.append(self._failed(each, error))
         together = self._all_at_once(good, answers) if good else []
         if together is None:
+            good.sort(key=lambda each: each.envelope.id == self._slow)  # a slow one last
             together = [self.alone(each, answers.get(each.envelope.id)) for each in good]
         return [*outcomes, *together]
 
@@ -133,11 +145,14 @@ class _Run:
         entries: list[dict[str, Any]] = []
         with transaction() as session:
             claimed = ledger.claim(session, self._subscription.name, ids)
-            for envelope, event in events:
-                if envelope.id in claimed:
-                    answer = answers.get(envelope.id)
-                    values = () if answer is None else (answer.value,)
-                    entries += self._run_handler(session, envelope, event, *values)
+            # Only now: to wait for a turn at the database is no fault of a handler.
+            with deadline(BATCH_TIME) if len(ids) > 1 else nullcontext():
+                for envelope, event in events:
+                    if envelope.id in claimed:
+                        self._slow = envelope.id
+                        answer = answers.get(envelope.id)
+                        values = () if answer is None else (answer.value,)
+                        entries += self._run_handler(session, envelope, event, *values)
             session.flush()
             log.append(session, entries)
         return claimed

@@ -69,7 +69,7 @@ def _send_at_once(
 ) -> list[Message]:
     """Put as many of the new rows into messages as there is room for."""
     messages = []
-    size = subscription.batch
+    size = subscription.divide(len(rows))
     for start in range(0, min(len(rows), max(0, subscription.room) * size), size):
         group = rows[start : start + size]
         ids = tuple(row["event_id"] for row, _ in group)

@@ -42,14 +42,14 @@ def mark_due_as_sent(session: Session, subscription: Traffic) -> list[Message]:
 
     A suspect is alone in its message: its neighbours are not punished for it.
     """
-    limit = min(SEND_BATCH, subscription.room * subscription.batch)
+    limit = min(SEND_BATCH, subscription.room * subscription.size)
     if limit <= 0 or subscription.due_at is None:
         return []
     found = {"name": subscription.name, "now": clock.now(), "limit": limit}
     due: Sequence[Any] = session.execute(_DUE, found).all()
     chosen = set(hold_back_suspects(session, subscription.name, due))
     rows = sorted((row for row in due if row.event_id in chosen), key=lambda row: row.event_id)
-    groups = _groups(rows, subscription.batch)[: subscription.room]
+    groups = _groups(rows, subscription.divide(len(rows)))[: subscription.room]
     labels = _labels(session, [group[0].event_id for group in groups])
     messages = []
     for group in groups:
@@ -67,10 +67,10 @@ def mark_due_as_sent(session: Session, subscription: Traffic) -> list[Message]:
     return messages
 
 
-def _groups(rows: Sequence[Any], batch: int) -> list[Sequence[Any]]:
+def _groups(rows: Sequence[Any], size: int) -> list[Sequence[Any]]:
     """Divide rows into messages; suspects go alone, and last."""
     together = [row for row in rows if not is_suspect(row.lost_count)]
-    groups = [together[start : start + batch] for start in range(0, len(together), batch)]
+    groups = [together[start : start + size] for start in range(0, len(together), size)]
     return groups + [[row] for row in rows if is_suspect(row.lost_count)]
 
 

@@ -1,8 +1,7 @@
 """The window: how many messages of a subscription may be in flight.
 
 The backlog stays in the ledger, and the broker holds what workers are about to do. What waits
-travels in the next message, as large as the subscription's batch allows: batches form from the
-backlog alone, with no timer, and a single delivery goes at once. River's completer, Wolverine's
+travels in the next message, up to `MESSAGE_SIZE`: batches form from the backlog alone, with no timer, and a single delivery goes at once. River's completer, Wolverine's
 coalescers and group commit follow the same rule: few flushes in flight, and the next takes all
 that came meanwhile.
 """
@@ -21,7 +20,9 @@ from events.tables import Delivery, SubscriptionRow
 
 MESSAGES = 2  # in flight for a subscription whose queue has one worker slot
 MESSAGES_PER_SLOT = 2  # one is handled, the next one waits for it
-DELIVERIES = 100  # in flight at least, so that small batches keep their worker busy
+MESSAGE_SIZE = (
+    50  # deliveries in one message at most, or the subscription's batch if that is larger
+)
 
 
 @dataclass
@@ -31,9 +32,13 @@ class Traffic:
     name: str
     queue: str
     event_types: list[str]
-    batch: int
+    size: int  # deliveries in one message, at most
     due_at: datetime | None  # of the earliest delivery that is to be sent
     room: int
+
+    def divide(self, deliveries: int) -> int:
+        """Return the size of the messages for so many deliveries: each slot gets its share."""
+        return min(self.size, max(1, -(-deliveries // self.slots)))
 
 
 _OF_SUBSCRIPTION = Delivery.subscription == SubscriptionRow.name
@@ -54,9 +59,11 @@ def traffic(session: Session, slots: Counter[str]) -> list[Traffic]:
     """Return every subscription with its room; a paused one has none, and nothing due."""
     found = []
     for name, queue, event_types, batch, paused_at, due_at, in_flight in session.execute(_TRAFFIC):
-        messages = max(MESSAGES, MESSAGES_PER_SLOT * slots[queue], DELIVERIES // batch)
+        messages = max(MESSAGES, MESSAGES_PER_SLOT * slots[queue])
         room = 0 if paused_at else messages - in_flight
-        found.append(Traffic(name, queue, event_types, batch, None if paused_at else due_at, room))
+        size = max(MESSAGE_SIZE, batch)
+        due_at = None if paused_at else due_at
+        found.append(Traffic(name, queue, event_types, size, slots[queue] or 1, due_at, room))
     return found
 
 
