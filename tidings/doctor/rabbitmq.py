@@ -25,7 +25,7 @@ def check(transport: CeleryTransport, names: Iterable[str]) -> Iterator[Finding]
 
 def _confirms(transport: CeleryTransport) -> Iterator[Finding]:
     try:
-        transport.ask(lambda channel: confirms.prove(channel, CONFIRM_TIMEOUT))
+        transport.with_channel(lambda channel: confirms.check_confirms(channel, CONFIRM_TIMEOUT))
     except BrokerDown as error:
         fix = "rabbitmq-diagnostics alarms says whether it lacks memory or disk; make room, and what waits in the ledger is sent"
         yield problem("confirms", f"it answers, but takes no message: {error}", fix)
@@ -33,7 +33,7 @@ def _confirms(transport: CeleryTransport) -> Iterator[Finding]:
 
 def _queue(transport: CeleryTransport, name: str) -> Iterator[Finding]:
     try:
-        transport.ask(lambda channel: channel.queue_declare(name, passive=True))
+        transport.with_channel(lambda channel: channel.queue_declare(name, passive=True))
     except BrokerDown as error:
         if getattr(error.__cause__, "reply_code", None) != _NOT_FOUND:
             raise
@@ -43,7 +43,7 @@ def _queue(transport: CeleryTransport, name: str) -> Iterator[Finding]:
         return
     [as_we_declare_it] = queues([name], quorum=True)
     try:
-        transport.ask(lambda channel: as_we_declare_it(channel).declare())
+        transport.with_channel(lambda channel: as_we_declare_it(channel).declare())
     except BrokerDown as error:
         fix = f"stop its workers, rabbitmqctl delete_queue {name}, start them: they declare it, and the ledger sends again what lay in it"
         yield problem("queues", f"{name} is not a quorum queue with our limits: {_why(error)}", fix)
@@ -55,7 +55,7 @@ def _why(error: BrokerDown) -> str:
 
 
 def _dead(transport: CeleryTransport) -> Iterator[Finding]:
-    count: int = transport.ask(
+    count: int = transport.with_channel(
         lambda channel: channel.queue_declare(dead_queue.NAME, passive=True).message_count
     )
     if count:

@@ -38,7 +38,7 @@ def _known(transport: CeleryTransport) -> dict[str, str]:
 
 def _ask(transport: CeleryTransport, command: str, word: str) -> dict[str, str]:
     try:
-        answer: Mapping[object, object] = transport.ask(
+        answer: Mapping[object, object] = transport.with_channel(
             lambda channel: getattr(channel.client, command)(word)
         )
     except BrokerDown:

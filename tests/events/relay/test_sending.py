@@ -8,11 +8,12 @@ from uuid_utils.compat import uuid7
 from events import Database, clock, ledger, reading, transaction
 from events.admin import queues, subscriptions
 from events.dispatch import dispatch
-from events.messages import Message, encode
+from events.messages import Message
 from events.relay.sending import due_times, mark_due_as_sent, unmark_sent
 from events.retry import Decision
 from events.suspects import ISOLATE_AFTER_LOSSES
 from events.tables import Delivery, LogEntry
+from events.transport.protocol import encode
 from tests.events.sample import (
     PATIENT,
     SECRET,
