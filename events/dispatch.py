@@ -6,7 +6,7 @@ one, so that only the failing delivery fails.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +42,7 @@ class Report:
     dead: int = 0
     wait: float = 0.0
     why: str = ""
+    error: Exception | None = field(default=None, repr=False)  # its text may hold personal data
 
     def __str__(self) -> str:
         counts = {
@@ -129,8 +130,10 @@ def _run_alone(
             return
         done = _attempt(subscription, envelope)
     except UnknownEvent as error:
+        report.error = error
         _release(subscription, [envelope.id], report, wait=PATIENCE_WITH_UNKNOWN, why=str(error))
     except Exception as error:
+        report.error = error
         if is_transient(error):
             _release(
                 subscription,
