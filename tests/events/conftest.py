@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from events import Database, clock
-from tests.events.sample import MovedClock
+from events.testing import ManualClock
 from tests.events.stack import Stack
 
 
 @pytest.fixture
-def time() -> Iterator[MovedClock]:
+def time() -> Iterator[ManualClock]:
     """The bus's clock, which stands still until the test moves it."""
-    moved = MovedClock()
+    moved = ManualClock()
     clock.follow(moved)
     yield moved
     clock.follow(None)

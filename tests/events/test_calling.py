@@ -46,7 +46,7 @@ class World:
 
 def test_the_key_is_the_same_on_every_retry_and_replay(any_database: Database) -> None:
     world = World(failures=PATIENT.attempts)
-    with Bus(subscriptions=[hearing(record, call=world)]) as bus:
+    with Bus(subscriptions=[hearing(record, call=world)], fail_fast=False) as bus:
         [id] = note("a")
         for _ in range(4):
             bus.advance(60)
@@ -96,7 +96,7 @@ def test_an_answer_that_cannot_be_recorded_is_asked_for_again_with_the_same_key(
         if full:
             raise ValueError(f"no room {full.pop()}")
 
-    with Bus(subscriptions=[hearing(refuse_once, call=world)]) as bus:
+    with Bus(subscriptions=[hearing(refuse_once, call=world)], fail_fast=False) as bus:
         note("a")
         bus.advance(60)
         bus.advance(60)
@@ -117,7 +117,7 @@ def test_a_delivery_that_is_done_is_not_called_for_again(any_database: Database)
 
 def test_a_no_of_the_world_that_no_retry_can_change_is_dead_at_once(any_database: Database) -> None:
     world = World(failures=9, error=lambda: DeadLetter("card expired"))
-    with Bus(subscriptions=[hearing(record, call=world)]) as bus:
+    with Bus(subscriptions=[hearing(record, call=world)], fail_fast=False) as bus:
         note("a")
         bus.advance(600)
 

@@ -95,7 +95,7 @@ def test_the_context_is_the_same_after_retries_and_a_replay(any_database: Databa
             raise ValueError("still broken")
         return Heard(text=event.text)
 
-    with Bus(subscriptions=[hearing(answer_when_mended)]) as bus:
+    with Bus(subscriptions=[hearing(answer_when_mended)], fail_fast=False) as bus:
         with acting(Context(actor=ACTOR, traceparent=TRACE)):
             bus.publish(Noted(text="x"), subject="N-1")
         for _ in range(PATIENT.attempts):

@@ -14,19 +14,8 @@ from events.settings import settings
 from events.suspects import ISOLATE_AFTER_LOSSES
 from events.system_events import DeliveryDead
 from events.tables import Delivery, LogEntry
-from events.testing import Bus
-from tests.events.sample import (
-    MovedClock,
-    Noted,
-    deliveries,
-    delivery,
-    hearing,
-    mark,
-    marks,
-    note,
-    send,
-    tries,
-)
+from events.testing import Bus, ManualClock
+from tests.events.sample import Noted, deliveries, delivery, hearing, mark, marks, note, send, tries
 
 
 class Killed(BaseException):
@@ -67,7 +56,7 @@ def lose(*ids: UUID) -> None:
 
 
 def test_a_delivery_that_kills_its_worker_is_dead_and_its_neighbours_are_handled(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     killer, *_ = note("die", "a", "b")
     rounds = 0
@@ -89,7 +78,7 @@ def test_a_delivery_that_kills_its_worker_is_dead_and_its_neighbours_are_handled
 
 
 def test_the_end_of_a_crash_loop_is_an_attempt_and_is_told(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     [id] = note("die")
     for _ in range(settings().max_crashes + 1):
@@ -120,7 +109,7 @@ def test_without_anybody_to_count_the_starts_are_counted_by_the_next_worker(
 
 
 def test_lost_once_a_delivery_travels_with_the_others_and_lost_twice_alone(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     ids = note("a", "b")
     sizes = []
@@ -134,7 +123,7 @@ def test_lost_once_a_delivery_travels_with_the_others_and_lost_twice_alone(
 
 
 def test_a_loss_without_a_start_never_ends_in_death(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     [id] = note("a")
     for _ in range(20):  # a broker that loses everything
@@ -153,7 +142,7 @@ def test_success_and_failure_forget_the_losses(any_database: Database) -> None:
         if event.text == "fail":
             raise ValueError("no")
 
-    with Bus(subscriptions=[hearing(fail)]) as bus:
+    with Bus(subscriptions=[hearing(fail)], fail_fast=False) as bus:
         note("fail", "a")
         for message in send(hearing(fail)):
             with transaction() as session:
@@ -167,7 +156,7 @@ def test_success_and_failure_forget_the_losses(any_database: Database) -> None:
 
 
 def test_of_those_whose_start_was_followed_by_a_death_one_is_on_its_way_at_a_time(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     first, second = note("a", "b")
     send(SUBSCRIPTION)
@@ -202,7 +191,7 @@ def test_a_settled_delivery_cannot_be_lost(state: str, any_database: Database) -
 
 
 def test_the_longer_it_is_lost_the_longer_it_waits_up_to_ten_seconds(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     [id] = note("a")
     waits = []

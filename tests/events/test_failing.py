@@ -54,7 +54,7 @@ def deaths() -> list[dict[str, Any]]:
 
 
 def test_a_delivery_is_tried_so_often_and_is_then_dead(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: ValueError(SECRET)))]) as bus:
+    with Bus(subscriptions=[hearing(raising(lambda: ValueError(SECRET)))], fail_fast=False) as bus:
         note("a")
         bus.drain()
         assert (delivery().state, delivery().attempts) == ("retrying", 1)
@@ -73,7 +73,7 @@ def test_a_delivery_is_tried_so_often_and_is_then_dead(any_database: Database) -
 
 
 def test_a_retry_waits_for_its_time(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: RetryAfter(100)))]) as bus:
+    with Bus(subscriptions=[hearing(raising(lambda: RetryAfter(100)))], fail_fast=False) as bus:
         note("a")
         bus.drain()
         bus.advance(99)
@@ -86,7 +86,8 @@ def test_a_retry_waits_for_its_time(any_database: Database) -> None:
 
 def test_a_dead_letter_is_dead_at_once(any_database: Database) -> None:
     with Bus(
-        subscriptions=[hearing(raising(lambda: DeadLetter("the address is on the moon")))]
+        subscriptions=[hearing(raising(lambda: DeadLetter("the address is on the moon")))],
+        fail_fast=False,
     ) as bus:
         note("a")
         bus.drain()
@@ -98,7 +99,7 @@ def test_a_dead_letter_is_dead_at_once(any_database: Database) -> None:
 
 
 def test_the_fingerprint_names_the_place_and_holds_no_personal_data(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter(SECRET)))]) as bus:
+    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter(SECRET)))], fail_fast=False) as bus:
         note(SECRET, "b")
         bus.drain()
 
@@ -110,7 +111,7 @@ def test_the_fingerprint_names_the_place_and_holds_no_personal_data(any_database
 
 
 def test_a_death_is_told_once(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter("no")))]) as bus:
+    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter("no")))], fail_fast=False) as bus:
         bus.duplicate = True
         [id] = note("a")
         bus.drain()
@@ -130,7 +131,9 @@ def test_the_death_of_the_alert_itself_is_not_told(any_database: Database) -> No
     alert = hearing(
         raising(lambda: DeadLetter("nobody is home")), DeliveryDead, name="dead_letters.alert"
     )
-    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter("no"))), alert]) as bus:
+    with Bus(
+        subscriptions=[hearing(raising(lambda: DeadLetter("no"))), alert], fail_fast=False
+    ) as bus:
         note("a")
         bus.drain()
 
@@ -139,7 +142,7 @@ def test_the_death_of_the_alert_itself_is_not_told(any_database: Database) -> No
 
 
 def test_a_second_death_after_a_replay_is_told_again(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter("no")))]) as bus:
+    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter("no")))], fail_fast=False) as bus:
         note("a")
         bus.drain()
         with transaction() as session:
@@ -162,7 +165,7 @@ def test_a_second_death_after_a_replay_is_told_again(any_database: Database) -> 
 def test_an_error_is_kept_whatever_it_says(
     error: Callable[[], Exception], kept: str, any_database: Database
 ) -> None:
-    with Bus(subscriptions=[hearing(raising(error))]) as bus:
+    with Bus(subscriptions=[hearing(raising(error))], fail_fast=False) as bus:
         note("a")
         for _ in range(4):
             bus.advance(60)
@@ -172,7 +175,9 @@ def test_an_error_is_kept_whatever_it_says(
 
 
 def test_an_endless_message_is_cut(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(raising(lambda: DeadLetter("x" * 5_000_000)))]) as bus:
+    with Bus(
+        subscriptions=[hearing(raising(lambda: DeadLetter("x" * 5_000_000)))], fail_fast=False
+    ) as bus:
         note("a")
         bus.drain()
 
@@ -194,7 +199,7 @@ def test_success_after_failures_forgets_the_error_and_keeps_the_tries(
         if left:
             raise ValueError(f"{left.pop()} to go")
 
-    with Bus(subscriptions=[hearing(flaky)]) as bus:
+    with Bus(subscriptions=[hearing(flaky)], fail_fast=False) as bus:
         note("a")
         for _ in range(3):
             bus.advance(60)
@@ -216,7 +221,7 @@ def test_an_error_that_is_no_exception_of_ours_or_pythons_still_counts(
     def divide(event: Noted, session: Session) -> float:
         return 1 / 0
 
-    with Bus(subscriptions=[hearing(divide)]) as bus:
+    with Bus(subscriptions=[hearing(divide)], fail_fast=False) as bus:
         note("a")
         bus.drain()
 
@@ -224,7 +229,7 @@ def test_an_error_that_is_no_exception_of_ours_or_pythons_still_counts(
 
 
 def test_a_handler_that_returns_no_event_is_a_failure_with_a_reason(any_database: Database) -> None:
-    with Bus(subscriptions=[hearing(lambda event, session: "done")]) as bus:
+    with Bus(subscriptions=[hearing(lambda event, session: "done")], fail_fast=False) as bus:
         note("a")
         bus.drain()
 

@@ -5,8 +5,8 @@ from sqlalchemy import func, select
 
 from events import Database, log, publish, reading, transaction
 from events.tables import Delivery, LogEntry
-from events.testing import Bus
-from tests.events.sample import Heard, MovedClock, Noted, hearing, marks, note, send
+from events.testing import Bus, ManualClock
+from tests.events.sample import Heard, Noted, hearing, marks, note, send
 
 
 def counted(table: type[LogEntry] | type[Delivery]) -> int:
@@ -46,7 +46,7 @@ def test_publishing_nothing_writes_nothing(any_database: Database) -> None:
 def test_an_event_of_the_future_waits_for_its_time(any_database: Database) -> None:
     with Bus(subscriptions=[hearing()]) as bus:
         with transaction() as session:
-            publish(session, Noted(text="later"), at=bus.now() + timedelta(hours=1))
+            publish(session, Noted(text="later"), at=bus.clock() + timedelta(hours=1))
             publish(session, Noted(text="now"))
 
         bus.advance(3590)
@@ -63,13 +63,13 @@ def test_ids_grow_with_time_so_that_the_log_reads_in_order(any_database: Databas
 
 
 def test_a_moment_without_a_zone_is_refused_before_it_is_stored(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     with pytest.raises(Exception, match="has no time zone"), transaction() as session:
         publish(session, Noted(text="x"), at=time().replace(tzinfo=None))
 
 
-def test_every_moment_comes_back_in_utc(any_database: Database, time: MovedClock) -> None:
+def test_every_moment_comes_back_in_utc(any_database: Database, time: ManualClock) -> None:
     note("x")
 
     with reading() as session:

@@ -199,7 +199,7 @@ def test_trouble_between_transactions_of_postgresql_burns_no_attempt(
     with transaction() as session:
         session.add_all([Mark(what="one"), Mark(what="two")])
     subscription = hearing(trouble(on_postgres))
-    with Bus(subscriptions=[subscription]) as bus:
+    with Bus(subscriptions=[subscription], fail_fast=False) as bus:
         note("a")
         bus.drain()
         assert unharmed()
@@ -217,7 +217,7 @@ def test_what_the_database_refuses_for_good_is_a_failure(any_database: Database)
         session.execute(text("SELECT * FROM nowhere"))
 
     for name, handler in (("notes.one", insert_twice), ("notes.two", unknown_table)):
-        with Bus(subscriptions=[hearing(handler, name=name)]) as bus:
+        with Bus(subscriptions=[hearing(handler, name=name)], fail_fast=False) as bus:
             note("a")
             bus.drain()
         assert delivery(name).attempts == 1
@@ -234,7 +234,7 @@ def test_a_suspect_that_is_given_back_again_and_again_is_no_crash_loop(
         session.execute(
             update(LogEntry).values(version=99)
         )  # so that its worker starts it, and gives it back unharmed
-    with Bus(subscriptions=[subscription]) as bus:
+    with Bus(subscriptions=[subscription], fail_fast=False) as bus:
         for _ in range(settings().max_crashes + 3):
             bus.advance(60)
         assert (

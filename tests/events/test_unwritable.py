@@ -21,8 +21,9 @@ from events.dispatch import PATIENCE_WITH_DATABASE, dispatch
 from events.messages import Message
 from events.relay.wakeup import wakeup
 from events.subscriptions import Subscription
+from events.testing import ManualClock
 from tests.disks import Disk, connected, left_by_a_kill
-from tests.events.sample import Mark, MovedClock, Noted, delivery, hearing, marks, note, send, tries
+from tests.events.sample import Mark, Noted, delivery, hearing, marks, note, send, tries
 from tests.events.stack import Stack
 from tests.servers import wait_until
 
@@ -167,7 +168,7 @@ def trouble(request: pytest.FixtureRequest) -> Iterator[Trouble]:
 
 
 def test_a_database_that_takes_nothing_burns_no_attempt_and_goes_on_when_it_is_mended(
-    trouble: Trouble, time: MovedClock
+    trouble: Trouble, time: ManualClock
 ) -> None:
     subscription = hearing(write_much)
     note("a")

@@ -47,7 +47,7 @@ def test_a_timeline_tells_a_sad_story(bus: Bus) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_timeline_is_in_the_order_of_events_however_they_were_heard(bus: Bus, seed: int) -> None:
-    bus.duplicate, bus.shuffle = True, random.Random(seed)
+    bus.duplicate_messages, bus.shuffle = True, random.Random(seed)
     order = placed()
     bus.drain()
 

@@ -1,4 +1,4 @@
-"""The relay in this process, on a list for a broker."""
+"""The relay in this process, with a broker in memory."""
 
 import threading
 from datetime import timedelta
@@ -10,7 +10,8 @@ from events import Database, heartbeat, reading, transaction
 from events.database import use
 from events.relay.loop import Relay
 from events.tables import Heartbeat
-from tests.events.sample import ListBroker, deliveries, delivery, hearing, note, send
+from events.testing import InMemoryTransport
+from tests.events.sample import deliveries, delivery, hearing, note, send
 from tests.servers import wait_until
 
 ONE = hearing()
@@ -18,9 +19,9 @@ OTHER = hearing(name="others.mark")
 
 
 @pytest.fixture
-def broker() -> ListBroker:
-    """A broker that is a list."""
-    return ListBroker()
+def broker() -> InMemoryTransport:
+    """A broker in memory."""
+    return InMemoryTransport()
 
 
 def work(relay: Relay, rounds: int = 5) -> None:
@@ -37,7 +38,7 @@ def beat_of(name: str) -> Heartbeat:
 
 
 def test_an_event_becomes_one_message_per_subscription(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE, OTHER)
     note("a")
@@ -47,7 +48,7 @@ def test_an_event_becomes_one_message_per_subscription(
 
 
 def test_with_nothing_to_do_it_waits_and_with_something_left_it_does_not(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE)
     relay = Relay(broker)
@@ -57,7 +58,9 @@ def test_with_nothing_to_do_it_waits_and_with_something_left_it_does_not(
     assert relay.work() == 0.0
 
 
-def test_it_wakes_when_the_next_retry_is_due(any_database: Database, broker: ListBroker) -> None:
+def test_it_wakes_when_the_next_retry_is_due(
+    any_database: Database, broker: InMemoryTransport
+) -> None:
     send(ONE)
     relay = Relay(broker)
     note("a")
@@ -72,7 +75,7 @@ def test_it_wakes_when_the_next_retry_is_due(any_database: Database, broker: Lis
 
 
 def test_publishers_that_never_pause_do_not_keep_it_from_sending(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     # Fan-out went on for as long as there was anything to fan out: nothing was sent until the publishers took a breath.
     send(ONE)
@@ -93,7 +96,7 @@ def test_publishers_that_never_pause_do_not_keep_it_from_sending(
 
 
 def test_what_a_broker_that_is_down_did_not_take_waits_in_the_ledger_and_goes_when_it_is_back(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE)
     note("a", "b")
@@ -114,10 +117,10 @@ def test_what_a_broker_that_is_down_did_not_take_waits_in_the_ledger_and_goes_wh
 
 
 def test_one_queue_that_refuses_holds_up_no_other(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE, OTHER)
-    broker.refuses = {"notes"}
+    broker.full_queues = {"notes"}
     relay = Relay(broker, name="relay@test")
     note("a", "b")
     work(relay)
@@ -125,13 +128,13 @@ def test_one_queue_that_refuses_holds_up_no_other(
     assert [message.subscription for message in broker.sent] == ["others.mark"] * 2
     assert {row.sent_at for row in deliveries()} == {None}
     assert beat_of("relay@test").trouble == "notes is full"
-    broker.refuses = set()
+    broker.full_queues = set()
     work(relay)
     assert len(broker.sent) == 4
 
 
 def test_a_broker_that_is_down_is_asked_less_and_less_often(
-    database: Database, broker: ListBroker
+    database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE)
     note("a")
@@ -147,7 +150,7 @@ def test_a_broker_that_is_down_is_asked_less_and_less_often(
 
 
 def test_it_lives_through_a_database_that_goes_away(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE)
     stop = threading.Event()
@@ -169,7 +172,9 @@ def test_it_lives_through_a_database_that_goes_away(
     assert not relay.is_alive()
 
 
-def test_it_says_that_it_lives_and_that_it_ends(database: Database, broker: ListBroker) -> None:
+def test_it_says_that_it_lives_and_that_it_ends(
+    database: Database, broker: InMemoryTransport
+) -> None:
     stop = threading.Event()
     relay = threading.Thread(target=Relay(broker, name="relay@test").run, args=(stop,))
     relay.start()
@@ -189,7 +194,7 @@ def test_several_relays_send_each_delivery_once(postgres_url: str) -> None:
     database = Database(postgres_url)
     Heartbeat.metadata.create_all(database.writer)
     use(database)
-    brokers, stop = [ListBroker() for _ in range(3)], threading.Event()
+    brokers, stop = [InMemoryTransport() for _ in range(3)], threading.Event()
     relays = [
         threading.Thread(target=Relay(each, name=f"relay-{number}").run, args=(stop,))
         for number, each in enumerate(brokers)

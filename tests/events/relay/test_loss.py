@@ -7,20 +7,13 @@ from events import Database, reading, transaction
 from events.dispatch import dispatch
 from events.errors import BrokerDown
 from events.ledger import last_settled
+from events.messages import Message
 from events.relay.loop import Relay
 from events.relay.loss import LostMessageDetector
 from events.settings import settings
 from events.tables import Delivery, LogEntry
-from tests.events.sample import (
-    ListBroker,
-    MovedClock,
-    deliveries,
-    delivery,
-    hearing,
-    marks,
-    note,
-    send,
-)
+from events.testing import InMemoryTransport, ManualClock
+from tests.events.sample import deliveries, delivery, hearing, marks, note, send
 
 ONE = hearing()
 LEASE = settings().lease
@@ -35,12 +28,12 @@ SELECT printf('%032x', n), 'sample.noted', 1, 's', '2026-01-01', printf('%032x',
 
 
 @pytest.fixture
-def broker() -> ListBroker:
-    """A broker that is a list."""
-    return ListBroker()
+def broker() -> InMemoryTransport:
+    """A broker in memory."""
+    return InMemoryTransport()
 
 
-def sent(broker: ListBroker, *texts: str) -> list[UUID]:
+def sent(broker: InMemoryTransport, *texts: str) -> list[UUID]:
     """Publish and send a note of each text."""
     ids = note(*texts)
     while messages := send(ONE):
@@ -49,7 +42,7 @@ def sent(broker: ListBroker, *texts: str) -> list[UUID]:
 
 
 def pass_time(
-    watch: LostMessageDetector, time: MovedClock, seconds: float, *, step: float = 5.0
+    watch: LostMessageDetector, time: ManualClock, seconds: float, *, step: float = 5.0
 ) -> int:
     """Look every few seconds, as the relay does; returns how many were found lost."""
     lost = 0
@@ -60,7 +53,7 @@ def pass_time(
 
 
 def test_a_hundred_thousand_deliveries_that_wait_are_never_sent_twice_however_long(
-    database: Database, time: MovedClock, broker: ListBroker
+    database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     send(ONE)
     ids = [UUID(int=number) for number in range(1, 100_001)]
@@ -83,12 +76,12 @@ def test_a_hundred_thousand_deliveries_that_wait_are_never_sent_twice_however_lo
             ],
         )
         session.execute(insert(Delivery).from_select(["event_id", *values, *zeros], rows))
-    broker.lying["notes"] = len(ids)
+    broker.send([Message("m", ONE.name, "notes", (id,), 0, "") for id in ids])
     watch = LostMessageDetector(broker)
 
     assert pass_time(watch, time, 3600, step=100) == 0  # no worker at all
     for id in ids[:10]:  # one worker, which takes the oldest, and slowly
-        broker.lying["notes"] -= 1
+        broker.ready.pop()
         dispatch(ONE, [id], worker="w")
         assert pass_time(watch, time, LEASE, step=LEASE / 2) == 0
 
@@ -97,10 +90,10 @@ def test_a_hundred_thousand_deliveries_that_wait_are_never_sent_twice_however_lo
 
 
 def test_what_is_open_a_lease_after_its_queue_was_empty_is_sent_again(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     sent(broker, "a")
-    broker.lying.clear()  # as a flush would
+    broker.ready.clear()  # as a flush would
     watch = LostMessageDetector(broker)
 
     assert pass_time(watch, time, LEASE) == 0
@@ -110,10 +103,10 @@ def test_what_is_open_a_lease_after_its_queue_was_empty_is_sent_again(
 
 
 def test_what_a_worker_holds_for_less_than_a_lease_is_not_lost(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     [id] = sent(broker, "a")
-    broker.lying.clear()  # it is in a worker's hands
+    broker.ready.clear()  # it is in a worker's hands
     watch = LostMessageDetector(broker)
     pass_time(watch, time, LEASE - 5)
     dispatch(ONE, [id], worker="w")
@@ -123,7 +116,7 @@ def test_what_a_worker_holds_for_less_than_a_lease_is_not_lost(
 
 
 def test_on_a_busy_queue_what_was_sent_before_the_latest_done_is_lost(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     [lost] = sent(broker, "lost with its worker")
     watch = LostMessageDetector(broker)
@@ -131,7 +124,6 @@ def test_on_a_busy_queue_what_was_sent_before_the_latest_done_is_lost(
     for number in range(15):  # the queue never runs empty
         time.advance(5)
         [done] = sent(broker, f"b{number}")
-        broker.lying["notes"] = 50
         dispatch(ONE, [done], worker="w")
         found += watch.look()
 
@@ -140,7 +132,7 @@ def test_on_a_busy_queue_what_was_sent_before_the_latest_done_is_lost(
 
 
 def test_a_delivery_sent_again_does_not_make_what_waits_behind_it_look_lost(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     # A frozen worker held the first; it was sent again, to the end of the queue; then the worker thawed and finished it.
     [frozen] = sent(broker, "frozen")
@@ -152,7 +144,6 @@ def test_a_delivery_sent_again_does_not_make_what_waits_behind_it_look_lost(
     time.advance(100)
     broker.send(send(ONE))
     dispatch(ONE, [frozen], worker="thawed")
-    broker.lying["notes"] = len(waiting)
     watch = LostMessageDetector(broker)
 
     assert pass_time(watch, time, 10 * LEASE) == 0
@@ -160,20 +151,20 @@ def test_a_delivery_sent_again_does_not_make_what_waits_behind_it_look_lost(
 
 
 def test_a_message_that_the_relay_has_not_quite_sent_is_not_lost(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     sent(broker, "a")
-    broker.lying.clear()
+    on_its_way = broker.receive()
     watch = LostMessageDetector(broker)
     time.advance(1.0)
     watch.look()  # between the mark and the message: the queue is empty, and the message is on its way
-    broker.lying["notes"] = 1
+    broker.send(on_its_way)
 
     assert pass_time(watch, time, 10 * LEASE) == 0
 
 
 def test_with_the_broker_down_nothing_is_lost_and_the_caller_is_told(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     sent(broker, "a")
     broker.down = True
@@ -186,47 +177,47 @@ def test_with_the_broker_down_nothing_is_lost_and_the_caller_is_told(
 
 
 def test_a_relay_that_has_just_begun_finds_old_losses_a_lease_later(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     sent(broker, "a")
-    broker.lying.clear()
+    broker.ready.clear()
     time.advance(100 * LEASE)  # nobody looked all this time
 
     assert pass_time(LostMessageDetector(broker), time, LEASE + 15) == 1
 
 
 def test_each_queue_is_judged_by_itself(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     other = hearing(name="others.mark")
     note("a")
     broker.send(send(ONE, other))
-    broker.lying["others"] = 0
+    broker.ready = [each for each in broker.ready if each.queue == "notes"]
 
     assert pass_time(LostMessageDetector(broker), time, LEASE + 15) == 1
     assert (delivery().lost_count, delivery("others.mark").lost_count) == (0, 1)
 
 
 def test_a_large_loss_is_sent_again_in_parts_that_let_others_write(
-    database: Database, time: MovedClock, broker: ListBroker
+    database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     sent(broker, *map(str, range(2500)))
-    broker.lying.clear()
+    broker.ready.clear()
 
     assert pass_time(LostMessageDetector(broker), time, LEASE + 15) == 2500
     assert {(row.lost_count, row.sent_at) for row in deliveries()} == {(1, None)}
 
 
 def test_losses_are_found_by_the_running_relay_and_every_effect_happens_once(
-    database: Database, time: MovedClock
+    database: Database, time: ManualClock
 ) -> None:
-    broker = ListBroker()
+    broker = InMemoryTransport()
     relay = Relay(broker, name="relay@test")
     send(ONE)
     note("a", "b")
     relay.work()
     broker.sent.clear()
-    broker.lying.clear()
+    broker.ready.clear()
     for _ in range(12):
         time.advance(5)
         relay._upkeep_at = 0.0  # its own rhythm follows the machine's clock

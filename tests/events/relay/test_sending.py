@@ -13,11 +13,11 @@ from events.relay.sending import due_times, mark_due_as_sent, unmark_sent
 from events.retry import Decision
 from events.suspects import ISOLATE_AFTER_LOSSES
 from events.tables import Delivery, LogEntry
+from events.testing import ManualClock
 from events.transport.protocol import encode
 from tests.events.sample import (
     PATIENT,
     SECRET,
-    MovedClock,
     deliveries,
     delivery,
     failure,
@@ -230,7 +230,7 @@ def test_what_arrived_all_the_same_and_is_done_is_not_taken_back(any_database: D
 
 
 def test_the_next_due_time_is_that_of_the_earliest_retry(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     note("a", "b")
     for message, wait in zip(send(ONE), (30.0, 20.0), strict=True):

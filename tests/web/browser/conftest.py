@@ -72,7 +72,7 @@ class Site:
 
 
 def _work(ended: threading.Event) -> None:
-    with Bus(subscriptions=services()) as bus:
+    with Bus(subscriptions=services(), fail_fast=False) as bus:
         clock.follow(None)  # on time as it goes by
         while not ended.wait(0.05):
             bus.drain()

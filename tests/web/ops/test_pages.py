@@ -46,7 +46,7 @@ def test_the_overview_says_when_nothing_can_go_on(client: FlaskClient):
         ordered(client)
         before = client.get("/ops", headers=HANDS).text
         heartbeat.beat("relay@a", "relay", trouble="connection refused")
-        bus._collect()
+        bus.send_due()
         after = client.get("/ops", headers=HANDS).text
 
     assert "No relay is alive" in before
@@ -249,7 +249,7 @@ def test_the_queues_page_shows_what_waits_and_who_works(client: FlaskClient):
     heartbeat.beat("payment@box", "worker", ["payment"])
     with working() as bus:
         ordered(client)
-        bus._collect()
+        bus.send_due()
         page = client.get("/ops/queues", headers=HANDS).text
 
     assert "payment@box" in page
