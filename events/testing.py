@@ -1,6 +1,6 @@
 """The bus in one process, for tests: the real log, fan-out and dispatch on a broker in memory.
 
-pytest loads the fixture `bus` from `events.pytest_plugin`.
+pytest loads the fixture `bus` from `tidings.pytest_plugin`.
 """
 
 import random
