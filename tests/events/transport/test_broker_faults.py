@@ -153,7 +153,7 @@ def test_a_broker_that_is_not_there_is_said_to_be_down(database: Database) -> No
             ask()
 
 
-def test_a_message_for_a_queue_that_nobody_declared_makes_its_queue(
+def test_a_message_for_an_undeclared_queue_makes_its_queue(
     celery_transport: CeleryTransport,
 ) -> None:
     celery_transport.send([message("brand_new")])
