@@ -1,8 +1,9 @@
-"""Celery's settings, read when the app first needs them. DESIGN's table in docs/decisions.md says why each is so."""
+"""Celery's settings, read when the app first needs them; docs/decisions.md has the reasons."""
 
 from events.settings import settings
 from events.subscriptions import registered
 from events.transport import queues
+from events.transport.consumer import Consumer
 
 _amqp = settings().broker_url.startswith(("amqp", "pyamqp"))
 
@@ -11,13 +12,13 @@ accept_content = ["json"]
 task_serializer = result_serializer = event_serializer = "json"
 timezone = "UTC"
 
-# The ledger is the truth: no result backend, no retries of Celery's, no queue that nobody declared.
+# The ledger has the state: no result backend, no retries by Celery, no queue that is not listed.
 task_ignore_result = True
 task_create_missing_queues = False
 task_queues = queues((each.queue for each in registered().values()), quorum=_amqp)
 task_publish_retry = False
 
-# A message is given back when its worker dies; the ledger makes the copy harmless and caps the sends.
+# A message is requeued when its worker dies; the ledger absorbs the copy and limits the crashes.
 task_acks_late = True
 task_reject_on_worker_lost = True
 task_retry_on_worker_lost = False
@@ -26,7 +27,7 @@ task_acks_on_timeout = False
 task_soft_time_limit = settings().task_soft_time_limit
 task_time_limit = settings().task_time_limit
 
-worker_consumer = "events.transport.consumer:Consumer"
+worker_consumer = Consumer
 worker_prefetch_multiplier = 1
 worker_disable_prefetch = not _amqp
 worker_max_tasks_per_child = 1000

@@ -1,4 +1,4 @@
-"""The Celery app: one task per subscription of every service in this folder."""
+"""The Celery app, with one task per subscription of the services in this package."""
 
 from celery import Celery
 

@@ -33,6 +33,7 @@ class Traffic:
     queue: str
     event_types: list[str]
     size: int  # deliveries in one message, at most
+    slots: int  # handlers that can run at once on the queue
     due_at: datetime | None  # of the earliest delivery that is to be sent
     room: int
 
@@ -62,8 +63,8 @@ def traffic(session: Session, slots: Counter[str]) -> list[Traffic]:
         messages = max(MESSAGES, MESSAGES_PER_SLOT * slots[queue])
         room = 0 if paused_at else messages - in_flight
         size = max(MESSAGE_SIZE, batch)
-        due_at = None if paused_at else due_at
-        found.append(Traffic(name, queue, event_types, size, slots[queue] or 1, due_at, room))
+        next_due = None if paused_at else due_at
+        found.append(Traffic(name, queue, event_types, size, slots[queue] or 1, next_due, room))
     return found
 
 

@@ -1,4 +1,7 @@
-"""The transport: the one package that touches Celery. Doorbells go out here, and come in to `dispatch` through here."""
+"""The transport: messages go to the broker and come from it to `dispatch` through Celery.
+
+No other package imports Celery, except for the app in `tasks.celery`.
+"""
 
 from events.transport.publisher import CeleryTransport, queues
 from events.transport.worker import install

@@ -1,7 +1,8 @@
-"""An AMQP message whose properties cannot be read: taken all the same, so that the consumer can keep it as a invalid_message.
+"""An AMQP message whose properties may be unreadable, so that the consumer can quarantine it.
 
-py-amqp decodes the header of a message before any hook of the Consumer. A timestamp in milliseconds, a table nested too deep, a
-content type that is not UTF-8 ended the worker, twenty workers later the message was in the dead queue, and ended the relay.
+py-amqp decodes the properties before any hook of the consumer runs. A timestamp in milliseconds, a
+table nested too deep or a content type that is not UTF-8 ended the worker; after twenty deliveries
+the message was in the dead queue, where it ended the relay.
 """
 
 from struct import unpack_from
@@ -14,13 +15,16 @@ UNREADABLE = "application/x-unreadable-properties"
 
 
 class TolerantMessage(Message):
-    """Says of properties that it cannot read that it cannot; what is wrong with them is in the header `error`."""
+    """A message that gets the content type `UNREADABLE` if its properties cannot be decoded.
+
+    The header `error` says why.
+    """
 
     def inbound_header(self, buf: Any, offset: int = 0) -> int:
-        """Read the frame that comes before the body."""
+        """Read the frame that precedes the body."""
         try:
-            return int(super().inbound_header(buf, offset))  # type: ignore[misc]  # the stubs leave it out
-        except Exception as error:  # whatever it is, it would come again with the message
+            return int(super().inbound_header(buf, offset))  # type: ignore[misc]  # not in the stubs
+        except Exception as error:  # raised again at every delivery, whatever it is
             self.body_size = unpack_from(">HxxQ", buf, offset)[1]
             self.properties = {
                 "content_type": UNREADABLE,
@@ -31,6 +35,6 @@ class TolerantMessage(Message):
 
 
 def install() -> None:
-    """Let every AMQP connection of this process read messages so."""
+    """Make every AMQP connection of this process use `TolerantMessage`."""
     framing: Any = amqp.method_framing
     framing.Message = TolerantMessage

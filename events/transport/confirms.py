@@ -1,7 +1,7 @@
-"""Publisher confirms of RabbitMQ, waited for once a batch instead of once a message.
+"""RabbitMQ's publisher confirms, waited for once a batch instead of once a message.
 
-Without confirms a killed broker loses what it had accepted; waiting for each costs six messages of seven per second
-(https://www.rabbitmq.com/docs/confirms#publisher-confirms).
+Without confirms a killed broker loses messages that it had accepted; waiting for each one takes six
+sevenths of the throughput (https://www.rabbitmq.com/docs/confirms#publisher-confirms).
 """
 
 import time
@@ -14,54 +14,59 @@ from events.errors import BrokerDown
 
 
 class Confirms:
-    """Counts the publishes of one channel against the broker's answers."""
+    """The confirms of one channel: those that are expected against those that arrived."""
 
     def __init__(self, channel: Any) -> None:
         self._channel = channel
-        self._next = 1
-        self._open: set[int] = set()
-        self._refused: list[str] = []
+        self._next_tag = 1
+        self._unconfirmed: set[int] = set()
+        self._refusals: list[str] = []
         channel.confirm_select()
-        channel.events["basic_ack"].add(self._acked)
-        channel.events["basic_nack"].add(self._nacked)
-        channel.events["basic_return"].add(self._returned)
+        channel.events["basic_ack"].add(self._on_ack)
+        channel.events["basic_nack"].add(self._on_nack)
+        channel.events["basic_return"].add(self._on_return)
 
     def expect(self) -> None:
-        """One message was published."""
-        self._open.add(self._next)
-        self._next += 1
+        """Count one published message."""
+        self._unconfirmed.add(self._next_tag)
+        self._next_tag += 1
 
     def wait(self, timeout: float) -> None:
-        """Until the broker has answered for every message, `timeout` seconds at most. Raises `BrokerDown` if it refused any."""
+        """Wait until the broker has confirmed every message, for at most `timeout` seconds.
+
+        Raises `BrokerDown` on a timeout, and if the broker refused any.
+        """
         deadline = time.monotonic() + timeout
-        while self._open:
+        while self._unconfirmed:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise BrokerDown(
-                    f"{len(self._open)} published and unconfirmed for {timeout:g} s; is the broker out of memory or disk?"
+                    f"{len(self._unconfirmed)} published and unconfirmed for {timeout:g} s; "
+                    "is the broker out of memory or disk?"
                 )
-            with suppress(TimeoutError):  # said above, in words
+            with suppress(TimeoutError):  # the check above reports it with its cause
                 self._channel.connection.drain_events(timeout=left)
-        refused, self._refused = self._refused, []
-        if refused:
-            raise BrokerDown(f"the broker refused {len(refused)} messages: {refused[0]}")
+        refusals, self._refusals = self._refusals, []
+        if refusals:
+            raise BrokerDown(f"the broker refused {len(refusals)} messages: {refusals[0]}")
 
-    def _acked(self, tag: int, multiple: bool) -> None:
-        self._open = {each for each in self._open if each > tag} if multiple else self._open - {tag}
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        confirmed = {each for each in self._unconfirmed if each <= tag} if multiple else {tag}
+        self._unconfirmed -= confirmed
 
-    def _nacked(self, tag: int, multiple: bool) -> None:
-        self._refused.append("the queue is full or has no leader")
-        self._acked(tag, multiple)
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        self._refusals.append("the queue is full or has no leader")
+        self._on_ack(tag, multiple)
 
-    def _returned(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:
-        self._refused.append(f"no queue {routing_key!r} is bound to exchange {exchange!r}")
+    def _on_return(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:
+        self._refusals.append(f"no queue {routing_key!r} is bound to exchange {exchange!r}")
 
 
-def prove(channel: Any, timeout: float) -> None:
-    """Publish to a queue of one's own and wait for the confirm, `timeout` seconds at most. Raises `BrokerDown`.
+def check_confirms(channel: Any, timeout: float) -> None:
+    """Publish to a temporary queue and wait for the confirms. Raises `BrokerDown`.
 
-    A RabbitMQ that has run out of memory or disk takes connections, answers questions and confirms one message; then it stops
-    reading. So there are two.
+    A RabbitMQ that has run out of memory or disk accepts connections, answers questions and
+    confirms one message; then it stops reading. Hence two messages.
     """
     own = channel.connection.channel()
     queue = own.queue_declare(exclusive=True, auto_delete=True).queue

@@ -1,51 +1,55 @@
-"""RabbitMQ's own dead queue: where it puts what it delivered too often, until the ledger has it as invalid_messages."""
+"""RabbitMQ's dead queue: messages that it delivered too often, until they are in quarantine."""
 
 from typing import Any
 
-from events.transport.quarantine import keep_message
+from events.transport.quarantine import quarantine_message
 
 NAME = "tidings.dead"  # of the exchange and of the queue
-MOST = 500  # messages taken at one time, so that a flood does not hold up the relay
-# A limit there must be: RabbitMQ 4 has one of 20 by default, and here nothing catches what is beyond it.
+MAX_DRAINED = 500  # messages taken at one time, so that a flood does not block the relay
+
+# RabbitMQ 4 has a delivery limit of 20 by default, and messages beyond it would be lost here.
 _ARGUMENTS = {"x-queue-type": "quorum", "x-overflow": "reject-publish", "x-delivery-limit": 1 << 30}
 
 
 class DeadQueue:
-    """The dead queue, on one channel. It is declared here: a queue whose dead-letter exchange is missing keeps its dead for ever."""
+    """The dead queue, on one channel.
+
+    It declares the queue: one whose dead-letter exchange is missing never lets go of its dead
+    letters.
+    """
 
     def __init__(self, channel: Any) -> None:
         self._channel = channel
-        self._held: Any = None
+        self._unstored: Any = None
         channel.exchange_declare(NAME, "direct", durable=True, auto_delete=False)
         channel.queue_declare(NAME, durable=True, auto_delete=False, arguments=_ARGUMENTS)
         channel.queue_bind(NAME, NAME, routing_key=NAME)
 
     def drain(self) -> int:
-        """Keep what lies there as invalid messages; each is acknowledged when its invalid message is committed. Returns how many those were.
+        """Quarantine the messages on the queue and return their number.
 
-        One that the database did not take is held and tried again next time.
+        Each one is acknowledged once it is committed. A message that the database did not take is
+        held, and stored by the next call.
         """
-        for kept in range(MOST):
-            self._held = self._held or self._channel.basic_get(NAME)
-            if not self._held:
-                return kept
-            _keep(self._held)
-            self._channel.basic_ack(self._held.delivery_tag)
-            self._held = None
-        return MOST
+        for drained in range(MAX_DRAINED):
+            self._unstored = self._unstored or self._channel.basic_get(NAME)
+            if not self._unstored:
+                return drained
+            _quarantine(self._unstored)
+            self._channel.basic_ack(self._unstored.delivery_tag)
+            self._unstored = None
+        return MAX_DRAINED
 
 
-def _keep(message: Any) -> None:
-    death = _death(message.headers or {})
-    queue, reason = (
-        str(death.get("queue") or NAME),
-        f"given up by the broker: {death.get('reason') or 'unknown'}",
-    )
-    keep_message(message, queue, reason)
+def _quarantine(message: Any) -> None:
+    death = _first_death(message.headers or {})
+    queue = str(death.get("queue") or NAME)
+    reason = f"given up by the broker: {death.get('reason') or 'unknown'}"
+    quarantine_message(message, queue, reason)
 
 
-def _death(headers: dict[str, Any]) -> dict[str, Any]:
-    """Where and why it died first; anybody can write anything into these headers."""
+def _first_death(headers: dict[str, Any]) -> dict[str, Any]:
+    """Return the oldest entry of `x-death`, whose content any publisher can forge."""
     deaths = headers.get("x-death")
     first = deaths[-1] if isinstance(deaths, list) and deaths else None
     return first if isinstance(first, dict) else {}

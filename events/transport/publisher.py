@@ -1,4 +1,4 @@
-"""Outward: doorbells go to the broker, one direct message for each, encoded once, in a batch."""
+"""The publisher's side: messages go to the broker in batches, each encoded once."""
 
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,18 +11,24 @@ from kombu import Exchange, Producer, Queue
 from kombu.exceptions import KombuError
 
 from events.errors import BrokerDown
-from events.messages import Message, encode
+from events.messages import Message
 from events.transport import dead_queue
 from events.transport.confirms import Confirms
+from events.transport.protocol import encode
 
 logger = structlog.get_logger("tidings.transport")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 CONFIRM_TIMEOUT = 10.0  # seconds
+CONNECT_TIMEOUT = 5  # seconds
+CLOSE_TIMEOUT = 1.0  # seconds
 
 
 def queues(names: Iterable[str], *, quorum: bool) -> list[Queue]:
-    """One queue per name on a direct exchange of its own; on RabbitMQ a quorum queue that loses nothing it refuses."""
+    """Return one queue per name, each on a direct exchange of its own.
+
+    On RabbitMQ they are quorum queues, whose dead letters go to the dead queue.
+    """
     arguments = {
         "x-queue-type": "quorum",
         "x-delivery-limit": 20,
@@ -39,28 +45,31 @@ def queues(names: Iterable[str], *, quorum: bool) -> list[Queue]:
 
 
 class CeleryTransport:
-    """Rings doorbells over the app's broker, on one connection that is made when needed and dropped when it fails."""
+    """The transport over a Celery app's broker.
+
+    Its one connection is made when it is needed and closed when it fails.
+    """
 
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._producer: Any = None  # a kombu Producer; the stubs do not know batch()
         self._confirms: Confirms | None = None
-        self._dead: dead_queue.DeadQueue | None = None
+        self._dead_queue: dead_queue.DeadQueue | None = None
         self._declared: set[str] = set()
         self._origin = f"relay@{socket.gethostname()}"
 
     @property
     def address(self) -> str:
-        """Where the broker is, without its password."""
+        """The broker's URL, without its password."""
         return str(self._app.connection_for_write().as_uri())
 
     def connect(self) -> None:
-        """Be connected. Raises `BrokerDown`."""
+        """Connect, unless connected. Raises `BrokerDown`."""
         with self._guarded():
             self._connected()
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Hand all messages to the broker and wait until it has them. Raises `BrokerDown`."""
+        """Hand all messages to the broker and wait for its confirms. Raises `BrokerDown`."""
         with self._guarded():
             producer = self._connected()
             for queue in {message.queue for message in messages}:
@@ -72,7 +81,7 @@ class CeleryTransport:
                 self._confirms.wait(CONFIRM_TIMEOUT)
 
     def waiting(self, queue: str) -> int:
-        """How many messages lie ready on `queue`. Raises `BrokerDown`."""
+        """Return the number of messages ready on `queue`. Raises `BrokerDown`."""
         with self._guarded():
             channel = self._connected().channel
             self._declare(queue)
@@ -82,26 +91,30 @@ class CeleryTransport:
             ).message_count
         return ready
 
-    def ask(self, question: Callable[[Any], Answer]) -> Answer:
-        """What the broker answers to `question`, which is put to the connection's channel. Raises `BrokerDown`, also for a refusal."""
+    def with_channel(self, function: Callable[[Any], Result]) -> Result:
+        """Return the result of `function` for the connection's channel.
+
+        Raises `BrokerDown`, also if the broker refuses.
+        """
         with self._guarded():
-            return question(self._connected().channel)
+            return function(self._connected().channel)
 
     def drain_dead_queue(self) -> int:
-        """Take what RabbitMQ gave up into the ledger; on Redis there is nothing of the kind. Raises `BrokerDown`."""
+        """Quarantine what RabbitMQ dead-lettered; Redis has no dead queue. Raises `BrokerDown`."""
         with self._guarded():
             self._connected()
-            return self._dead.drain() if self._dead else 0
+            return self._dead_queue.drain() if self._dead_queue else 0
 
     def close(self) -> None:
-        """Give up the connection; never raises."""
-        producer, self._producer, self._confirms, self._dead = self._producer, None, None, None
+        """Close the connection; never raises."""
+        producer = self._producer
+        self._producer = self._confirms = self._dead_queue = None
         self._declared.clear()
         if producer is not None:
             try:
-                producer.connection.collect(socket_timeout=1.0)
+                producer.connection.collect(socket_timeout=CLOSE_TIMEOUT)
             except Exception as error:
-                logger.debug("broker.close", error=repr(error))
+                logger.debug("broker.close_failed", error=repr(error))
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -114,7 +127,7 @@ class CeleryTransport:
             raise BrokerDown(f"{type(error).__name__}: {error}") from error
 
     def _errors(self) -> tuple[type[BaseException], ...]:
-        """All the ways in which kombu says that the broker did not do it."""
+        """Return every class of error by which kombu reports that the broker failed or refused."""
         connection: Any = self._app.connection_for_write()
         return (
             OSError,
@@ -128,11 +141,12 @@ class CeleryTransport:
         if self._producer is None:
             connection = self._app.connection_for_write()
             connection.ensure_connection(
-                max_retries=1, interval_start=0, interval_step=0, timeout=5
+                max_retries=1, interval_start=0, interval_step=0, timeout=CONNECT_TIMEOUT
             )
             channel = connection.channel()
             if hasattr(channel, "confirm_select"):
-                self._dead, self._confirms = dead_queue.DeadQueue(channel), Confirms(channel)
+                self._dead_queue = dead_queue.DeadQueue(channel)
+                self._confirms = Confirms(channel)
             self._producer = Producer(channel)
         return self._producer
 
@@ -149,8 +163,8 @@ class CeleryTransport:
         body, headers = encode(message, origin=self._origin)
         producer.publish(
             body,
-            # The default exchange reaches the queue of that name by itself. On Redis the binding to any other is a key, and gone
-            # with the rest when the broker is emptied: every later message would vanish until a worker was started anew.
+            # The default exchange needs no binding. On Redis a binding is a key, lost when the
+            # broker is emptied; every later message would vanish until a worker declared it again.
             exchange="",
             routing_key=message.queue,
             headers=headers,

@@ -1,4 +1,4 @@
-"""Keeping what is no doorbell as an invalid message: committed before its message is acknowledged, so it is on the queue or in the ledger."""
+"""The quarantine: an invalid message is committed before it is acknowledged, and never lost."""
 
 import json
 from typing import Any
@@ -12,11 +12,13 @@ from events.db_errors import describe_error
 
 logger = structlog.get_logger("tidings.transport")
 
+MAX_REPR = 10_000  # characters of headers that cannot be written as JSON
 
-def keep(
+
+def quarantine(
     queue: str, reason: str, body: bytes, *, headers: str = "{}", error: Exception | None = None
 ) -> None:
-    """Write it down. Raises what the database raises, and then it must stay on its queue."""
+    """Store an invalid message. Raises the database's error; the message must stay queued then."""
     try:
         with transaction() as session:
             invalid_messages.keep(
@@ -29,32 +31,32 @@ def keep(
             )
     except SQLAlchemyError as failure:
         logger.critical(
-            "invalid_message.unkept",
+            "invalid_message.not_stored",
             queue=queue,
             reason=reason,
             detail=describe_error(failure),
             note="it stays on the queue",
         )
         raise
-    logger.error(
-        "invalid_message.kept", queue=queue, reason=reason
-    )  # never the body: it can hold personal data
+    # Without the body, which may hold personal data.
+    logger.error("invalid_message.quarantined", queue=queue, reason=reason)
 
 
-def keep_message(message: Any, queue: str, reason: str, *, error: Exception | None = None) -> None:
-    """Write a message down with its headers and raw body. Raises what the database raises."""
+def quarantine_message(
+    message: Any, queue: str, reason: str, *, error: Exception | None = None
+) -> None:
+    """Store a message of kombu or py-amqp with its headers and raw body.
+
+    Raises the database's error.
+    """
     body = (
         message.body.encode("utf-8", "surrogatepass")
         if isinstance(message.body, str)
         else bytes(message.body or b"")
     )
-    told = {"headers": message.headers, "properties": message.properties}
+    metadata = {"headers": message.headers, "properties": message.properties}
     try:
-        headers = json.dumps(told, default=repr)
-    except (
-        TypeError,
-        ValueError,
-        RecursionError,
-    ):  # a name that is no text, or a table without a bottom
-        headers = json.dumps(repr(told)[:10_000])
-    keep(queue, reason, body, headers=headers, error=error)
+        headers = json.dumps(metadata, default=repr)
+    except (TypeError, ValueError, RecursionError):  # a key that is no text, or an endless table
+        headers = json.dumps(repr(metadata)[:MAX_REPR])
+    quarantine(queue, reason, body, headers=headers, error=error)

@@ -1,6 +1,6 @@
-"""A Redis channel that keeps what is no message at all: raw garbage in a queue's list ends a stock worker before any hook of Celery's.
+"""A Redis channel that quarantines items which are no messages at all.
 
-`transport.install` names it as the transport of `redis://`.
+Raw garbage in a queue's list ends a stock worker before any hook of Celery's consumer runs.
 """
 
 import time
@@ -11,39 +11,39 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from sqlalchemy.exc import SQLAlchemyError
 
-from events.transport.quarantine import keep
+from events.transport.quarantine import quarantine
 
-PATIENCE = 1.0  # seconds before garbage that the store did not take is looked at again
-BRACKETS = 100  # an envelope of kombu's has a dozen; a thousand, one in the other, end the worker that writes them down
+RETRY_DELAY = 1.0  # seconds until an item that the database did not take is read again
+
+# kombu's envelope has a dozen; a thousand, nested, end the worker when it encodes them again.
+MAX_BRACKETS = 100
 
 
 class Channel(redis.Channel):
-    """Looks at each item that BRPOP returns before kombu does."""
+    """A channel that checks each item which BRPOP returns before kombu reads it."""
 
     def _create_client(self, asynchronous: bool = False) -> Any:
-        client = super()._create_client(asynchronous)  # type: ignore[misc]  # the stubs leave it out
-        client.set_response_callback("BRPOP", self._sift)
+        client = super()._create_client(asynchronous)  # type: ignore[misc]  # not in the stubs
+        client.set_response_callback("BRPOP", self._filter_invalid)
         return client
 
-    def _sift(self, answer: Any) -> Any:
-        """BRPOP's answer, or nothing when the item was no message."""
-        if not answer:
+    def _filter_invalid(self, response: Any) -> Any:
+        """Return BRPOP's response, or `None` for an item that is no message."""
+        if not response:
             return None
-        key, item = answer
+        key, item = response
         queue = bytes_to_str(key).rsplit(self.sep, 1)[0]
-        if queue.endswith(
-            ".pidbox"
-        ):  # Celery's remote control: its replies are addressed in another way
-            return answer
+        if queue.endswith(".pidbox"):  # Celery's remote control, whose replies have other addresses
+            return response
         try:
             self._check(item, queue)
-        except Exception as error:  # whatever it is that kombu raises here, it would raise again and end the worker
-            self._keep(key, item, queue, error)
+        except Exception as error:  # kombu would raise the same later and end the worker
+            self._quarantine(key, item, queue, error)
             return None
         return key, item
 
     def _check(self, item: bytes, queue: str) -> None:
-        if item.count(b"[") + item.count(b"{") > BRACKETS:
+        if item.count(b"[") + item.count(b"{") > MAX_BRACKETS:
             raise ValueError("too many brackets for an envelope")
         message = self.Message(loads(bytes_to_str(item)), channel=self)
         where = message.delivery_info
@@ -52,16 +52,16 @@ class Channel(redis.Channel):
         if not isinstance(message.delivery_tag, str) or not isinstance(message.body, bytes | None):
             raise TypeError("its delivery tag or body is not text")
 
-    def _keep(self, key: bytes, item: bytes, queue: str, error: Exception) -> None:
+    def _quarantine(self, key: bytes, item: bytes, queue: str, error: Exception) -> None:
         try:
-            keep(queue, "not a message", item, error=error)
+            quarantine(queue, "not a message", item, error=error)
         except SQLAlchemyError:
             with self.conn_or_acquire() as client:
                 client.lpush(key, item)
-            time.sleep(PATIENCE)
+            time.sleep(RETRY_DELAY)
 
 
 class Transport(redis.Transport):
-    """kombu's transport for Redis with the channel above."""
+    """kombu's Redis transport with the channel above."""
 
     Channel = Channel

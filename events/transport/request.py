@@ -1,4 +1,4 @@
-"""A request of Celery's that tells the ledger when the child process which ran it died."""
+"""A request that reports the death of the child process which ran it to the ledger."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]  # the stubs are older than Celery 5.7
+from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]  # newer than the stubs
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,21 +19,28 @@ from events.db_errors import describe_error
 
 logger = structlog.get_logger("tidings.transport")
 
+# The reasons complete the sentence "started 3 times, ... each time".
+PROCESS_DIED = "its process died"
+TIME_LIMIT_EXCEEDED = "it took longer than its time limit"
 
-OVERTIME = "it took longer than its time limit"
 
+def report_crash(subscription: str, event_ids: Sequence[UUID], *, worker: str, reason: str) -> None:
+    """Report to the ledger that the process which handled these deliveries died.
 
-def count(subscription: str, ids: Sequence[UUID], worker: str, why: str) -> None:
-    """Tell the ledger that the process which handled these died. If that is not possible, the lease will tell."""
+    The transport's one entry to the rule in `events.suspects`. If the database does not take it,
+    the lease finds the deliveries later.
+    """
     try:
         with transaction() as session:
-            suspects.report_crash(session, subscription, ids, worker=worker, why=why)
+            suspects.report_crash(session, subscription, event_ids, worker=worker, why=reason)
     except SQLAlchemyError as error:
-        logger.error("crash.uncounted", task=subscription, why=why, detail=describe_error(error))
+        logger.error(
+            "crash.not_recorded", task=subscription, reason=reason, detail=describe_error(error)
+        )
 
 
 class LedgerRequest(Request):
-    """Tells the ledger when the process that ran this message died or had to be killed."""
+    """A request that reports a crash or an exceeded hard time limit to the ledger."""
 
     _already_cancelled: bool
     _already_revoked: bool
@@ -41,27 +48,31 @@ class LedgerRequest(Request):
     def on_failure(
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
     ) -> None:
-        """Count the crash before Celery gives the message back; the copy then finds nothing to claim."""
+        """Report the crash before Celery requeues the message; the copy finds nothing to claim."""
         error = exc_info.exception
         error = error.exc if isinstance(error, ExceptionWithTraceback) else error
         killed = isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt) and not (
             self._already_cancelled or self._already_revoked
         )
-        overtime = isinstance(error, TimeLimitExceeded)
-        if overtime:
-            self._kill()
-        if (killed or overtime) and not self.acknowledged:
-            count(
+        timed_out = isinstance(error, TimeLimitExceeded)
+        if timed_out:
+            self._kill_child()
+        if (killed or timed_out) and not self.acknowledged:
+            report_crash(
                 self.name,
-                [UUID(id) for id in self.args[0]],
-                self.hostname,
-                OVERTIME if overtime else "its process died",
+                [UUID(event_id) for event_id in self.args[0]],
+                worker=self.hostname,
+                reason=TIME_LIMIT_EXCEEDED if timed_out else PROCESS_DIED,
             )
         super().on_failure(exc_info, send_failed_event, return_ok)
 
-    def _kill(self) -> None:
-        """End the child now. The pool would do so a moment later, and till then the child may hold the lock that counting takes."""
-        pid: Any = self.worker_pid  # the stubs take it for a text
+    def _kill_child(self) -> None:
+        """Kill the child now.
+
+        The pool would do so a moment later, and until then the child may hold the lock that the
+        report needs.
+        """
+        pid: Any = self.worker_pid  # a str according to the stubs
         if pid:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -1,7 +1,8 @@
-"""What the prefork pool does for its children, for pools that have none: the time limit, and an end for what is no `Exception`.
+"""The time limit for the pools in which Celery enforces none, and an end for handlers that exit.
 
-A thread cannot be ended from outside, so its whole worker ends and is started anew. Otherwise one handler that never returns would
-hold its place for ever; and so would one that raises SystemExit, of which Celery's other pools lose sight.
+A thread cannot be stopped from outside, so the whole worker process exits, and is started again by
+its supervisor. Otherwise a handler that never returns would occupy its thread for ever; so would
+one that raises `SystemExit`, of which Celery's other pools lose track.
 """
 
 import faulthandler
@@ -20,94 +21,102 @@ from celery.bootsteps import StartStopStep
 from celery.concurrency.prefork import TaskPool
 from celery.worker.components import Pool
 
-from events.transport.request import OVERTIME, count
+from events.transport.request import TIME_LIMIT_EXCEEDED, report_crash
 
 logger = structlog.get_logger("tidings.transport")
 
-_LOOK = 0.5  # seconds between two looks
-_GRACE = 5.0  # seconds beyond the limit until a worker ends that cannot even look
-_LAST_WORDS = 2.0  # seconds to count the crash in; a handler that hangs within its transaction on SQLite holds the only write lock
+_CHECK_INTERVAL = 0.5  # seconds
+_EXIT_DELAY = 5.0  # seconds beyond the limit until a worker exits whose watchdog cannot run
+
+# Short, because a handler that hangs within its transaction holds SQLite's only write lock.
+_REPORT_TIMEOUT = 2.0  # seconds
 
 
 @dataclass(frozen=True)
-class Running:
-    """What one thread is at since a moment of the monotonic clock."""
+class RunningTask:
+    """The task of one thread, and its start by the monotonic clock."""
 
     subscription: str
-    ids: Sequence[UUID]
+    event_ids: Sequence[UUID]
     worker: str
-    since: float
+    started: float
 
 
-_running: dict[int, Running] = {}
-_watching = threading.Event()
+_running: dict[int, RunningTask] = {}
+_active = threading.Event()
 
 
-class Escaped(Exception):
-    """A handler raised what is no `Exception`; its deliveries are sent again, each alone and counted."""
+class HandlerExited(Exception):
+    """A handler raised `SystemExit` or the like; its deliveries are sent again as suspects."""
 
 
 @contextmanager
-def watched(subscription: str, ids: Sequence[UUID], worker: str) -> Iterator[None]:
-    """Let the watch know that this thread runs a task."""
-    here = threading.get_ident()
-    _running[here] = Running(subscription, ids, worker, time.monotonic())
+def time_limited(subscription: str, event_ids: Sequence[UUID], worker: str) -> Iterator[None]:
+    """Put the block, which this thread runs, under the watchdog's time limit."""
+    thread = threading.get_ident()
+    _running[thread] = RunningTask(subscription, event_ids, worker, time.monotonic())
     try:
         yield
     except Exception:
         raise
     except BaseException as error:
-        if not _watching.is_set():  # in a prefork pool it ends the child, and its parent counts
+        if not _active.is_set():  # a prefork child ends by it, and its parent reports the crash
             raise
-        why = f"it raised {type(error).__name__}"
-        count(subscription, ids, worker, why)
-        raise Escaped(why) from error
+        reason = f"it raised {type(error).__name__}"
+        report_crash(subscription, event_ids, worker=worker, reason=reason)
+        raise HandlerExited(reason) from error
     finally:
-        del _running[here]
+        del _running[thread]
 
 
 class TimeLimitWatchdog(StartStopStep):
-    """Ends a worker when one of its tasks takes longer than the time limit. What it held is sent again, and its start counted."""
+    """A thread that ends the worker when one of its tasks exceeds the time limit."""
 
     requires = (Pool,)
 
     def include_if(self, worker: Any) -> bool:
-        """Only where the pool does not see to it."""
+        """Return false for the prefork pool, which enforces the limit itself."""
         return not issubclass(worker.pool_cls, TaskPool)
 
     def start(self, worker: Any) -> None:
-        """Begin to watch. It goes on while the worker drains, until the process ends."""
-        _watching.set()
+        """Start the thread. It runs until the process ends, also while the worker shuts down."""
+        _active.set()
+        limit = float(worker.time_limit)
         threading.Thread(
-            target=self._watch, args=(float(worker.time_limit),), name="overtime", daemon=True
+            target=self._watch, args=(limit,), name="time-limit-watchdog", daemon=True
         ).start()
 
     def _watch(self, limit: float) -> None:
         while True:
-            time.sleep(_LOOK)
-            # Runs without Python's lock: a handler that never lets go of it, in a regular expression say, keeps this thread from looking.
-            faulthandler.dump_traceback_later(limit + _GRACE, exit=True, file=2)
-            for thread, each in list(_running.items()):
-                if time.monotonic() - each.since > limit:
-                    self._end(thread, each, limit)
+            time.sleep(_CHECK_INTERVAL)
+            # A C timer that needs no GIL: a handler that never releases it, in a regular
+            # expression for example, keeps this thread from running.
+            faulthandler.dump_traceback_later(limit + _EXIT_DELAY, exit=True, file=2)
+            for thread, task in list(_running.items()):
+                if time.monotonic() - task.started > limit:
+                    self._end_worker(thread, task, limit)
 
-    def _end(self, thread: int, running: Running, limit: float) -> None:
-        frame = sys._current_frames().get(thread)
-        where = (
-            f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}" if frame else ""
-        )
+    def _end_worker(self, thread: int, task: RunningTask, limit: float) -> None:
         logger.critical(
-            "worker.overtime",
-            task=running.subscription,
+            "worker.time_limit",
+            task=task.subscription,
             limit=limit,
-            where=where,
+            where=_current_line(thread),
             note="ending this worker",
         )
-        counting = threading.Thread(
-            target=count,
-            args=(running.subscription, running.ids, running.worker, OVERTIME),
+        report = threading.Thread(
+            target=report_crash,
+            args=(task.subscription, task.event_ids),
+            kwargs={"worker": task.worker, "reason": TIME_LIMIT_EXCEEDED},
             daemon=True,
         )
-        counting.start()
-        counting.join(_LAST_WORDS)
-        os._exit(1)  # nothing gentler ends a thread that does not come back
+        report.start()
+        report.join(_REPORT_TIMEOUT)
+        os._exit(1)  # sys.exit would wait for the thread that does not return
+
+
+def _current_line(thread: int) -> str:
+    frame = sys._current_frames().get(thread)
+    if frame is None:
+        return ""
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"

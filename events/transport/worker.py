@@ -1,4 +1,4 @@
-"""Inward: one Celery task for each subscription. What it is rung for goes to `dispatch`."""
+"""The worker's side: one Celery task per subscription, which calls `dispatch`."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,64 +17,65 @@ from events.outcome import Result
 from events.subscriptions import Subscription
 from events.transport import amqp_message
 from events.transport.bootsteps import Heartbeat, ShortLockTimeout
+from events.transport.redis_channel import Transport as RedisTransport
 from events.transport.request import LedgerRequest
-from events.transport.watchdog import TimeLimitWatchdog, watched
+from events.transport.watchdog import TimeLimitWatchdog, time_limited
 
 
 def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
-    """Give `app` one task per subscription, and our consumer's parts."""
+    """Give `app` one task per subscription, the bootsteps, and our channel and message classes."""
     for subscription in subscriptions:
         declare: Any = app.task(
-            name=subscription.name, bind=True, typing=False, throws=(Dead,), Request=LedgerRequest
+            name=subscription.name,
+            bind=True,
+            typing=False,
+            throws=(DeadLettered,),
+            Request=LedgerRequest,
         )
-        declare(_runner(subscription))
+        declare(_task(subscription))
     app.steps["consumer"].add(Heartbeat)
     app.steps["worker"].update((ShortLockTimeout, TimeLimitWatchdog))
-    TRANSPORT_ALIASES.update(
-        dict.fromkeys(("redis", "rediss"), "events.transport.redis_channel:Transport")
-    )
+    aliases: dict[str, Any] = TRANSPORT_ALIASES  # kombu calls an alias that is no text
+    aliases.update(dict.fromkeys(("redis", "rediss"), lambda: RedisTransport))
     amqp_message.install()
-    setup_logging.connect(_leave_logs, weak=False)
-    celeryd_init.connect(_configure_logs, weak=False)
+    setup_logging.connect(_keep_logging, weak=False)
+    celeryd_init.connect(_configure_logging, weak=False)
     reset_after_fork()
 
 
-def _configure_logs(sender: str, **_: Any) -> None:
+def _configure_logging(sender: str, **_: Any) -> None:
     logs.configure(sender)
 
 
-def _leave_logs(**_: Any) -> None:
-    """That somebody hears this signal keeps Celery from setting up logs of its own."""
+def _keep_logging(**_: Any) -> None:
+    """Keep Celery from configuring logging, which it does unless this signal has a receiver."""
 
 
-class Dead(Exception):
-    """The task ends as FAILURE: a delivery of its message is dead. The ledger has the whole story."""
+class DeadLettered(Exception):
+    """The task ends as FAILURE: a delivery of its message is dead. The ledger has the reason."""
 
 
-class Waiting(Exception):
-    """The task ends as RETRY: a delivery of its message waits in the ledger for its next try."""
+class RetryScheduled(Exception):
+    """The task ends as RETRY: the ledger sends a delivery of its message again."""
 
 
-def _runner(subscription: Subscription) -> Callable[[Task[Any, Any], list[str]], str]:
+def _task(subscription: Subscription) -> Callable[[Task[Any, Any], list[str]], str]:
     def run(task: Task[Any, Any], ids: list[str]) -> str:
-        # What came back from a dying worker may be what killed it, so its start is counted.
-        suspect = bool((task.request.delivery_info or {}).get("redelivered"))
-        worker, events = task.request.hostname or "", [UUID(id) for id in ids]
+        redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
+        worker, event_ids = task.request.hostname or "", [UUID(event_id) for event_id in ids]
         try:
-            with watched(subscription.name, events, worker):
-                report = dispatch(subscription, events, worker=worker, suspect=suspect)
+            with time_limited(subscription.name, event_ids, worker):
+                report = dispatch(subscription, event_ids, worker=worker, suspect=redelivered)
         except Exception as error:
             if not is_transient(error):
                 raise
-            raise Retry(
-                exc=Waiting(
-                    f"database: {describe_error(error)}; the ledger sends again after the lease"
-                )
-            ) from error
+            reason = f"database: {describe_error(error)}; the ledger sends again after the lease"
+            raise Retry(exc=RetryScheduled(reason)) from error
         if report.count(Result.DEAD):
-            raise Dead(str(report))
+            raise DeadLettered(str(report))
         if report.count(Result.RETRYING):
-            raise Retry(str(report), exc=Waiting(str(report)), when=report.wait)  # type: ignore[arg-type]  # the stubs say numbers.Real
+            wait: Any = report.wait  # numbers.Real in the stubs, which a float is not for mypy
+            raise Retry(str(report), exc=RetryScheduled(str(report)), when=wait)
         return str(report)
 
     run.__doc__ = subscription.handler.__doc__

@@ -7,14 +7,14 @@ import pytest
 
 from events import Base, Database, clock
 from events.database import use
-from tests.events.sample import MovedClock
+from events.testing import ManualClock
 from tests.events.stack import Stack
 
 
 @pytest.fixture
-def time() -> Iterator[MovedClock]:
+def time() -> Iterator[ManualClock]:
     """The clock of the bus, which stands still until the test moves it."""
-    moved = MovedClock()
+    moved = ManualClock()
     clock.follow(moved)
     yield moved
     clock.follow(None)

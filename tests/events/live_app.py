@@ -1,4 +1,4 @@
-"""A small application of its own on the bus, for tests with real workers: handlers that work, fail, die and hang."""
+"""A small application for tests with real workers: its handlers work, fail, die or hang."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from events.subscriptions import registered
 
 
 class Pinged(Event, type="ping.pinged", source="live"):
-    """Somebody pinged; `deed` says what the handler shall do about it."""
+    """A ping; `deed` tells the handler what to do."""
 
     number: int
     deed: str = "work"
@@ -30,7 +30,7 @@ class Answered(Event, type="ping.answered", source="live"):
 
 
 class Effect(Base):
-    """What the handlers did: a row for each time."""
+    """An effect of a handler: a row for each time it happened."""
 
     __tablename__ = "live_effects"
 
@@ -44,7 +44,7 @@ QUICK = Retry(attempts=3, first=0.1, cap=0.2)
 
 @subscribe(Pinged, queue="pings", batch=20, retry=QUICK)
 def answer_ping(event: Pinged, session: Session) -> Answered:
-    """Answer, or do as the ping says."""
+    """Answer, and do as the ping says."""
     session.add(Effect(number=event.number, what="answered"))
     session.flush()
     if event.deed == "fail":
@@ -56,7 +56,7 @@ def answer_ping(event: Pinged, session: Session) -> Answered:
     if event.deed == "exit":
         sys.exit("no more")
     if event.deed == "clutch":
-        re.match(r"(a+)+$", "a" * 60 + "b")  # for centuries, and holds Python's lock
+        re.match(r"(a+)+$", "a" * 60 + "b")  # takes centuries, and holds the GIL
     if event.deed == "wait":
         wait_for_the_gate()
     if event.deed == "grow":
@@ -67,7 +67,7 @@ def answer_ping(event: Pinged, session: Session) -> Answered:
 
 
 def hang() -> None:
-    """Never return, whatever is raised at it."""
+    """Never return, whatever exception is raised in it."""
     while True:
         try:
             time.sleep(3600)
@@ -76,7 +76,7 @@ def hang() -> None:
 
 
 def wait_for_the_gate() -> None:
-    """Say that it waits, and go on when the test has made the file `GATE`."""
+    """Make the file `GATE`.reached, and wait until the test has made `GATE`."""
     gate = Path(os.environ["GATE"])
     gate.with_suffix(".reached").touch()
     while not gate.exists():
@@ -84,7 +84,7 @@ def wait_for_the_gate() -> None:
 
 
 def grow() -> None:
-    """Take memory until somebody ends this process."""
+    """Take memory until this process is killed."""
     taken = []
     while True:
         taken.append(bytearray(50_000_000))
@@ -93,7 +93,7 @@ def grow() -> None:
 
 @subscribe(Answered, queue="answers", batch=20, retry=QUICK)
 def hear_answer(event: Answered, session: Session) -> None:
-    """Note the answer."""
+    """Record the answer."""
     session.add(Effect(number=event.number, what="heard"))
 
 

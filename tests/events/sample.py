@@ -1,8 +1,7 @@
-"""Samples for the tests of the bus: two events, a table of effects, a handler, a broker."""
+"""Samples for the tests of the bus: two events, a table of effects, a handler."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +11,6 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from events import Base, Event, Retry, Subscription, clock, publish, reading, transaction
 from events.admin import subscriptions as admin
 from events.attempts import Failure
-from events.errors import BrokerDown
 from events.messages import Message
 from events.relay.fanout import fan_out
 from events.relay.sending import mark_due_as_sent
@@ -125,51 +123,3 @@ def send(*subscriptions: Subscription) -> list[Message]:
 def failure(text: str = "it broke") -> Failure:
     """Return a failed attempt."""
     return Failure(ValueError(text), "worker@test", clock.now())
-
-
-class MovedClock:
-    """The bus's clock while a test moves it."""
-
-    def __init__(self) -> None:
-        self.time = clock.now()
-
-    def __call__(self) -> datetime:
-        """The time."""
-        return self.time
-
-    def advance(self, seconds: float) -> None:
-        """Let so many seconds pass."""
-        self.time += timedelta(seconds=seconds)
-
-
-class ListBroker:
-    """A transport that writes down what it was given. `lying` says how many messages lie on a queue."""
-
-    def __init__(self) -> None:
-        self.sent: list[Message] = []
-        self.lying: Counter[str] = Counter()
-        self.down = False
-        self.refuses: set[str] = set()
-
-    def connect(self) -> None:
-        """Raise `BrokerDown` while it is down."""
-        if self.down:
-            raise BrokerDown("the test has switched it off")
-
-    def send(self, messages: Sequence[Message]) -> None:
-        """Take the messages, unless it is down or refuses their queue."""
-        self.connect()
-        for message in messages:
-            if message.queue in self.refuses:
-                raise BrokerDown(f"{message.queue} is full")
-            self.sent.append(message)
-            self.lying[message.queue] += 1
-
-    def waiting(self, queue: str) -> int:
-        """How many messages lie on the queue."""
-        self.connect()
-        return self.lying[queue]
-
-    def drain_dead_queue(self) -> int:
-        """It gives nothing up."""
-        return 0

@@ -1,4 +1,4 @@
-"""A running stack for tests: the small application's relay and workers as processes, on a real broker."""
+"""The relay and the workers of the small application as processes on a real broker."""
 
 import os
 import sys
@@ -59,12 +59,12 @@ class Stack:
         wait_until(
             lambda: self.consumes(name),
             within=40,
-            what=f"{name} to consume; it said {worker.log()}",
+            what=f"{name} to consume; its log: {worker.log()}",
         )
         return worker
 
     def consumes(self, name: str) -> bool:
-        """Whether a worker has said that it lives."""
+        """Return whether a worker has a heartbeat."""
         with reading() as session:
             return any(row.name == name for row in heartbeat.alive(session))
 
@@ -76,12 +76,12 @@ class Stack:
         self.relays.append(relay)
         relay.launch()
         wait_until(
-            lambda: self.beats("relay"), within=20, what=f"the relay to run; it said {relay.log()}"
+            lambda: self.beats("relay"), within=20, what=f"the relay to run; its log: {relay.log()}"
         )
         return relay
 
     def beats(self, kind: str) -> bool:
-        """Whether a process of this kind lives."""
+        """Return whether a process of this kind has a heartbeat."""
         with reading() as session:
             return any(row.kind == kind for row in heartbeat.alive(session))
 
@@ -93,12 +93,12 @@ class Stack:
             )
 
     def effects(self, what: str) -> Counter[int]:
-        """How often each ping had this effect."""
+        """Count how often each ping had this effect."""
         with reading() as session:
             return Counter(session.scalars(select(Effect.number).where(Effect.what == what)))
 
     def states(self, subscription: str) -> dict[str, int]:
-        """How many deliveries of a subscription are in each state."""
+        """Count the deliveries of a subscription in each state."""
         with reading() as session:
             found = (
                 select(Delivery.state, func.count())
@@ -108,7 +108,7 @@ class Stack:
             return {state: count for state, count in session.execute(found)}  # noqa: C416 - dict() would not pass mypy
 
     def deliveries(self, subscription: str) -> list[Delivery]:
-        """The ledger's rows of a subscription."""
+        """Return the deliveries of a subscription, the oldest event first."""
         with reading() as session:
             return list(
                 session.scalars(
@@ -119,6 +119,6 @@ class Stack:
             )
 
     def close(self) -> None:
-        """End everything that was started."""
+        """Kill every process that was started."""
         for process in [*self.relays, *self.workers.values()]:
             process.kill()

@@ -99,7 +99,7 @@ def test_the_context_is_the_same_after_retries_and_a_replay(any_database: Databa
             raise ValueError("still broken")
         return Replied(text=event.text)
 
-    with Bus(subscriptions=[new_subscription(answer_when_repaired)]) as bus:
+    with Bus(subscriptions=[new_subscription(answer_when_repaired)], fail_fast=False) as bus:
         with acting(Context(actor=ACTOR, traceparent=TRACE)):
             bus.publish(Noted(text="x"), subject="N-1")
         for _ in range(POLICY.attempts):

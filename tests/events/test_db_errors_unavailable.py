@@ -20,10 +20,10 @@ from events.db_errors import describe_error, is_transient, unavailable_reason
 from events.dispatch import DATABASE_RETRY_DELAY, dispatch
 from events.messages import Message
 from events.subscriptions import Subscription
+from events.testing import ManualClock
 from tests.disks import Disk, connected, left_by_a_kill
 from tests.events.sample import (
     Mark,
-    MovedClock,
     Noted,
     delivery,
     failed_attempts,
@@ -177,7 +177,7 @@ def outage(request: pytest.FixtureRequest) -> Iterator[Outage]:
 
 
 def test_an_unavailable_database_costs_no_attempt_and_work_continues_when_it_is_back(
-    outage: Outage, time: MovedClock
+    outage: Outage, time: ManualClock
 ) -> None:
     subscription = new_subscription(write_large)
     note("a")

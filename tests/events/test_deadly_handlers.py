@@ -1,4 +1,7 @@
-"""Handlers that kill their process, grow until they are killed, or never return: dead with the reason, on every pool and broker."""
+"""Handlers that kill their process, outgrow its memory or never return, on every pool and broker.
+
+Each ends as a dead letter with the reason.
+"""
 
 import re
 from collections import Counter
@@ -12,13 +15,13 @@ from tests.servers import Process, wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
 
-TOO_BIG = 400_000_000  # bytes of a process, from which it is killed as the kernel would
+MAX_MEMORY = 400_000_000  # bytes; a larger process is killed, as the kernel would do
 NEIGHBOURS = range(3, 15)
 LIMITS = {"TASK_SOFT_TIME_LIMIT": "3", "TASK_TIME_LIMIT": "4", "LEASE": "5"}
 
 
-def tend(worker: Process) -> None:
-    """Be the kernel that kills what grows, and the supervisor that starts a worker again."""
+def supervise(worker: Process) -> None:
+    """Restart the worker as its supervisor would, and kill large processes as the kernel would."""
     if not worker.running():
         worker.launch()
         return
@@ -27,9 +30,9 @@ def tend(worker: Process) -> None:
         *psutil.Process(worker.pid).children(recursive=True),
     ]:
         try:
-            if process.memory_info().rss > TOO_BIG:
+            if process.memory_info().rss > MAX_MEMORY:
                 process.kill()
-        except psutil.Error:  # it has just ended
+        except psutil.Error:  # it has just exited
             continue
 
 
@@ -50,7 +53,7 @@ def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_hand
 
     settled = {"done": len(NEIGHBOURS), "dead": 3}
     wait_until(
-        lambda: tend(worker) or any_stack.states("pings.answer_ping") == settled,
+        lambda: supervise(worker) or any_stack.states("pings.answer_ping") == settled,
         within=150,
         what="three dead, the others done",
     )
@@ -61,7 +64,8 @@ def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_hand
     )
     assert any_stack.effects("answered") == Counter(NEIGHBOURS)
     dies, grows, hangs, *others = any_stack.deliveries("pings.answer_ping")
-    # The words tell of the last time; on a busy machine that may be the time limit, while it waits for the lock of the one that hangs.
+    # The reason is that of the last crash. On a busy machine it may be the time limit, while the
+    # handler waits for the lock that the hanging one holds.
     for each in (dies, hangs):
         assert "crash loop: started 3 times, it" in str(each.error)
     assert re.search("crash loop: started 3 times, it|SoftTimeLimitExceeded", str(grows.error))
@@ -74,7 +78,7 @@ def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_hand
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
-def test_a_handler_that_exits_or_never_lets_go_of_pythons_lock_holds_nobody_up(
+def test_a_handler_that_exits_or_never_releases_the_gil_blocks_no_other(
     pool: str, stack: Stack
 ) -> None:
     for number, deed in enumerate(("exit", "exit", "exit", "clutch")):
@@ -85,7 +89,7 @@ def test_a_handler_that_exits_or_never_lets_go_of_pythons_lock_holds_nobody_up(
 
     settled = {"done": len(NEIGHBOURS), "dead": 4}
     wait_until(
-        lambda: tend(worker) or stack.states("pings.answer_ping") == settled,
+        lambda: supervise(worker) or stack.states("pings.answer_ping") == settled,
         within=170,
         what="four dead, the others done",
     )

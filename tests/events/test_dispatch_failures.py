@@ -38,7 +38,9 @@ def deaths() -> list[dict[str, Any]]:
 
 
 def test_a_delivery_is_dead_after_the_attempts_of_its_policy(any_database: Database) -> None:
-    with Bus(subscriptions=[new_subscription(raising(lambda: ValueError(SECRET)))]) as bus:
+    with Bus(
+        subscriptions=[new_subscription(raising(lambda: ValueError(SECRET)))], fail_fast=False
+    ) as bus:
         note("a")
         bus.drain()
         assert (delivery().state, delivery().attempts) == ("retrying", 1)
@@ -57,7 +59,9 @@ def test_a_delivery_is_dead_after_the_attempts_of_its_policy(any_database: Datab
 
 
 def test_a_retry_is_not_sent_before_it_is_due(any_database: Database) -> None:
-    with Bus(subscriptions=[new_subscription(raising(lambda: RetryAfter(100)))]) as bus:
+    with Bus(
+        subscriptions=[new_subscription(raising(lambda: RetryAfter(100)))], fail_fast=False
+    ) as bus:
         note("a")
         bus.drain()
         bus.advance(99)
@@ -72,7 +76,8 @@ def test_a_delivery_whose_handler_raises_dead_letter_is_dead_at_once(
     any_database: Database,
 ) -> None:
     with Bus(
-        subscriptions=[new_subscription(raising(lambda: DeadLetter("the address is on the moon")))]
+        subscriptions=[new_subscription(raising(lambda: DeadLetter("the address is on the moon")))],
+        fail_fast=False,
     ) as bus:
         note("a")
         bus.drain()
@@ -84,8 +89,10 @@ def test_a_delivery_whose_handler_raises_dead_letter_is_dead_at_once(
 
 
 def test_the_death_of_a_delivery_is_published_once(any_database: Database) -> None:
-    with Bus(subscriptions=[new_subscription(raising(lambda: DeadLetter("no")))]) as bus:
-        bus.duplicate = True
+    with Bus(
+        subscriptions=[new_subscription(raising(lambda: DeadLetter("no")))], fail_fast=False
+    ) as bus:
+        bus.duplicate_messages = True
         [event_id] = note("a")
         bus.drain()
 
@@ -104,7 +111,9 @@ def test_the_death_of_an_alert_is_not_published(any_database: Database) -> None:
     alert = new_subscription(
         raising(lambda: DeadLetter("the mailbox is full")), DeliveryDead, name="dead_letters.alert"
     )
-    with Bus(subscriptions=[new_subscription(raising(lambda: DeadLetter("no"))), alert]) as bus:
+    with Bus(
+        subscriptions=[new_subscription(raising(lambda: DeadLetter("no"))), alert], fail_fast=False
+    ) as bus:
         note("a")
         bus.drain()
 
@@ -113,7 +122,9 @@ def test_the_death_of_an_alert_is_not_published(any_database: Database) -> None:
 
 
 def test_a_second_death_after_a_replay_is_published_again(any_database: Database) -> None:
-    with Bus(subscriptions=[new_subscription(raising(lambda: DeadLetter("no")))]) as bus:
+    with Bus(
+        subscriptions=[new_subscription(raising(lambda: DeadLetter("no")))], fail_fast=False
+    ) as bus:
         note("a")
         bus.drain()
         with transaction() as session:
@@ -133,7 +144,7 @@ def test_success_after_failures_clears_the_error_and_keeps_the_attempts(
         if remaining:
             raise ValueError(f"{remaining.pop()} to go")
 
-    with Bus(subscriptions=[new_subscription(flaky)]) as bus:
+    with Bus(subscriptions=[new_subscription(flaky)], fail_fast=False) as bus:
         note("a")
         for _ in range(3):
             bus.advance(60)
@@ -155,7 +166,7 @@ def test_any_exception_of_a_handler_is_a_failed_attempt(
     def divide(event: Noted, session: Session) -> float:
         return 1 / 0
 
-    with Bus(subscriptions=[new_subscription(divide)]) as bus:
+    with Bus(subscriptions=[new_subscription(divide)], fail_fast=False) as bus:
         note("a")
         bus.drain()
 
@@ -165,7 +176,9 @@ def test_any_exception_of_a_handler_is_a_failed_attempt(
 def test_returning_something_other_than_an_event_is_a_failed_attempt(
     any_database: Database,
 ) -> None:
-    with Bus(subscriptions=[new_subscription(lambda event, session: "done")]) as bus:
+    with Bus(
+        subscriptions=[new_subscription(lambda event, session: "done")], fail_fast=False
+    ) as bus:
         note("a")
         bus.drain()
 

@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 
 from events import Database, heartbeat, reading, transaction
 from events.tables import Heartbeat
-from tests.events.sample import MovedClock
+from events.testing import ManualClock
 
 
 def test_a_heartbeat_carries_an_error_until_it_is_over(any_database: Database) -> None:
@@ -19,7 +19,7 @@ def test_a_heartbeat_carries_an_error_until_it_is_over(any_database: Database) -
 
 
 def test_a_process_that_leaves_or_is_silent_for_an_hour_has_no_heartbeat(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     for name in ("a", "b"):
         heartbeat.beat(name, "worker")
@@ -31,7 +31,7 @@ def test_a_process_that_leaves_or_is_silent_for_an_hour_has_no_heartbeat(
         assert session.scalars(select(Heartbeat.name)).all() == ["c"]
 
 
-def test_a_restarted_process_shows_its_own_start(any_database: Database, time: MovedClock) -> None:
+def test_a_restarted_process_shows_its_own_start(any_database: Database, time: ManualClock) -> None:
     heartbeat.beat("a", "worker", ["notes"])
     with transaction() as session:
         session.execute(update(Heartbeat).values(pid=-1))  # the process before the restart

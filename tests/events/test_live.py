@@ -54,11 +54,11 @@ def test_a_handler_that_kills_its_process_is_dead_after_some_sends_and_its_neigh
 @pytest.mark.parametrize(
     ("any_database", "any_broker"), [("sqlite", "valkey"), ("postgres", "rabbitmq")], indirect=True
 )
-def test_what_a_killed_worker_held_is_taken_up_by_another_within_a_minute(
+def test_the_deliveries_of_a_killed_worker_are_handled_by_another_within_a_minute(
     any_stack: Stack, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    any_stack.env["GATE"] = str(gate)  # the lease and all else as they are by default
+    any_stack.env["GATE"] = str(gate)  # with the default lease
     any_stack.ping(1, deed="wait")
     any_stack.ping(2)
     first = any_stack.work("pings")
@@ -73,7 +73,7 @@ def test_what_a_killed_worker_held_is_taken_up_by_another_within_a_minute(
     wait_until(
         lambda: any_stack.states("pings.answer_ping") == {"done": 2},
         within=60,
-        what="what the dead worker held",
+        what="the deliveries of the dead worker",
     )
     assert time.monotonic() - died < 60
     assert any_stack.effects("answered") == Counter([1, 2])

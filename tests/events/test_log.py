@@ -48,7 +48,7 @@ def test_publishing_no_events_changes_nothing(any_database: Database) -> None:
 def test_an_event_is_not_handled_before_its_publish_time(any_database: Database) -> None:
     with Bus(subscriptions=[new_subscription()]) as bus:
         with transaction() as session:
-            publish(session, Noted(text="later"), at=bus.now() + timedelta(hours=1))
+            publish(session, Noted(text="later"), at=bus.clock() + timedelta(hours=1))
             publish(session, Noted(text="now"))
 
         bus.advance(3590)

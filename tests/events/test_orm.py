@@ -11,7 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from events import Base, Database, publish, reading, transaction
 from events.orm import insert_if_absent, locked
 from events.tables import LogEntry
-from tests.events.sample import MovedClock, Noted, note
+from events.testing import ManualClock
+from tests.events.sample import Noted, note
 
 
 class Tally(Base):
@@ -57,13 +58,13 @@ def count_up() -> None:
 
 
 def test_a_datetime_without_a_time_zone_is_refused(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     with pytest.raises(Exception, match="has no time zone"), transaction() as session:
         publish(session, Noted(text="x"), at=time().replace(tzinfo=None))
 
 
-def test_every_datetime_is_returned_in_utc(any_database: Database, time: MovedClock) -> None:
+def test_every_datetime_is_returned_in_utc(any_database: Database, time: ManualClock) -> None:
     note("x")
 
     with reading() as session:

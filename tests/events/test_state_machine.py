@@ -21,7 +21,8 @@ from events.dispatch import dispatch
 from events.messages import Message
 from events.relay.sending import unmark_sent
 from events.tables import Attempt, AuditEntry, Delivery, LogEntry
-from tests.events.sample import Mark, MovedClock, Noted, Replied, new_subscription, note, send
+from events.testing import InMemoryTransport, ManualClock
+from tests.events.sample import Mark, Noted, Replied, new_subscription, note, send
 from tests.events.test_suspects import Killed
 
 
@@ -55,7 +56,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.time, self.handlers = MovedClock(), Handlers()
+        self.time, self.handlers = ManualClock(), Handlers()
         clock.follow(self.time)
         with transaction() as session:
             for table in (Attempt, Delivery, LogEntry, Mark, AuditEntry):
@@ -66,7 +67,7 @@ class Deliveries(RuleBasedStateMachine):
             self.handlers.record, call=self.handlers.call, name="calls.record", retry=policy
         )
         self.subscriptions = {each.name: each for each in (notes, calls)}
-        self.queue: list[Message] = []
+        self.broker = InMemoryTransport()
         self.consumed: list[Message] = []
         self.published = 0
 
@@ -82,16 +83,16 @@ class Deliveries(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.5, 5.0, 60.0]))
     def the_relay_sends(self, seconds: float) -> None:
         self.time.advance(seconds)
-        self.queue += send(*self.subscriptions.values())
+        self.broker.send(send(*self.subscriptions.values()))
 
-    @precondition(lambda self: self.queue)
+    @precondition(lambda self: self.broker.ready)
     @rule(
         data=st.data(),
         behaviour=st.sampled_from(["work", "work", "fail", "die"]),
         redelivered=st.booleans(),
     )
     def a_worker_handles_one(self, data: st.DataObject, behaviour: str, redelivered: bool) -> None:
-        message = self.queue.pop(data.draw(st.integers(0, len(self.queue) - 1)))
+        message = self.broker.ready.pop(data.draw(st.integers(0, len(self.broker.ready) - 1)))
         self.handle(message, behaviour, redelivered=redelivered)
         self.consumed.append(message)
 
@@ -104,16 +105,18 @@ class Deliveries(RuleBasedStateMachine):
             redelivered=True,
         )
 
-    @precondition(lambda self: self.queue)
+    @precondition(lambda self: self.broker.ready)
     @rule(data=st.data())
     def the_broker_loses_one(self, data: st.DataObject) -> None:
-        self.consumed.append(self.queue.pop(data.draw(st.integers(0, len(self.queue) - 1))))
+        self.consumed.append(
+            self.broker.ready.pop(data.draw(st.integers(0, len(self.broker.ready) - 1)))
+        )
 
-    @precondition(lambda self: self.queue)
+    @precondition(lambda self: self.broker.ready)
     @rule()
     def the_broker_refuses_messages_that_arrived(self) -> None:
         with transaction() as session:
-            unmark_sent(session, self.queue)
+            unmark_sent(session, self.broker.ready)
 
     @rule(name=st.sampled_from(["notes.mark", "calls.record"]))
     def the_relay_marks_all_as_lost(self, name: str) -> None:
@@ -165,8 +168,8 @@ class Deliveries(RuleBasedStateMachine):
     def all_end_as_done(self) -> None:
         for _ in range(8):
             self.the_relay_sends(3600)
-            while self.queue:
-                self.handle(self.queue.pop(), "work", redelivered=False)
+            while self.broker.ready:
+                self.handle(self.broker.ready.pop(), "work", redelivered=False)
             self.the_relay_marks_all_as_lost("notes.mark")
             self.the_relay_marks_all_as_lost("calls.record")
             self.the_operator_replays()

@@ -13,9 +13,8 @@ from events.settings import settings
 from events.suspects import ISOLATE_AFTER_LOSSES, CrashLoop
 from events.system_events import DeliveryDead
 from events.tables import Delivery, LogEntry
-from events.testing import Bus
+from events.testing import Bus, ManualClock
 from tests.events.sample import (
-    MovedClock,
     Noted,
     deliveries,
     delivery,
@@ -67,7 +66,7 @@ def mark_lost(*event_ids: UUID) -> None:
 
 
 def test_a_delivery_that_kills_its_worker_is_dead_and_its_neighbours_are_handled(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     deadly_id, *_ = note("die", "a", "b")
     rounds = 0
@@ -90,7 +89,7 @@ def test_a_delivery_that_kills_its_worker_is_dead_and_its_neighbours_are_handled
 
 
 def test_the_end_of_a_crash_loop_is_recorded_as_an_attempt_and_published(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     [event_id] = note("die")
     for _ in range(settings().max_crashes + 1):
@@ -121,7 +120,7 @@ def test_without_a_crash_report_the_next_workers_count_the_starts(
 
 
 def test_a_delivery_lost_once_is_sent_with_the_others_and_lost_twice_alone(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     event_ids = note("a", "b")
     sizes = []
@@ -135,7 +134,7 @@ def test_a_delivery_lost_once_is_sent_with_the_others_and_lost_twice_alone(
 
 
 def test_losses_without_a_start_never_make_a_delivery_dead(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     [event_id] = note("a")
     for _ in range(20):  # a broker that loses everything
@@ -154,7 +153,7 @@ def test_success_and_failure_reset_the_loss_count(any_database: Database) -> Non
         if event.text == "fail":
             raise ValueError("no")
 
-    with Bus(subscriptions=[new_subscription(fail)]) as bus:
+    with Bus(subscriptions=[new_subscription(fail)], fail_fast=False) as bus:
         note("fail", "a")
         for message in send(new_subscription(fail)):
             report_crash(*message.event_ids)
@@ -165,7 +164,7 @@ def test_success_and_failure_reset_the_loss_count(any_database: Database) -> Non
 
 
 def test_of_the_suspects_that_were_started_one_is_in_flight_at_a_time(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     first, second = note("a", "b")
     send(SUBSCRIPTION)
@@ -198,7 +197,7 @@ def test_a_settled_delivery_cannot_be_lost(state: str, any_database: Database) -
 
 
 def test_the_delay_grows_with_each_loss_up_to_ten_seconds(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     [event_id] = note("a")
     waits = []
@@ -222,7 +221,7 @@ def test_a_suspect_that_is_released_repeatedly_is_no_crash_loop(
         transaction() as session
     ):  # an unknown version: a worker starts the delivery, then releases it
         session.execute(update(LogEntry).values(version=99))
-    with Bus(subscriptions=[subscription]) as bus:
+    with Bus(subscriptions=[subscription], fail_fast=False) as bus:
         for _ in range(settings().max_crashes + 3):
             bus.advance(60)
         assert (

@@ -68,7 +68,7 @@ def recalled(tracking: str, key: str = "k-9") -> object:
 
 
 def test_a_confirmed_order_goes_to_the_carrier_in_one_parcel(bus: Bus) -> None:
-    bus.duplicate = True
+    bus.duplicate_messages = True
     placed(MUG=2, TEE=1)
     bus.drain()
 
@@ -147,6 +147,7 @@ def test_an_order_of_old_without_an_address_is_a_dead_letter_that_says_so(
 
 
 def test_an_order_waits_for_a_carrier_that_is_down(bus: Bus) -> None:
+    bus.fail_fast = False
     switched("shipping", down=True)
     order = placed()
     bus.drain()

@@ -51,7 +51,7 @@ def test_a_timeline_shows_every_step_of_a_cancelled_order(bus: Bus) -> None:
 def test_a_timeline_is_in_the_order_of_events_however_they_were_delivered(
     bus: Bus, seed: int
 ) -> None:
-    bus.duplicate, bus.shuffle = True, random.Random(seed)
+    bus.duplicate_messages, bus.shuffle = True, random.Random(seed)
     order = placed()
     bus.drain()
 

@@ -22,7 +22,7 @@ def check(transport: CeleryTransport, names: Iterable[str]) -> Iterator[Finding]
 
 def _confirms(transport: CeleryTransport) -> Iterator[Finding]:
     try:
-        transport.ask(lambda channel: confirms.prove(channel, CONFIRM_TIMEOUT))
+        transport.with_channel(lambda channel: confirms.check_confirms(channel, CONFIRM_TIMEOUT))
     except BrokerDown as error:
         yield problem(
             "confirms",
@@ -34,7 +34,7 @@ def _confirms(transport: CeleryTransport) -> Iterator[Finding]:
 
 def _queue(transport: CeleryTransport, name: str) -> Iterator[Finding]:
     try:
-        transport.ask(lambda channel: channel.queue_declare(name, passive=True))
+        transport.with_channel(lambda channel: channel.queue_declare(name, passive=True))
     except BrokerDown as error:
         if getattr(error.__cause__, "reply_code", None) != _NOT_FOUND:
             raise
@@ -43,7 +43,7 @@ def _queue(transport: CeleryTransport, name: str) -> Iterator[Finding]:
         return
     [expected] = queues([name], quorum=True)
     try:
-        transport.ask(lambda channel: expected(channel).declare())
+        transport.with_channel(lambda channel: expected(channel).declare())
     except BrokerDown as error:
         yield problem(
             "queues",
@@ -59,7 +59,7 @@ def _reply(error: BrokerDown) -> str:
 
 
 def _dead_queue(transport: CeleryTransport) -> Iterator[Finding]:
-    count: int = transport.ask(
+    count: int = transport.with_channel(
         lambda channel: channel.queue_declare(dead_queue.NAME, passive=True).message_count
     )
     if count:

@@ -41,7 +41,7 @@ def _settings(transport: CeleryTransport) -> dict[str, str]:
 
 def _ask(transport: CeleryTransport, command: str, argument: str) -> dict[str, str]:
     try:
-        answer: Mapping[object, object] = transport.ask(
+        answer: Mapping[object, object] = transport.with_channel(
             lambda channel: getattr(channel.client, command)(argument)
         )
     except BrokerDown:

@@ -37,7 +37,7 @@ def keepers() -> list[Subscription]:
 @pytest.fixture
 def bus(any_database: Database) -> Bus:
     handled.clear()
-    return Bus(subscriptions=keepers())
+    return Bus(subscriptions=keepers(), fail_fast=False)
 
 
 def limits(*, dead: float = 90, done: float | None = None, events: float | None = None) -> Limits:

@@ -25,7 +25,7 @@ OTHER = new_subscription(lambda event, session: None, Replied, name="others.igno
 @pytest.fixture
 def bus(any_database: Database) -> Iterator[Bus]:
     """A bus with two queues."""
-    with Bus(subscriptions=[ANSWERING, OTHER]) as bus:
+    with Bus(subscriptions=[ANSWERING, OTHER], fail_fast=False) as bus:
         yield bus
 
 

@@ -11,7 +11,8 @@ from events import Database, publish, reading, transaction
 from events.admin import subscriptions as admin
 from events.relay.fanout import fan_out
 from events.tables import Delivery, LogEntry
-from tests.events.sample import MovedClock, Noted, Replied, deliveries, new_subscription, note, send
+from events.testing import ManualClock
+from tests.events.sample import Noted, Replied, deliveries, new_subscription, note, send
 
 MARKING = new_subscription()
 OTHER = new_subscription(name="others.mark")
@@ -82,7 +83,7 @@ def test_a_fan_out_that_is_rolled_back_leaves_no_delivery_and_no_mark(
     assert fan_out_all() == 1
 
 
-def test_a_delivery_is_due_when_its_event_is(any_database: Database, time: MovedClock) -> None:
+def test_a_delivery_is_due_when_its_event_is(any_database: Database, time: ManualClock) -> None:
     register(MARKING)
     with transaction() as session:
         publish(session, Noted(), at=time() - timedelta(minutes=5))

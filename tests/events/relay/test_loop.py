@@ -9,7 +9,8 @@ from sqlalchemy import text
 from events import Database, heartbeat, reading, transaction
 from events.relay.loop import Relay
 from events.tables import Delivery, Heartbeat
-from tests.events.sample import ListBroker, deliveries, delivery, new_subscription, note, send
+from events.testing import InMemoryTransport
+from tests.events.sample import deliveries, delivery, new_subscription, note, send
 from tests.servers import wait_until
 
 ONE = new_subscription()
@@ -17,9 +18,9 @@ OTHER = new_subscription(name="others.mark")
 
 
 @pytest.fixture
-def broker() -> ListBroker:
-    """A broker that is a list."""
-    return ListBroker()
+def broker() -> InMemoryTransport:
+    """A broker in memory."""
+    return InMemoryTransport()
 
 
 def work(relay: Relay, rounds: int = 5) -> None:
@@ -36,7 +37,7 @@ def beat_of(name: str) -> Heartbeat:
 
 
 def test_an_event_becomes_one_message_per_subscription(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE, OTHER)
     note("a")
@@ -46,7 +47,7 @@ def test_an_event_becomes_one_message_per_subscription(
 
 
 def test_the_relay_waits_when_idle_and_not_while_events_remain(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE)
     relay = Relay(broker)
@@ -57,7 +58,7 @@ def test_the_relay_waits_when_idle_and_not_while_events_remain(
 
 
 def test_the_relay_waits_until_the_next_retry_is_due(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE)
     relay = Relay(broker)
@@ -72,7 +73,7 @@ def test_the_relay_waits_until_the_next_retry_is_due(
 
 
 def test_continuous_publishing_does_not_keep_the_relay_from_sending(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     # Fan-out once went on while events remained: no message was sent until the publishers paused.
     send(ONE)
@@ -93,7 +94,7 @@ def test_continuous_publishing_does_not_keep_the_relay_from_sending(
 
 
 def test_deliveries_wait_while_the_broker_is_down_and_are_sent_when_it_is_back(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE)
     note("a", "b")
@@ -114,10 +115,10 @@ def test_deliveries_wait_while_the_broker_is_down_and_are_sent_when_it_is_back(
 
 
 def test_one_refusing_queue_does_not_delay_the_others(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE, OTHER)
-    broker.refuses = {"notes"}
+    broker.full_queues = {"notes"}
     relay = Relay(broker, name="relay@test")
     note("a", "b")
     work(relay)
@@ -125,13 +126,13 @@ def test_one_refusing_queue_does_not_delay_the_others(
     assert [message.subscription for message in broker.sent] == ["others.mark"] * 2
     assert {row.sent_at for row in deliveries()} == {None}
     assert beat_of("relay@test").trouble == "notes is full"
-    broker.refuses = set()
+    broker.full_queues = set()
     work(relay)
     assert len(broker.sent) == 4
 
 
 def test_a_broker_that_is_down_is_contacted_less_and_less_often(
-    database: Database, broker: ListBroker
+    database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE)
     note("a")
@@ -147,7 +148,7 @@ def test_a_broker_that_is_down_is_contacted_less_and_less_often(
 
 
 def test_the_relay_survives_a_database_that_goes_away(
-    any_database: Database, broker: ListBroker
+    any_database: Database, broker: InMemoryTransport
 ) -> None:
     send(ONE)
     stop = threading.Event()
@@ -169,7 +170,9 @@ def test_the_relay_survives_a_database_that_goes_away(
     assert not relay.is_alive()
 
 
-def test_the_relay_has_a_heartbeat_until_it_stops(database: Database, broker: ListBroker) -> None:
+def test_the_relay_has_a_heartbeat_until_it_stops(
+    database: Database, broker: InMemoryTransport
+) -> None:
     stop = threading.Event()
     relay = threading.Thread(target=Relay(broker, name="relay@test").run, args=(stop,))
     relay.start()
@@ -186,7 +189,7 @@ def _names() -> list[str]:
 
 
 def test_several_relays_send_each_delivery_once(postgres_database: Database) -> None:
-    brokers, stop = [ListBroker() for _ in range(3)], threading.Event()
+    brokers, stop = [InMemoryTransport() for _ in range(3)], threading.Event()
     relays = [
         threading.Thread(target=Relay(each, name=f"relay-{number}").run, args=(stop,))
         for number, each in enumerate(brokers)

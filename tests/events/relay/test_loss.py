@@ -8,20 +8,13 @@ from sqlalchemy import func, insert, literal, select, text, update
 from events import Database, reading, transaction
 from events.dispatch import dispatch
 from events.errors import BrokerDown
+from events.messages import Message
 from events.relay.loop import Relay
 from events.relay.loss import LostMessageDetector, last_settled
 from events.settings import settings
 from events.tables import Delivery, LogEntry
-from tests.events.sample import (
-    ListBroker,
-    MovedClock,
-    deliveries,
-    delivery,
-    marks,
-    new_subscription,
-    note,
-    send,
-)
+from events.testing import InMemoryTransport, ManualClock
+from tests.events.sample import deliveries, delivery, marks, new_subscription, note, send
 
 ONE = new_subscription()
 LEASE = settings().lease
@@ -39,12 +32,12 @@ FROM numbers
 
 
 @pytest.fixture
-def broker() -> ListBroker:
-    """A broker that is a list."""
-    return ListBroker()
+def broker() -> InMemoryTransport:
+    """A broker in memory."""
+    return InMemoryTransport()
 
 
-def sent(broker: ListBroker, *texts: str) -> list[UUID]:
+def sent(broker: InMemoryTransport, *texts: str) -> list[UUID]:
     """Publish and send a note of each text."""
     event_ids = note(*texts)
     while messages := send(ONE):
@@ -53,7 +46,7 @@ def sent(broker: ListBroker, *texts: str) -> list[UUID]:
 
 
 def pass_time(
-    detector: LostMessageDetector, time: MovedClock, seconds: float, *, step: float = 5.0
+    detector: LostMessageDetector, time: ManualClock, seconds: float, *, step: float = 5.0
 ) -> int:
     """Check every few seconds, as the relay does; return the number of deliveries found lost."""
     lost = 0
@@ -64,7 +57,7 @@ def pass_time(
 
 
 def test_a_hundred_thousand_deliveries_that_wait_are_never_sent_twice_however_long(
-    database: Database, time: MovedClock, broker: ListBroker
+    database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     send(ONE)
     event_ids = [UUID(int=number) for number in range(1, 100_001)]
@@ -87,12 +80,12 @@ def test_a_hundred_thousand_deliveries_that_wait_are_never_sent_twice_however_lo
             ],
         )
         session.execute(insert(Delivery).from_select(["event_id", *values, *zeros], rows))
-    broker.lying["notes"] = len(event_ids)
+    broker.send([Message("m", ONE.name, "notes", (each,), 0, "") for each in event_ids])
     detector = LostMessageDetector(broker)
 
     assert pass_time(detector, time, 3600, step=100) == 0  # no worker at all
     for event_id in event_ids[:10]:  # one slow worker, which handles the oldest first
-        broker.lying["notes"] -= 1
+        broker.ready.pop()
         dispatch(ONE, [event_id], worker="w")
         assert pass_time(detector, time, LEASE, step=LEASE / 2) == 0
 
@@ -101,10 +94,10 @@ def test_a_hundred_thousand_deliveries_that_wait_are_never_sent_twice_however_lo
 
 
 def test_a_delivery_open_a_lease_after_its_queue_was_empty_is_sent_again(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     sent(broker, "a")
-    broker.lying.clear()  # as a flush would
+    broker.ready.clear()  # as a flush would
     detector = LostMessageDetector(broker)
 
     assert pass_time(detector, time, LEASE) == 0
@@ -114,10 +107,10 @@ def test_a_delivery_open_a_lease_after_its_queue_was_empty_is_sent_again(
 
 
 def test_a_delivery_that_a_worker_holds_for_less_than_a_lease_is_not_lost(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     [event_id] = sent(broker, "a")
-    broker.lying.clear()  # a worker holds it
+    broker.ready.clear()  # a worker holds it
     detector = LostMessageDetector(broker)
     pass_time(detector, time, LEASE - 5)
     dispatch(ONE, [event_id], worker="w")
@@ -127,7 +120,7 @@ def test_a_delivery_that_a_worker_holds_for_less_than_a_lease_is_not_lost(
 
 
 def test_on_a_busy_queue_an_open_delivery_sent_before_the_latest_done_one_is_lost(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     [lost] = sent(broker, "lost with its worker")
     detector = LostMessageDetector(broker)
@@ -135,7 +128,6 @@ def test_on_a_busy_queue_an_open_delivery_sent_before_the_latest_done_one_is_los
     for number in range(15):  # the queue never runs empty
         time.advance(5)
         [done] = sent(broker, f"b{number}")
-        broker.lying["notes"] = 50
         dispatch(ONE, [done], worker="w")
         found += detector.check()
 
@@ -144,7 +136,7 @@ def test_on_a_busy_queue_an_open_delivery_sent_before_the_latest_done_one_is_los
 
 
 def test_a_done_delivery_that_was_sent_twice_makes_no_other_one_lost(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     # A frozen worker held the first; it was sent again, to the end of the queue; then the worker
     # continued and finished it.
@@ -157,7 +149,6 @@ def test_a_done_delivery_that_was_sent_twice_makes_no_other_one_lost(
     time.advance(100)
     broker.send(send(ONE))
     dispatch(ONE, [frozen], worker="frozen")
-    broker.lying["notes"] = len(waiting)
     detector = LostMessageDetector(broker)
 
     assert pass_time(detector, time, 10 * LEASE) == 0
@@ -165,20 +156,20 @@ def test_a_done_delivery_that_was_sent_twice_makes_no_other_one_lost(
 
 
 def test_a_message_between_its_mark_and_the_broker_is_not_lost(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     sent(broker, "a")
-    broker.lying.clear()
+    unsent = broker.receive()
     detector = LostMessageDetector(broker)
     time.advance(1.0)
     detector.check()  # after the mark, before the message arrives: the queue is empty
-    broker.lying["notes"] = 1
+    broker.send(unsent)
 
     assert pass_time(detector, time, 10 * LEASE) == 0
 
 
 def test_with_the_broker_down_the_check_raises_and_counts_no_loss(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     sent(broker, "a")
     broker.down = True
@@ -191,47 +182,47 @@ def test_with_the_broker_down_the_check_raises_and_counts_no_loss(
 
 
 def test_a_relay_that_has_just_started_finds_old_losses_a_lease_later(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     sent(broker, "a")
-    broker.lying.clear()
+    broker.ready.clear()
     time.advance(100 * LEASE)  # without any check
 
     assert pass_time(LostMessageDetector(broker), time, LEASE + 15) == 1
 
 
 def test_each_queue_is_checked_separately(
-    any_database: Database, time: MovedClock, broker: ListBroker
+    any_database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     other = new_subscription(name="others.mark")
     note("a")
     broker.send(send(ONE, other))
-    broker.lying["others"] = 0
+    broker.ready = [each for each in broker.ready if each.queue == "notes"]
 
     assert pass_time(LostMessageDetector(broker), time, LEASE + 15) == 1
     assert (delivery().lost_count, delivery("others.mark").lost_count) == (0, 1)
 
 
 def test_a_loss_larger_than_one_batch_is_rescheduled_completely(
-    database: Database, time: MovedClock, broker: ListBroker
+    database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     sent(broker, *map(str, range(2500)))
-    broker.lying.clear()
+    broker.ready.clear()
 
     assert pass_time(LostMessageDetector(broker), time, LEASE + 15) == 2500
     assert {(row.lost_count, row.sent_at) for row in deliveries()} == {(1, None)}
 
 
 def test_the_relay_finds_losses_and_every_effect_happens_once(
-    database: Database, time: MovedClock
+    database: Database, time: ManualClock
 ) -> None:
-    broker = ListBroker()
+    broker = InMemoryTransport()
     relay = Relay(broker, name="relay@test")
     send(ONE)
     note("a", "b")
     relay.work()
     broker.sent.clear()
-    broker.lying.clear()
+    broker.ready.clear()
     for _ in range(12):
         time.advance(5)
         relay._upkeep_at = 0.0  # its own interval follows the clock of the machine

@@ -9,15 +9,16 @@ from sqlalchemy import update
 from events import Database, clock, ledger, reading, transaction
 from events.admin import subscriptions
 from events.dispatch import dispatch
-from events.messages import Message, encode
+from events.messages import Message
 from events.relay.sending import due_times, mark_due_as_sent, unmark_sent
 from events.retry import Decision
 from events.suspects import ISOLATE_AFTER_LOSSES
 from events.tables import Delivery, SubscriptionRow
+from events.testing import ManualClock
+from events.transport.protocol import encode
 from tests.events.sample import (
     POLICY,
     SECRET,
-    MovedClock,
     deliveries,
     delivery,
     failure,
@@ -187,7 +188,7 @@ def test_a_done_delivery_is_not_unmarked(any_database: Database) -> None:
 
 
 def test_the_next_due_time_is_that_of_the_earliest_retry(
-    any_database: Database, time: MovedClock
+    any_database: Database, time: ManualClock
 ) -> None:
     note("a", "b")
     for message, wait in zip(send(ONE), (30.0, 20.0), strict=True):

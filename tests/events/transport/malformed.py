@@ -1,4 +1,4 @@
-"""Messages that are no doorbells: what a test throws at `unfit` and at real workers."""
+"""Malformed messages: input for `validate` and for real workers."""
 
 import base64
 import json
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from events.messages import Message, encode
+from events.messages import Message
+from events.transport.protocol import encode
 
 _EVENT = UUID("0197a3c1-0000-7000-8000-000000000001")
 _BODY, _HEADERS = encode(
@@ -18,7 +19,7 @@ _IDS, _NAMED, _OPTIONS = json.loads(_BODY)
 
 @dataclass(frozen=True)
 class Malformed:
-    """One message, and what about it is wrong."""
+    """A message and its fault."""
 
     wrong: str
     headers: dict[str, Any] = field(default_factory=lambda: dict(_HEADERS))
@@ -118,7 +119,7 @@ UNDECODABLE = [
     Malformed("no content type", content_type=None, content_encoding=None),
     Malformed("unknown compression", _HEADERS | {"compression": "application/x-nothing"}),
     Malformed("wrong compression", _HEADERS | {"compression": "application/x-gzip"}),
-    Malformed("unknown task", _HEADERS | {"task": "pings.nobody_has_this"}),
+    Malformed("unknown task", _HEADERS | {"task": "pings.no_such_handler"}),
     Malformed("a task of Celery's own", _HEADERS | {"task": "celery.backend_cleanup"}),
 ]
 EVERYTHING = [*WRONG_HEADERS, *WRONG_BODIES, *UNDECODABLE]
@@ -147,7 +148,7 @@ def _property(name: str, *values: Any) -> list[bytes]:
     return _raw("properties", *(_ENVELOPE["properties"] | {name: value} for value in values))
 
 
-# What somebody could push into a queue's list on Redis past kombu.
+# Items that another program could push into a queue's list on Redis.
 GARBAGE = [
     *(
         b"garbage",

@@ -1,4 +1,7 @@
-"""Valkey full, frozen, killed, emptied under the relay and the real transport: what it does not take waits, and goes when it can."""
+"""The relay and the real transport while Valkey is full, frozen or killed.
+
+Messages that it does not take wait in the ledger, and are sent when it takes them again.
+"""
 
 import base64
 import json
@@ -24,7 +27,7 @@ TEXTS = [str(number) for number in range(40)]
 
 @pytest.fixture
 def celery_transport(database: Database, valkey_url: str) -> Iterator[CeleryTransport]:
-    """The real transport, with little patience."""
+    """The real transport with short timeouts."""
     app = Celery("faults", broker=valkey_url, set_as_current=False)
     app.conf.task_queues = transport.queues(["notes", "others"], quorum=False)
     app.conf.broker_transport_options = {
@@ -37,7 +40,7 @@ def celery_transport(database: Database, valkey_url: str) -> Iterator[CeleryTran
     found.close()
 
 
-def lying(valkey: Valkey) -> list[list[UUID]]:
+def queued(valkey: Valkey) -> list[list[UUID]]:
     """The event ids of each message on the queue."""
     with valkey.client() as client:
         raw = client.lrange("notes", 0, -1)
@@ -58,13 +61,13 @@ def full(valkey: Valkey) -> Callable[[], None]:
 
 
 def frozen(valkey: Valkey) -> Callable[[], None]:
-    """It keeps its connections and answers nobody."""
+    """It keeps its connections and does not answer."""
     valkey.freeze()
     return valkey.thaw
 
 
 def killed(valkey: Valkey) -> Callable[[], None]:
-    """It is gone, and comes back with its files."""
+    """It is killed, and started again with its files."""
     valkey.kill()
     return valkey.start
 
@@ -96,7 +99,7 @@ def test_what_the_broker_does_not_take_waits_in_the_ledger_and_every_effect_happ
     finally:
         mend()
     wait_until(lambda: _works(relay), what="all messages on the broker")
-    for ids in lying(valkey):
+    for ids in queued(valkey):
         dispatch(TENS, ids, worker="w")
 
     assert marks() == dict.fromkeys([*TEXTS, *(["first"] if connected else [])], 1)
@@ -132,9 +135,8 @@ def test_messages_come_to_the_queue_in_the_order_in_which_they_were_sent(
     messages = [message() for _ in range(20)]
     celery_transport.send(messages)
 
-    assert lying(valkey)[::-1] == [
-        list(each.event_ids) for each in messages
-    ]  # Celery takes from the right
+    # Celery takes from the right.
+    assert queued(valkey)[::-1] == [list(each.event_ids) for each in messages]
 
 
 def test_a_broker_that_is_not_there_is_said_to_be_down(database: Database) -> None:
@@ -151,7 +153,7 @@ def test_a_broker_that_is_not_there_is_said_to_be_down(database: Database) -> No
             ask()
 
 
-def test_a_message_for_a_queue_that_nobody_declared_makes_its_queue(
+def test_a_message_for_an_undeclared_queue_makes_its_queue(
     celery_transport: CeleryTransport,
 ) -> None:
     celery_transport.send([message("brand_new")])

@@ -1,4 +1,4 @@
-"""What RabbitMQ says to what is published: real nodes, real refusals."""
+"""RabbitMQ's confirms and refusals, from real nodes."""
 
 import json
 import uuid
@@ -10,11 +10,12 @@ from kombu import Connection, Exchange, Producer, Queue
 
 from events import Database, heartbeat, reading, transport
 from events.errors import BrokerDown
-from events.messages import Message, encode, unfit
+from events.messages import Message
 from events.relay.loop import Relay
 from events.transport import CeleryTransport
 from events.transport.confirms import Confirms
 from events.transport.consumer import MAX_BODY
+from events.transport.protocol import encode, validate
 from tests.events.relay.test_loop import work
 from tests.events.sample import deliveries, new_subscription, note, send
 from tests.servers import rabbitmqctl, wait_until
@@ -28,7 +29,7 @@ def message(queue: str = "notes") -> Message:
 
 
 def takes(celery_transport: CeleryTransport) -> bool:
-    """Whether the broker takes a message; for a while after its start a queue has no leader."""
+    """Try to send a message: for a while after its node's start a queue has no leader."""
     try:
         celery_transport.send([message()])
     except BrokerDown:
@@ -37,7 +38,10 @@ def takes(celery_transport: CeleryTransport) -> bool:
 
 
 def has_written_down(queue: str, node: RabbitMQ) -> bool:
-    """Whether a queue is in the files: killed a moment after the declaration, a node (3.10) keeps it for ever without a leader."""
+    """Look for a queue in the node's files.
+
+    A node (3.10) that is killed just after the declaration keeps the queue without a leader.
+    """
     files = [
         file
         for name in ("names.dets", "meta.dets")
@@ -90,7 +94,7 @@ def test_a_full_queue_refuses_and_is_believed(connection: Connection) -> None:
     ).declare()
 
     def fill() -> None:
-        for _ in range(50):  # the queue may take some more before it notices that it is full
+        for _ in range(50):  # a full queue may still take a few
             producer.publish(
                 b"{}",
                 exchange="small",
@@ -114,7 +118,7 @@ def test_a_thousand_messages_are_confirmed_and_waited_for_once(
     assert celery_transport.waiting("notes") == 1001
 
 
-def test_a_broker_that_says_nothing_is_down(
+def test_a_broker_that_does_not_answer_is_down(
     celery_transport: CeleryTransport, rabbitmq_node: RabbitMQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("events.transport.publisher.CONFIRM_TIMEOUT", 0.5)
@@ -175,7 +179,7 @@ def test_a_message_too_large_for_the_broker_waits_and_holds_up_no_other(
     assert celery_transport.waiting("notes") == 1
 
 
-def test_the_largest_doorbell_is_one_that_every_worker_takes(database: Database) -> None:
+def test_the_largest_task_message_is_one_that_every_worker_takes(database: Database) -> None:
     subscription = new_subscription(name=f"notes.{'x' * 150}", batch=1_000_000)
     note(*map(str, range(700)), subject="S" * 200)
     largest = max(send(subscription), key=lambda message: len(message.event_ids))
@@ -184,4 +188,4 @@ def test_the_largest_doorbell_is_one_that_every_worker_takes(database: Database)
 
     assert len(largest.event_ids) == 500
     assert len(body) < MAX_BODY / 10
-    assert unfit(headers, json.loads(body)) is None
+    validate(headers, json.loads(body))

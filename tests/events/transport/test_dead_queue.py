@@ -1,4 +1,4 @@
-"""What RabbitMQ gives up comes into the ledger as a invalid_message."""
+"""Messages that RabbitMQ dead-letters come into the ledger as invalid messages."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture
 def transport(database: Database, rabbitmq_url: str) -> Iterator[CeleryTransport]:
-    """A transport on a virtual host of its own, that knows the queue `pings` with a limit of two deliveries."""
+    """A transport on its own virtual host, whose queue `pings` allows two deliveries."""
     [pings] = queues(["pings"], quorum=True)
     pings.queue_arguments = pings.queue_arguments | {"x-delivery-limit": 2}
     app = Celery("dead")
@@ -38,7 +38,7 @@ def invalid_messages() -> list[InvalidMessageRow]:
 
 
 def throw(url: str, *bodies: bytes) -> None:
-    """Put messages right into the dead queue."""
+    """Publish messages to the dead queue itself."""
     with Connection(url) as connection:
         for body in bodies:
             connection.default_channel.basic_publish(
@@ -74,27 +74,29 @@ def test_a_message_that_was_delivered_too_often_is_kept_with_its_queue_and_the_r
     assert transport.drain_dead_queue() == 0
 
 
-def test_whatever_lies_there_is_kept(transport: CeleryTransport, rabbitmq_url: str) -> None:
+def test_every_message_in_the_dead_queue_is_quarantined(
+    transport: CeleryTransport, rabbitmq_url: str
+) -> None:
     throw(rabbitmq_url, b"", b"\xff\x00", b"text")
 
     wait_until(
         lambda: transport.drain_dead_queue() >= 0 and len(invalid_messages()) >= 3,
-        what="three invalid_messages",
+        what="three invalid messages",
     )
 
-    assert [invalid_message.body for invalid_message in invalid_messages()] == [
+    assert [row.body for row in invalid_messages()] == [
         b"",
         b"\xff\x00",
         b"text",
     ]
-    assert {invalid_message.queue for invalid_message in invalid_messages()} == {dead_queue.NAME}
+    assert {row.queue for row in invalid_messages()} == {dead_queue.NAME}
 
 
-def test_one_that_the_database_does_not_take_stays_until_it_does(
+def test_a_message_that_the_database_does_not_take_stays_until_it_does(
     transport: CeleryTransport, rabbitmq_url: str
 ) -> None:
     with transaction() as session:
-        session.execute(text("ALTER TABLE invalid messages RENAME TO elsewhere"))
+        session.execute(text("ALTER TABLE invalid_messages RENAME TO elsewhere"))
     throw(rabbitmq_url, b"text")
 
     def refused() -> bool:
@@ -110,4 +112,4 @@ def test_one_that_the_database_does_not_take_stays_until_it_does(
         session.execute(text("ALTER TABLE elsewhere RENAME TO invalid_messages"))
 
     assert transport.drain_dead_queue() == 1
-    assert [invalid_message.body for invalid_message in invalid_messages()] == [b"text"]
+    assert [row.body for row in invalid_messages()] == [b"text"]

@@ -1,4 +1,4 @@
-"""A broker that loses everything it holds, its own notes of who listens included."""
+"""A broker that loses everything, its queue bindings included."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Whatever lies on a queue: a real worker keeps it, lives on and handles what comes after it."""
+"""A real worker quarantines every malformed message and handles the ones after it."""
 
 import sys
 from collections import Counter
@@ -24,16 +24,14 @@ from tests.events.transport.malformed import (
 )
 from tests.servers import Valkey, wait_until
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.timeout(240),
-]  # each invalid message is a commit of its own, on a disk that others use too
+# Each invalid message is a commit of its own, which takes its time on a busy disk.
+pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
 MakeStack = Callable[[Database, str], Stack]
 
 
-def throw(url: str, messages: Sequence[Malformed]) -> None:
-    """Publish them to the queue `pings` as they are."""
+def publish_to_pings(url: str, messages: Sequence[Malformed]) -> None:
+    """Publish messages to the queue `pings` as they are."""
     with Connection(url) as connection:
         producer = Producer(
             connection.channel(),
@@ -49,19 +47,21 @@ def throw(url: str, messages: Sequence[Malformed]) -> None:
             producer.publish(each.body, headers=each.headers, **how)
 
 
-def kept() -> list[InvalidMessageRow]:
+def quarantined() -> list[InvalidMessageRow]:
     with reading() as session:
         return list(session.scalars(select(InvalidMessageRow).order_by(InvalidMessageRow.id)))
 
 
-def keeps(stack: Stack, bodies: Sequence[bytes]) -> list[InvalidMessageRow]:
-    """Wait until the worker has kept these messages, and show that it lives on and handles what comes after."""
+def assert_quarantined(stack: Stack, bodies: Sequence[bytes]) -> list[InvalidMessageRow]:
+    """Wait for these messages in quarantine; the worker must survive and handle the next one."""
     [worker] = stack.workers.values()
     pid = worker.pid
     wait_until(
-        lambda: len(kept()) >= len(bodies), within=100, what=f"{len(bodies)} invalid_messages"
+        lambda: len(quarantined()) >= len(bodies),
+        within=100,
+        what=f"{len(bodies)} invalid messages",
     )
-    invalid_messages = kept()
+    invalid_messages = quarantined()
     assert Counter(row.body for row in invalid_messages) == Counter(bodies)
     assert {row.queue for row in invalid_messages} == {"pings"}
     stack.relay()
@@ -73,21 +73,21 @@ def keeps(stack: Stack, bodies: Sequence[bytes]) -> list[InvalidMessageRow]:
 
 
 @pytest.mark.parametrize("broker", ["valkey", "rabbitmq"])
-def test_a_worker_keeps_every_malformed_message_and_lives_on(
+def test_a_worker_quarantines_every_malformed_message_and_lives_on(
     broker: str, database: Database, request: pytest.FixtureRequest, make_stack: MakeStack
 ) -> None:
     url = request.getfixturevalue(f"{broker}_url")
     stack = make_stack(database, url)
     stack.work("pings")
 
-    throw(url, EVERYTHING)
+    publish_to_pings(url, EVERYTHING)
 
-    invalid_messages = keeps(stack, [each.body for each in EVERYTHING])
+    invalid_messages = assert_quarantined(stack, [each.body for each in EVERYTHING])
     assert all('"headers"' in row.headers for row in invalid_messages)
     assert sum('"id": "m-1"' in row.headers for row in invalid_messages) > len(EVERYTHING) / 2
 
 
-def test_raw_garbage_in_a_list_of_valkey_is_kept_and_stays_on_the_queue_while_the_store_cannot_take_it(
+def test_raw_garbage_on_valkey_is_quarantined_and_stays_queued_while_the_database_refuses_it(
     valkey: Valkey, valkey_url: str, database: Database, make_stack: MakeStack
 ) -> None:
     stack = make_stack(database, valkey_url)
@@ -98,19 +98,20 @@ def test_raw_garbage_in_a_list_of_valkey_is_kept_and_stays_on_the_queue_while_th
 
     with valkey.client() as client:
         client.lpush("pings", *GARBAGE)
-    throw(valkey_url, [bad])
+    publish_to_pings(valkey_url, [bad])
     wait_until(
-        lambda: worker.log().count("invalid_message.unkept") >= 3, what="several tries to keep them"
+        lambda: worker.log().count("invalid_message.not_stored") >= 3,
+        what="several attempts to store them",
     )
     with transaction() as session:
         session.execute(text("ALTER TABLE elsewhere RENAME TO invalid_messages"))
 
-    invalid_messages = keeps(stack, [*GARBAGE, bad.body])
+    invalid_messages = assert_quarantined(stack, [*GARBAGE, bad.body])
     assert Counter(row.reason for row in invalid_messages)["not a message"] == len(GARBAGE)
 
 
 @pytest.mark.parametrize("broker", ["valkey", "rabbitmq"])
-def test_what_the_store_cannot_take_stays_on_the_queue_though_its_worker_dies(
+def test_a_message_that_the_database_refuses_stays_queued_though_its_worker_dies(
     broker: str, database: Database, request: pytest.FixtureRequest, make_stack: MakeStack
 ) -> None:
     url = request.getfixturevalue(f"{broker}_url")
@@ -119,20 +120,21 @@ def test_what_the_store_cannot_take_stays_on_the_queue_though_its_worker_dies(
     with transaction() as session:
         session.execute(text("ALTER TABLE invalid_messages RENAME TO elsewhere"))
 
-    throw(url, UNDECODABLE)
+    publish_to_pings(url, UNDECODABLE)
     wait_until(
-        lambda: worker.log().count("invalid_message.unkept") >= 3, what="several tries to keep them"
+        lambda: worker.log().count("invalid_message.not_stored") >= 3,
+        what="several attempts to store them",
     )
-    if broker == "rabbitmq":  # on Valkey what a dead worker held comes back after two minutes
+    if broker == "rabbitmq":  # Valkey redelivers a dead worker's messages after two minutes
         worker.kill()
         worker.launch()
     with transaction() as session:
         session.execute(text("ALTER TABLE elsewhere RENAME TO invalid_messages"))
 
-    keeps(stack, [each.body for each in UNDECODABLE])
+    assert_quarantined(stack, [each.body for each in UNDECODABLE])
 
 
-def throw_unreadable(url: str, queue: str) -> int:
+def publish_unreadable(url: str, queue: str) -> int:
     """Publish messages whose properties py-amqp itself cannot read; returns how many."""
     deep: dict[str, Any] = {}
     for _ in range(1500):
@@ -147,9 +149,8 @@ def throw_unreadable(url: str, queue: str) -> int:
     sys.setrecursionlimit(30_000)
     try:
         with Connection(url) as connection, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                "calendar.timegm", lambda *_: 1_900_000_000_000
-            )  # milliseconds, as many a program writes them
+            # Milliseconds, which many programs write there.
+            patch.setattr("calendar.timegm", lambda *_: 1_900_000_000_000)
             for each in wrong:
                 connection.default_channel.basic_publish(amqp.Message(b"x", **each), "", queue)
     finally:
@@ -164,10 +165,10 @@ def test_properties_that_cannot_be_read_end_neither_worker_nor_relay(
     stack = make_stack(database, rabbitmq_url)
     worker, relay = stack.work("pings"), stack.relay()
 
-    count = throw_unreadable(rabbitmq_url, queue)
+    count = publish_unreadable(rabbitmq_url, queue)
     stack.ping(1)
 
-    wait_until(lambda: len(kept()) == count, within=40, what=f"{count} invalid_messages")
+    wait_until(lambda: len(quarantined()) == count, within=40, what=f"{count} invalid messages")
     wait_until(lambda: stack.effects("answered")[1] == 1, within=30, what="a good message handled")
     assert (worker.running(), relay.running()) == (True, True)
-    assert {row.body for row in kept()} == {b"x"}
+    assert {row.body for row in quarantined()} == {b"x"}

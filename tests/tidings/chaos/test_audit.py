@@ -41,7 +41,7 @@ def _shipped(session: Session) -> Order:
 
 
 def test_nothing_is_found_after_an_honest_run(any_bus: Bus) -> None:
-    any_bus.duplicate = True
+    any_bus.duplicate_messages = True
 
     accepted = _run(any_bus)
 

@@ -71,7 +71,7 @@ class Site:
 
 
 def _run_services(stopping: threading.Event) -> None:
-    with Bus(subscriptions=shop_subscriptions()) as bus:
+    with Bus(subscriptions=shop_subscriptions(), fail_fast=False) as bus:
         clock.follow(None)  # the wall clock
         while not stopping.wait(0.05):
             bus.drain()

@@ -14,7 +14,7 @@ def test_the_overview_warns_when_nothing_can_be_processed(client: FlaskClient):
         place_order(client)
         before = client.get("/ops", headers=OPS_HTML).text
         heartbeat.beat("relay@a", "relay", trouble="connection refused")
-        bus._collect()
+        bus.send_due()
         after = client.get("/ops", headers=OPS_HTML).text
 
     assert "No relay is alive" in before

@@ -43,7 +43,7 @@ def test_the_queues_page_shows_backlogs_and_workers(client: FlaskClient):
     heartbeat.beat("payment@box", "worker", ["payment"])
     with running_services() as bus:
         place_order(client)
-        bus._collect()
+        bus.send_due()
         page = client.get("/ops/queues", headers=OPS_HTML).text
 
     assert "payment@box" in page
