@@ -131,7 +131,7 @@ def show(delivery_id: str) -> ResponseReturnValue:
 
 def _find(session: Session, delivery_id: str) -> Delivery:
     event_id, subscription = dead_letters.parse(delivery_id)
-    delivery = session.get(Delivery, (subscription, event_id))
+    delivery = session.get(Delivery, (event_id, subscription))
     if delivery is None:
         raise UnknownDelivery(delivery_id)
     return delivery
