@@ -14,6 +14,7 @@ from events.attempts import Failure
 from events.messages import Message
 from events.relay.fanout import fan_out
 from events.relay.sending import mark_due_as_sent
+from events.relay.window import traffic
 from events.tables import Attempt, Delivery
 
 SECRET = "ada@example.org"  # personal data that must not turn up where it does not belong
@@ -107,17 +108,32 @@ def note(*texts: str, subject: str | None = "N-1") -> list[UUID]:
         return publish(session, *[Noted(text=text) for text in texts], subject=subject)
 
 
-def send(*subscriptions: Subscription) -> list[Message]:
-    """Register these subscriptions, fan out, and mark what is due as sent; return the messages."""
+def send(*subscriptions: Subscription, slots: int = 1) -> list[Message]:
+    """Register these subscriptions, fan out, and mark their due deliveries as sent.
+
+    Returns the messages, as many as the window of a queue with so many `slots` lets through.
+    """
     with transaction() as session:
         admin.register(session, subscriptions)
-    with transaction() as session:
-        while fan_out(session):
-            pass
-    with transaction() as session:
-        return [
-            message for each in subscriptions for message in mark_due_as_sent(session, each.name)
-        ]
+    names, sent = {each.name for each in subscriptions}, []
+    while True:
+        with transaction() as session:
+            events, messages = _round(session, names, slots)
+        sent += messages
+        if not events and not messages:
+            return sent
+
+
+def _round(session: Session, names: set[str], slots: int) -> tuple[int, list[Message]]:
+    """Do a round of the relay that sends to these subscriptions only."""
+    queues = Counter({each.partition(".")[0]: slots for each in names})
+    known = traffic(session, queues)
+    for each in known:
+        each.room = each.room if each.name in names else 0
+    events, messages = fan_out(session, known)
+    for each in known:
+        messages += mark_due_as_sent(session, each)
+    return events, messages
 
 
 def failure(text: str = "it broke") -> Failure:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from events import Database, clock, ledger, transaction
 from events.ledger import IS_DEAD, IS_OPEN, OPEN, State
 from events.retry import Decision
-from events.tables import Delivery, SubscriptionRow
+from events.tables import Delivery
 from tests.events.sample import deliveries, failure, new_subscription, note, send
 
 NAME = "notes.mark"
@@ -53,7 +53,7 @@ def release_for_later(session: Session, event_id: UUID) -> None:
 # Each operation with the statuses that it changes; it leaves every other one as it was.
 TRANSITIONS: list[tuple[Callable[[Session, UUID], Any], Mapping[str, str]]] = [
     (
-        lambda session, event_id: ledger.mark_sent(session, NAME, [event_id]),
+        lambda session, event_id: ledger.mark_sent(session, NAME, [event_id], message="m"),
         {PENDING: PENDING_SENT, RETRYING: RETRYING_SENT},
     ),
     (
@@ -141,11 +141,11 @@ def test_a_new_delivery_is_pending_and_unsent_with_every_count_at_zero(
     send(new_subscription())
     [event_id] = note("a")
     with transaction() as session:
-        row = session.get_one(SubscriptionRow, NAME)
-        ledger.insert_deliveries(session, [ledger.new_delivery(row, event_id, clock.now())])
+        row = ledger.new_delivery(NAME, "notes", event_id, clock.now())
+        ledger.insert_deliveries(session, [row])
 
     [delivery] = deliveries()
-    assert (delivery.state, delivery.sent_at) == (State.PENDING, None)
+    assert (delivery.state, delivery.sent_at, delivery.message) == (State.PENDING, None, None)
     counts = (delivery.attempts, delivery.sends, delivery.lost_count, delivery.unfinished_starts)
     assert counts == (0, 0, 0, 0)
 

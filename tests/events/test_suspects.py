@@ -190,7 +190,7 @@ def test_a_settled_delivery_cannot_be_lost(state: str, any_database: Database) -
     [event_id] = note("a")
     send(SUBSCRIPTION)
     with transaction() as session:
-        session.get_one(Delivery, (SUBSCRIPTION.name, event_id)).state = state
+        session.get_one(Delivery, (event_id, SUBSCRIPTION.name)).state = state
     mark_lost(event_id)
 
     assert (delivery().state, delivery().lost_count) == (state, 0)

@@ -1,6 +1,7 @@
 """Registered subscriptions: registration, pause and removal."""
 
 import threading
+from collections import Counter
 
 import pytest
 from sqlalchemy import text
@@ -10,7 +11,7 @@ from events import Database, DeadLetter, Retry, reading, transaction
 from events.admin import audit, dead_letters
 from events.admin import subscriptions as admin
 from events.errors import UnknownSubscription
-from events.relay.fanout import fan_out
+from events.relay.round import do_round
 from events.subscriptions import Subscription
 from events.tables import SubscriptionRow
 from events.testing import Bus, ManualClock
@@ -107,7 +108,7 @@ def test_workers_that_start_at_once_register_each_subscription_once(
             for _ in range(3):
                 admin.touch(subscriptions[number % 3 :] + subscriptions[: number % 3])
                 with transaction() as session:
-                    fan_out(session)
+                    do_round(session, Counter())
         except Exception as error:
             failures.append(error)
 
@@ -213,7 +214,7 @@ def test_on_postgresql_a_registration_waits_for_the_fan_out_in_flight(
 ) -> None:
     note("a")
     with transaction() as relaying:
-        fan_out(relaying)
+        do_round(relaying, Counter())
         with transaction() as session, pytest.raises(Exception, match="lock timeout"):
             register_with_short_timeout(session)
     with transaction() as session:

@@ -66,7 +66,7 @@ def test_the_relay_waits_until_the_next_retry_is_due(
     work(relay)
     with transaction() as session:
         session.execute(text("UPDATE deliveries SET sent_at = NULL"))
-        row = session.get_one(Delivery, (ONE.name, delivery().event_id))
+        row = session.get_one(Delivery, (delivery().event_id, ONE.name))
         row.due_at += timedelta(seconds=2)
 
     assert 0.5 < relay.work() <= 2.0

@@ -1,15 +1,14 @@
 """The doctor's checks of overdue events and deliveries."""
 
+from collections import Counter
 from datetime import timedelta
 
 from sqlalchemy import text, update
 
 from events import clock, transaction
-from events.relay.fanout import fan_out
-from events.relay.sending import mark_due_as_sent
+from events.relay.round import do_round
 from events.tables import Delivery
 from tests.tasks.builders import placed
-from tests.tasks.conftest import services
 from tests.tidings.doctor.examined import examined, problems
 
 
@@ -35,7 +34,7 @@ def test_events_that_no_relay_takes_are_found(well: None) -> None:
 def test_deliveries_that_are_due_and_not_sent_are_found_with_the_oldest_age(well: None) -> None:
     placed()
     with transaction() as session:
-        fan_out(session)
+        do_round(session, Counter(), can_send=False)
     late(due_at=clock.now() - timedelta(hours=2, minutes=3))
 
     [found] = problems(examined())
@@ -46,7 +45,7 @@ def test_deliveries_that_are_due_and_not_sent_are_found_with_the_oldest_age(well
 def test_deliveries_that_wait_for_their_next_attempt_are_no_problem(well: None) -> None:
     placed()
     with transaction() as session:
-        fan_out(session)
+        do_round(session, Counter(), can_send=False)
     late(due_at=clock.now() + timedelta(hours=2))
 
     assert problems(examined()) == []
@@ -55,9 +54,7 @@ def test_deliveries_that_wait_for_their_next_attempt_are_no_problem(well: None) 
 def test_deliveries_that_were_sent_and_never_handled_are_found(well: None) -> None:
     placed()
     with transaction() as session:
-        fan_out(session)
-        for each in services():
-            mark_due_as_sent(session, each.name)
+        do_round(session, Counter())
     late(sent_at=clock.now() - timedelta(minutes=20))
 
     [found] = problems(examined())

@@ -1,12 +1,13 @@
 """The doctor's checks of subscriptions."""
 
+from collections import Counter
 from datetime import timedelta
 
 from sqlalchemy import update
 
 from events import clock, transaction
 from events.admin import subscriptions
-from events.relay.fanout import fan_out
+from events.relay.round import do_round
 from events.tables import Delivery, SubscriptionRow
 from tests.tasks.builders import placed
 from tests.tasks.conftest import services
@@ -42,7 +43,7 @@ def test_a_subscription_of_the_code_that_is_not_registered_is_found(well: None) 
 def test_a_paused_subscription_is_a_notice_and_its_backlog_no_problem(well: None) -> None:
     placed()
     with transaction() as session:
-        fan_out(session)
+        do_round(session, Counter(), can_send=False)
         for each in services():
             subscriptions.pause(session, each.name, who="ada", why="the bank moves")
         session.execute(update(Delivery).values(due_at=clock.now() - timedelta(hours=1)))

@@ -1,5 +1,6 @@
 """Every action of an operator is audited: by page, API and command. New ones must be added here."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy import func, select, update
 from events import reading, subscriptions, transaction
 from events.admin import audit, invalid_messages
 from events.admin import subscriptions as admin
-from events.relay.fanout import fan_out
+from events.relay.round import do_round
 from events.tables import AuditEntry, Delivery, InvalidMessageRow
 from tests.tidings.cli.calls import told
 from tests.web.payloads import OPS, order_payload
@@ -48,7 +49,7 @@ def shop(app: Flask) -> Shop:
     order = app.test_client().post("/api/v1/orders", json=order_payload()).json
     assert order
     with transaction() as session:
-        fan_out(session)
+        do_round(session, Counter(), can_send=False)
         session.execute(
             update(Delivery).values(
                 state="dead", fingerprint="ValueError here", died_at=Delivery.due_at
