@@ -127,9 +127,8 @@ def test_the_alert_of_a_crash_loop_carries_the_context_of_the_event(
         [event_id] = note("x")
     send(subscription)
     with transaction() as session:
-        session.get_one(
-            Delivery, (subscription.name, event_id)
-        ).unfinished_starts = settings().max_crashes
+        row = session.get_one(Delivery, (event_id, subscription.name))
+        row.unfinished_starts = settings().max_crashes
     with transaction() as session:
         report_crash(session, subscription.name, [event_id], worker="w", why="its process died")
 

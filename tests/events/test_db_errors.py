@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import event, select, text, update
+from sqlalchemy import Connection, event, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -119,6 +119,11 @@ def test_a_time_limit_during_the_wait_for_the_write_lock_costs_no_attempt(
     assert released()
 
 
+def isolate(connection: Connection) -> None:
+    """Let a transaction see the database as it was at its first statement."""
+    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
 def serialization(database: Database) -> Callable[[Noted, Session], None]:
     """Return a handler whose row another transaction changes after its own began."""
     first = [True]
@@ -188,11 +193,7 @@ def test_a_transient_error_of_postgresql_costs_no_attempt(
     failing: Callable[[Database], Callable[[Noted, Session], None]], postgres_database: Database
 ) -> None:
     if failing is serialization:
-        with postgres_database.transaction() as session:
-            name = postgres_database.url.database
-            isolation = "SET default_transaction_isolation = 'repeatable read'"
-            session.execute(text(f"ALTER DATABASE {name} {isolation}"))
-        postgres_database.close()
+        event.listen(postgres_database.writer, "begin", isolate)
     with transaction() as session:
         session.add_all([Mark(what="one"), Mark(what="two")])
     subscription = new_subscription(failing(postgres_database))

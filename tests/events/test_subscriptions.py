@@ -76,11 +76,6 @@ def registry() -> Iterator[None]:
         (lambda: subscribe(Noted, queue="notes"), _named("<lambda>"), "in small letters"),
         (lambda: subscribe(Noted, queue="notes", batch=0), handle, "batch=0; it must be 1 or more"),
         (
-            lambda: subscribe(Noted, queue="notes", batch=5, call=ask),
-            record,
-            "and 1 with call=, because an outside call cannot be",
-        ),  # type: ignore[call-overload]
-        (
             lambda: subscribe(Noted, queue="notes"),
             record,
             r"takes 3 arguments; write \(event, session\)",
@@ -105,6 +100,14 @@ def test_a_declaration_that_cannot_work_is_refused_at_import(
     with pytest.raises(SubscriptionError, match=message):
         declare()(handler)
     assert registered() == before
+
+
+def test_without_a_size_a_batch_is_of_fifty_and_of_twenty_with_a_call() -> None:
+    subscribe(Noted, queue="notes")(handle)
+    subscribe(Noted, queue="notes", call=ask)(record)
+    assert [subscription(f"notes.{name}").batch for name in ("handle", "record")] == [50, 20]
+    subscribe(Noted, queue="notes", call=ask, batch=5)(record)
+    assert subscription("notes.record").batch == 5
 
 
 def test_a_subscription_is_named_after_its_queue_and_handler() -> None:

@@ -111,9 +111,7 @@ def test_with_stock_levels_an_order_for_a_sold_out_product_is_refused(session: S
 
 def test_the_last_piece_can_be_ordered(session: Session) -> None:
     stocked(session, MUG=2)
-    quoted = orders.quote(
-        session, place_order(MUG=2), stock_levels=inventory.stock_levels(session)
-    )
+    quoted = orders.quote(session, place_order(MUG=2), stock_levels=inventory.stock_levels(session))
     assert quoted == lines(MUG=2)
 
 
