@@ -1,6 +1,8 @@
 """Sending: due deliveries become messages, and are marked as sent."""
 
 import json
+from collections import Counter
+from datetime import datetime
 from uuid import UUID
 
 import pytest
@@ -10,10 +12,12 @@ from events import Database, clock, ledger, reading, transaction
 from events.admin import subscriptions
 from events.dispatch import dispatch
 from events.messages import Message
-from events.relay.sending import due_times, mark_due_as_sent, unmark_sent
+from events.relay.round import look
+from events.relay.sending import mark_due_as_sent, unmark_sent
+from events.relay.window import MESSAGE_SIZE, traffic
 from events.retry import Decision
 from events.suspects import ISOLATE_AFTER_LOSSES
-from events.tables import Delivery, SubscriptionRow
+from events.tables import Delivery
 from events.testing import ManualClock
 from events.transport.protocol import encode
 from tests.events.sample import (
@@ -30,33 +34,44 @@ from tests.events.sample import (
 )
 
 ONE = new_subscription()
-
-
 TENS = new_subscription(batch=10)
 
 
-def mark_due(limit: int = 500) -> list[Message]:
-    """Mark due deliveries as sent; return their messages."""
+def mark_due(*, room: int = 100, size: int = MESSAGE_SIZE) -> list[Message]:
+    """Mark due deliveries as sent; return their messages, so many of that size at most."""
     with transaction() as session:
-        return mark_due_as_sent(session, "notes.mark", limit=limit)
+        [subscription] = traffic(session, Counter())
+        subscription.room, subscription.size = room, size
+        return mark_due_as_sent(session, subscription)
 
 
-@pytest.mark.parametrize(("backlog", "sizes"), [(1, [1]), (10, [10]), (25, [5, 10, 10])])
+def sizes(messages: list[Message]) -> list[int]:
+    """Return the number of deliveries in each message, the smallest first."""
+    return sorted(len(message.event_ids) for message in messages)
+
+
+def next_due() -> datetime | None:
+    """Return when the relay has something to send next."""
+    with reading() as session:
+        return look(session, Counter()).due_at
+
+
+@pytest.mark.parametrize(("backlog", "expected"), [(1, [1]), (10, [10]), (60, [10, 50])])
 def test_a_backlog_is_sent_in_batches_and_a_single_delivery_alone(
-    backlog: int, sizes: list[int], any_database: Database
+    backlog: int, expected: list[int], any_database: Database
 ) -> None:
     note(*map(str, range(backlog)))
 
     messages = send(TENS)
 
-    assert sorted(len(message.event_ids) for message in messages) == sizes
-    assert len({message.id for message in messages}) == len(sizes)
+    assert sizes(messages) == expected
+    assert len({message.id for message in messages}) == len(expected)
 
 
-def test_without_a_batch_each_delivery_has_its_own_message(any_database: Database) -> None:
+def test_without_a_batch_deliveries_share_a_message_all_the_same(any_database: Database) -> None:
     note("a", "b", "c")
 
-    assert [len(message.event_ids) for message in send(ONE)] == [1, 1, 1]
+    assert sizes(send(ONE)) == [3]
 
 
 def test_a_sent_delivery_is_not_sent_again(any_database: Database) -> None:
@@ -66,14 +81,14 @@ def test_a_sent_delivery_is_not_sent_again(any_database: Database) -> None:
     assert delivery().sends == 1
 
 
-def test_no_more_deliveries_are_marked_than_the_limit_and_the_oldest_first(
+def test_no_more_deliveries_are_marked_than_there_is_room_for_and_the_oldest_first(
     any_database: Database,
 ) -> None:
     event_ids = unsent(10)
 
-    assert [message.event_ids for message in mark_due(limit=4)] == [tuple(event_ids[:4])]
-    assert [message.event_ids for message in mark_due(limit=4)] == [tuple(event_ids[4:8])]
-    assert [message.event_ids for message in mark_due(limit=4)] == [tuple(event_ids[8:])]
+    for ids in (event_ids[:4], event_ids[4:8], event_ids[8:]):
+        assert [message.event_ids for message in mark_due(room=1, size=4)] == [tuple(ids)]
+    assert mark_due(room=1, size=4) == []
 
 
 def unsent(count: int) -> list[UUID]:
@@ -81,8 +96,7 @@ def unsent(count: int) -> list[UUID]:
     event_ids = note(*map(str, range(count)))
     with transaction() as session:
         subscriptions.register(session, [TENS])
-        row = session.get_one(SubscriptionRow, TENS.name)
-        rows = [ledger.new_delivery(row, each, clock.now()) for each in event_ids]
+        rows = [ledger.new_delivery(TENS.name, "notes", each, clock.now()) for each in event_ids]
         ledger.insert_deliveries(session, rows)
     return event_ids
 
@@ -102,7 +116,7 @@ def test_a_suspect_is_sent_alone_and_its_neighbours_do_not_wait_for_it(
 
     again = mark_due()
 
-    assert sorted(len(message.event_ids) for message in again) == [1, 2]
+    assert sizes(again) == [1, 2]
     assert [message.event_ids for message in again if suspect in message.event_ids] == [(suspect,)]
     # Celery could drop a message whose id it has seen before.
     assert not {message.id for message in messages} & {message.id for message in again}
@@ -115,12 +129,10 @@ def test_a_paused_subscription_has_no_due_time_until_it_is_resumed(
     with transaction() as session:
         subscriptions.pause(session, "notes.mark", who="ada", why="the printer is on fire")
 
-    with reading() as session:
-        assert due_times(session) == {}
+    assert next_due() is None
     with transaction() as session:
         subscriptions.resume(session, "notes.mark", who="ada")
-    with reading() as session:
-        assert list(due_times(session)) == ["notes.mark"]
+    assert next_due() is not None
 
 
 def test_a_delivery_in_flight_when_its_subscription_is_paused_is_released(
@@ -190,19 +202,20 @@ def test_a_done_delivery_is_not_unmarked(any_database: Database) -> None:
 def test_the_next_due_time_is_that_of_the_earliest_retry(
     any_database: Database, time: ManualClock
 ) -> None:
-    note("a", "b")
-    for message, wait in zip(send(ONE), (30.0, 20.0), strict=True):
+    for event_id, wait in zip(note("a", "b"), (30.0, 20.0), strict=True):
+        send(ONE)
         with transaction() as session:
-            ledger.fail(session, "notes.mark", message.event_ids[0], failure(), Decision(wait=wait))
+            ledger.fail(session, "notes.mark", event_id, failure(), Decision(wait=wait))
 
-    with reading() as session:
-        assert (due_times(session)["notes.mark"] - time()).total_seconds() == 20.0
+    due_at = next_due()
+    assert due_at is not None
+    assert (due_at - time()).total_seconds() == 20.0
 
 
 def test_a_new_batch_size_applies_to_the_next_messages(
     any_database: Database,
 ) -> None:
-    note("a", "b")
-    assert len(send(new_subscription(mark, batch=2, retry=POLICY))) == 1
-    note("c", "d")
-    assert len(send(new_subscription(mark, batch=1, retry=POLICY))) == 2
+    note(*map(str, range(80)))
+    assert sizes(send(new_subscription(mark, batch=80, retry=POLICY))) == [80]
+    note(*map(str, range(80)))
+    assert sizes(send(new_subscription(mark, batch=20, retry=POLICY))) == [MESSAGE_SIZE]
