@@ -155,6 +155,8 @@ class _Run:
                         entries += self._run_handler(session, envelope, event, *values)
             session.flush()
             log.append(session, entries)
+            if not entries:
+                log.wake(session)  # the window has room for the next message
         return claimed
 
     def _run_handler(
