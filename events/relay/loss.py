@@ -8,6 +8,7 @@ a lease after its message left.
 
 from collections import defaultdict, deque
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -24,6 +25,7 @@ from events.tables import Delivery
 logger = structlog.get_logger("tidings.loss")
 
 RESEND_BATCH = 1000  # deliveries in one transaction, so that nobody waits long for the database
+MAX_PROBES = 8  # of one queue
 SEND_MARGIN = timedelta(seconds=2)  # between a delivery's mark as sent and its message's arrival
 Probe = tuple[UUID, str, datetime]
 
@@ -33,13 +35,14 @@ class LostMessageDetector:
 
     A probe is the latest-sent delivery of a queue at some check: when it is done, everything sent
     before it has left. Only a delivery that was sent once serves: of one sent again, the first
-    message may have been handled while the second still waits.
+    message may have been handled while the second still waits. Another probe is taken each lease,
+    because one whose own message is lost tells nothing.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._marks: defaultdict[str, deque[tuple[datetime, datetime]]] = defaultdict(deque)
-        self._probes: dict[str, Probe] = {}
+        self._probes: defaultdict[str, deque[Probe]] = defaultdict(partial(deque, maxlen=MAX_PROBES))
 
     def check(self) -> int:
         """Send lost deliveries again; return their number. Raises `BrokerDown`."""
@@ -59,16 +62,20 @@ class LostMessageDetector:
             marks.append((now, left))
 
     def _probe(self, session: Session, queue: str) -> datetime | None:
-        """Return when the queue's probe was sent, if it is done; then, or if it is gone, take another."""
-        probe = self._probes.get(queue)
-        left = None
-        if probe is not None:
+        """Return when the latest of the queue's probes was sent that is done; take another probe."""
+        probes, left = self._probes[queue], None
+        for probe in list(probes):
             row = session.get(Delivery, probe[:2])
             if row is not None and row.state == State.DONE and row.sends == 1:
                 left = probe[2]
             elif row is not None and row.sent_at == probe[2]:
-                return None  # still in flight
-        self._probes.pop(queue, None)
+                continue  # still in flight
+            probes.remove(probe)
+        if not probes or probes[-1][2] < clock.now() - timedelta(seconds=settings().lease):
+            self._take_probe(session, queue)
+        return left
+
+    def _take_probe(self, session: Session, queue: str) -> None:
         latest = (
             select(Delivery.event_id, Delivery.subscription, Delivery.sent_at)
             .where(Delivery.queue == queue, IS_IN_FLIGHT, Delivery.sends == 1)
@@ -77,8 +84,8 @@ class LostMessageDetector:
         )
         for event_id, subscription, sent_at in session.execute(latest):
             assert sent_at is not None
-            self._probes[queue] = (event_id, subscription, sent_at)
-        return left
+            if (probe := (event_id, subscription, sent_at)) not in self._probes[queue]:
+                self._probes[queue].append(probe)
 
     def _resend(self, queue: str) -> int:
         marks, lease = self._marks[queue], timedelta(seconds=settings().lease)
