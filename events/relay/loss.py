@@ -8,7 +8,6 @@ a lease after its message left.
 
 from collections import defaultdict, deque
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 import structlog
@@ -30,6 +29,10 @@ SEND_MARGIN = timedelta(seconds=2)  # between a delivery's mark as sent and its 
 Probe = tuple[UUID, str, datetime]
 
 
+def _no_probes() -> deque[Probe]:
+    return deque(maxlen=MAX_PROBES)
+
+
 class LostMessageDetector:
     """Remembers for each queue what was known to have left it, and when that was learnt.
 
@@ -42,7 +45,7 @@ class LostMessageDetector:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._marks: defaultdict[str, deque[tuple[datetime, datetime]]] = defaultdict(deque)
-        self._probes: defaultdict[str, deque[Probe]] = defaultdict(partial(deque, maxlen=MAX_PROBES))
+        self._probes: defaultdict[str, deque[Probe]] = defaultdict(_no_probes)
 
     def check(self) -> int:
         """Send lost deliveries again; return their number. Raises `BrokerDown`."""
@@ -62,7 +65,7 @@ class LostMessageDetector:
             marks.append((now, left))
 
     def _probe(self, session: Session, queue: str) -> datetime | None:
-        """Return when the latest of the queue's probes was sent that is done; take another probe."""
+        """Return when the latest probe that is done was sent; take another one each lease."""
         probes, left = self._probes[queue], None
         for probe in list(probes):
             row = session.get(Delivery, probe[:2])

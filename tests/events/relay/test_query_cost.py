@@ -1,5 +1,6 @@
 """Queries of the relay cost no more with a large backlog or a long history."""
 
+from collections import Counter
 from typing import Any
 
 from sqlalchemy import event, insert, text
@@ -7,9 +8,9 @@ from uuid_utils.compat import uuid7
 
 from events import Database, clock, ledger, reading, transaction
 from events.admin import queues, subscriptions
-from events.relay.loss import last_settled
-from events.relay.sending import due_times, mark_due_as_sent
-from events.tables import LogEntry, SubscriptionRow
+from events.relay.round import do_round, look
+from events.relay.window import MESSAGES_PER_SLOT
+from events.tables import LogEntry
 from tests.events.sample import new_subscription
 
 TENS = new_subscription(batch=10)
@@ -32,14 +33,14 @@ def test_marking_a_part_of_a_large_backlog_is_quick(postgres_database: Database)
         subscriptions.register(session, [TENS])
         events = [{"id": each, "correlation_id": each, **origin} for each in event_ids]
         session.execute(insert(LogEntry), events)
-        row = session.get_one(SubscriptionRow, TENS.name)
-        rows = [ledger.new_delivery(row, each, now) for each in event_ids]
+        rows = [ledger.new_delivery(TENS.name, TENS.queue, each, now) for each in event_ids]
         ledger.insert_deliveries(session, rows)
 
     with transaction() as session:
         session.execute(text("SET LOCAL statement_timeout = '2s'"))
-        messages = mark_due_as_sent(session, TENS.name, limit=500)
-    assert sum(len(message.event_ids) for message in messages) == 500
+        messages = do_round(session, Counter({TENS.queue: 8})).messages
+    assert len(messages) == 8 * MESSAGES_PER_SLOT
+    assert sum(len(message.event_ids) for message in messages) == 800
 
 
 def test_frequent_queries_read_the_open_deliveries_only(database: Database) -> None:
@@ -51,9 +52,8 @@ def test_frequent_queries_read_the_open_deliveries_only(database: Database) -> N
         lambda c, cursor, statement, values, *_: executed.append((statement, values)),
     )
     with reading() as session:
-        due_times(session)
+        look(session, Counter())
         queues.overview(session)
-        last_settled(session, "notes")
         queries = [each for each in executed if "deliveries" in each[0]]
         plans = [
             str(session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all())
@@ -61,5 +61,5 @@ def test_frequent_queries_read_the_open_deliveries_only(database: Database) -> N
         ]
 
     assert "ix_deliveries_due" in plans[0]
-    assert "ix_deliveries_done" in plans[-1]
+    assert "ix_deliveries_in_flight" in plans[0]
     assert [plan for plan in plans if "SCAN deliveries'" in plan] == []
