@@ -6,16 +6,19 @@ Run as `python -m tests.events.relay.stopping_relay`.
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from events import publish, transaction
+from events import heartbeat, publish, transaction
 from events.database import database, use
 from events.messages import Message
 from events.relay import loop
+from events.relay.round import Round, do_round
 from events.transport import CeleryTransport
 from tests.events.live_app import Pinged, app
 
+# A new delivery is marked as sent by the fan-out; one of the backlog is marked later.
 STEPS = (
     "before the fan-out commits",
     "after the fan-out",
@@ -24,24 +27,22 @@ STEPS = (
     "amid the messages",
     "after the messages",
 )
-
+UNCOMMITTED, UNSENT, BACKLOG = STEPS[0:3:2], STEPS[1:4:2], STEPS[2:4]
 EACH = 6  # pings before each kill
+SLOTS = 30  # of a worker that is not there: the window has room for the pings of every step
 
 
-def die(*_: object) -> None:
+def die() -> None:
     """Kill this process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def then_die(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function so changed that the process is killed after a call that did some work."""
-
-    def stopped(*arguments: Any, **named: Any) -> Any:
-        if done := work(*arguments, **named):
-            die()
-        return done
-
-    return stopped
+def do_round_and_die(*arguments: Any, **named: Any) -> Round:
+    """Do a round of the relay, and kill this process before its commit if there was work."""
+    done = do_round(*arguments, **named)
+    if done.messages:
+        die()
+    return done
 
 
 class StoppingTransport(CeleryTransport):
@@ -51,24 +52,10 @@ class StoppingTransport(CeleryTransport):
 
     def send(self, messages: Sequence[Message]) -> None:
         """Send as many messages as the step allows."""
-        sent = {"after the mark": 0, "amid the messages": len(messages) // 2}.get(
-            self.step, len(messages)
-        )
-        super().send(messages[:sent])
-        if self.step in STEPS[3:]:
-            die()
-
-
-def stop_at(step: str) -> None:
-    """Let this process be killed at the step."""
-    StoppingTransport.step = step
-    names = {
-        "before the fan-out commits": "fan_out",
-        "after the fan-out": "due_times",
-        "before the mark commits": "mark_due_as_sent",
-    }
-    if name := names.get(step):
-        setattr(loop, name, then_die(getattr(loop, name)))
+        assert len(messages) >= EACH, messages
+        sent = 0 if self.step in UNSENT else len(messages)
+        super().send(messages[: sent // 2 if self.step == "amid the messages" else sent])
+        die()
 
 
 def run_and_be_killed(step: str) -> None:
@@ -79,18 +66,24 @@ def run_and_be_killed(step: str) -> None:
             f"the relay that was to be killed {step} ended by itself with {status}"
         )
         return
-    stop_at(step)
+    StoppingTransport.step = step
+    if step in UNCOMMITTED:
+        loop.do_round = do_round_and_die
     loop.Relay(StoppingTransport(app)).run(threading.Event())
 
 
 def main() -> None:
     """Publish some pings and run a relay that is killed, for each step."""
     for number, step in enumerate(STEPS):
+        heartbeat.beat("many", "worker", ["pings"], slots=SLOTS)
         with transaction() as session:
             publish(session, *[Pinged(number=number * EACH + each) for each in range(EACH)])
+            if step in BACKLOG:
+                do_round(session, Counter(), can_send=False)
         database().close()
         use(None)
         run_and_be_killed(step)
+    heartbeat.leave("many")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 from kombu import Connection
 
+from events.relay.window import MESSAGE_SIZE, MESSAGES
 from tests.events.relay.stopping_relay import EACH, STEPS
 from tests.events.stack import Stack
 from tests.servers import Process, wait_until
@@ -47,18 +48,20 @@ def test_a_relay_that_is_killed_at_any_step_loses_nothing_and_doubles_nothing(
 
 @STACKS
 def test_a_broker_that_is_flushed_empty_loses_nothing(any_stack: Stack) -> None:
-    any_stack.ping(*range(50))
+    window, backlog = MESSAGES * MESSAGE_SIZE, 20
+    any_stack.ping(*range(window + backlog))
     any_stack.relay(LEASE="1")
     empty(any_stack.env["BROKER_URL"])
     any_stack.work("pings")
 
     wait_until(
-        lambda: any_stack.states("pings.answer_ping") == {"done": 50},
+        lambda: any_stack.states("pings.answer_ping") == {"done": window + backlog},
         within=40,
         what="every ping answered",
     )
-    assert any_stack.effects("answered") == Counter(range(50))
-    assert sum(row.sends for row in any_stack.deliveries("pings.answer_ping")) == 100
+    assert any_stack.effects("answered") == Counter(range(window + backlog))
+    sends = Counter(row.sends for row in any_stack.deliveries("pings.answer_ping"))
+    assert sends == {2: window, 1: backlog}
 
 
 def empty(url: str) -> None:
@@ -69,6 +72,6 @@ def empty(url: str) -> None:
         def purge() -> bool:
             with suppress(*connection.channel_errors):  # the relay has not declared the queue yet
                 deleted[0] += connection.channel().queue_purge("pings")
-            return deleted[0] >= 3  # fifty pings in batches of twenty
+            return deleted[0] >= MESSAGES
 
         wait_until(purge, what="messages on the broker")
