@@ -52,7 +52,7 @@ def dispatch(
     outcomes = [Outcome(Result.DUPLICATE)] * (len(ids) - len(found))
     if any(each.paused for each in found):
         return Report([*outcomes, *_release(subscription, found, wait=0.0, reason="paused")])
-    run, began = _Run(subscription, worker), time.monotonic()
+    run, began = _Run(subscription, worker, found), time.monotonic()
     isolated = [each for each in found if suspect or suspects.is_suspect(each.lost_count)]
     others = [each for each in found if each not in isolated]
     size = subscription.batch
@@ -68,9 +68,12 @@ def dispatch(
 class _Run:
     """The run of one message's deliveries by one subscription in one worker."""
 
-    def __init__(self, subscription: Subscription, worker: str) -> None:
+    def __init__(
+        self, subscription: Subscription, worker: str, deliveries: Sequence[InFlight]
+    ) -> None:
         self._subscription = subscription
         self._worker = worker
+        self._left = len(deliveries)
         self._started_at, self._began = clock.now(), time.monotonic()
         self._slow: UUID | None = None  # the delivery that a batch's deadline interrupted
 
@@ -155,8 +158,9 @@ class _Run:
                         entries += self._run_handler(session, envelope, event, *values)
             session.flush()
             log.append(session, entries)
-            if not entries:
-                log.wake(session)  # the window has room for the next message
+            self._left -= len(ids)
+            if self._left <= 0:  # the window has room for another message
+                log.wake(session)
         return claimed
 
     def _run_handler(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from events import log
 from events.envelope import Envelope
 from events.ledger import IS_IN_FLIGHT
-from events.tables import Delivery, LogEntry, SubscriptionRow
+from events.tables import DELIVERIES, EVENTS, SUBSCRIPTIONS
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,17 @@ class InFlight:
 
 
 # Built once: building it took as long as running it, for every message.
+_D, _S = DELIVERIES.c, SUBSCRIPTIONS.c
 _IN_FLIGHT = (
-    select(*log.COLUMNS, Delivery.attempts, Delivery.lost_count, SubscriptionRow.paused_at)
-    .join(LogEntry, LogEntry.id == Delivery.event_id)
-    .outerjoin(SubscriptionRow, SubscriptionRow.name == Delivery.subscription)
+    select(*log.COLUMNS, _D.attempts, _D.lost_count, _S.paused_at)
+    .select_from(DELIVERIES.join(EVENTS, EVENTS.c.id == _D.event_id))
+    .outerjoin(SUBSCRIPTIONS, _S.name == _D.subscription)
     .where(
-        Delivery.subscription == bindparam("name"),
-        Delivery.event_id.in_(bindparam("ids", expanding=True)),
+        _D.subscription == bindparam("name"),
+        _D.event_id.in_(bindparam("ids", expanding=True)),
         IS_IN_FLIGHT,
     )
-    .order_by(LogEntry.position)
+    .order_by(EVENTS.c.position)
 )
 
 

@@ -25,7 +25,7 @@ from events import attempts, clock, context, log
 from events.attempts import Failure
 from events.retry import Decision
 from events.system_events import DeliveryDead
-from events.tables import Delivery
+from events.tables import DELIVERIES, Delivery
 
 
 class State(StrEnum):
@@ -40,27 +40,25 @@ class State(StrEnum):
 
 OPEN = (State.PENDING, State.RETRYING)
 # Values are literals in each statement: SQLite uses a partial index only if it sees them.
-IS_OPEN = Delivery.state.in_(bindparam("open", OPEN, expanding=True, literal_execute=True))
-IS_DEAD = Delivery.state == literal(State.DEAD, literal_execute=True)
-IS_DONE = Delivery.state == literal(State.DONE, literal_execute=True)
-IS_IN_FLIGHT = and_(IS_OPEN, Delivery.sent_at.is_not(None))
-IS_TO_SEND = and_(IS_OPEN, Delivery.sent_at.is_(None))
+_D = DELIVERIES.c
+IS_OPEN = _D.state.in_(bindparam("open", OPEN, expanding=True, literal_execute=True))
+IS_DEAD = _D.state == literal(State.DEAD, literal_execute=True)
+IS_DONE = _D.state == literal(State.DONE, literal_execute=True)
+IS_IN_FLIGHT = and_(IS_OPEN, _D.sent_at.is_not(None))
+IS_TO_SEND = and_(IS_OPEN, _D.sent_at.is_(None))
 
 RESET: dict[str, Any] = {"sent_at": None, "lost_count": 0, "unfinished_starts": 0}
 _IN_PLACE = {"synchronize_session": False}
 
 # Statements of the hot path are built once: to build one took as long as to run it.
-_TABLE = Delivery.metadata.tables[Delivery.__tablename__]
-_INSERT = sa.insert(_TABLE)
+_INSERT = sa.insert(DELIVERIES)
 _NAMED = and_(
-    Delivery.subscription == bindparam("name"),
-    Delivery.event_id.in_(bindparam("ids", expanding=True)),
+    _D.subscription == bindparam("name"), _D.event_id.in_(bindparam("ids", expanding=True))
 )
 _MARK_SENT = (
-    update(Delivery)
+    update(DELIVERIES)
     .where(_NAMED, IS_TO_SEND)
-    .values(sent_at=bindparam("now"), sends=Delivery.sends + 1, message=bindparam("carrier"))
-    .execution_options(**_IN_PLACE)
+    .values(sent_at=bindparam("now"), sends=_D.sends + 1, message=bindparam("carrier"))
 )
 
 
@@ -104,11 +102,11 @@ def defer(session: Session, subscription: str, ids: Collection[UUID], due_at: da
 
 
 _CLAIM = (
-    update(Delivery)
+    update(DELIVERIES)
     .where(
-        Delivery.subscription == bindparam("name"),
-        Delivery.event_id.in_(
-            select(Delivery.event_id).where(_NAMED, IS_IN_FLIGHT).with_for_update(skip_locked=True)
+        _D.subscription == bindparam("name"),
+        _D.event_id.in_(
+            select(_D.event_id).where(_NAMED, IS_IN_FLIGHT).with_for_update(skip_locked=True)
         ),
         IS_IN_FLIGHT,
     )
@@ -120,8 +118,7 @@ _CLAIM = (
         lost_count=0,
         unfinished_starts=0,
     )
-    .returning(Delivery.event_id)
-    .execution_options(**_IN_PLACE)
+    .returning(_D.event_id)
 )
 
 

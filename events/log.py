@@ -14,10 +14,10 @@ from events import clock, context
 from events.dialects import dialect_of
 from events.envelope import Actor, Envelope
 from events.event import Event
-from events.tables import LogEntry
+from events.tables import EVENTS, LogEntry
 
 CHANNEL = "tidings"  # of PostgreSQL's LISTEN and NOTIFY
-_INSERT = insert(LogEntry.metadata.tables[LogEntry.__tablename__])
+_INSERT = insert(EVENTS)
 
 
 def publish(
@@ -60,7 +60,7 @@ def new_entry(
         "time": now,
         "correlation_id": inherited.correlation_id or event_id,
         "causation_id": inherited.cause.id if inherited.cause else None,
-        "actor": inherited.actor.model_dump(exclude_none=True),
+        "actor": inherited.actor.known(),
         "traceparent": inherited.traceparent or new_traceparent(),
         "data": event.model_dump(mode="json"),
         "publish_at": at or now,
@@ -75,26 +75,23 @@ def new_traceparent() -> str:
 
 # The columns of an envelope: quicker to read than the whole entity.
 COLUMNS = (
-    LogEntry.id,
-    LogEntry.type,
-    LogEntry.version,
-    LogEntry.source,
-    LogEntry.time,
-    LogEntry.subject,
-    LogEntry.correlation_id,
-    LogEntry.causation_id,
-    LogEntry.actor,
-    LogEntry.traceparent,
-    LogEntry.data,
+    EVENTS.c.id,
+    EVENTS.c.type,
+    EVENTS.c.version,
+    EVENTS.c.source,
+    EVENTS.c.time,
+    EVENTS.c.subject,
+    EVENTS.c.correlation_id,
+    EVENTS.c.causation_id,
+    EVENTS.c.actor,
+    EVENTS.c.traceparent,
+    EVENTS.c.data,
 )
 
 
-def envelope(entry: LogEntry | Row[Any]) -> Envelope:
-    """Make the envelope of a row of the log, an entity or its `COLUMNS`.
-
-    It is not validated: this process, or one like it, wrote the row.
-    """
-    return Envelope.model_construct(
+def envelope(entry: LogEntry | Row[*tuple[Any, ...]]) -> Envelope:
+    """Make the envelope of a row of the log, an entity or its `COLUMNS`."""
+    return Envelope(
         id=entry.id,
         type=entry.type,
         version=entry.version,
@@ -103,7 +100,7 @@ def envelope(entry: LogEntry | Row[Any]) -> Envelope:
         subject=entry.subject,
         correlation_id=entry.correlation_id,
         causation_id=entry.causation_id,
-        actor=Actor.model_construct(**entry.actor),
+        actor=Actor(**entry.actor),
         traceparent=entry.traceparent,
         data=entry.data,
     )

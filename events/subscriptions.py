@@ -14,7 +14,7 @@ from events.errors import SubscriptionError, UnknownSubscription
 from events.event import Event
 from events.retry import Retry
 
-BATCH = 50  # deliveries in one message and transaction
+BATCH = 100  # deliveries in one message and transaction
 CALL_BATCH = 20  # deliveries in one message whose handler calls the outside
 
 Outcome = Event | Sequence[Event] | None

@@ -189,3 +189,9 @@ class Pruning(Base):
     subscription: Mapped[str] = mapped_column(String(200), primary_key=True)
     event_type: Mapped[str] = mapped_column(String(200), primary_key=True)
     until: Mapped[datetime]
+
+
+# For the statements of the hot path: without the ORM each costs some 30 µs less.
+EVENTS, DELIVERIES, SUBSCRIPTIONS = (
+    Base.metadata.tables[each.__tablename__] for each in (LogEntry, Delivery, SubscriptionRow)
+)

@@ -12,22 +12,22 @@ from sqlalchemy.orm import Session
 from events import clock, ledger
 from events.messages import Message
 from events.relay.window import Traffic, by_event_type
-from events.tables import LogEntry, delivery_id
+from events.tables import EVENTS, delivery_id
 
 FAN_OUT_BATCH = 200  # events in one transaction, so that nobody waits long for the database
 
+_E = EVENTS.c
 _WAITING = (
-    select(LogEntry.position, LogEntry.id, LogEntry.type, LogEntry.subject, LogEntry.publish_at)
-    .where(LogEntry.relayed_at.is_(None), LogEntry.publish_at <= bindparam("now"))
-    .order_by(LogEntry.position)
+    select(_E.position, _E.id, _E.type, _E.subject, _E.publish_at)
+    .where(_E.relayed_at.is_(None), _E.publish_at <= bindparam("now"))
+    .order_by(_E.position)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
 _RELAYED = (
-    update(LogEntry)
-    .where(LogEntry.position.in_(bindparam("positions", expanding=True)))
+    update(EVENTS)
+    .where(_E.position.in_(bindparam("positions", expanding=True)))
     .values(relayed_at=bindparam("now"))
-    .execution_options(synchronize_session=False)
 )
 
 

@@ -16,22 +16,15 @@ from events.messages import Message
 from events.relay.fanout import label, new_message
 from events.relay.window import Traffic
 from events.suspects import hold_back_suspects, is_suspect
-from events.tables import Delivery, LogEntry
+from events.tables import DELIVERIES, LogEntry
 
 SEND_BATCH = 1000  # deliveries of one subscription in one transaction
 
+_D = DELIVERIES.c
 _DUE = (
-    select(
-        Delivery.event_id,
-        Delivery.queue,
-        Delivery.sends,
-        Delivery.attempts,
-        Delivery.lost_count,
-        Delivery.unfinished_starts,
-    )
-    .where(Delivery.subscription == bindparam("name"), IS_TO_SEND)
-    .where(Delivery.due_at <= bindparam("now"))
-    .order_by(Delivery.due_at)
+    select(_D.event_id, _D.queue, _D.sends, _D.attempts, _D.lost_count, _D.unfinished_starts)
+    .where(_D.subscription == bindparam("name"), IS_TO_SEND, _D.due_at <= bindparam("now"))
+    .order_by(_D.due_at)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )

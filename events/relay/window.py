@@ -16,13 +16,11 @@ from sqlalchemy.orm import Session
 
 from events import heartbeat
 from events.ledger import IS_IN_FLIGHT, IS_TO_SEND
-from events.tables import Delivery, SubscriptionRow
+from events.tables import DELIVERIES, SUBSCRIPTIONS
 
 MESSAGES = 2  # in flight for a subscription whose queue has one worker slot
 MESSAGES_PER_SLOT = 2  # one is handled, the next one waits for it
-MESSAGE_SIZE = (
-    50  # deliveries in one message at most, or the subscription's batch if that is larger
-)
+MESSAGE_SIZE = 100  # deliveries in one message at most, or the batch if that is larger
 
 
 @dataclass
@@ -42,18 +40,19 @@ class Traffic:
         return min(self.size, max(1, -(-deliveries // self.slots)))
 
 
-_OF_SUBSCRIPTION = Delivery.subscription == SubscriptionRow.name
+_S, _D = SUBSCRIPTIONS.c, DELIVERIES.c
+_OF_SUBSCRIPTION = _D.subscription == _S.name
 _TRAFFIC = select(
-    SubscriptionRow.name,
-    SubscriptionRow.queue,
-    SubscriptionRow.event_types,
-    SubscriptionRow.batch,
-    SubscriptionRow.paused_at,
-    select(func.min(Delivery.due_at)).where(_OF_SUBSCRIPTION, IS_TO_SEND).scalar_subquery(),
-    select(func.count(distinct(Delivery.message)))
+    _S.name,
+    _S.queue,
+    _S.event_types,
+    _S.batch,
+    _S.paused_at,
+    select(func.min(_D.due_at)).where(_OF_SUBSCRIPTION, IS_TO_SEND).scalar_subquery(),
+    select(func.count(distinct(_D.message)))
     .where(_OF_SUBSCRIPTION, IS_IN_FLIGHT)
     .scalar_subquery(),
-).order_by(SubscriptionRow.name)
+).order_by(_S.name)
 
 
 def traffic(session: Session, slots: Counter[str]) -> list[Traffic]:
