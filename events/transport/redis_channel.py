@@ -22,9 +22,16 @@ MAX_BRACKETS = 100
 class Channel(redis.Channel):
     """A channel that checks each item which BRPOP returns before kombu reads it."""
 
+    _kept: tuple[Any, Any] | None = None  # a connection pool and its client
+
     def _create_client(self, asynchronous: bool = False) -> Any:
+        """Return a client; kombu makes one for each operation, an eighth of a worker's parent."""
+        if not asynchronous and self._kept is not None and self._kept[0] is self.pool:
+            return self._kept[1]
         client = super()._create_client(asynchronous)  # type: ignore[misc]  # not in the stubs
         client.set_response_callback("BRPOP", self._filter_invalid)
+        if not asynchronous:
+            self._kept = (self.pool, client)
         return client
 
     def _filter_invalid(self, response: Any) -> Any:

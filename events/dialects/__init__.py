@@ -1,0 +1,16 @@
+"""The differences between SQLite and PostgreSQL: connect, begin, wake, lock, upsert."""
+
+from sqlalchemy.orm import Session
+
+from events.dialects.dialect import LOCK_TIMEOUT, Dialect, Engines
+from events.dialects.postgresql import NETWORK, PostgreSQL
+from events.dialects.sqlite import SQLite
+
+__all__ = ["DIALECTS", "LOCK_TIMEOUT", "NETWORK", "Dialect", "Engines", "dialect_of"]
+
+DIALECTS: dict[str, Dialect] = {each.name: each for each in (SQLite(), PostgreSQL())}
+
+
+def dialect_of(session: Session) -> Dialect:
+    """Return the dialect of the session's database."""
+    return DIALECTS[session.get_bind().dialect.name]

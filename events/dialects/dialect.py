@@ -1,0 +1,61 @@
+"""The operations that SQLite and PostgreSQL do in different ways."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from sqlalchemy import URL, Engine
+from sqlalchemy.orm import Session
+
+LOCK_TIMEOUT = 30.0  # seconds that a writer waits for its turn: longer than a handler may take
+POOL_SIZE = 10  # connections that are kept: the threads of a batch of calls, and some more
+
+
+@dataclass(frozen=True)
+class Engines:
+    """The ways into one database.
+
+    `relaxed` writes marks that are no promises: its commits do not wait for the disk, and the
+    latest may be undone by a power cut.
+    """
+
+    writer: Engine
+    relaxed: Engine
+    reader: Engine
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        for engine in (self.writer, self.relaxed, self.reader):
+            engine.dispose()
+
+
+class Dialect(Protocol):
+    """The operations that the two databases do in different ways."""
+
+    name: ClassVar[str]
+    insert: ClassVar[Any]  # the dialect's `insert`, which knows ON CONFLICT
+
+    def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> Engines:
+        """Return the engines; those of an `urgent` process go before others where writers queue."""
+
+    def notify(self, session: Session, channel: str) -> None:
+        """Wake the listeners of `channel` when the transaction commits."""
+        return
+
+    def next_key(self, session: Session, table: str, column: str) -> int:
+        """Return the next value of an auto-incremented key, for a row that is inserted now."""
+
+    def lock_table(self, session: Session, table: str) -> None:
+        """Wait until no other transaction writes to `table`, and keep others out."""
+        return
+
+    def lock_shared(self, session: Session, table: str) -> None:
+        """Keep `lock_table` waiting until the transaction ends, and wait for it."""
+        return
+
+    def cancel_running_statement(self, session: Session) -> None:
+        """End a statement that was left while it ran."""
+        return
+
+    def overwrite_deleted_rows(self, session: Session) -> None:
+        """Overwrite the old text of rows that this connection changes from now on."""
+        return

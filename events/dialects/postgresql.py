@@ -1,0 +1,108 @@
+"""PostgreSQL by psycopg 3."""
+
+from time import monotonic
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from sqlalchemy import URL, Engine, create_engine, event, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from events.dialects.dialect import LOCK_TIMEOUT, POOL_SIZE, Dialect, Engines
+
+# A server that vanished without a farewell is noticed after ten seconds, not a quarter of an hour.
+NETWORK: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+IDLE_LIMIT = 2.0  # seconds after which a connection is tested before it is used again
+_NEXT_VALUE = text("SELECT nextval(pg_get_serial_sequence(:table, :column))")
+
+
+class PostgreSQL(Dialect):
+    """PostgreSQL by psycopg 3."""
+
+    name = "postgresql"
+    insert = staticmethod(postgresql.insert)
+
+    def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> Engines:
+        """Return engines of which only a lock timeout below the default is set."""
+        options = (
+            "-c timezone=utc -c idle_in_transaction_session_timeout=60000"
+            " -c client_connection_check_interval=5000"
+        )
+        if lock_timeout < LOCK_TIMEOUT:
+            options += f" -c lock_timeout={int(lock_timeout * 1000)}"
+        writer = self._engine(url, options)
+        return Engines(
+            writer=writer,
+            relaxed=self._engine(url, f"{options} -c synchronous_commit=off"),
+            # Without BEGIN and ROLLBACK: each statement has a snapshot of its own in any case.
+            reader=writer.execution_options(isolation_level="AUTOCOMMIT"),
+        )
+
+    def _engine(self, url: URL, options: str) -> Engine:
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            pool_size=POOL_SIZE,
+            max_overflow=20,
+            connect_args=NETWORK | {"options": options},
+        )
+        event.listen(engine, "checkin", _note_use)
+        event.listen(engine, "checkout", _ping_if_idle)
+        return engine
+
+    def notify(self, session: Session, channel: str) -> None:
+        """Send NOTIFY."""
+        session.execute(text(f"NOTIFY {channel}"))
+
+    def next_key(self, session: Session, table: str, column: str) -> int:
+        """Take the next value of the column's sequence."""
+        names = {"table": table, "column": column}
+        return int(session.scalar(_NEXT_VALUE, names))
+
+    def lock_table(self, session: Session, table: str) -> None:
+        """Take the table's exclusive lock, which readers do not wait for."""
+        session.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
+
+    def lock_shared(self, session: Session, table: str) -> None:
+        """Take a lock that conflicts with the exclusive one only; to lock each row would write it."""
+        session.execute(text(f"LOCK TABLE {table} IN ROW SHARE MODE"))
+
+    def cancel_running_statement(self, session: Session) -> None:
+        """Cancel the statement that Celery's soft time limit left.
+
+        psycopg cannot roll back then, and the error of that would hide the true one; the server
+        would go on, and hold the locks of every row that the transaction touched.
+        """
+        if not session.in_transaction():
+            return
+        try:
+            connection: Any = session.connection().connection.dbapi_connection
+            status = connection and connection.info.transaction_status
+            if status == TransactionStatus.ACTIVE:
+                connection.cancel_safe(timeout=2.0)
+                session.invalidate()
+        except (SQLAlchemyError, psycopg.Error):  # the connection is gone, its statement with it
+            return
+
+
+def _note_use(_: Any, record: Any) -> None:
+    record.info["used_at"] = monotonic()
+
+
+def _ping_if_idle(connection: Any, record: Any, _: Any) -> None:
+    """Test a connection that was idle: to test each time costs a round trip for every transaction."""
+    if monotonic() - record.info.get("used_at", 0.0) < IDLE_LIMIT:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error

@@ -1,0 +1,104 @@
+"""SQLite in WAL mode."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from events.dialects.dialect import POOL_SIZE, Dialect, Engines
+from events.dialects.write_lock import WriteLock
+from events.errors import TransactionNotStarted
+
+
+class SQLite(Dialect):
+    """SQLite in WAL mode.
+
+    A writer begins with BEGIN IMMEDIATE: a deferred transaction that turns into a writer fails at
+    once when another wrote meanwhile, whatever the timeout. Before it, it takes its turn at a
+    queueing lock, because SQLite's own busy handler sleeps and serves nobody in turn. Readers begin
+    deferred, on an engine of their own, and wait for nobody.
+    """
+
+    name = "sqlite"
+    insert = staticmethod(sqlite.insert)
+
+    def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> Engines:
+        """Return engines whose writers take turns."""
+        options: dict[str, Any] = {"timeout": lock_timeout}
+        engine = partial(_sqlite_engine, options=options)
+        lock = WriteLock(url.database, lock_timeout, urgent=urgent) if url.database else None
+        return Engines(
+            # FULL: an accepted order survives a power cut, not only a crash of the process.
+            writer=engine(url, begin=partial(_begin_write, lock), synchronous="FULL"),
+            relaxed=engine(url, begin=partial(_begin_write, lock), synchronous="NORMAL"),
+            reader=engine(_existing(url), begin=partial(_begin, "BEGIN"), synchronous="NORMAL"),
+        )
+
+    def next_key(self, session: Session, table: str, column: str) -> int:
+        """Return the highest key and one: this transaction has the write lock."""
+        return int(session.scalar(text(f"SELECT coalesce(max({column}), 0) + 1 FROM {table}")))  # noqa: S608  names of ours
+
+    def overwrite_deleted_rows(self, session: Session) -> None:
+        """Switch secure_delete on, or the old text stays in the file's free space."""
+        session.connection().exec_driver_sql("PRAGMA secure_delete=ON")
+
+
+def _sqlite_engine(url: URL, *, options: dict[str, Any], begin: Any, synchronous: str) -> Engine:
+    arguments = options | {"isolation_level": None, "check_same_thread": False}
+    engine = create_engine(url, hide_parameters=True, pool_size=POOL_SIZE, connect_args=arguments)
+    event.listen(engine, "connect", partial(_set_up, synchronous))
+    event.listen(engine, "begin", begin)
+    if "mode" not in url.query:
+        event.listen(engine, "do_connect", partial(_make_folder, url))
+        event.listen(engine, "checkin", _release_lock)
+    return engine
+
+
+def _make_folder(url: URL, *_: Any) -> None:
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _existing(url: URL) -> URL:
+    """Return the address of the same file for a reader, who must not make a missing one."""
+    return url.set(
+        database=f"file:{quote(url.database or '')}", query={"mode": "rw", "uri": "true"}
+    )
+
+
+def _begin_write(lock: WriteLock | None, connection: Connection) -> None:
+    if lock is not None and "turn" not in connection.info:
+        try:
+            connection.info["turn"] = lock.acquire()
+        except Exception as error:  # Celery's soft time limit
+            raise TransactionNotStarted(
+                f"{type(error).__name__} while waiting for the database"
+            ) from error
+    _begin("BEGIN IMMEDIATE", connection)
+
+
+def _release_lock(_: Any, record: Any) -> None:
+    turn = record.info.pop("turn", None)
+    if turn is not None:
+        turn.release()
+
+
+def _begin(statement: str, connection: Connection) -> None:
+    try:
+        connection.exec_driver_sql(statement)
+    except DBAPIError:
+        raise
+    except Exception as error:  # Celery's soft time limit, while others were writing all the time
+        raise TransactionNotStarted(
+            f"{type(error).__name__} while waiting for the database"
+        ) from error
+
+
+def _set_up(synchronous: str, connection: Any, _: Any) -> None:
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
