@@ -19,6 +19,7 @@ def upgrade() -> None:
     _invalid_messages()
     _subscriptions()
     _deliveries()
+    _indexes_of_deliveries()
     _attempts()
     _prunings()
 
@@ -150,6 +151,9 @@ def _deliveries() -> None:
         ),
         sa.PrimaryKeyConstraint("subscription", "event_id", name=op.f("pk_deliveries")),
     )
+
+
+def _indexes_of_deliveries() -> None:
     op.create_index("ix_deliveries_dead", "deliveries", ["died_at"], **_where("state = 'dead'"))
     op.create_index(
         "ix_deliveries_done", "deliveries", ["queue", "sent_at"], **_where("state = 'done'")
