@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from events import Base, Database, publish, reading, transaction
-from events.orm import insert_if_absent, locked
+from events.orm import get_or_create_locked, insert_if_absent
 from events.tables import LogEntry
 from events.testing import ManualClock
 from tests.events.sample import Noted, note
@@ -54,7 +54,7 @@ def count_up() -> None:
     """Count each of ten names up by one, each in a transaction of its own."""
     for number in range(10):
         with transaction() as session:
-            locked(session, Tally, f"t{number}", count=0).count += 1
+            get_or_create_locked(session, Tally, f"t{number}", count=0).count += 1
 
 
 def test_a_datetime_without_a_time_zone_is_refused(
@@ -123,7 +123,7 @@ def test_two_threads_that_count_up_absent_rows_lose_no_count(any_database: Datab
 
 def test_a_locked_row_is_held_until_the_end_of_its_transaction(any_database: Database) -> None:
     with transaction() as session:
-        row = locked(session, Tally, "t0", count=0)
+        row = get_or_create_locked(session, Tally, "t0", count=0)
         other = threading.Thread(target=count_up)
         other.start()
         other.join(0.3)
@@ -142,4 +142,4 @@ def test_a_row_changed_since_it_was_read_is_read_again_with_its_lock(
     with transaction() as session:
         assert session.get_one(Tally, "t0").count == 0
         count_up()
-        assert locked(session, Tally, "t0", count=0).count == 1
+        assert get_or_create_locked(session, Tally, "t0", count=0).count == 1

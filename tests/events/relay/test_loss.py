@@ -1,5 +1,6 @@
 """Lost messages: which deliveries are sent again, and which are not, however long they wait."""
 
+from datetime import datetime
 from uuid import UUID
 
 import pytest
@@ -45,6 +46,24 @@ def sent(broker: InMemoryTransport, *texts: str) -> list[UUID]:
     return event_ids
 
 
+def insert_sent(count: int, now: datetime) -> list[UUID]:
+    """Insert so many events, each with a delivery that was sent now; return their ids."""
+    values = {
+        "subscription": "notes.mark",
+        "queue": "notes",
+        "state": "pending",
+        "sends": 1,
+        "due_at": now,
+        "sent_at": now,
+    } | dict.fromkeys(("attempts", "lost_count", "unfinished_starts"), 0)
+    columns = [literal(value, getattr(Delivery, name).type) for name, value in values.items()]
+    rows = select(LogEntry.id, *columns)
+    with transaction() as session:
+        session.execute(text(_MANY_EVENTS), {"count": count})
+        session.execute(insert(Delivery).from_select(["event_id", *values], rows))
+    return [UUID(int=number) for number in range(1, count + 1)]
+
+
 def pass_time(
     detector: LostMessageDetector, time: ManualClock, seconds: float, *, step: float = 5.0
 ) -> int:
@@ -60,26 +79,7 @@ def test_a_hundred_thousand_deliveries_that_wait_are_never_sent_twice_however_lo
     database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     send(ONE)
-    event_ids = [UUID(int=number) for number in range(1, 100_001)]
-    with transaction() as session:
-        session.execute(text(_MANY_EVENTS), {"count": len(event_ids)})
-        values = {
-            "subscription": "notes.mark",
-            "queue": "notes",
-            "state": "pending",
-            "sends": 1,
-            "due_at": time(),
-            "sent_at": time(),
-        }
-        zeros = dict.fromkeys(("attempts", "lost_count", "unfinished_starts"), 0)
-        rows = select(
-            LogEntry.id,
-            *[
-                literal(value, getattr(Delivery, name).type)
-                for name, value in (values | zeros).items()
-            ],
-        )
-        session.execute(insert(Delivery).from_select(["event_id", *values, *zeros], rows))
+    event_ids = insert_sent(100_000, time())
     broker.send([Message("m", ONE.name, "notes", (each,), 0, "") for each in event_ids])
     detector = LostMessageDetector(broker)
 
