@@ -108,7 +108,7 @@ class _Run:
         return self.alone(delivery) if may_run else Outcome(Result.DEAD, reason="crash loop")
 
     def alone(self, delivery: InFlight, answer: Answer | None = None) -> Outcome:
-        """Handle one delivery in a transaction of its own; `answer` is that of a call made before."""
+        """Handle one delivery in its own transaction; `answer` is that of a call made before."""
         self._started_at, self._began = clock.now(), time.monotonic()
         try:
             if self._subscription.call is not None and answer is None:

@@ -19,7 +19,7 @@ PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
 class SmtpMailer:
-    """A mailer that keeps idle connections for a few seconds: to open one costs more than a mail."""
+    """A mailer that keeps idle connections for a while: to open one costs more than a mail."""
 
     def send(self, message: EmailMessage) -> None:
         """Send one mail. Raises `DeadLetter` if the server refuses it for good.
