@@ -45,7 +45,7 @@ class SmtpMailer:
         except BaseException:
             server.close()
             raise
-        _idle.give_back(url, server)
+        _idle.put_back(url, server)
 
 
 class _IdleConnections:
@@ -64,7 +64,7 @@ class _IdleConnections:
             _quit(server)
         return None
 
-    def give_back(self, url: str, server: smtplib.SMTP) -> None:
+    def put_back(self, url: str, server: smtplib.SMTP) -> None:
         """Keep a connection for the next mail."""
         with self._lock:
             self._servers.append((time.monotonic(), url, server))
