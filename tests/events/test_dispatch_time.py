@@ -22,21 +22,20 @@ from tests.events.sample import (
     send,
 )
 
-
 SHORT = pytest.mark.usefixtures("short_times")
 
 
 @pytest.fixture
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bound a batch and a message by a tenth of a second."""
-    monkeypatch.setattr(dispatching, "BATCH_TIME", 0.1)
-    monkeypatch.setattr(dispatching, "MESSAGE_TIME", 0.1)
+    """Bound a batch and a message by a third of a second."""
+    monkeypatch.setattr(dispatching, "BATCH_TIME", 0.3)
+    monkeypatch.setattr(dispatching, "MESSAGE_TIME", 0.3)
 
 
 class Recorder:
     """A handler that records the order in which it ran, and dawdles over some notes."""
 
-    def __init__(self, *slow: str, seconds: float = 0.3) -> None:
+    def __init__(self, *slow: str, seconds: float = 0.6) -> None:
         self.slow, self.seconds, self.order = slow, seconds, list[str]()
 
     def __call__(self, event: Noted, session: Session) -> None:
@@ -78,7 +77,7 @@ def test_a_batch_in_time_is_interrupted_neither_then_nor_later(any_database: Dat
     ids = note("a", "b")
     send(subscription)
     dispatch(subscription, ids, worker="w")
-    time.sleep(0.2)
+    time.sleep(0.4)
 
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     assert signal.getsignal(signal.SIGALRM) == before
