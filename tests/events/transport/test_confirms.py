@@ -2,16 +2,21 @@
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from celery import Celery
 from kombu import Connection, Exchange, Producer, Queue
 
-from events import Database, heartbeat, reading, transport
+from events import Database, heartbeat, reading, transaction, transport
+from events.admin import subscriptions as admin
 from events.errors import BrokerDown
 from events.messages import Message
+from events.relay.fanout import FAN_OUT_BATCH
 from events.relay.loop import Relay
+from events.relay.round import do_round
+from events.relay.sending import SEND_BATCH
 from events.transport import CeleryTransport
 from events.transport.confirms import Confirms
 from events.transport.consumer import MAX_BODY
@@ -157,13 +162,14 @@ def test_a_message_too_large_for_the_broker_waits_and_holds_up_no_other(
 ) -> None:
     relay = Relay(celery_transport, name="relay@test")
     send(new_subscription(batch=100), new_subscription(name="others.mark"))
+    heartbeat.beat("w", "worker", ["others"], slots=100)  # each gets its share: small messages
     rabbitmqctl(rabbitmq_node, "eval", "application:set_env(rabbit, max_message_size, 1500).")
     try:
         note(*map(str, range(100)))
         work(relay, rounds=3)
         large, small = deliveries(), deliveries("others.mark")
         with reading() as session:
-            [trouble] = [row.trouble for row in heartbeat.alive(session)]
+            [trouble] = [row.trouble for row in heartbeat.live_relays(session)]
     finally:
         rabbitmqctl(
             rabbitmq_node, "eval", "application:set_env(rabbit, max_message_size, 134217728)."
@@ -181,11 +187,16 @@ def test_a_message_too_large_for_the_broker_waits_and_holds_up_no_other(
 
 def test_the_largest_task_message_is_one_that_every_worker_takes(database: Database) -> None:
     subscription = new_subscription(name=f"notes.{'x' * 150}", batch=1_000_000)
-    note(*map(str, range(700)), subject="S" * 200)
+    note(*map(str, range(2 * SEND_BATCH)), subject="S" * 200)
+    with transaction() as session:
+        admin.register(session, [subscription])
+    for _ in range(2 * SEND_BATCH // FAN_OUT_BATCH):
+        with transaction() as session:
+            do_round(session, Counter(), can_send=False)
     largest = max(send(subscription), key=lambda message: len(message.event_ids))
 
     body, headers = encode(largest, origin="relay@here")
 
-    assert len(largest.event_ids) == 500
+    assert len(largest.event_ids) == SEND_BATCH
     assert len(body) < MAX_BODY / 10
     validate(headers, json.loads(body))

@@ -1,0 +1,146 @@
+"""The time of a message and of a batch is bounded: a slow delivery does not hold up the others."""
+
+import signal
+import threading
+import time
+
+import pytest
+from sqlalchemy.orm import Session
+
+from events import Database
+from events import dispatch as dispatching
+from events.deadline import DeadlineExceeded, deadline
+from events.dispatch import OTHERS_FIRST, Result, dispatch
+from tests.events.sample import (
+    Noted,
+    deliveries,
+    failed_attempts,
+    mark,
+    marks,
+    new_subscription,
+    note,
+    send,
+)
+
+SHORT = pytest.mark.usefixtures("short_times")
+
+
+@pytest.fixture
+def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bound a batch and a message by a third of a second."""
+    monkeypatch.setattr(dispatching, "BATCH_TIME", 0.3)
+    monkeypatch.setattr(dispatching, "MESSAGE_TIME", 0.3)
+
+
+class Recorder:
+    """A handler that records the order in which it ran, and dawdles over some notes."""
+
+    def __init__(self, *slow: str, seconds: float = 0.6) -> None:
+        self.slow, self.seconds, self.order = slow, seconds, list[str]()
+
+    def __call__(self, event: Noted, session: Session) -> None:
+        """Add a mark, after a while if the note is a slow one."""
+        self.order.append(event.text)
+        if event.text in self.slow:
+            time.sleep(self.seconds)
+        mark(event, session)
+
+
+@SHORT
+def test_a_slow_delivery_of_a_batch_is_handled_after_all_others(any_database: Database) -> None:
+    handler = Recorder("slow")
+    subscription = new_subscription(handler, batch=10)
+    ids = note("a", "slow", "b", "c")
+    send(subscription)
+    report = dispatch(subscription, ids, worker="w")
+
+    assert handler.order == ["a", "slow", "a", "b", "c", "slow"]
+    assert (report.count(Result.HANDLED), failed_attempts()) == (4, [])
+    assert marks() == dict.fromkeys(("a", "b", "c", "slow"), 1)
+
+
+@SHORT
+def test_a_slow_delivery_on_its_own_takes_as_long_as_it_takes(any_database: Database) -> None:
+    handler = Recorder("slow")
+    subscription = new_subscription(handler, batch=10)
+    ids = note("slow")
+    send(subscription)
+    dispatch(subscription, ids, worker="w")
+
+    assert (handler.order, marks()) == (["slow"], {"slow": 1})
+
+
+@SHORT
+def test_a_batch_in_time_is_interrupted_neither_then_nor_later(any_database: Database) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    subscription = new_subscription(batch=10)
+    ids = note("a", "b")
+    send(subscription)
+    dispatch(subscription, ids, worker="w")
+    time.sleep(0.4)
+
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert marks() == {"a": 1, "b": 1}
+
+
+@SHORT
+def test_the_rest_of_a_slow_message_is_given_back_and_costs_no_attempt(
+    any_database: Database,
+) -> None:
+    handler = Recorder("a")
+    subscription = new_subscription(handler, batch=1)
+    ids = note("a", "b", "c", "d")
+    send(subscription)
+    report = dispatch(subscription, ids, worker="w")
+
+    assert (handler.order, report.count(Result.RETRYING)) == (["a"], 3)
+    assert OTHERS_FIRST in str(report)
+    first, *others = deliveries()
+    assert first.state == "done"
+    assert {(row.state, row.sent_at, row.attempts) for row in others} == {("pending", None, 0)}
+    while messages := send(subscription):
+        dispatch(subscription, messages[0].event_ids, worker="w")
+    assert marks() == dict.fromkeys("abcd", 1)
+
+
+def test_each_batch_of_a_message_is_a_transaction_of_its_own(any_database: Database) -> None:
+    seen: list[int] = []
+
+    def count_marks(event: Noted, session: Session) -> None:
+        seen.append(marks().total())  # what is committed
+        mark(event, session)
+
+    subscription = new_subscription(count_marks, batch=2)
+    ids = note(*"abcde")
+    [message] = send(subscription)
+    dispatch(subscription, message.event_ids, worker="w")
+
+    assert message.event_ids == tuple(ids)
+    assert seen == [0, 0, 2, 2, 4]
+
+
+def test_a_deadline_ends_with_its_block() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(DeadlineExceeded), deadline(0.05):
+        time.sleep(5)
+    with deadline(0.05):
+        pass
+    time.sleep(0.1)
+
+    assert signal.getsignal(signal.SIGALRM) == before
+
+
+def test_a_deadline_in_another_thread_is_none() -> None:
+    ends: list[str] = []
+
+    def work() -> None:
+        with deadline(0.02):
+            time.sleep(0.1)
+        ends.append("in its own time")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(10)
+
+    assert ends == ["in its own time"]
