@@ -15,10 +15,10 @@ class DeadlineExceeded(Exception):
 def deadline(seconds: float) -> Iterator[Callable[[], None]]:
     """Raise `DeadlineExceeded` in the block so many seconds after the last call of what it yields.
 
-    It works in the main thread only, where the prefork pool runs its tasks; elsewhere nothing is
-    interrupted.
+    Zero seconds set none. It works in the main thread only, where the prefork pool runs its tasks;
+    elsewhere nothing is interrupted.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not seconds or threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
     before = signal.signal(signal.SIGALRM, _exceeded)
