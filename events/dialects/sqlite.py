@@ -36,7 +36,7 @@ class SQLite(Dialect):
             # FULL: an accepted order survives a power cut, not only a crash of the process.
             writer=engine(url, begin=partial(_begin_write, lock), synchronous="FULL"),
             relaxed=engine(url, begin=partial(_begin_write, lock), synchronous="NORMAL"),
-            reader=engine(_existing(url), begin=partial(_begin, "BEGIN"), synchronous="NORMAL"),
+            reader=engine(_existing(url), begin=partial(_begin, "BEGIN"), synchronous="FULL"),
         )
 
     def next_key(self, session: Session, table: str, column: str) -> int:
