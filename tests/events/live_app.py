@@ -11,7 +11,7 @@ from pathlib import Path
 from celery import Celery
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, Event, Retry, subscribe, transport
+from events import Base, DeadLetter, Event, Retry, subscribe, transport
 from events.relay.loop import Relay
 from events.subscriptions import registered
 
@@ -27,6 +27,13 @@ class Answered(Event, type="ping.answered", source="live"):
     """The ping was answered."""
 
     number: int
+
+
+class Asked(Event, type="ask.asked", source="live"):
+    """A question to an outside service; `deed` tells the call what to do."""
+
+    number: int
+    deed: str = "work"
 
 
 class Effect(Base):
@@ -49,10 +56,14 @@ def answer_ping(event: Pinged, session: Session) -> Answered:
     session.flush()
     if event.deed == "fail":
         raise ValueError("secret@example.org could not be answered")
+    if event.deed == "reject":
+        raise DeadLetter("it cannot be answered at all")
     if event.deed == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if event.deed == "dawdle":
         time.sleep(1.0)
+    if event.deed == "sleep":
+        time.sleep(3.0)
     if event.deed == "exit":
         sys.exit("no more")
     if event.deed == "clutch":
@@ -95,6 +106,21 @@ def grow() -> None:
 def hear_answer(event: Answered, session: Session) -> None:
     """Record the answer."""
     session.add(Effect(number=event.number, what="heard"))
+
+
+def ask(event: Asked, key: str) -> str:
+    """Ask, and do as the event says."""
+    if event.deed == "sleep":
+        time.sleep(3600)
+    if event.deed == "exit":
+        sys.exit("no more")
+    return "recorded"
+
+
+@subscribe(Asked, queue="calls", call=ask, retry=QUICK)
+def record_answer(event: Asked, session: Session, answer: str) -> None:
+    """Record the answer of the outside service."""
+    session.add(Effect(number=event.number, what=answer))
 
 
 app = Celery("live")
