@@ -12,7 +12,7 @@ from benchmarks.servers import Servers
 
 @dataclass(frozen=True)
 class Options:
-    """Where to measure, and for how long."""
+    """The servers of a measurement, and its length."""
 
     database: str = "sqlite"
     broker: str = "valkey"

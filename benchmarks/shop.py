@@ -69,7 +69,7 @@ class Shop:
 
     @property
     def url(self) -> str:
-        """Where the shop is."""
+        """The address of the shop."""
         found = re.search(r"ready: (http://\S+)", self._process.log())
         assert found is not None
         return found[1]
@@ -97,7 +97,7 @@ class Shop:
             raise Stalled(f"{self.count(LEFT)} deliveries are open after {within:g} s")
 
     def processes(self) -> list[psutil.Process]:
-        """The supervisor and every process below it."""
+        """Return the supervisor and every process below it."""
         supervisor = psutil.Process(self._process.pid)
         return [supervisor, *supervisor.children(recursive=True)]
 

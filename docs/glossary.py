@@ -16,7 +16,7 @@ WORDS = {
     "catalog": "events.catalog",
     "claim": "events.ledger.claim",
     "compensation": "tasks.checkout",
-    "crash loop": "events.ledger.CrashLoop",
+    "crash loop": "events.suspects.CrashLoop",
     "dead letter": "events.admin.dead_letters",
     "delivery": "events.tables.Delivery",
     "discard": "events.admin.dead_letters.discard",
@@ -26,10 +26,10 @@ WORDS = {
     "event": "events.event.Event",
     "event log": "events.tables.LogEntry",
     "fan out": "events.relay.fanout.fan_out",
-    "fingerprint": "events.ledger.Failure.fingerprint",
+    "fingerprint": "events.attempts.Failure.fingerprint",
     "heartbeat": "events.tables.Heartbeat",
     "idempotency key": "events.tables.Delivery.id",
-    "in flight": "events.ledger.InFlight",
+    "in flight": "events.inbox.InFlight",
     "invalid message": "events.tables.InvalidMessageRow",
     "lease": "events.settings.Settings.lease",
     "ledger": "events.ledger",
@@ -83,7 +83,8 @@ def find(dotted: str) -> tuple[str, str]:
 
 def define(word: str, docstring: str) -> str:
     """Return the first sentence that begins with the word, or else the first of all."""
-    text = " ".join(docstring.split())
+    paragraphs = [each for each in docstring.split("\n\n") if not each.startswith(" ")]
+    text = " ".join(" ".join(paragraphs).split())  # without diagrams and examples
     sentences = re.split(r"(?<=[.!?]) (?=[A-Z`])", text)
     begins = re.compile(rf"(?:an? |the )?`?{re.escape(word)}s?\b", re.IGNORECASE)
     chosen = next((each for each in sentences if begins.match(each)), sentences[0])

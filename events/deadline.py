@@ -1,33 +1,36 @@
-"""A deadline for the handlers of a batch, so that a slow one does not hold up the others."""
+"""A deadline for each handler of a batch, so that a slow one does not hold up the others."""
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 
 class DeadlineExceeded(Exception):
-    """The batch ran for too long; it is rolled back and its deliveries are handled one by one."""
+    """A handler took too long for a batch, which is handled one by one then."""
 
 
 @contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Raise `DeadlineExceeded` in the block after so many seconds.
+def deadline(seconds: float) -> Iterator[Callable[[], None]]:
+    """Raise `DeadlineExceeded` in the block so many seconds after the last call of what it yields.
 
-    It works in the main thread only, where the prefork pool runs its tasks: elsewhere the block
-    takes as long as it takes.
+    It works in the main thread only, where the prefork pool runs its tasks; elsewhere nothing is
+    interrupted.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
     before = signal.signal(signal.SIGALRM, _exceeded)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        yield
+        yield lambda: _set_timer(seconds)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _set_timer(0.0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _set_timer(seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _exceeded(*_: Any) -> None:

@@ -7,14 +7,13 @@ a batch are made first, side by side; each that fails is a failure of its own de
 
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy.orm import Session
 
-from events import clock, context, ledger, log, suspects
+from events import clock, context, ledger, log, pace, suspects
 from events.attempts import Failure
 from events.calls import Answer, call_each
 from events.database import reading, transaction
@@ -34,7 +33,7 @@ logger = structlog.get_logger("tidings.dispatch")
 DATABASE_RETRY_DELAY = 2.0  # seconds until a delivery is sent again that the database refused
 UNKNOWN_EVENT_DELAY = 60.0  # seconds until an event is offered again that this worker does not know
 MESSAGE_TIME = 1.0  # seconds of one message after which the rest of it is given back
-BATCH_TIME = 1.0  # seconds of a batch's handlers after which it is handled one by one
+HANDLER_TIME = 1.0  # seconds of one handler after which its batch is handled one by one
 OTHERS_FIRST = "the deliveries before it took long"
 
 
@@ -55,12 +54,13 @@ def dispatch(
     run, began = _Run(subscription, worker, found), time.monotonic()
     isolated = [each for each in found if suspect or suspects.is_suspect(each.lost_count)]
     others = [each for each in found if each not in isolated]
-    size = subscription.batch
-    for start in range(0, len(others), size):
-        if start and time.monotonic() - began > MESSAGE_TIME:
-            rest = [*others[start:], *isolated]
+    while others:
+        size = pace.batch_size(subscription.name, subscription.batch)
+        outcomes += run.batch(others[:size])
+        others = others[size:]
+        if others and time.monotonic() - began > MESSAGE_TIME:
+            rest = [*others, *isolated]
             return Report([*outcomes, *_release(subscription, rest, wait=0.0, reason=OTHERS_FIRST)])
-        outcomes += run.batch(others[start : start + size])
     outcomes += [run.isolated(each) for each in isolated]
     return Report(outcomes)
 
@@ -108,7 +108,7 @@ class _Run:
         return self.alone(delivery) if may_run else Outcome(Result.DEAD, reason="crash loop")
 
     def alone(self, delivery: InFlight, answer: Answer | None = None) -> Outcome:
-        """Handle one delivery in a transaction of its own; `answer` is that of a call made before."""
+        """Handle one delivery in its own transaction; `answer` is that of a call made before."""
         self._started_at, self._began = clock.now(), time.monotonic()
         try:
             if self._subscription.call is not None and answer is None:
@@ -148,16 +148,18 @@ class _Run:
         entries: list[dict[str, Any]] = []
         with transaction() as session:
             claimed = ledger.claim(session, self._subscription.name, ids)
-            # Only now: to wait for a turn at the database is no fault of a handler.
-            with deadline(BATCH_TIME) if len(ids) > 1 else nullcontext():
+            began = time.monotonic()  # only now: to wait for the database is no handler's fault
+            with deadline(HANDLER_TIME if len(ids) > 1 else 0.0) as restart:
                 for envelope, event in events:
                     if envelope.id in claimed:
+                        restart()
                         self._slow = envelope.id
                         answer = answers.get(envelope.id)
                         values = () if answer is None else (answer.value,)
                         entries += self._run_handler(session, envelope, event, *values)
             session.flush()
             log.append(session, entries)
+            pace.learn(self._subscription.name, len(ids), time.monotonic() - began)
             self._left -= len(ids)
             if self._left <= 0:  # the window has room for another message
                 log.wake(session)
@@ -177,11 +179,11 @@ class _Run:
     def _failed(self, delivery: InFlight, error: BaseException) -> Outcome:
         """Record a failure, or give the delivery back if it is not the handler's."""
         if isinstance(error, UnknownEvent):
-            return self._give_back(delivery, UNKNOWN_EVENT_DELAY, str(error))
+            return self._release_one(delivery, UNKNOWN_EVENT_DELAY, str(error))
         if isinstance(error, CallNotMade):
-            return self._give_back(delivery, 0.0, str(error))
+            return self._release_one(delivery, 0.0, str(error))
         if is_transient(error):
-            return self._give_back(
+            return self._release_one(
                 delivery, DATABASE_RETRY_DELAY, f"database: {type(error).__name__}"
             )
         failure = Failure(error, self._worker, self._started_at, time.monotonic() - self._began)
@@ -198,7 +200,7 @@ class _Run:
         logger.warning("delivery.retry", **facts, wait=decision.wait)
         return Outcome(Result.RETRYING, decision.wait, failure.fingerprint, error)
 
-    def _give_back(self, delivery: InFlight, wait: float, reason: str) -> Outcome:
+    def _release_one(self, delivery: InFlight, wait: float, reason: str) -> Outcome:
         return _release(self._subscription, [delivery], wait=wait, reason=reason)[0]
 
 

@@ -235,9 +235,15 @@ def prune(session: Session, keys: Iterable[tuple[str, UUID]]) -> None:
     session.execute(sa.delete(Delivery).where(rows), execution_options=_IN_PLACE)
 
 
+def replace_errors(session: Session, where: sa.ColumnElement[bool], text: str) -> int:
+    """Replace the errors of deliveries by `text`; return how many rows changed."""
+    return _update(session, where, Delivery.error.not_in(("", text)), error=text)
+
+
 def _these(subscription: str, ids: Collection[UUID]) -> sa.ColumnElement[bool]:
     return and_(Delivery.subscription == subscription, Delivery.event_id.in_(ids))
 
 
-def _update(session: Session, *where: sa.ColumnElement[bool], **values: Any) -> None:
-    session.execute(update(Delivery).where(*where).values(values), execution_options=_IN_PLACE)
+def _update(session: Session, *where: sa.ColumnElement[bool], **values: Any) -> int:
+    changes = update(Delivery).where(*where).values(values).execution_options(**_IN_PLACE)
+    return int(session.execute(changes).rowcount)  # type: ignore[attr-defined]  # a cursor's result

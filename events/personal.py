@@ -15,8 +15,8 @@ ERASED_EMAIL = "erased@erased.invalid"  # RFC 2606: no mail is ever delivered to
 class Personal:
     """Marker of a personal field, with the placeholder after erasure: a valid value of the field.
 
-    A person is found by a field that `identifies`. The value of a `searchable` field is searched for
-    in messages of unknown shape.
+    A person is found by a field that `identifies`. The value of a `searchable` field is searched
+    for in messages of unknown shape.
     """
 
     placeholder: str = ERASED

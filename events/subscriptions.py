@@ -89,16 +89,7 @@ def _check(subscription: Subscription) -> None:
         raise SubscriptionError(
             f"{name}: name a queue and a handler in small letters, digits and _"
         )
-    if not subscription.types:
-        raise SubscriptionError(
-            f"{name} has no event type; "
-            f"write @subscribe(OrderCreated, queue={subscription.queue!r})"
-        )
-    for event_class in subscription.types:
-        if not event_class.type:
-            raise SubscriptionError(
-                f"{name}: {event_class.__name__} has no wire type; subscribe to its subclasses"
-            )
+    _check_types(subscription)
     if len(set(subscription.event_types)) < len(subscription.types):
         raise SubscriptionError(
             f"{name} names one event type twice; name its newest version only, "
@@ -113,6 +104,25 @@ def _check(subscription: Subscription) -> None:
         )
     if call and len(inspect.signature(call).parameters) != 2:
         raise SubscriptionError(f"{name}: its call {call.__name__} must take (event, key)")
+    _check_unique(subscription)
+
+
+def _check_types(subscription: Subscription) -> None:
+    if not subscription.types:
+        raise SubscriptionError(
+            f"{subscription.name} has no event type; "
+            f"write @subscribe(OrderCreated, queue={subscription.queue!r})"
+        )
+    for event_class in subscription.types:
+        if not event_class.type:
+            raise SubscriptionError(
+                f"{subscription.name}: {event_class.__name__} has no wire type; "
+                "subscribe to its subclasses"
+            )
+
+
+def _check_unique(subscription: Subscription) -> None:
+    name, handler = subscription.name, subscription.handler
     known = _registry.get(name)
     if known and (known.handler.__module__, known.handler.__qualname__) != (
         handler.__module__,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from events import Base, TidingsError, reading, transaction
 from events.admin import erasure
-from events.admin.erasure import Person
+from events.admin.person import Person, find
 from events.catalog import Address
 from events.database import Database, database
 from events.ledger import IS_OPEN
@@ -41,7 +41,7 @@ def erase(email: str, *, who: str, why: str = "", force: bool = False) -> dict[s
     """
     with transaction() as session:
         orders = _orders(session, email)
-        person = erasure.find(
+        person = find(
             session,
             email,
             subjects={order.number for order in orders},

@@ -132,7 +132,7 @@ def _move(
     pieces: Counter[str] = Counter()
     for line in lines:
         pieces[line.sku] += sign * line.quantity
-    levels = {sku: left for sku, left in session.execute(_LEVELS, {"skus": list(pieces)})}
+    levels = {row.sku: row.available for row in session.execute(_LEVELS, {"skus": list(pieces)})}
     for sku, change in pieces.items():
         if levels.get(sku, 0) + change < 0:
             return sku

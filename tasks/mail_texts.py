@@ -106,7 +106,7 @@ _POLICY = EmailPolicy(header_factory=_HeaderClasses())
 
 @cache
 def _constant_headers(mail_from: str) -> tuple[Any, Any, str]:
-    """Return From, Auto-Submitted and the sender's domain: to parse them takes a third of a mail."""
+    """Return From, Auto-Submitted and the domain: to parse them is a third of composing a mail."""
     sender = Mailbox(display_name="Tidings", addr_spec=mail_from)
     message = EmailMessage()
     message["From"] = sender

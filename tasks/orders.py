@@ -15,7 +15,8 @@ from uuid_utils.compat import uuid7
 
 from events import Base, clock, insert_if_absent, publish
 from events.admin import audit
-from events.admin.erasure import Person, redact_column, register_eraser
+from events.admin.erasure import redact_column, register_eraser
+from events.admin.person import Person
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed, OrderCreated
 from events.dialects import dialect_of
 from events.ledger import IS_DEAD, IS_OPEN

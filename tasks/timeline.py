@@ -12,7 +12,8 @@ from sqlalchemy import Index, String, Text, Uuid, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, Envelope, envelope, insert_if_absent, log, subscribe
-from events.admin.erasure import Person, redact_column, register_eraser
+from events.admin.erasure import redact_column, register_eraser
+from events.admin.person import Person
 from events.catalog import (
     InventoryReleased,
     InventoryReservationFailed,

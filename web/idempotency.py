@@ -14,7 +14,8 @@ from sqlalchemy import String, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, current
-from events.admin.erasure import Person, register_eraser
+from events.admin.erasure import register_eraser
+from events.admin.person import Person
 from events.personal import ERASED
 from tasks.orders import Order
 from web.errors import KeyReused, StillRunning

@@ -70,17 +70,17 @@ def create_app() -> Flask:
     return app
 
 
-def _order(wish: dict[str, Any]) -> Order:
+def _order(command: dict[str, Any]) -> Order:
     order_id = str(uuid4())
     return Order(
         id=order_id,
         number=f"ORD-{order_id[:8]}",
         token=secrets.token_urlsafe(24),
-        customer=wish["customer"]["name"],
-        email=wish["customer"]["email"],
-        address=wish["shipping_address"],
-        lines=wish["items"],
-        total_amount=sum(PRICE * item["quantity"] for item in wish["items"]),
+        customer=command["customer"]["name"],
+        email=command["customer"]["email"],
+        address=command["shipping_address"],
+        lines=command["items"],
+        total_amount=sum(PRICE * item["quantity"] for item in command["items"]),
         currency="EUR",
         created_at=datetime.now(UTC),
     )

@@ -72,7 +72,7 @@ class PostgreSQL(Dialect):
         session.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
 
     def lock_shared(self, session: Session, table: str) -> None:
-        """Take a lock that conflicts with the exclusive one only; to lock each row would write it."""
+        """Take a lock that conflicts with the exclusive one only; row locks would be written."""
         session.execute(text(f"LOCK TABLE {table} IN ROW SHARE MODE"))
 
     def cancel_running_statement(self, session: Session) -> None:
@@ -98,7 +98,7 @@ def _note_use(_: Any, record: Any) -> None:
 
 
 def _ping_if_idle(connection: Any, record: Any, _: Any) -> None:
-    """Test a connection that was idle: to test each time costs a round trip for every transaction."""
+    """Test a connection that was idle; to test each time would cost a round trip."""
     if monotonic() - record.info.get("used_at", 0.0) < IDLE_LIMIT:
         return
     try:

@@ -17,7 +17,7 @@ from events.db_errors import describe_error, unavailable_reason
 from events.errors import BrokerDown
 from events.messages import Message, Transport
 from events.relay.loss import LostMessageDetector
-from events.relay.round import do_round, look
+from events.relay.round import do_round, survey
 from events.relay.sending import unmark_sent
 from events.relay.wakeup import wakeup
 from events.relay.window import slots_by_queue
@@ -77,7 +77,7 @@ class Relay:
     def _round(self, *, can_send: bool) -> tuple[int, datetime | None]:
         """Do a round if there is work, then send; return events and the next due time."""
         with reading() as session:  # to look is cheap; the write lock is not
-            seen = look(session, self._slots)
+            seen = survey(session, self._slots)
         if not (seen.events or (can_send and seen.has_work)):
             return 0, seen.due_at
         # The marks are no promises: if a power cut takes them, a message goes out twice.

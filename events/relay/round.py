@@ -30,8 +30,8 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Look:
-    """A look at the work: whether events wait, and when the next delivery with room is due."""
+class Survey:
+    """A survey of the work: whether events wait, and when the next delivery with room is due."""
 
     events: bool
     due_at: datetime | None
@@ -42,10 +42,10 @@ class Look:
         return self.events or (self.due_at is not None and self.due_at <= clock.now())
 
 
-def look(session: Session, slots: Counter[str]) -> Look:
+def survey(session: Session, slots: Counter[str]) -> Survey:
     """Look for work without the write lock, which others need more."""
     waiting = bool(session.scalar(_TO_RELAY, {"now": clock.now()}))
-    return Look(waiting, _next_due(traffic(session, slots)))
+    return Survey(waiting, _next_due(traffic(session, slots)))
 
 
 def do_round(session: Session, slots: Counter[str], *, can_send: bool = True) -> Round:

@@ -12,8 +12,8 @@ from events.database import Database
 from events.dialects import NETWORK
 from events.log import CHANNEL
 
-# Seconds between two looks at SQLite's version, each some 15 µs: soon after a commit the next hop of
-# an order follows, so the relay looks often for a while.
+# Seconds between two looks at SQLite's version, each some 15 µs. The next hop of an order follows
+# soon after a commit, so the relay looks often for a while.
 BUSY_INTERVAL, IDLE_INTERVAL = 0.002, 0.01
 BUSY_TIME = 0.25  # seconds after a commit
 STOP_INTERVAL = 0.25  # seconds until a stop is noticed while waiting for PostgreSQL

@@ -1,9 +1,10 @@
 """The window: how many messages of a subscription may be in flight.
 
-The backlog stays in the ledger, and the broker holds what workers are about to do. What waits
-travels in the next message, up to `MESSAGE_SIZE`: batches form from the backlog alone, with no timer, and a single delivery goes at once. River's completer, Wolverine's
-coalescers and group commit follow the same rule: few flushes in flight, and the next takes all
-that came meanwhile.
+The backlog stays in the ledger, and the broker holds the messages that workers handle next. A
+waiting delivery is sent with the next message, which takes up to `MESSAGE_SIZE`: batches form from
+the backlog alone, with no timer, and a single delivery is sent at once. River's completer,
+Wolverine's coalescers and group commit follow the same rule: few flushes in flight, and the next
+one takes everything that came meanwhile.
 """
 
 from collections import Counter, defaultdict

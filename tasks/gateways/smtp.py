@@ -19,7 +19,7 @@ PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
 class SmtpMailer:
-    """A mailer that keeps idle connections for a few seconds: to open one costs more than a mail."""
+    """A mailer that keeps idle connections for a while: to open one costs more than a mail."""
 
     def send(self, message: EmailMessage) -> None:
         """Send one mail. Raises `DeadLetter` if the server refuses it for good.
@@ -45,7 +45,7 @@ class SmtpMailer:
         except BaseException:
             server.close()
             raise
-        _idle.give_back(url, server)
+        _idle.put_back(url, server)
 
 
 class _IdleConnections:
@@ -64,7 +64,7 @@ class _IdleConnections:
             _quit(server)
         return None
 
-    def give_back(self, url: str, server: smtplib.SMTP) -> None:
+    def put_back(self, url: str, server: smtplib.SMTP) -> None:
         """Keep a connection for the next mail."""
         with self._lock:
             self._servers.append((time.monotonic(), url, server))

@@ -69,11 +69,8 @@ def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_hand
     for each in (dies, hangs):
         assert "crash loop: started 3 times, it" in str(each.error)
     assert re.search("crash loop: started 3 times, it|SoftTimeLimitExceeded", str(grows.error))
-    assert {row.event_id for row in failed_attempts()} == {
-        dies.event_id,
-        grows.event_id,
-        hangs.event_id,
-    }
+    deadly = {row.event_id for row in (dies, grows, hangs)}
+    assert {row.event_id for row in failed_attempts()} == deadly
     assert {row.attempts for row in others} == {0}
 
 

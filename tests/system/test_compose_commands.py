@@ -137,19 +137,7 @@ def test_an_order_goes_all_the_way_through_what_the_compose_file_starts(
         for process in processes.values():
             process.launch()
         wait_until(lambda: containers.healthy("web"), within=60, what="a healthy web service")
-        sku = next(
-            product["sku"]
-            for product in containers.ask("/api/v1/products")["products"]
-            if product["available"]
-        )
-        order = containers.ask("/api/v1/orders", {**ORDER, "items": [{"sku": sku, "quantity": 1}]})
-        path = f"/api/v1/orders/{order['id']}?token={order['token']}"
-
-        wait_until(
-            lambda: containers.ask(path)["status"] == "shipped",
-            within=90,
-            what="the shipping of the order",
-        )
+        _wait_for_shipping(containers)
         wait_until(lambda: len(inbox[0].subjects) >= 2, what="mails about the order")
         assert [
             name for name in ("web", "relay", "payment", "flower") if not containers.healthy(name)
@@ -162,3 +150,16 @@ def test_an_order_goes_all_the_way_through_what_the_compose_file_starts(
     assert {
         name: process.exit_code for name, process in processes.items() if process.exit_code != 0
     } == {}
+
+
+def _wait_for_shipping(containers: Containers) -> None:
+    """Place an order and wait until it is shipped."""
+    products = containers.ask("/api/v1/products")["products"]
+    sku = next(product["sku"] for product in products if product["available"])
+    order = containers.ask("/api/v1/orders", {**ORDER, "items": [{"sku": sku, "quantity": 1}]})
+    path = f"/api/v1/orders/{order['id']}?token={order['token']}"
+    wait_until(
+        lambda: containers.ask(path)["status"] == "shipped",
+        within=90,
+        what="the shipping of the order",
+    )

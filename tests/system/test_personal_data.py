@@ -170,32 +170,25 @@ def test_what_a_customer_tells_is_in_no_log_no_message_no_metric_and_no_title(
         shop.post("/api/v1/orders", json=CUSTOMER | {"payment_token": "tok_declined", "items": []})
         wait_until(_all_is_over, within=60, what="everything handled or dead")
         metrics = shop.get("/metrics").text
-        titles = "\n".join(
-            " ".join(each.cmdline()) for process in processes for each in _family(process)
-        )
+        family = [each for process in processes for each in _family(process)]
+        titles = "\n".join(" ".join(each.cmdline()) for each in family)
 
     logs = "\n".join(process.log() for process in processes)
     out = capfd.readouterr()
-    web_said = "\n".join(
-        each.getMessage() for each in caplog.records if each.name != "mail.log"
-    )  # that is the mail server of this test
+    # "mail.log" is the mail server of this test.
+    records = [each.getMessage() for each in caplog.records if each.name != "mail.log"]
     assert "email.confirm_receipt" in logs
     messages = _read("\n".join(said))
     assert f"order.created {orders[0]['number']}" in messages
     assert "task-retried" in messages
     assert "tidings_deliveries" in metrics
-    places = {
-        "logs": logs,
-        "broker": messages,
-        "metrics": metrics,
-        "titles": titles,
-        "web": web_said + out.out + out.err,
-    }
-    assert {
-        name: found
-        for name, text in places.items()
-        if (found := [mark for mark in MARKS if mark in text.lower()])
-    } == {}
+    web = "\n".join((*records, out.out, out.err))
+    places = {"logs": logs, "broker": messages, "metrics": metrics, "titles": titles, "web": web}
+    assert {name: _marks_in(text) for name, text in places.items() if _marks_in(text)} == {}
+
+
+def _marks_in(text: str) -> list[str]:
+    return [mark for mark in MARKS if mark in text.lower()]
 
 
 def _read(said: str) -> str:

@@ -78,7 +78,7 @@ def test_an_order_waits_while_payment_is_broken_and_goes_on_when_it_is_mended(bu
 
 @pytest.mark.parametrize("seed", range(3))
 def test_deliveries_twice_and_in_any_order_change_nothing(any_bus: Bus, seed: int) -> None:
-    any_bus.duplicate, any_bus.shuffle = True, random.Random(seed)
+    any_bus.duplicate_messages, any_bus.shuffle = True, random.Random(seed)
     good, declined, too_many = placed(MUG=2), placed("tok_declined", TEE=1), placed(LAMP=3)
     any_bus.drain()
     any_bus.advance(60)

@@ -9,7 +9,7 @@ from events import reading, transaction
 from events.admin import audit, dead_letters, subscriptions
 from events.catalog import OrderCreated, OrderCreatedV1
 from events.personal import ERASED_EMAIL
-from events.tables import Attempt
+from events.tables import Attempt, Delivery
 from events.testing import Bus
 from tasks import orders
 from tasks.erasure import OpenOrders
@@ -37,29 +37,23 @@ def test_nothing_that_tells_of_the_customer_is_left_and_everything_else_is(
     assert counts["orders"] == 2
     assert counts["mail files"] == 6
     assert len(list(mail_dir.glob("*.eml"))) == mails - 6
-    after = found(grace)
-    assert (after.number, after.status, after.total, after.lines) == (
-        grace.number,
-        "shipped",
-        grace.total,
-        grace.lines,
-    )
+    after, other = found(grace), found(ada)
+    kept = (grace.number, "shipped", grace.total, grace.lines)
+    assert (after.number, after.status, after.total, after.lines) == kept
     assert (found(cancelled).status, found(cancelled).email) == ("cancelled", ERASED_EMAIL)
-    assert (found(ada).customer, found(ada).token, _stock_levels(), len(any_bus.published)) == (
-        "Ada Example",
-        ada.token,
-        stock,
-        events,
-    )
-    [created] = [
-        event
-        for event in any_bus.published
-        if isinstance(event, OrderCreated) and event.order_id == grace.id
-    ]
+    assert (other.customer, other.token) == ("Ada Example", ada.token)
+    assert (_stock_levels(), len(any_bus.published)) == (stock, events)
+    created = _created(any_bus, grace.id)
     assert created.total == grace.total
     assert created.shipping_address is not None
     assert created.shipping_address.country == "US"
     assert after.token != grace.token
+
+
+def _created(bus: Bus, order_id: str) -> OrderCreated:
+    published = [each for each in bus.published if isinstance(each, OrderCreated)]
+    [created] = [each for each in published if each.order_id == order_id]
+    return created
 
 
 def _stock_levels() -> dict[str, int]:
@@ -85,23 +79,16 @@ def test_failures_dead_letters_and_what_people_wrote_are_erased(
     mail_server.refuse_mails = f"550 no mail for {NAME} at {EMAIL}"
     any_bus.drain()
     with transaction() as session:
-        [dead] = [
-            row for row in any_bus.deliveries() if row.subscription == "email.confirm_receipt"
-        ]
+        dead = _receipt(any_bus)
         session.execute(dead.__table__.update().values(error=f"SMTPError: {NAME} <{EMAIL}>"))
         for attempt in session.scalars(select(Attempt)):
             attempt.message = attempt.traceback = f"no mail for {NAME}, {STREET}"
-        audit.record(session, who="ada", action="replay", target=dead.id, why=f"{NAME} called")
-        audit.record(
-            session,
-            who="ada",
-            action="cancel",
-            target=order.number,
-            why=f"lives in {STREET} no more",
-        )
-        audit.record(
-            session, who="ada", action="pause", target="payment.refund", why=f"complaint of {EMAIL}"
-        )
+        for action, target, why in (
+            ("replay", dead.id, f"{NAME} called"),
+            ("cancel", order.number, f"lives in {STREET} no more"),
+            ("pause", "payment.refund", f"complaint of {EMAIL}"),
+        ):
+            audit.record(session, who="ada", action=action, target=target, why=why)
         subscriptions.pause(
             session, "payment.refund", who="ada", why=f"complaint of {EMAIL.upper()}"
         )
@@ -110,9 +97,14 @@ def test_failures_dead_letters_and_what_people_wrote_are_erased(
     erase()
 
     assert known() == []
-    [kept] = [row for row in any_bus.deliveries() if row.subscription == "email.confirm_receipt"]
+    kept = _receipt(any_bus)
     assert (kept.state, kept.error) == ("dead", "erased")
     assert "TD" not in str(kept.fingerprint)
+
+
+def _receipt(bus: Bus) -> Delivery:
+    [found] = [row for row in bus.deliveries() if row.subscription == "email.confirm_receipt"]
+    return found
 
 
 def test_a_dead_letter_that_is_replayed_afterwards_writes_to_nobody(

@@ -27,8 +27,8 @@ class Stage(IntEnum):
 class Program:
     """A program of `up`. It has `grace` seconds to end when its stage is stopped.
 
-    `sockets` are the listening sockets that stay open in its process; `niceness` is the kernel's, so
-    that on a busy machine orders are accepted before they are worked on.
+    `sockets` are the listening sockets that stay open in its process. `niceness` is the kernel's:
+    a busy machine accepts orders before it processes them.
     """
 
     name: str

@@ -37,11 +37,8 @@ def test_a_trace_shows_each_event_each_delivery_and_each_attempt(bus: Bus) -> No
 
     with reading() as session:
         noted, failed, replied = trace.of(session, "N-7")
-    assert [each.envelope.type for each in (noted, failed, replied)] == [
-        "sample.noted",
-        "sample.noted",
-        "sample.replied",
-    ]
+    types = [each.envelope.type for each in (noted, failed, replied)]
+    assert types == ["sample.noted", "sample.noted", "sample.replied"]
     [done], [retrying], [last] = noted.deliveries, failed.deliveries, replied.deliveries
     assert (done.subscription, done.state, done.failed_attempts, done.done_at is not None) == (
         "notes.answer",

@@ -1,5 +1,6 @@
 """Lost messages: which deliveries are sent again, and which are not, however long they wait."""
 
+from datetime import datetime
 from uuid import UUID
 
 import pytest
@@ -42,6 +43,24 @@ def sent(broker: InMemoryTransport, *texts: str) -> list[UUID]:
     event_ids = note(*texts)
     broker.send(send(ONE, slots=len(event_ids)))
     return event_ids
+
+
+def insert_sent(count: int, now: datetime) -> list[UUID]:
+    """Insert so many events, each with a delivery that was sent now; return their ids."""
+    values = {
+        "subscription": "notes.mark",
+        "queue": "notes",
+        "state": "pending",
+        "sends": 1,
+        "due_at": now,
+        "sent_at": now,
+    } | dict.fromkeys(("attempts", "lost_count", "unfinished_starts"), 0)
+    columns = [literal(value, getattr(Delivery, name).type) for name, value in values.items()]
+    rows = select(LogEntry.id, *columns)
+    with transaction() as session:
+        session.execute(text(_MANY_EVENTS), {"count": count})
+        session.execute(insert(Delivery).from_select(["event_id", *values], rows))
+    return [UUID(int=number) for number in range(1, count + 1)]
 
 
 def pass_time(

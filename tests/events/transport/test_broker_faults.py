@@ -45,7 +45,7 @@ def queued(valkey: Valkey) -> list[list[UUID]]:
     with valkey.client() as client:
         raw = client.lrange("notes", 0, -1)
     bodies = [json.loads(base64.b64decode(json.loads(each)["body"])) for each in raw]
-    return [[UUID(id) for id in arguments[0]] for arguments, *_ in bodies]
+    return [[UUID(event_id) for event_id in arguments[0]] for arguments, *_ in bodies]
 
 
 def full(valkey: Valkey) -> Callable[[], None]:

@@ -14,6 +14,7 @@ from events.messages import Message
 from events.relay.loop import Relay
 from events.tables import InvalidMessageRow
 from events.transport import CeleryTransport, dead_queue, queues
+from tests.events.transport.confirmed import confirmed_channel
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.system
@@ -39,11 +40,10 @@ def invalid_messages() -> list[InvalidMessageRow]:
 
 def throw(url: str, *bodies: bytes) -> None:
     """Publish messages to the dead queue itself."""
-    with Connection(url) as connection:
+    with confirmed_channel(url) as confirmed:
+        channel, name = confirmed.channel, dead_queue.NAME
         for body in bodies:
-            connection.default_channel.basic_publish(
-                connection.default_channel.prepare_message(body), dead_queue.NAME, dead_queue.NAME
-            )
+            confirmed.publish(channel.basic_publish, channel.prepare_message(body), name, name)
 
 
 def test_a_message_that_was_delivered_too_often_is_kept_with_its_queue_and_the_reason(

@@ -8,13 +8,14 @@ from typing import Any
 
 import amqp
 import pytest
-from kombu import Connection, Exchange, Producer
+from kombu import Exchange, Producer
 from sqlalchemy import select, text
 
 from events import Database, reading, transaction
 from events.tables import InvalidMessageRow
 from events.transport import dead_queue
 from tests.events.stack import Stack
+from tests.events.transport.confirmed import confirmed_channel
 from tests.events.transport.malformed import (
     EVERYTHING,
     GARBAGE,
@@ -32,9 +33,9 @@ MakeStack = Callable[[Database, str], Stack]
 
 def publish_to_pings(url: str, messages: Sequence[Malformed]) -> None:
     """Publish messages to the queue `pings` as they are."""
-    with Connection(url) as connection:
+    with confirmed_channel(url) as confirmed:
         producer = Producer(
-            connection.channel(),
+            confirmed.channel,
             exchange=Exchange("pings", type="direct"),
             routing_key="pings",
             auto_declare=False,
@@ -44,7 +45,7 @@ def publish_to_pings(url: str, messages: Sequence[Malformed]) -> None:
                 "content_type": each.content_type,
                 "content_encoding": each.content_encoding,
             }
-            producer.publish(each.body, headers=each.headers, **how)
+            confirmed.publish(producer.publish, each.body, headers=each.headers, **how)
 
 
 def quarantined() -> list[InvalidMessageRow]:
@@ -148,11 +149,15 @@ def publish_unreadable(url: str, queue: str) -> int:
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(30_000)
     try:
-        with Connection(url) as connection, pytest.MonkeyPatch.context() as patch:
+        with (
+            confirmed_channel(url) as confirmed,
+            pytest.MonkeyPatch.context() as patch,
+        ):
             # Milliseconds, which many programs write there.
             patch.setattr("calendar.timegm", lambda *_: 1_900_000_000_000)
             for each in wrong:
-                connection.default_channel.basic_publish(amqp.Message(b"x", **each), "", queue)
+                message = amqp.Message(b"x", **each)
+                confirmed.publish(confirmed.channel.basic_publish, message, "", queue)
     finally:
         sys.setrecursionlimit(limit)
     return len(wrong)

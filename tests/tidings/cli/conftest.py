@@ -10,6 +10,7 @@ from tests.tidings.cli.calls import DAY, answered
 @pytest.fixture
 def number(bus: Bus) -> str:
     """The number of an order whose card fails for ever: its charge is a dead letter."""
+    bus.fail_fast = False
     order = placed("tok_broken", MUG=1)
     bus.drain()
     for _ in range(20):
@@ -27,6 +28,7 @@ def letter(number: str) -> str:
 @pytest.fixture
 def dead(bus: Bus) -> str:
     """The number of an order whose charge died a hundred days ago."""
+    bus.fail_fast = False
     order = placed("tok_broken", MUG=1)
     bus.drain()
     for _ in range(100):

@@ -14,7 +14,7 @@ def _findings() -> list[str]:
 
 
 def test_an_order_whose_step_was_discarded_is_a_problem(database: Database) -> None:
-    with Bus(subscriptions=services()) as bus:
+    with Bus(subscriptions=services(), fail_fast=False) as bus:
         with transaction() as session:
             stocked(session, MUG=1)
         order = placed("tok_broken", MUG=1)

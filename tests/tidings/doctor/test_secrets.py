@@ -131,7 +131,7 @@ def test_a_flower_that_does_not_answer_is_a_notice() -> None:
 
 @pytest.fixture
 def run_flower(valkey_url: str, tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """Starts Flower with these settings; returns its address."""
+    """Yield a function that starts Flower with these settings and returns its address."""
     started: list[Process] = []
 
     def run(**settings: str) -> str:
@@ -143,21 +143,8 @@ def run_flower(valkey_url: str, tmp_path: Path) -> Iterator[Callable[..., str]]:
             "FLOWER_ADDRESS": "127.0.0.1",
         }
         (home := tmp_path / port).mkdir()
-        started.append(
-            Process(
-                [
-                    sys.executable,
-                    "-m",
-                    "celery",
-                    "-A",
-                    "tests.events.live_app",
-                    "flower",
-                    f"--port={port}",
-                ],
-                home,
-                env | settings,
-            )
-        )
+        celery = [sys.executable, "-m", "celery", "-A", "tests.events.live_app"]
+        started.append(Process([*celery, "flower", f"--port={port}"], home, env | settings))
         started[-1].launch()
         wait_until(
             lambda: next(flower.check({}, f"http://127.0.0.1:{port}")).level != "notice",

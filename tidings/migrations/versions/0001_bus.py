@@ -19,6 +19,7 @@ def upgrade() -> None:
     _invalid_messages()
     _subscriptions()
     _deliveries()
+    _indexes_of_deliveries()
     _attempts()
     _prunings()
 
@@ -153,6 +154,9 @@ def _deliveries() -> None:
         sa.PrimaryKeyConstraint("event_id", "subscription", name=op.f("pk_deliveries")),
         sqlite_with_rowid=False,
     )
+
+
+def _indexes_of_deliveries() -> None:
     op.create_index("ix_deliveries_dead", "deliveries", ["died_at"], **_where("state = 'dead'"))
     op.create_index(
         "ix_deliveries_due",

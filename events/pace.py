@@ -1,0 +1,23 @@
+"""The pace of handlers, by which a batch is bounded by time and not only by count.
+
+A transaction of a hundred handlers holds SQLite's only write lock as long as all of them take, and
+on every database the rows that they touch.
+"""
+
+TARGET = 0.1  # seconds of one transaction
+WEIGHT = 0.3  # of the latest transaction in the average
+
+_seconds: dict[str, float] = {}  # for one delivery, by subscription
+
+
+def batch_size(subscription: str, limit: int) -> int:
+    """Return the number of deliveries for the next transaction, `limit` at most."""
+    seconds = _seconds.get(subscription)
+    return limit if not seconds else max(1, min(limit, int(TARGET / seconds)))
+
+
+def learn(subscription: str, deliveries: int, seconds: float) -> None:
+    """Take a transaction into the average (an exponential moving one)."""
+    latest = seconds / deliveries
+    before = _seconds.get(subscription, latest)
+    _seconds[subscription] = before + WEIGHT * (latest - before)
