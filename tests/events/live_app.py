@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from celery import Celery
@@ -54,27 +55,23 @@ def answer_ping(event: Pinged, session: Session) -> Answered:
     """Answer, and do as the ping says."""
     session.add(Effect(number=event.number, what="answered"))
     session.flush()
-    if event.deed == "fail":
-        raise ValueError("secret@example.org could not be answered")
-    if event.deed == "reject":
-        raise DeadLetter("it cannot be answered at all")
-    if event.deed == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if event.deed == "dawdle":
-        time.sleep(1.0)
-    if event.deed == "sleep":
-        time.sleep(3.0)
-    if event.deed == "exit":
-        sys.exit("no more")
-    if event.deed == "clutch":
-        re.match(r"(a+)+$", "a" * 60 + "b")  # takes centuries, and holds the GIL
-    if event.deed == "wait":
-        wait_for_the_gate()
-    if event.deed == "grow":
-        grow()
-    if event.deed == "hang":
-        hang()
+    DEEDS[event.deed]()
     return Answered(number=event.number)
+
+
+def fail() -> None:
+    """Fail as a handler with a bug does."""
+    raise ValueError("secret@example.org could not be answered")
+
+
+def reject() -> None:
+    """Fail for good."""
+    raise DeadLetter("it cannot be answered at all")
+
+
+def die() -> None:
+    """Kill this process."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def hang() -> None:
@@ -100,6 +97,22 @@ def grow() -> None:
     while True:
         taken.append(bytearray(50_000_000))
         time.sleep(0.01)
+
+
+DEEDS: dict[str, Callable[[], object]] = {
+    "work": lambda: None,
+    "fail": fail,
+    "reject": reject,
+    "die": die,
+    "dawdle": lambda: time.sleep(1.0),
+    "sleep": lambda: time.sleep(3.0),
+    "exit": lambda: sys.exit("no more"),
+    # Takes centuries, and holds the GIL.
+    "clutch": lambda: re.match(r"(a+)+$", "a" * 60 + "b"),
+    "wait": wait_for_the_gate,
+    "grow": grow,
+    "hang": hang,
+}
 
 
 @subscribe(Answered, queue="answers", batch=20, retry=QUICK)
