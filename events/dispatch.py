@@ -18,7 +18,7 @@ from events.attempts import Failure
 from events.calls import Answer, call_each
 from events.database import reading, transaction
 from events.db_errors import is_transient
-from events.deadline import deadline
+from events.deadline import DeadlineExceeded, deadline
 from events.envelope import Envelope
 from events.errors import CallNotMade, UnknownEvent
 from events.event import Event
@@ -91,9 +91,22 @@ class _Run:
             good.append(each) if error is None else outcomes.append(self._failed(each, error))
         together = self._all_at_once(good, answers) if good else []
         if together is None:
-            good.sort(key=lambda each: each.envelope.id == self._slow)  # a slow one last
-            together = [self.alone(each, answers.get(each.envelope.id)) for each in good]
+            together = self._one_by_one(good, answers)
         return [*outcomes, *together]
+
+    def _one_by_one(
+        self, deliveries: Sequence[InFlight], answers: dict[UUID, Answer]
+    ) -> list[Outcome]:
+        """Handle each in its own transaction; a slow one comes last, and then in its own time."""
+        outcomes: list[Outcome] = []
+        slow = [each for each in deliveries if each.envelope.id == self._slow]
+        for each in [each for each in deliveries if each not in slow]:
+            try:
+                answer = answers.get(each.envelope.id)
+                outcomes.append(self.alone(each, answer, limit=HANDLER_TIME))
+            except DeadlineExceeded:
+                slow.append(each)
+        return outcomes + [self.alone(each, answers.get(each.envelope.id)) for each in slow]
 
     def isolated(self, delivery: InFlight) -> Outcome:
         """Handle a suspect: count its start first."""
@@ -107,8 +120,13 @@ class _Run:
             return self._failed(delivery, error)
         return self.alone(delivery) if may_run else Outcome(Result.DEAD, reason="crash loop")
 
-    def alone(self, delivery: InFlight, answer: Answer | None = None) -> Outcome:
-        """Handle one delivery in its own transaction; `answer` is that of a call made before."""
+    def alone(
+        self, delivery: InFlight, answer: Answer | None = None, *, limit: float = 0.0
+    ) -> Outcome:
+        """Handle one delivery in its own transaction; `answer` is that of a call made before.
+
+        Raises `DeadlineExceeded` if the handler takes longer than `limit`, unless that is 0.
+        """
         self._started_at, self._began = clock.now(), time.monotonic()
         try:
             if self._subscription.call is not None and answer is None:
@@ -116,9 +134,11 @@ class _Run:
             if answer is not None and answer.error is not None:
                 raise answer.error
             claimed = self._handle(
-                [delivery], {} if answer is None else {delivery.envelope.id: answer}
+                [delivery], {} if answer is None else {delivery.envelope.id: answer}, limit
             )
         except Exception as error:
+            if DeadlineExceeded in (type(error), type(error.__cause__)):  # SQLAlchemy may wrap it
+                raise DeadlineExceeded from error
             return self._failed(delivery, error)
         return Outcome(Result.HANDLED if claimed else Result.DUPLICATE)
 
@@ -127,7 +147,7 @@ class _Run:
     ) -> list[Outcome] | None:
         """Handle all in one transaction; `None` if any failed, and then nothing has happened."""
         try:
-            claimed = self._handle(deliveries, answers)
+            claimed = self._handle(deliveries, answers, HANDLER_TIME)
         except Exception as error:
             logger.info(
                 "batch.split",
@@ -141,7 +161,9 @@ class _Run:
             for each in deliveries
         ]
 
-    def _handle(self, deliveries: Sequence[InFlight], answers: dict[UUID, Answer]) -> set[UUID]:
+    def _handle(
+        self, deliveries: Sequence[InFlight], answers: dict[UUID, Answer], limit: float
+    ) -> set[UUID]:
         """Claim, run the handler for each, write and commit; return the claimed ids."""
         events = [(each.envelope, each.envelope.event()) for each in deliveries]
         ids = [each.envelope.id for each in deliveries]
@@ -149,7 +171,7 @@ class _Run:
         with transaction() as session:
             claimed = ledger.claim(session, self._subscription.name, ids)
             began = time.monotonic()  # only now: to wait for the database is no handler's fault
-            with deadline(HANDLER_TIME if len(ids) > 1 else 0.0) as restart:
+            with deadline(limit) as restart:
                 for envelope, event in events:
                     if envelope.id in claimed:
                         restart()

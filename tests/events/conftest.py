@@ -5,10 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from events import Base, Database, clock
+from events import Base, Database, clock, pace
 from events.database import use
 from events.testing import ManualClock
 from tests.events.stack import Stack
+
+
+@pytest.fixture(autouse=True)
+def _no_pace_of_another_test() -> None:
+    """Forget the pace of handlers, from which the size of a batch is derived."""
+    pace._seconds.clear()
 
 
 @pytest.fixture

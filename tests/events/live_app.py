@@ -6,12 +6,13 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from celery import Celery
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, Event, Retry, subscribe, transport
+from events import Base, DeadLetter, Event, Retry, subscribe, transport
 from events.relay.loop import Relay
 from events.subscriptions import registered
 
@@ -27,6 +28,13 @@ class Answered(Event, type="ping.answered", source="live"):
     """The ping was answered."""
 
     number: int
+
+
+class Asked(Event, type="ask.asked", source="live"):
+    """A question to an outside service; `deed` tells the call what to do."""
+
+    number: int
+    deed: str = "work"
 
 
 class Effect(Base):
@@ -47,23 +55,23 @@ def answer_ping(event: Pinged, session: Session) -> Answered:
     """Answer, and do as the ping says."""
     session.add(Effect(number=event.number, what="answered"))
     session.flush()
-    if event.deed == "fail":
-        raise ValueError("secret@example.org could not be answered")
-    if event.deed == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if event.deed == "dawdle":
-        time.sleep(1.0)
-    if event.deed == "exit":
-        sys.exit("no more")
-    if event.deed == "clutch":
-        re.match(r"(a+)+$", "a" * 60 + "b")  # takes centuries, and holds the GIL
-    if event.deed == "wait":
-        wait_for_the_gate()
-    if event.deed == "grow":
-        grow()
-    if event.deed == "hang":
-        hang()
+    DEEDS[event.deed]()
     return Answered(number=event.number)
+
+
+def fail() -> None:
+    """Fail as a handler with a bug does."""
+    raise ValueError("secret@example.org could not be answered")
+
+
+def reject() -> None:
+    """Fail for good."""
+    raise DeadLetter("it cannot be answered at all")
+
+
+def die() -> None:
+    """Kill this process."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def hang() -> None:
@@ -91,10 +99,41 @@ def grow() -> None:
         time.sleep(0.01)
 
 
+DEEDS: dict[str, Callable[[], object]] = {
+    "work": lambda: None,
+    "fail": fail,
+    "reject": reject,
+    "die": die,
+    "dawdle": lambda: time.sleep(1.0),
+    "sleep": lambda: time.sleep(3.0),
+    "exit": lambda: sys.exit("no more"),
+    # Takes centuries, and holds the GIL.
+    "clutch": lambda: re.match(r"(a+)+$", "a" * 60 + "b"),
+    "wait": wait_for_the_gate,
+    "grow": grow,
+    "hang": hang,
+}
+
+
 @subscribe(Answered, queue="answers", batch=20, retry=QUICK)
 def hear_answer(event: Answered, session: Session) -> None:
     """Record the answer."""
     session.add(Effect(number=event.number, what="heard"))
+
+
+def ask(event: Asked, key: str) -> str:
+    """Ask, and do as the event says."""
+    if event.deed == "sleep":
+        time.sleep(3600)
+    if event.deed == "exit":
+        sys.exit("no more")
+    return "recorded"
+
+
+@subscribe(Asked, queue="calls", call=ask, retry=QUICK)
+def record_answer(event: Asked, session: Session, answer: str) -> None:
+    """Record the answer of the outside service."""
+    session.add(Effect(number=event.number, what=answer))
 
 
 app = Celery("live")

@@ -11,9 +11,10 @@ from events import Database, heartbeat, publish, reading, transaction
 from events.admin import subscriptions
 from events.subscriptions import registered
 from events.tables import Delivery
-from tests.events.live_app import Effect, Pinged
+from tests.events.live_app import Asked, Effect, Pinged
 from tests.servers import Process, wait_until
 
+QUEUES = ("pings", "answers", "calls")
 ROOT = Path(__file__).parents[2]
 
 
@@ -33,7 +34,7 @@ class Stack:
         with transaction() as session:
             subscriptions.register(
                 session,
-                [each for each in registered().values() if each.queue in ("pings", "answers")],
+                [each for each in registered().values() if each.queue in QUEUES],
             )
 
     def work(self, queue: str, *options: str, **settings: str) -> Process:
@@ -91,6 +92,11 @@ class Stack:
             publish(
                 session, *[Pinged(number=number, deed=deed) for number in numbers], subject="P-1"
             )
+
+    def ask(self, *numbers: int, deed: str = "work") -> None:
+        """Publish a question for each number."""
+        with transaction() as session:
+            publish(session, *[Asked(number=number, deed=deed) for number in numbers])
 
     def effects(self, what: str) -> Counter[int]:
         """Count how often each ping had this effect."""

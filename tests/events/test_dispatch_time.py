@@ -7,7 +7,7 @@ import time
 import pytest
 from sqlalchemy.orm import Session
 
-from events import Database
+from events import Database, DeadLetter, pace
 from events import dispatch as dispatching
 from events.deadline import DeadlineExceeded, deadline
 from events.dispatch import OTHERS_FIRST, Result, dispatch
@@ -28,7 +28,7 @@ SHORT = pytest.mark.usefixtures("short_times")
 @pytest.fixture
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bound a batch and a message by a third of a second."""
-    monkeypatch.setattr(dispatching, "BATCH_TIME", 0.3)
+    monkeypatch.setattr(dispatching, "HANDLER_TIME", 0.3)
     monkeypatch.setattr(dispatching, "MESSAGE_TIME", 0.3)
 
 
@@ -57,6 +57,28 @@ def test_a_slow_delivery_of_a_batch_is_handled_after_all_others(any_database: Da
     assert handler.order == ["a", "slow", "a", "b", "c", "slow"]
     assert (report.count(Result.HANDLED), failed_attempts()) == (4, [])
     assert marks() == dict.fromkeys(("a", "b", "c", "slow"), 1)
+
+
+@SHORT
+def test_slow_deliveries_come_last_too_in_a_batch_that_fails_for_another_reason(
+    any_database: Database,
+) -> None:
+    handler = Recorder("slow", "slower")
+
+    def fail_for_b(event: Noted, session: Session) -> None:
+        handler(event, session)
+        if event.text == "b":
+            raise DeadLetter("no")
+
+    subscription = new_subscription(fail_for_b, batch=10)
+    ids = note("a", "b", "slow", "c", "slower", "d")
+    send(subscription)
+    report = dispatch(subscription, ids, worker="w")
+
+    assert handler.order[-2:] == ["slow", "slower"]
+    assert (report.count(Result.HANDLED), report.count(Result.DEAD)) == (5, 1)
+    assert [row.error_type for row in failed_attempts()] == ["DeadLetter"]
+    assert marks() == dict.fromkeys(("a", "c", "d", "slow", "slower"), 1)
 
 
 @SHORT
@@ -104,7 +126,10 @@ def test_the_rest_of_a_slow_message_is_given_back_and_costs_no_attempt(
     assert marks() == dict.fromkeys("abcd", 1)
 
 
-def test_each_batch_of_a_message_is_a_transaction_of_its_own(any_database: Database) -> None:
+def test_each_batch_of_a_message_is_a_transaction_of_its_own(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "TARGET", 60.0)
     seen: list[int] = []
 
     def count_marks(event: Noted, session: Session) -> None:
@@ -120,12 +145,18 @@ def test_each_batch_of_a_message_is_a_transaction_of_its_own(any_database: Datab
     assert seen == [0, 0, 2, 2, 4]
 
 
+def sleep_within_a_deadline(seconds: float) -> None:
+    """Sleep for so long, with a deadline of fifty milliseconds."""
+    with deadline(0.05) as restart:
+        restart()
+        time.sleep(seconds)
+
+
 def test_a_deadline_ends_with_its_block() -> None:
     before = signal.getsignal(signal.SIGALRM)
-    with pytest.raises(DeadlineExceeded), deadline(0.05):
-        time.sleep(5)
-    with deadline(0.05):
-        pass
+    with pytest.raises(DeadlineExceeded):
+        sleep_within_a_deadline(5.0)
+    sleep_within_a_deadline(0.0)
     time.sleep(0.1)
 
     assert signal.getsignal(signal.SIGALRM) == before
@@ -135,7 +166,8 @@ def test_a_deadline_in_another_thread_is_none() -> None:
     ends: list[str] = []
 
     def work() -> None:
-        with deadline(0.02):
+        with deadline(0.02) as restart:
+            restart()
             time.sleep(0.1)
         ends.append("in its own time")
 
