@@ -13,14 +13,20 @@ from tests.servers import free_port
 class MailServer:
     """A real SMTP server on a free port.
 
-    `refuse_recipients` and `refuse_mails` are answers such as `550 no such user`.
+    `refuse_recipients` and `refuse_mails` are answers such as `550 no such user`; `peers` has the
+    address from which each mail came, which is another one for each connection.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, port: int = 0) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
+        self.peers: list[Any] = []
         self.refuse_recipients = self.refuse_mails = self.quit_answer = ""
-        self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
+        self._controller = Controller(self, hostname="127.0.0.1", port=port or free_port())
+
+    @property
+    def port(self) -> int:
+        return int(self._controller.port)
 
     @property
     def url(self) -> str:
@@ -35,6 +41,7 @@ class MailServer:
     def empty(self) -> None:
         self.mails.clear()
         self.recipients.clear()
+        self.peers.clear()
         self.refuse_recipients = self.refuse_mails = self.quit_answer = ""
 
     async def handle_RCPT(  # noqa: N802  aiosmtpd's name
@@ -49,6 +56,7 @@ class MailServer:
         if self.refuse_mails:
             return self.refuse_mails
         self.recipients.append(list(envelope.rcpt_tos))
+        self.peers.append(session.peer)
         content: Any = envelope.content
         self.mails.append(message_from_bytes(content, policy=policy.default))
         return "250 OK"
