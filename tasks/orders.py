@@ -24,8 +24,8 @@ from events.orm import BigIntPK, PydanticType
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import Delivery, LogEntry
 from tasks.commands import PlaceOrder
-from tasks.errors import InsufficientStock, NotCancellable, UnknownOrder
-from tasks.products import price_lines
+from tasks.errors import NotCancellable, UnknownOrder
+from tasks.products import quote
 
 FIRST_NUMBER = 1000
 FINAL_STATUSES = ("shipped", "cancelled")
@@ -77,21 +77,6 @@ def erase_orders(session: Session, person: Person) -> int:
     return len(rows) + redact_column(session, Order.reason, person.email)
 
 
-def quote(
-    session: Session, command: PlaceOrder, *, stock_levels: Mapping[str, int] | None = None
-) -> tuple[Line, ...]:
-    """Return the lines of an order at today's prices.
-
-    With `stock_levels`, by sku, an order for more than is in stock is refused at once. Stock may
-    still be sold before it is reserved; the order is cancelled then. Raises `UnknownSku` and
-    `InsufficientStock`, whose `field` names the item.
-    """
-    lines = price_lines(session, command.items)
-    if stock_levels is not None:
-        _check_stock(command, lines, stock_levels)
-    return lines
-
-
 def place(session: Session, command: PlaceOrder, *, lines: tuple[Line, ...] | None = None) -> Order:
     """Save an order and its `OrderCreated` in the caller's transaction.
 
@@ -110,17 +95,6 @@ def place(session: Session, command: PlaceOrder, *, lines: tuple[Line, ...] | No
     )
     publish(session, created, subject=order.number)
     return order
-
-
-def _check_stock(
-    command: PlaceOrder, lines: Sequence[Line], stock_levels: Mapping[str, int]
-) -> None:
-    skus = [item.sku for item in command.items]
-    for line in lines:
-        left = stock_levels.get(line.sku, 0)
-        if line.quantity > left:
-            message = f"only {left} of {line.name} are left" if left else f"{line.name} is sold out"
-            raise InsufficientStock(message, field=f"items.{skus.index(line.sku)}.quantity")
 
 
 _INSERT = insert(Order.metadata.tables[Order.__tablename__])

@@ -1,4 +1,4 @@
-"""The products of the shop and their prices."""
+"""The products of the shop, their prices, and the quote for an order."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,8 +8,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, insert_if_absent
 from events.catalog import Line, Money
-from tasks.commands import Item
-from tasks.errors import UnknownSku
+from tasks.commands import Item, PlaceOrder
+from tasks.errors import InsufficientStock, UnknownSku
 
 
 class Product(Base):
@@ -71,6 +71,32 @@ def by_sku(session: Session, skus: Iterable[str]) -> Mapping[str, Product]:
     """Return the products with these skus; unknown skus are left out."""
     found = session.scalars(select(Product).where(Product.sku.in_(list(skus))))
     return {product.sku: product for product in found}
+
+
+def quote(
+    session: Session, command: PlaceOrder, *, stock_levels: Mapping[str, int] | None = None
+) -> tuple[Line, ...]:
+    """Return the lines of an order at today's prices.
+
+    With `stock_levels`, by sku, an order for more than is in stock is refused at once. Stock may
+    still be sold before it is reserved; the order is cancelled then. Raises `UnknownSku` and
+    `InsufficientStock`, whose `field` names the item.
+    """
+    lines = price_lines(session, command.items)
+    if stock_levels is not None:
+        _check_stock(command, lines, stock_levels)
+    return lines
+
+
+def _check_stock(
+    command: PlaceOrder, lines: Sequence[Line], stock_levels: Mapping[str, int]
+) -> None:
+    skus = [item.sku for item in command.items]
+    for line in lines:
+        left = stock_levels.get(line.sku, 0)
+        if line.quantity > left:
+            message = f"only {left} of {line.name} are left" if left else f"{line.name} is sold out"
+            raise InsufficientStock(message, field=f"items.{skus.index(line.sku)}.quantity")
 
 
 _PRICES = select(Product.sku, Product.name, Product.price_amount, Product.currency).where(

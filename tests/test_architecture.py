@@ -204,7 +204,7 @@ def test_the_path_of_an_order_is_the_one_that_the_code_takes():
 
 
 WRONG = [
-    ("`price_lines`: reads", "`prices`: reads"),  # a function that is not there
+    ("`quote`: reads", "`prices`: reads"),  # a function that is not there
     ("events/relay/fanout.py", "events/relay/fan_out.py"),  # a file that is not there
     ("table `deliveries`", "table `heartbeats`"),  # a table that neither side uses
     ("event `OrderConfirmed`", "event `OrderCancelled`"),  # an event that leads elsewhere

@@ -10,7 +10,7 @@ from werkzeug.exceptions import Unauthorized
 
 from events import reading, transaction
 from events.catalog import Line
-from tasks import orders
+from tasks import orders, products
 from tasks.commands import PlaceOrder
 from tasks.errors import OrderError, UnknownOrder
 from tasks.orders import Order
@@ -25,7 +25,7 @@ def accept_order(
     command: PlaceOrder,
     *,
     key: str | None,
-    quote: Callable[[Session, PlaceOrder], tuple[Line, ...]] = orders.quote,
+    quote: Callable[[Session, PlaceOrder], tuple[Line, ...]] = products.quote,
 ) -> Result:
     """Save an order, once per `key`, and count it.
 

@@ -90,14 +90,14 @@ def test_an_order_that_is_refused_writes_no_row(session: Session) -> None:
     stocked(session, MUG=1)
     for wanted in (place_order(HAT=1), place_order(MUG=2)):
         with pytest.raises((UnknownSku, InsufficientStock)):
-            orders.quote(session, wanted, stock_levels=inventory.stock_levels(session))
+            products.quote(session, wanted, stock_levels=inventory.stock_levels(session))
     assert orders.listed(session) == []
 
 
 def test_with_stock_levels_too_large_an_order_is_refused(session: Session) -> None:
     stocked(session, MUG=5, TEE=1)
     with pytest.raises(InsufficientStock, match="only 1 of T-shirt M are left") as refused:
-        orders.quote(
+        products.quote(
             session, place_order(MUG=2, TEE=2), stock_levels=inventory.stock_levels(session)
         )
     assert refused.value.field == "items.1.quantity"
@@ -106,12 +106,14 @@ def test_with_stock_levels_too_large_an_order_is_refused(session: Session) -> No
 def test_with_stock_levels_an_order_for_a_sold_out_product_is_refused(session: Session) -> None:
     stocked(session)
     with pytest.raises(InsufficientStock, match="Blue mug is sold out"):
-        orders.quote(session, place_order(MUG=1), stock_levels=inventory.stock_levels(session))
+        products.quote(session, place_order(MUG=1), stock_levels=inventory.stock_levels(session))
 
 
 def test_the_last_piece_can_be_ordered(session: Session) -> None:
     stocked(session, MUG=2)
-    quoted = orders.quote(session, place_order(MUG=2), stock_levels=inventory.stock_levels(session))
+    quoted = products.quote(
+        session, place_order(MUG=2), stock_levels=inventory.stock_levels(session)
+    )
     assert quoted == lines(MUG=2)
 
 

@@ -74,7 +74,7 @@ def place_order() -> ResponseReturnValue:
 
 def _quote_from_stock(session: Session, command: PlaceOrder) -> tuple[Line, ...]:
     """Refuse an order for more than there is. The API accepts it and leaves it to inventory."""
-    return orders.quote(session, command, stock_levels=inventory.stock_levels(session))
+    return products.quote(session, command, stock_levels=inventory.stock_levels(session))
 
 
 def _render_form(form: OrderForm, *, status: int = 200, key: str | None = None) -> Response:
