@@ -14,8 +14,8 @@ from events.errors import SubscriptionError, UnknownSubscription
 from events.event import Event
 from events.retry import Retry
 
-BATCH = 100  # deliveries in one message and transaction
-CALL_BATCH = 20  # deliveries in one message whose handler calls the outside
+BATCH = 100  # deliveries in one transaction at most
+CALL_BATCH = 20  # the same, of a handler that calls the outside first
 
 Outcome = Event | Sequence[Event] | None
 E = TypeVar("E", bound=Event)
@@ -28,7 +28,10 @@ _registry: dict[str, "Subscription"] = {}
 
 @dataclass(frozen=True)
 class Subscription:
-    """A handler registered for event types on a queue. Its name is `queue.handler`."""
+    """A handler registered for event types on a queue. Its name is `queue.handler`.
+
+    A batch is a group of up to `batch` waiting deliveries that share one transaction.
+    """
 
     name: str
     queue: str
@@ -62,8 +65,8 @@ def subscribe(
     """Register a handler for events of `types` on `queue`.
 
     The handler gets `(event, session)` and its writes commit together with the delivery's mark as
-    done. Up to `batch` events that wait share a message and a transaction; a handler must not mind,
-    and one that does says `batch=1`. With `call`, an outside service is called first, outside any
+    done. Up to `batch` events that wait share a transaction; a handler must not mind, and one
+    that does says `batch=1`. With `call`, an outside service is called first, outside any
     transaction, as `call(event, key)`, where `key` is the same on every retry and replay; the
     handler then gets `(event, session, answer)` and records the answer. The calls of a batch run
     side by side in threads.
