@@ -13,6 +13,7 @@ WORDS = {
     "attempt": "events.tables.Attempt",
     "audit": "events.admin.audit",
     "backfill": "events.admin.subscriptions.backfill",
+    "batch": "events.subscriptions.Subscription",
     "catalog": "events.catalog",
     "claim": "events.ledger.claim",
     "compensation": "tasks.checkout",
@@ -40,9 +41,11 @@ WORDS = {
     "publish": "events.log.publish",
     "publisher": "events.transport.publisher",
     "quarantine": "events.transport.quarantine",
+    "relaxed commit": "events.database.Database.relaxed",
     "relay": "events.relay",
     "replay": "events.admin.dead_letters.replay",
     "retry": "events.retry.Retry",
+    "round": "events.relay.round",
     "subject": "events.log.publish",
     "subscription": "events.subscriptions.Subscription",
     "suspect": "events.suspects",
@@ -50,6 +53,7 @@ WORDS = {
     "trace": "events.admin.trace",
     "transport": "events.messages.Transport",
     "upcaster": "events.event.upcaster",
+    "window": "events.relay.window",
     "worker": "events.transport.worker",
 }
 HEAD = """# Glossary

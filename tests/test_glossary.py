@@ -9,7 +9,7 @@ event, envelope, catalog, publish, event log, subject, subscription, delivery, l
 message, attempt, relay, transport, dispatch, dead letter, invalid message, quarantine, suspect,
 lease, fingerprint, upcaster, process manager, compensation, projection, backfill, heartbeat,
 claim, fan out, prune, erase, replay, discard, in flight, lost message, crash loop, publisher,
-worker, idempotency key, audit, trace, retry
+worker, idempotency key, audit, trace, retry, window, batch, relaxed commit, round
 """
 
 
