@@ -73,8 +73,9 @@ def by_sku(session: Session, skus: Iterable[str]) -> Mapping[str, Product]:
     return {product.sku: product for product in found}
 
 
-_PRICES = select(Product.sku, Product.name, Product.price_amount, Product.currency).where(
-    Product.sku.in_(bindparam("skus", expanding=True))
+_P = Product.metadata.tables[Product.__tablename__].c
+_PRICES = select(_P.sku, _P.name, _P.price_amount, _P.currency).where(
+    _P.sku.in_(bindparam("skus", expanding=True))
 )
 
 
