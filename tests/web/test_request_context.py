@@ -1,5 +1,6 @@
 """The context that events inherit from a request."""
 
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -38,7 +39,7 @@ def test_an_event_knows_user_tenant_address_agent_correlation_and_trace(client: 
     }
     [created], headers = _order(client, sent, REMOTE_ADDR="198.51.100.7")
 
-    assert created.actor.model_dump() == {
+    assert asdict(created.actor) == {
         "user": "ada",
         "tenant": "acme",
         "ip": "198.51.100.7",
