@@ -97,14 +97,15 @@ def place(session: Session, command: PlaceOrder, *, lines: tuple[Line, ...] | No
     return order
 
 
-_INSERT = insert(Order.metadata.tables[Order.__tablename__])
+_TABLE = Order.metadata.tables[Order.__tablename__]
+_INSERT = insert(_TABLE)
 
 
 def _save(session: Session, command: PlaceOrder, lines: tuple[Line, ...]) -> Order:
     now = clock.now()
     first, *others = (line.price * line.quantity for line in lines)
     total = sum(others, start=first)
-    key = dialect_of(session).next_key(session, Order.__tablename__, "key")
+    key = dialect_of(session).next_key(session, _TABLE.c.key)
     row = {
         "key": key,
         "id": str(uuid7()),

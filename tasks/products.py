@@ -99,8 +99,9 @@ def _check_stock(
             raise InsufficientStock(message, field=f"items.{skus.index(line.sku)}.quantity")
 
 
-_PRICES = select(Product.sku, Product.name, Product.price_amount, Product.currency).where(
-    Product.sku.in_(bindparam("skus", expanding=True))
+_P = Product.metadata.tables[Product.__tablename__].c
+_PRICES = select(_P.sku, _P.name, _P.price_amount, _P.currency).where(
+    _P.sku.in_(bindparam("skus", expanding=True))
 )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Column, Engine
 from sqlalchemy.orm import Session
 
 LOCK_TIMEOUT = 30.0  # seconds that a writer waits for its turn: longer than a handler may take
@@ -41,7 +41,7 @@ class Dialect(Protocol):
         """Wake the listeners of `channel` when the transaction commits."""
         return
 
-    def next_key(self, session: Session, table: str, column: str) -> int:
+    def next_key(self, session: Session, key: Column[int]) -> int:
         """Return the next value of an auto-incremented key, for a row that is inserted now."""
 
     def lock_table(self, session: Session, table: str) -> None:

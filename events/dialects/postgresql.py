@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import URL, Engine, create_engine, event, text
+from sqlalchemy import URL, Column, Engine, create_engine, event, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -62,10 +62,9 @@ class PostgreSQL(Dialect):
         """Send NOTIFY."""
         session.execute(text(f"NOTIFY {channel}"))
 
-    def next_key(self, session: Session, table: str, column: str) -> int:
+    def next_key(self, session: Session, key: Column[int]) -> int:
         """Take the next value of the column's sequence."""
-        names = {"table": table, "column": column}
-        return int(session.scalar(_NEXT_VALUE, names))
+        return int(session.scalar(_NEXT_VALUE, {"table": key.table.name, "column": key.name}))
 
     def lock_table(self, session: Session, table: str) -> None:
         """Take the table's exclusive lock, which readers do not wait for."""

@@ -1,11 +1,11 @@
 """SQLite in WAL mode."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Column, Connection, Engine, Select, create_engine, event, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -39,13 +39,18 @@ class SQLite(Dialect):
             reader=engine(_existing(url), begin=partial(_begin, "BEGIN"), synchronous="FULL"),
         )
 
-    def next_key(self, session: Session, table: str, column: str) -> int:
+    def next_key(self, session: Session, key: Column[int]) -> int:
         """Return the highest key and one: this transaction has the write lock."""
-        return int(session.scalar(text(f"SELECT coalesce(max({column}), 0) + 1 FROM {table}")))  # noqa: S608  names of ours
+        return int(session.scalar(_next_key(key)) or 1)
 
     def overwrite_deleted_rows(self, session: Session) -> None:
         """Switch secure_delete on, or the old text stays in the file's free space."""
         session.connection().exec_driver_sql("PRAGMA secure_delete=ON")
+
+
+@cache
+def _next_key(key: Column[int]) -> Select[int]:
+    return select(func.max(key) + 1)
 
 
 def _sqlite_engine(url: URL, *, options: dict[str, Any], begin: Any, synchronous: str) -> Engine:

@@ -11,7 +11,6 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 POLL_INTERVAL = 0.005  # seconds, of a writer that may not wait for long
 BLOCKING_FROM = 5.0  # seconds of patience from which a writer sleeps in the kernel's queue
@@ -52,7 +51,6 @@ class WriteLock:
         deadline = time.monotonic() + self._timeout
         try:
             for name in names:
-                Path(self._path).parent.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(
                     f"{self._path}-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
                 )

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from events import Database, DeadLetter, calls, context
-from events.dispatch import Result, dispatch
+from events.dispatch import dispatch
+from events.outcome import Result
 from tests.events.sample import (
     Mark,
     Noted,

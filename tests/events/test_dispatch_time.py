@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from events import Database, DeadLetter, pace
 from events import dispatch as dispatching
 from events.deadline import DeadlineExceeded, deadline
-from events.dispatch import OTHERS_FIRST, Result, dispatch
+from events.dispatch import OTHERS_FIRST, dispatch
+from events.outcome import Result
 from tests.events.sample import (
     Noted,
     deliveries,

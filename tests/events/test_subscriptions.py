@@ -102,10 +102,10 @@ def test_a_declaration_that_cannot_work_is_refused_at_import(
     assert registered() == before
 
 
-def test_without_a_size_a_batch_is_of_fifty_and_of_twenty_with_a_call() -> None:
+def test_without_a_size_a_batch_is_of_a_hundred_and_of_twenty_with_a_call() -> None:
     subscribe(Noted, queue="notes")(handle)
     subscribe(Noted, queue="notes", call=ask)(record)
-    assert [subscription(f"notes.{name}").batch for name in ("handle", "record")] == [50, 20]
+    assert [subscription(f"notes.{name}").batch for name in ("handle", "record")] == [100, 20]
     subscribe(Noted, queue="notes", call=ask, batch=5)(record)
     assert subscription("notes.record").batch == 5
 

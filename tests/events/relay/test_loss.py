@@ -17,7 +17,7 @@ from events.tables import Delivery, LogEntry
 from events.testing import InMemoryTransport, ManualClock
 from tests.events.sample import deliveries, delivery, marks, new_subscription, note, send
 
-ONE = new_subscription()
+ONE = new_subscription(batch=MESSAGE_SIZE)
 LEASE = settings().lease
 
 
@@ -45,22 +45,19 @@ def sent(broker: InMemoryTransport, *texts: str) -> list[UUID]:
     return event_ids
 
 
-def insert_sent(count: int, now: datetime) -> list[UUID]:
-    """Insert so many events, each with a delivery that was sent now; return their ids."""
+def insert_due(count: int, now: datetime) -> None:
+    """Insert so many events, each with a delivery that is due now."""
     values = {
         "subscription": "notes.mark",
         "queue": "notes",
         "state": "pending",
-        "sends": 1,
         "due_at": now,
-        "sent_at": now,
-    } | dict.fromkeys(("attempts", "lost_count", "unfinished_starts"), 0)
+    } | dict.fromkeys(("attempts", "sends", "lost_count", "unfinished_starts"), 0)
     columns = [literal(value, getattr(Delivery, name).type) for name, value in values.items()]
     rows = select(LogEntry.id, *columns)
     with transaction() as session:
         session.execute(text(_MANY_EVENTS), {"count": count})
         session.execute(insert(Delivery).from_select(["event_id", *values], rows))
-    return [UUID(int=number) for number in range(1, count + 1)]
 
 
 def pass_time(
@@ -78,23 +75,7 @@ def test_a_hundred_thousand_deliveries_wait_in_the_ledger_and_are_sent_once_howe
     database: Database, time: ManualClock, broker: InMemoryTransport
 ) -> None:
     send(ONE)
-    with transaction() as session:
-        session.execute(text(_MANY_EVENTS), {"count": 100_000})
-        values = {
-            "subscription": "notes.mark",
-            "queue": "notes",
-            "state": "pending",
-            "due_at": time(),
-        }
-        zeros = dict.fromkeys(("attempts", "sends", "lost_count", "unfinished_starts"), 0)
-        rows = select(
-            LogEntry.id,
-            *[
-                literal(value, getattr(Delivery, name).type)
-                for name, value in (values | zeros).items()
-            ],
-        )
-        session.execute(insert(Delivery).from_select(["event_id", *values, *zeros], rows))
+    insert_due(100_000, time())
     detector = LostMessageDetector(broker)
     broker.send(send(ONE))
 

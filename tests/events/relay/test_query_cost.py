@@ -8,7 +8,8 @@ from uuid_utils.compat import uuid7
 
 from events import Database, clock, ledger, reading, transaction
 from events.admin import queues, subscriptions
-from events.relay.round import do_round, look
+from events.relay.round import do_round, survey
+from events.relay.sending import SEND_BATCH
 from events.relay.window import MESSAGES_PER_SLOT
 from events.tables import LogEntry
 from tests.events.sample import new_subscription
@@ -39,8 +40,8 @@ def test_marking_a_part_of_a_large_backlog_is_quick(postgres_database: Database)
     with transaction() as session:
         session.execute(text("SET LOCAL statement_timeout = '2s'"))
         messages = do_round(session, Counter({TENS.queue: 8})).messages
-    assert len(messages) == 8 * MESSAGES_PER_SLOT
-    assert sum(len(message.event_ids) for message in messages) == 800
+    assert 1 < len(messages) <= 8 * MESSAGES_PER_SLOT
+    assert sum(len(message.event_ids) for message in messages) == SEND_BATCH
 
 
 def test_frequent_queries_read_the_open_deliveries_only(database: Database) -> None:
@@ -52,7 +53,7 @@ def test_frequent_queries_read_the_open_deliveries_only(database: Database) -> N
         lambda c, cursor, statement, values, *_: executed.append((statement, values)),
     )
     with reading() as session:
-        look(session, Counter())
+        survey(session, Counter())
         queues.overview(session)
         queries = [each for each in executed if "deliveries" in each[0]]
         plans = [

@@ -12,7 +12,7 @@ from events import Database, clock, ledger, reading, transaction
 from events.admin import subscriptions
 from events.dispatch import dispatch
 from events.messages import Message
-from events.relay.round import look
+from events.relay.round import survey
 from events.relay.sending import mark_due_as_sent, unmark_sent
 from events.relay.window import MESSAGE_SIZE, traffic
 from events.retry import Decision
@@ -53,10 +53,12 @@ def sizes(messages: list[Message]) -> list[int]:
 def next_due() -> datetime | None:
     """Return when the relay has something to send next."""
     with reading() as session:
-        return look(session, Counter()).due_at
+        return survey(session, Counter()).due_at
 
 
-@pytest.mark.parametrize(("backlog", "expected"), [(1, [1]), (10, [10]), (60, [10, 50])])
+@pytest.mark.parametrize(
+    ("backlog", "expected"), [(1, [1]), (10, [10]), (MESSAGE_SIZE + 10, [10, MESSAGE_SIZE])]
+)
 def test_a_backlog_is_sent_in_batches_and_a_single_delivery_alone(
     backlog: int, expected: list[int], any_database: Database
 ) -> None:
@@ -215,7 +217,8 @@ def test_the_next_due_time_is_that_of_the_earliest_retry(
 def test_a_new_batch_size_applies_to_the_next_messages(
     any_database: Database,
 ) -> None:
-    note(*map(str, range(80)))
-    assert sizes(send(new_subscription(mark, batch=80, retry=POLICY))) == [80]
-    note(*map(str, range(80)))
+    many = [str(number) for number in range(MESSAGE_SIZE + 10)]
+    note(*many)
+    assert sizes(send(new_subscription(mark, batch=200, retry=POLICY))) == [len(many)]
+    note(*many)
     assert sizes(send(new_subscription(mark, batch=20, retry=POLICY))) == [MESSAGE_SIZE]

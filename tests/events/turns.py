@@ -1,0 +1,30 @@
+"""Turns of SQLite's writers, taken by hand."""
+
+import threading
+import time
+
+from events.dialects.write_lock import WriteLock
+
+PATIENT = 30.0  # seconds of patience; such a writer sleeps in the kernel's queue
+
+
+def lock(path: str, *, timeout: float = PATIENT, urgent: bool = False) -> WriteLock:
+    """Return the lock of a writer."""
+    return WriteLock(path, timeout, urgent=urgent)
+
+
+def held_by_another_thread(path: str, seconds: float) -> threading.Thread:
+    """Let another thread have the turn for so long."""
+    has_it = threading.Event()
+
+    def hold() -> None:
+        turn = lock(path).acquire()
+        assert turn is not None
+        has_it.set()
+        time.sleep(seconds)
+        turn.release()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert has_it.wait(10)
+    return thread
