@@ -33,6 +33,7 @@ logger = structlog.get_logger("tidings.dispatch")
 DATABASE_RETRY_DELAY = 2.0  # seconds until a delivery is sent again that the database refused
 UNKNOWN_EVENT_DELAY = 60.0  # seconds until an event is offered again that this worker does not know
 MESSAGE_TIME = 1.0  # seconds of one message after which the rest of it is given back
+SLOW_TIME = 10.0  # seconds after which no further slow delivery is begun; below the time limit
 HANDLER_TIME = 1.0  # seconds of one handler after which its batch is handled one by one
 OTHERS_FIRST = "the deliveries before it took long"
 
@@ -74,6 +75,7 @@ class _Run:
         self._subscription = subscription
         self._worker = worker
         self._left = len(deliveries)
+        self._message_began = time.monotonic()
         self._started_at, self._began = clock.now(), time.monotonic()
         self._slow: UUID | None = None  # the delivery that a batch's deadline interrupted
 
@@ -106,7 +108,12 @@ class _Run:
                 outcomes.append(self.alone(each, answer, limit=HANDLER_TIME))
             except DeadlineExceeded:
                 slow.append(each)
-        return outcomes + [self.alone(each, answers.get(each.envelope.id)) for each in slow]
+        for index, each in enumerate(slow):
+            if index and time.monotonic() - self._message_began > SLOW_TIME:
+                rest = _release(self._subscription, slow[index:], wait=0.0, reason=OTHERS_FIRST)
+                return [*outcomes, *rest]
+            outcomes.append(self.alone(each, answers.get(each.envelope.id)))
+        return outcomes
 
     def isolated(self, delivery: InFlight) -> Outcome:
         """Handle a suspect: count its start first."""
@@ -149,12 +156,8 @@ class _Run:
         try:
             claimed = self._handle(deliveries, answers, HANDLER_TIME)
         except Exception as error:
-            logger.info(
-                "batch.split",
-                subscription=self._subscription.name,
-                size=len(deliveries),
-                error=type(error).__name__,
-            )
+            facts = {"size": len(deliveries), "error": type(error).__name__}
+            logger.info("batch.split", subscription=self._subscription.name, **facts)
             return None
         return [
             Outcome(Result.HANDLED if each.envelope.id in claimed else Result.DUPLICATE)
@@ -200,6 +203,7 @@ class _Run:
 
     def _failed(self, delivery: InFlight, error: BaseException) -> Outcome:
         """Record a failure, or give the delivery back if it is not the handler's."""
+        self._left -= 1
         if isinstance(error, UnknownEvent):
             return self._release_one(delivery, UNKNOWN_EVENT_DELAY, str(error))
         if isinstance(error, CallNotMade):

@@ -222,6 +222,7 @@ def replay(session: Session, where: sa.ColumnElement[bool]) -> list[Delivery]:
 
 def discard(session: Session, where: sa.ColumnElement[bool]) -> list[Delivery]:
     """Give deliveries up, open or dead ones; return them."""
+    log.wake(session)  # the window may have room by it
     return _settle(session, where, state=State.DISCARDED, done_at=clock.now())
 
 

@@ -1,5 +1,6 @@
 """SQLite in WAL mode."""
 
+import time
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from sqlalchemy.orm import Session
 from events.dialects.dialect import POOL_SIZE, Dialect, Engines
 from events.dialects.write_lock import WriteLock
 from events.errors import TransactionNotStarted
+
+NO_TIME = 0.1  # seconds of waiting that need no second look at the timeout
 
 
 class SQLite(Dialect):
@@ -32,10 +35,11 @@ class SQLite(Dialect):
         options: dict[str, Any] = {"timeout": lock_timeout}
         engine = partial(_sqlite_engine, options=options)
         lock = WriteLock(url.database, lock_timeout, urgent=urgent) if url.database else None
+        write = partial(_begin_write, lock, lock_timeout)
         return Engines(
             # FULL: an accepted order survives a power cut, not only a crash of the process.
-            writer=engine(url, begin=partial(_begin_write, lock), synchronous="FULL"),
-            relaxed=engine(url, begin=partial(_begin_write, lock), synchronous="NORMAL"),
+            writer=engine(url, begin=write, synchronous="FULL"),
+            relaxed=engine(url, begin=write, synchronous="NORMAL"),
             reader=engine(_existing(url), begin=partial(_begin, "BEGIN"), synchronous="FULL"),
         )
 
@@ -76,7 +80,8 @@ def _existing(url: URL) -> URL:
     )
 
 
-def _begin_write(lock: WriteLock | None, connection: Connection) -> None:
+def _begin_write(lock: WriteLock | None, timeout: float, connection: Connection) -> None:
+    began = time.monotonic()
     if lock is not None and "turn" not in connection.info:
         try:
             connection.info["turn"] = lock.acquire()
@@ -84,7 +89,16 @@ def _begin_write(lock: WriteLock | None, connection: Connection) -> None:
             raise TransactionNotStarted(
                 f"{type(error).__name__} while waiting for the database"
             ) from error
+    _set_busy_timeout(connection, timeout, time.monotonic() - began)
     _begin("BEGIN IMMEDIATE", connection)
+
+
+def _set_busy_timeout(connection: Connection, timeout: float, waited: float) -> None:
+    """Let SQLite's own lock have only the time that is left of the timeout."""
+    left = timeout if waited < NO_TIME else max(0.0, timeout - waited)
+    if connection.info.get("busy_timeout", timeout) != left:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(left * 1000)}")
+        connection.info["busy_timeout"] = left
 
 
 def _release_lock(_: Any, record: Any) -> None:

@@ -10,10 +10,8 @@ import fcntl
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
-
-POLL_INTERVAL = 0.005  # seconds, of a writer that may not wait for long
-BLOCKING_FROM = 5.0  # seconds of patience from which a writer sleeps in the kernel's queue
 
 _mine = threading.local()  # the files whose turn this thread has
 
@@ -36,7 +34,8 @@ class WriteLock:
     """The lock of one database file; `timeout` in seconds."""
 
     def __init__(self, database: str, timeout: float, *, urgent: bool) -> None:
-        self._path, self._timeout, self._urgent = database, timeout, urgent
+        self._path, self._timeout = database, timeout
+        self._names = ("turn",) if urgent else ("gate", "turn")
 
     def acquire(self) -> Turn | None:
         """Wait for the turn.
@@ -47,17 +46,14 @@ class WriteLock:
         if self._path in _held():
             return None
         turn = Turn(self._path)
-        names = ("turn",) if self._urgent else ("gate", "turn")
         deadline = time.monotonic() + self._timeout
         try:
-            for name in names:
-                descriptor = os.open(
-                    f"{self._path}-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-                )
-                turn.descriptors.append(descriptor)
-                if not self._lock(descriptor, deadline):
+            for name in self._names:
+                descriptor = _lock(f"{self._path}-{name}", deadline - time.monotonic())
+                if descriptor is None:
                     turn.release()
                     return None
+                turn.descriptors.append(descriptor)
         except OSError:  # the disk is full or read-only: SQLite itself says it best
             turn.release()
             return None
@@ -67,19 +63,51 @@ class WriteLock:
         _held().add(self._path)
         return turn
 
-    def _lock(self, descriptor: int, deadline: float) -> bool:
-        if self._timeout >= BLOCKING_FROM:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            return True
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    return False
-                time.sleep(POLL_INTERVAL)
-            else:
-                return True
+
+def _lock(path: str, timeout: float) -> int | None:
+    """Return a descriptor that holds the lock of a file; `None` after so many seconds."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        waiting = _Waiting(descriptor)
+        try:
+            return descriptor if waiting.got_it(timeout) else None
+        finally:
+            waiting.end()
+    return descriptor
+
+
+class _Waiting:
+    """A place in the kernel's queue, held by a thread: flock(2) itself has no timeout."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._state = threading.Condition()
+        self._has_lock = self._is_taken = self._is_over = False
+        threading.Thread(target=self._wait, name="write lock", daemon=True).start()
+
+    def _wait(self) -> None:
+        with suppress(OSError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        with self._state:
+            self._has_lock = True
+            self._state.notify()
+            if self._is_over:
+                os.close(self._descriptor)
+
+    def got_it(self, timeout: float) -> bool:
+        """Wait for the lock for so many seconds."""
+        with self._state:
+            self._is_taken = self._state.wait_for(lambda: self._has_lock, max(0.0, timeout))
+        return self._is_taken
+
+    def end(self) -> None:
+        """Give the place up unless the lock was taken; its thread ends when its turn comes."""
+        with self._state:
+            self._is_over = not self._is_taken
+            if self._is_over and self._has_lock:
+                os.close(self._descriptor)
 
 
 def _held() -> set[str]:

@@ -52,7 +52,12 @@ class Heartbeat(StartStopStep):
             self._repeat(
                 consumer,
                 heartbeat.INTERVAL,
-                lambda: heartbeat.beat(consumer.hostname, "worker", sorted(consumes)),
+                lambda: heartbeat.beat(
+                    consumer.hostname,
+                    "worker",
+                    sorted(consumes),
+                    slots=consumer.controller.concurrency,
+                ),
             ),
         ]
 
