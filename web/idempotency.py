@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, delete, func, select
+from sqlalchemy import String, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, current
 from events.admin.erasure import register_eraser
 from events.admin.person import Person
+from events.dialects import dialect_of
 from events.personal import ERASED
 from tasks.orders import Order
 from web.errors import KeyReused, StillRunning
@@ -93,10 +94,8 @@ def _hash(text: str) -> str:
 
 
 def _lock(session: Session, digest: str) -> None:
-    if session.get_bind().dialect.name != "postgresql":
-        return
     number = int.from_bytes(bytes.fromhex(digest[:16]), signed=True)
-    if not session.scalar(select(func.pg_try_advisory_xact_lock(number))):
+    if not dialect_of(session).try_lock(session, number):
         raise StillRunning()
 
 

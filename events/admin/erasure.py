@@ -17,6 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from events import ledger
 from events.admin import audit
 from events.admin.person import Person, mentioning
+from events.dialects import dialect_of
 from events.event import stored_as
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import (
@@ -54,9 +55,7 @@ def erase(session: Session, person: Person, *, who: str, why: str = "") -> dict[
 
     The audit records it with a hash of the address, so that the line can be found by the address.
     """
-    if session.get_bind().dialect.name == "sqlite":
-        # Otherwise the old text stays in the free space of the file.
-        session.connection().exec_driver_sql("PRAGMA secure_delete=ON")
+    dialect_of(session).overwrite_deleted_rows(session)
     counts = {
         "events": sum(
             _erase_event(entry, person)

@@ -44,6 +44,13 @@ class Dialect(Protocol):
     def next_key(self, session: Session, key: Column[int]) -> int:
         """Return the next value of an auto-incremented key, for a row that is inserted now."""
 
+    def try_lock(self, session: Session, number: int) -> bool:
+        """Lock a number of 64 bits until the transaction ends; false if another one has it.
+
+        Where only one transaction writes at a time there is nothing to lock.
+        """
+        return True
+
     def lock_table(self, session: Session, table: str) -> None:
         """Wait until no other transaction writes to `table`, and keep others out."""
         return

@@ -21,6 +21,7 @@ NETWORK: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 IDLE_LIMIT = 2.0  # seconds after which a connection is tested before it is used again
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:number)")
 _NEXT_VALUE = text("SELECT nextval(pg_get_serial_sequence(:table, :column))")
 
 
@@ -65,6 +66,10 @@ class PostgreSQL(Dialect):
     def next_key(self, session: Session, key: Column[int]) -> int:
         """Take the next value of the column's sequence."""
         return int(session.scalar(_NEXT_VALUE, {"table": key.table.name, "column": key.name}))
+
+    def try_lock(self, session: Session, number: int) -> bool:
+        """Take an advisory lock."""
+        return bool(session.scalar(_TRY_LOCK, {"number": number}))
 
     def lock_table(self, session: Session, table: str) -> None:
         """Take the table's exclusive lock, which readers do not wait for."""
