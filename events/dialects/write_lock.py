@@ -24,9 +24,9 @@ class Turn:
     descriptors: list[int] = field(default_factory=list)
 
     def release(self) -> None:
-        """Let the next writer go; closing a descriptor frees its lock."""
+        """Let the next writer go."""
         for descriptor in self.descriptors:
-            os.close(descriptor)
+            _unlock(descriptor)
         _held().discard(self.path)
 
 
@@ -94,7 +94,7 @@ class _Waiting:
             self._has_lock = True
             self._state.notify()
             if self._is_over:
-                os.close(self._descriptor)
+                _unlock(self._descriptor)
 
     def got_it(self, timeout: float) -> bool:
         """Wait for the lock for so many seconds."""
@@ -107,7 +107,14 @@ class _Waiting:
         with self._state:
             self._is_over = not self._is_taken
             if self._is_over and self._has_lock:
-                os.close(self._descriptor)
+                _unlock(self._descriptor)
+
+
+def _unlock(descriptor: int) -> None:
+    # To close it is not enough: a child that was forked meanwhile has a copy, which keeps the lock.
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 def _held() -> set[str]:

@@ -172,3 +172,27 @@ def test_while_many_patient_processes_write_an_urgent_one_waits_for_two_of_them_
             writer.join(10)
 
     assert sorted(waits)[5] < 0.15, waits
+
+
+_FORK = """
+import os, time
+""" + _HOLD.replace("turn = ", "parent, turn = os.getpid(), ").replace(
+    'print("held", flush=True)\ntime.sleep(60)',
+    """if os.fork():
+    turn.release()
+    print("released", flush=True)
+    time.sleep(60)
+while os.getppid() == parent:
+    time.sleep(0.1)""",
+)
+
+
+def test_a_child_that_was_forked_while_its_parent_had_the_turn_does_not_keep_it(path: str) -> None:
+    with process(_FORK, path) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "released\n"
+
+        turn = lock(path, timeout=5.0).acquire()
+
+        assert turn is not None
+        turn.release()
