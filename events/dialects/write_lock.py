@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+_open: set[int] = set()  # this process's descriptors of lock files
 _mine = threading.local()  # the files whose turn this thread has
 
 
@@ -67,6 +68,7 @@ class WriteLock:
 def _lock(path: str, timeout: float) -> int | None:
     """Return a descriptor that holds the lock of a file; `None` after so many seconds."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    _open.add(descriptor)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -111,10 +113,23 @@ class _Waiting:
 
 
 def _unlock(descriptor: int) -> None:
-    # To close it is not enough: a child that was forked meanwhile has a copy, which keeps the lock.
+    # To close it is not enough: a child that is being forked has a copy, which keeps the lock.
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+    _open.discard(descriptor)
     os.close(descriptor)
+
+
+def _close_inherited() -> None:
+    """Close the copies of the parent's descriptors, which would keep its locks if it is killed."""
+    for descriptor in _open:
+        with suppress(OSError):
+            os.close(descriptor)
+    _open.clear()
+    _held().clear()
+
+
+os.register_at_fork(after_in_child=_close_inherited)
 
 
 def _held() -> set[str]:
