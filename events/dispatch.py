@@ -55,6 +55,9 @@ def dispatch(
     run, began = _Run(subscription, worker, found), time.monotonic()
     isolated = [each for each in found if suspect or suspects.is_suspect(each.lost_count)]
     others = [each for each in found if each not in isolated]
+    if again := [each for each in isolated if suspect and each.unfinished_starts]:
+        outcomes += run.isolate_again(again)
+        isolated = [each for each in isolated if each not in again]
     while others:
         size = pace.batch_size(subscription.name, subscription.batch)
         outcomes += run.batch(others[:size])
@@ -89,7 +92,7 @@ class _Run:
         outcomes: list[Outcome] = []
         good: list[InFlight] = []
         for each in deliveries:
-            error = _error(answers, each)
+            error = answers.get(each.envelope.id, Answer()).error
             good.append(each) if error is None else outcomes.append(self._failed(each, error))
         together = self._all_at_once(good, answers) if good else []
         if together is None:
@@ -114,6 +117,13 @@ class _Run:
                 return [*outcomes, *rest]
             outcomes.append(self.alone(each, answers.get(each.envelope.id)))
         return outcomes
+
+    def isolate_again(self, deliveries: Sequence[InFlight]) -> list[Outcome]:
+        """Give suspects back that came back started: the relay sends one of them at a time."""
+        ids = [each.envelope.id for each in deliveries]
+        with transaction() as session:
+            suspects.report_crash(session, self._subscription.name, ids, worker=self._worker)
+        return [Outcome(Result.RETRYING, reason="its worker died")] * len(ids)
 
     def isolated(self, delivery: InFlight) -> Outcome:
         """Handle a suspect: count its start first."""
@@ -197,9 +207,8 @@ class _Run:
             caused = self._subscription.handler(event, session, *answer)
             if caused is None:
                 return []
-            return [
-                log.new_entry(each) for each in ([caused] if isinstance(caused, Event) else caused)
-            ]
+            events = [caused] if isinstance(caused, Event) else caused
+            return [log.new_entry(each) for each in events]
 
     def _failed(self, delivery: InFlight, error: BaseException) -> Outcome:
         """Record a failure, or give the delivery back if it is not the handler's."""
@@ -209,9 +218,8 @@ class _Run:
         if isinstance(error, CallNotMade):
             return self._release_one(delivery, 0.0, str(error))
         if is_transient(error):
-            return self._release_one(
-                delivery, DATABASE_RETRY_DELAY, f"database: {type(error).__name__}"
-            )
+            reason = f"database: {type(error).__name__}"
+            return self._release_one(delivery, DATABASE_RETRY_DELAY, reason)
         failure = Failure(error, self._worker, self._started_at, time.monotonic() - self._began)
         envelope, name = delivery.envelope, self._subscription.name
         decision = decide(self._subscription.retry, delivery.attempts + 1, error)
@@ -230,18 +238,12 @@ class _Run:
         return _release(self._subscription, [delivery], wait=wait, reason=reason)[0]
 
 
-def _error(answers: dict[UUID, Answer], delivery: InFlight) -> BaseException | None:
-    answer = answers.get(delivery.envelope.id)
-    return answer.error if answer else None
-
-
 def _release(
     subscription: Subscription, deliveries: Sequence[InFlight], *, wait: float, reason: str
 ) -> list[Outcome]:
     ids = [each.envelope.id for each in deliveries]
     with transaction() as session:
         ledger.release(session, subscription.name, ids, wait=wait, reason=reason)
-    logger.warning(
-        "delivery.released", subscription=subscription.name, count=len(ids), reason=reason
-    )
+    facts = {"subscription": subscription.name, "count": len(ids), "reason": reason}
+    logger.warning("delivery.released", **facts)
     return [Outcome(Result.RETRYING, wait, reason)] * len(ids)

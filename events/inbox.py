@@ -20,13 +20,14 @@ class InFlight:
     envelope: Envelope
     attempts: int
     lost_count: int
+    unfinished_starts: int
     paused: bool
 
 
 # Built once: building it took as long as running it, for every message.
 _D, _S = DELIVERIES.c, SUBSCRIPTIONS.c
 _IN_FLIGHT = (
-    select(*log.COLUMNS, _D.attempts, _D.lost_count, _S.paused_at)
+    select(*log.COLUMNS, _D.attempts, _D.lost_count, _D.unfinished_starts, _S.paused_at)
     .select_from(DELIVERIES.join(EVENTS, EVENTS.c.id == _D.event_id))
     .outerjoin(SUBSCRIPTIONS, _S.name == _D.subscription)
     .where(
@@ -42,6 +43,12 @@ def in_flight(session: Session, subscription: str, ids: Sequence[UUID]) -> list[
     """Return those of the deliveries that are in flight, oldest event first."""
     rows = session.execute(_IN_FLIGHT, {"name": subscription, "ids": ids})
     return [
-        InFlight(log.envelope(row), row.attempts, row.lost_count, row.paused_at is not None)
+        InFlight(
+            log.envelope(row),
+            row.attempts,
+            row.lost_count,
+            row.unfinished_starts,
+            row.paused_at is not None,
+        )
         for row in rows
     ]

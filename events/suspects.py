@@ -5,6 +5,7 @@ What happens                        What is counted                  What follow
 the relay finds its message lost    `lost_count` + 1                 sent again after a delay
 a process died that handled it      `lost_count` becomes 2 or more   sent again: it is a suspect
 its message came back redelivered   nothing                          it is a suspect this time
+the same, and it was started        `lost_count` becomes 2 or more   given back: it is isolated
 a suspect starts                    `unfinished_starts` + 1          isolated: alone in its message
 a handler returns or raises         both become 0                    no suspect any more
 `max_crashes` unfinished starts     an attempt, `CrashLoop`          dead
@@ -73,7 +74,12 @@ def record_start(session: Session, subscription: str, event_id: UUID, *, worker:
 
 
 def report_crash(
-    session: Session, subscription: str, ids: Sequence[UUID], *, worker: str, why: str
+    session: Session,
+    subscription: str,
+    ids: Sequence[UUID],
+    *,
+    worker: str,
+    why: str = "its worker died",
 ) -> int:
     """Count the death of the process that handled these; return the number of deliveries."""
     these = and_(Delivery.subscription == subscription, Delivery.event_id.in_(ids))

@@ -107,16 +107,33 @@ def test_the_end_of_a_crash_loop_is_recorded_as_an_attempt_and_published(
 
 
 def test_without_a_crash_report_the_next_workers_count_the_starts(
-    any_database: Database,
+    any_database: Database, time: ManualClock
 ) -> None:
     # After kill -9 of a whole node no parent reports: the broker redelivers the message, marked.
     note("die")
-    [message] = send(SUBSCRIPTION)
-    handle(message, reported=False)
     for _ in range(settings().max_crashes + 1):
-        handle(message, reported=False, redelivered=True)
+        time.advance(3600)
+        for message in send(SUBSCRIPTION):
+            handle(message, reported=False)
+            handle(message, reported=False, redelivered=True)
+            handle(message, reported=False, redelivered=True)
 
     assert delivery().state == "dead"
+
+
+def test_a_started_delivery_that_comes_back_is_given_back_to_be_sent_alone(
+    any_database: Database,
+) -> None:
+    # In a process of threads it would run beside another one that came back, and die with it.
+    note("die")
+    [message] = send(SUBSCRIPTION)
+    handle(message, reported=False, redelivered=True)
+
+    handle(message, reported=False, redelivered=True)
+
+    row = delivery()
+    assert (row.state, row.unfinished_starts, row.sent_at) == ("pending", 1, None)
+    assert row.lost_count == ISOLATE_AFTER_LOSSES
 
 
 def test_a_delivery_lost_once_is_sent_with_the_others_and_lost_twice_alone(
