@@ -77,6 +77,9 @@ def _lock(path: str, timeout: float) -> int | None:
             return descriptor if waiting.got_it(timeout) else None
         finally:
             waiting.end()
+    except OSError:  # a file system without flock(2)
+        _unlock(descriptor)
+        raise
     return descriptor
 
 

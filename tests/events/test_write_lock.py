@@ -1,5 +1,7 @@
 """The queue of SQLite's writers: in turn, urgent ones first, and never left locked."""
 
+import errno
+import fcntl
 import subprocess
 import sys
 import threading
@@ -204,3 +206,15 @@ def test_a_child_that_was_forked_while_its_parent_had_the_turn_does_not_keep_it(
 
         assert turn is not None
         turn.release()
+
+
+def test_no_descriptor_stays_open_where_files_cannot_be_locked(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert [lock(path).acquire() for _ in range(5)] == [None] * 5
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
