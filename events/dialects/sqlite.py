@@ -1,6 +1,8 @@
 """SQLite in WAL mode."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -83,12 +85,8 @@ def _existing(url: URL) -> URL:
 def _begin_write(lock: WriteLock | None, timeout: float, connection: Connection) -> None:
     began = time.monotonic()
     if lock is not None and "turn" not in connection.info:
-        try:
+        with _not_started():
             connection.info["turn"] = lock.acquire()
-        except Exception as error:  # Celery's soft time limit
-            raise TransactionNotStarted(
-                f"{type(error).__name__} while waiting for the database"
-            ) from error
     _set_busy_timeout(connection, timeout, time.monotonic() - began)
     _begin("BEGIN IMMEDIATE", connection)
 
@@ -108,11 +106,18 @@ def _release_lock(_: Any, record: Any) -> None:
 
 
 def _begin(statement: str, connection: Connection) -> None:
-    try:
+    with _not_started():
         connection.exec_driver_sql(statement)
+
+
+@contextmanager
+def _not_started() -> Iterator[None]:
+    """Say that nothing was begun when Celery's soft time limit ends the wait for other writers."""
+    try:
+        yield
     except DBAPIError:
         raise
-    except Exception as error:  # Celery's soft time limit, while others were writing all the time
+    except Exception as error:
         raise TransactionNotStarted(
             f"{type(error).__name__} while waiting for the database"
         ) from error
