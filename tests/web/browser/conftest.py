@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 
 import tasks.settings
 from events import clock
-from events.testing import Bus
+from events.testing import Bus, ManualClock
 from tests.servers import free_port, missing
 from tests.web.pages import shop_subscriptions
 from tests.web.payloads import OPS_AUTH
@@ -58,10 +58,13 @@ class Site:
     url: str
 
     @contextmanager
-    def services(self) -> Iterator[None]:
-        """Relay and workers, in a thread."""
+    def services(self, time: ManualClock | None = None) -> Iterator[None]:
+        """Relay and workers, in a thread, by the machine's clock or by `time`.
+
+        A retry may be due at once (full jitter): a test that watches for one stops the time.
+        """
         stopping = threading.Event()
-        thread = threading.Thread(target=_run_services, args=(stopping,))
+        thread = threading.Thread(target=_run_services, args=(stopping, time))
         thread.start()
         try:
             yield
@@ -70,9 +73,9 @@ class Site:
             thread.join()
 
 
-def _run_services(stopping: threading.Event) -> None:
+def _run_services(stopping: threading.Event, time: ManualClock | None) -> None:
     with Bus(subscriptions=shop_subscriptions(), fail_fast=False) as bus:
-        clock.follow(None)  # the wall clock
+        clock.follow(time)
         while not stopping.wait(0.05):
             bus.drain()
 

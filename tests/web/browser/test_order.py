@@ -8,6 +8,8 @@ from playwright.sync_api import Page, Route, expect
 from sqlalchemy import func, select
 
 from events import reading, transaction
+from events.testing import ManualClock
+from tasks.gateways.ports import RETRY_POLICY
 from tasks.orders import Order, cancel
 from tests.web.browser.conftest import Site
 
@@ -86,11 +88,14 @@ def test_without_javascript_a_mistake_is_reported_beside_its_field(plain_tab: Pa
 
 def test_failed_attempts_are_shown_until_one_succeeds(site: Site, tab: Page):
     place(tab, card="tok_flaky")
+    stopped = ManualClock()
 
-    with site.services():
+    with site.services(stopped):
         expect(tab.get_by_text("Payment retrying", exact=True)).to_be_visible()
         expect(tab.locator("[data-until]").first).to_have_text(re.compile(r"\((in \d+ sec|now)\)"))
-        expect(tab.get_by_text("attempt 2 of").last).to_be_visible()
+        stopped.advance(RETRY_POLICY.cap)
+        expect(tab.get_by_text("attempt 3 of")).to_be_visible()
+        stopped.advance(RETRY_POLICY.cap)
         wait_until_final(tab)
 
     expect(tab.get_by_text("payment could not charge order")).to_have_count(2)
