@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 _PACKAGES = (
-    *("tidings", "celery", "kombu", "redis", "sqlalchemy", "psycopg", "gunicorn"),
+    *("tidings", "celery", "kombu", "redis", "sqlalchemy", "psycopg", "granian"),
     *("dramatiq", "faststream", "taskiq", "taskiq-redis", "taskiq-aio-pika", "huey", "rq"),
 )
 _SYNCS = 200

@@ -19,7 +19,7 @@ _READY = 60.0  # seconds
 _ENOUGH = 500  # pieces in stock, so that no order is cancelled
 _ROLES = (
     ("supervisor", re.compile(r"tidings up ")),
-    ("web", re.compile(r"gunicorn")),
+    ("web", re.compile(r"tidings web")),
     ("relay", re.compile(r"tidings relay")),
     ("broker", re.compile(r"valkey-server|redis-server")),
     ("flower", re.compile(r"flower")),

@@ -36,7 +36,7 @@ def publish(
 def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Append entries, as `new_entry` makes them, and wake the relay."""
     if rows:
-        session.execute(_INSERT, rows)
+        session.connection().execute(_INSERT, rows)
         wake(session)
 
 

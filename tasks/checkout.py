@@ -1,6 +1,6 @@
 """The process manager of orders: it collects the services' answers, in any order, and decides.
 
-Its state is the order's own row. `orders.place` inserts the row together with `OrderCreated`, so
+Its state is the order's own row. `placing.place` inserts the row together with `OrderCreated`, so
 no answer precedes it. Each step locks the row first, so that it never runs at the same time as
 another step or a cancellation by the customer. A step is named after its event. An answer to a
 cancelled order is compensated. A compensation undoes another step: a refund, a release of stock, a

@@ -9,25 +9,20 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, String, Text, exists, func, insert, or_, select, update
+from sqlalchemy import Select, String, Text, exists, func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, defer, mapped_column
-from uuid_utils.compat import uuid7
 
 from events import Base, clock, insert_if_absent, publish
 from events.admin import audit
 from events.admin.erasure import redact_column, register_eraser
 from events.admin.person import Person
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed, OrderCreated
-from events.dialects import dialect_of
 from events.ledger import IS_DEAD, IS_OPEN
 from events.orm import BigIntPK, PydanticType
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import Delivery, LogEntry
-from tasks.commands import PlaceOrder
 from tasks.errors import NotCancellable, UnknownOrder
-from tasks.products import quote
 
-FIRST_NUMBER = 1000
 FINAL_STATUSES = ("shipped", "cancelled")
 
 
@@ -75,54 +70,6 @@ def erase_orders(session: Session, person: Person) -> int:
         row.customer, row.email, row.reason = ERASED, ERASED_EMAIL, row.reason and ERASED
         row.token = secrets.token_urlsafe(24)
     return len(rows) + redact_column(session, Order.reason, person.email)
-
-
-def place(session: Session, command: PlaceOrder, *, lines: tuple[Line, ...] | None = None) -> Order:
-    """Save an order and its `OrderCreated` in the caller's transaction.
-
-    `lines` are those of a `quote`, which is better made before the transaction. Raises as it does.
-    """
-    order = _save(session, command, quote(session, command) if lines is None else lines)
-    created = OrderCreated(
-        order_id=order.id,
-        number=order.number,
-        customer=order.customer,
-        email=order.email,
-        lines=order.lines,
-        total=order.total,
-        shipping_address=order.address,
-        payment_token=command.payment_token,
-    )
-    publish(session, created, subject=order.number)
-    return order
-
-
-_TABLE = Order.metadata.tables[Order.__tablename__]
-_INSERT = insert(_TABLE)
-
-
-def _save(session: Session, command: PlaceOrder, lines: tuple[Line, ...]) -> Order:
-    now = clock.now()
-    first, *others = (line.price * line.quantity for line in lines)
-    total = sum(others, start=first)
-    key = dialect_of(session).next_key(session, _TABLE.c.key)
-    row = {
-        "key": key,
-        "id": str(uuid7()),
-        "number": f"ORD-{FIRST_NUMBER + key}",
-        "token": secrets.token_urlsafe(24),
-        "status": "placed",
-        "customer": command.customer.name,
-        "email": command.customer.email,
-        "address": command.shipping_address.address(),
-        "lines": lines,
-        "total_amount": total.amount,
-        "currency": total.currency,
-        "created_at": now,
-        "updated_at": now,
-    }
-    session.execute(_INSERT, row)
-    return Order(**row)
 
 
 def ensure_order(session: Session, event: OrderCreated) -> None:

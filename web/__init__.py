@@ -3,7 +3,7 @@
 from flask_openapi.openapi import OpenAPI
 
 from events import database, logs
-from web import api, errors, filters, health, ops, request_context, security, shop
+from web import api, buffering, errors, filters, health, ops, request_context, security, shop
 from web.api import openapi
 
 
@@ -13,6 +13,6 @@ def create_app() -> OpenAPI:
     database.reset_after_fork()
     database.go_first()  # an order that is being accepted goes before all others
     app = openapi.create(__name__)
-    for part in (errors, request_context, security, health, filters, api, shop, ops):
+    for part in (errors, request_context, security, health, filters, api, shop, ops, buffering):
         part.init_app(app)
     return app

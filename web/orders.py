@@ -8,24 +8,28 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
-from events import reading, transaction
+from events import reading
 from events.catalog import Line
-from tasks import orders, products
+from events.group_commit import GroupCommit
+from tasks import orders, placing, products
 from tasks.commands import PlaceOrder
 from tasks.errors import OrderError, UnknownOrder
 from tasks.orders import Order
+from tasks.placing import PlacedOrder
 from web import idempotency
 from web.errors import WrongToken
 from web.health import ORDERS_ACCEPTED
 from web.idempotency import Result
 from web.security import ops_user
 
+_accepting = GroupCommit()
+
 
 def accept_order(
     command: PlaceOrder,
     *,
     key: str | None,
-    quote: Callable[[Session, PlaceOrder], tuple[Line, ...]] = products.quote,
+    quote: Callable[[Session, PlaceOrder], tuple[Line, ...]] = products.recent_quote,
 ) -> Result:
     """Save an order, once per `key`, and count it.
 
@@ -37,10 +41,12 @@ def accept_order(
     def place(session: Session) -> dict[str, object]:
         if isinstance(lines, OrderError):  # a repeated request gets its first result all the same
             raise lines
-        return _facts(orders.place(session, command, lines=lines))
+        return _facts(placing.place(session, command, lines=lines))
 
-    with transaction() as session:
-        result = idempotency.once(session, key, command.model_dump_json(), lambda: place(session))
+    request_text = command.model_dump_json() if key is not None else ""
+    result = _accepting.run(
+        lambda session: idempotency.once(session, key, request_text, lambda: place(session))
+    )
     if not result.replayed:
         ORDERS_ACCEPTED.inc()
     return result
@@ -56,7 +62,7 @@ def _quoted(
         return error
 
 
-def _facts(order: Order) -> dict[str, object]:
+def _facts(order: PlacedOrder) -> dict[str, object]:
     return {
         "id": order.id,
         "number": order.number,

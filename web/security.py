@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar, cast
 
 import structlog
-from flask import Flask, Response, g, request
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, Response, g, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_httpauth import HTTPBasicAuth  # type: ignore[import-untyped]
 from flask_limiter import Limiter
 from flask_wtf.csrf import CSRFProtect
@@ -87,8 +87,8 @@ def _policy() -> ContentSecurityPolicy:
     )
 
 
-def _headers(policy: ContentSecurityPolicy) -> Secure:
-    return Secure(
+def _headers(policy: ContentSecurityPolicy) -> list[tuple[str, str]]:
+    secure = Secure(
         csp=policy,
         coop=CrossOriginOpenerPolicy().same_origin(),
         corp=CrossOriginResourcePolicy().same_origin(),
@@ -99,6 +99,7 @@ def _headers(policy: ContentSecurityPolicy) -> Secure:
         xcto=XContentTypeOptions().nosniff(),
         xfo=XFrameOptions().deny(),
     )
+    return list(secure.headers.items())
 
 
 STRICT_HEADERS = _headers(_policy())
@@ -110,8 +111,8 @@ SWAGGER_HEADERS = _headers(
 
 def set_headers(response: Response) -> Response:
     """Set the security headers."""
-    secure = SWAGGER_HEADERS if request.path.startswith("/openapi") else STRICT_HEADERS
-    response.headers.update(secure.headers)
+    swagger = request.path.startswith("/openapi")
+    response.headers.extend(SWAGGER_HEADERS if swagger else STRICT_HEADERS)
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     return response
@@ -119,6 +120,12 @@ def set_headers(response: Response) -> Response:
 
 class SessionCookie(SecureCookieSessionInterface):
     """A session cookie that is marked Secure exactly if the request came over https."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session; without its cookie, a new one without a look at the signature."""
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """Return True if browsers may send the cookie over https only."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import URL, Column, Engine
+from sqlalchemy import URL, Column, ColumnElement, Engine
 from sqlalchemy.orm import Session
 
 LOCK_TIMEOUT = 30.0  # seconds that a writer waits for its turn: longer than a handler may take
@@ -41,8 +41,8 @@ class Dialect(Protocol):
         """Wake the listeners of `channel` when the transaction commits."""
         return
 
-    def next_key(self, session: Session, key: Column[int]) -> int:
-        """Return the next value of an auto-incremented key, for a row that is inserted now."""
+    def next_key(self, key: Column[int]) -> ColumnElement[int]:
+        """Return the expression of the next value of an auto-incremented key, for an INSERT."""
 
     def try_lock(self, session: Session, number: int) -> bool:
         """Lock a number of 64 bits until the transaction ends; false if another one has it.

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import URL, Column, Engine, create_engine, event, text
+from sqlalchemy import URL, Column, ColumnElement, Engine, create_engine, event, func, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -22,7 +22,6 @@ NETWORK: dict[str, Any] = {
 }
 IDLE_LIMIT = 2.0  # seconds after which a connection is tested before it is used again
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:number)")
-_NEXT_VALUE = text("SELECT nextval(pg_get_serial_sequence(:table, :column))")
 
 
 class PostgreSQL(Dialect):
@@ -63,9 +62,9 @@ class PostgreSQL(Dialect):
         """Send NOTIFY."""
         session.execute(text(f"NOTIFY {channel}"))
 
-    def next_key(self, session: Session, key: Column[int]) -> int:
+    def next_key(self, key: Column[int]) -> ColumnElement[int]:
         """Take the next value of the column's sequence."""
-        return int(session.scalar(_NEXT_VALUE, {"table": key.table.name, "column": key.name}))
+        return func.nextval(func.pg_get_serial_sequence(key.table.name, key.name))
 
     def try_lock(self, session: Session, number: int) -> bool:
         """Take an advisory lock."""

@@ -3,12 +3,22 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Column, Connection, Engine, Select, create_engine, event, func, select
+from sqlalchemy import (
+    URL,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -45,18 +55,13 @@ class SQLite(Dialect):
             reader=engine(_existing(url), begin=partial(_begin, "BEGIN"), synchronous="FULL"),
         )
 
-    def next_key(self, session: Session, key: Column[int]) -> int:
-        """Return the highest key and one: this transaction has the write lock."""
-        return int(session.scalar(_next_key(key)) or 1)
+    def next_key(self, key: Column[int]) -> ColumnElement[int]:
+        """Take the highest key and one: the transaction has the write lock."""
+        return select(func.coalesce(func.max(key), 0) + 1).scalar_subquery()
 
     def overwrite_deleted_rows(self, session: Session) -> None:
         """Switch secure_delete on, or the old text stays in the file's free space."""
         session.connection().exec_driver_sql("PRAGMA secure_delete=ON")
-
-
-@cache
-def _next_key(key: Column[int]) -> Select[int]:
-    return select(func.max(key) + 1)
 
 
 def _sqlite_engine(url: URL, *, options: dict[str, Any], begin: Any, synchronous: str) -> Engine:

@@ -16,7 +16,7 @@ from tests.tidings.up.instance import Instance
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300)]
 
-# Titles as in `ps`. The web is gunicorn's master: its workers end with it, and the supervisor
+# Titles as in `ps`. The web is Granian's main process: its workers end with it, and the supervisor
 # holds the socket.
 PLAN = [
     "inventory@",
@@ -25,7 +25,7 @@ PLAN = [
     "orders@",
     "email@",
     "tidings relay",
-    "gunicorn: master",
+    "tidings: tidings web",
 ] * 3
 
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from events import transaction
 from events.catalog import Address, Line, Money, OrderCancelled, OrderCreated
-from tasks import orders
+from tasks import orders, placing
 from tasks.commands import PlaceOrder
 from tasks.gateways import sandbox_switch
 from tasks.inventory import add_stock
@@ -90,7 +90,7 @@ def stocked(session: Session, **quantities: int) -> None:
 
 def placed(token: str = "tok_ok", **quantities: int) -> Order:
     with transaction() as session:
-        return orders.place(session, place_order(token, **quantities))
+        return placing.place(session, place_order(token, **quantities))
 
 
 def found(order: Order) -> Order:

@@ -6,7 +6,7 @@ from sqlalchemy import LargeBinary, MetaData, Text, cast, select
 
 from events import Actor, Context, acting, reading, transaction
 from events.database import database
-from tasks import erasure, orders
+from tasks import erasure, placing
 from tasks.orders import Order
 from tests.tasks.builders import order_data, place_order
 
@@ -33,7 +33,7 @@ def placed(token: str = "tok_ok", email: str = EMAIL, **quantities: int) -> Orde
     }
     actor = Actor(tenant="shop-1", ip="203.0.113.77", agent="Netscape/4.7")
     with acting(Context(actor=actor)), transaction() as session:
-        return orders.place(session, place_order().model_validate(wanted))
+        return placing.place(session, place_order().model_validate(wanted))
 
 
 def erase(email: str = EMAIL, *, force: bool = False, why: str = "she asked") -> dict[str, int]:

@@ -9,7 +9,7 @@ from events import Database, log, reading, transaction
 from events.admin import audit, dead_letters
 from events.catalog import OrderCreated
 from events.testing import Bus
-from tasks import orders
+from tasks import orders, placing
 from tasks.errors import NotCancellable, UnknownOrder
 from tests.tasks.builders import (
     cancelled,
@@ -59,7 +59,7 @@ def test_an_order_is_cancelled_once(database: Database) -> None:
 
 def test_a_shipped_order_cannot_be_cancelled(session: Session) -> None:
     stocked(session)
-    order = orders.find(session, orders.place(session, place_order()).id)
+    order = orders.find(session, placing.place(session, place_order()).id)
     order.status = "shipped"
 
     with pytest.raises(NotCancellable, match="is shipped already"):
@@ -107,7 +107,7 @@ def test_of_confirming_and_cancelling_at_once_one_wins(any_database: Database) -
 
 def test_orders_are_listed_newest_first_page_by_page(session: Session) -> None:
     stocked(session)
-    made = [orders.place(session, place_order()).number for _ in range(5)]
+    made = [placing.place(session, place_order()).number for _ in range(5)]
 
     first = orders.listed(session, 2)
     second = orders.listed(session, 2, before=first[-1].key)
@@ -117,7 +117,7 @@ def test_orders_are_listed_newest_first_page_by_page(session: Session) -> None:
 
 def test_only_the_orders_own_token_reads_it(session: Session) -> None:
     stocked(session)
-    order, other = orders.place(session, place_order()), orders.place(session, place_order())
+    order, other = placing.place(session, place_order()), placing.place(session, place_order())
 
     assert orders.may_read(order, order.token)
     for wrong in (None, "", other.token, order.token + "x", "\ud800", "ü"):
@@ -140,7 +140,7 @@ def test_an_order_that_was_not_placed_here_gets_its_row_once(any_database: Datab
 
 def test_ensuring_an_order_leaves_an_existing_one_alone(session: Session) -> None:
     stocked(session)
-    order = orders.place(session, place_order())
+    order = placing.place(session, place_order())
     [published] = log.about(session, order.number)
     created = published.event()
     assert isinstance(created, OrderCreated)

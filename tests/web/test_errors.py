@@ -81,7 +81,7 @@ def test_an_unforeseen_error_tells_nothing_of_its_cause_and_is_logged(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("password=swordfish")
 
-    monkeypatch.setattr("tasks.orders.place", broken)
+    monkeypatch.setattr("tasks.placing.place", broken)
     with caplog.at_level(logging.ERROR):
         answer = app.test_client().post("/api/v1/orders", json=order_payload())
 
@@ -96,7 +96,7 @@ def test_a_database_that_is_busy_asks_to_try_again(app: Flask, monkeypatch: pyte
     def locked(*_: object, **__: object) -> None:
         raise OperationalError("INSERT", {}, Exception("database is locked"))
 
-    monkeypatch.setattr("tasks.orders.place", locked)
+    monkeypatch.setattr("tasks.placing.place", locked)
     answer = app.test_client().post("/api/v1/orders", json=order_payload())
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

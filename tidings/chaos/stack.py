@@ -32,8 +32,8 @@ _REMOVED_VARIABLES = (
     "LOG_FORMAT",
 )
 _ROLES = (
-    ("web", re.compile(r"^gunicorn: master")),
-    ("web worker", re.compile(r"^gunicorn: worker")),
+    ("web worker", re.compile(r"^tidings: tidings web worker-")),
+    ("web", re.compile(r"^tidings: tidings web")),
     ("relay", re.compile(r"^tidings: tidings relay")),
     ("worker", re.compile(r"^(\[celeryd: \S+:MainProcess\]|tidings: celery .* worker )")),
     ("worker child", re.compile(r"^\[celeryd: \S+:ForkPoolWorker")),

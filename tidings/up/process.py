@@ -81,9 +81,7 @@ def _run_child(program: Program, out: int, parent: int, closes: Iterable[int]) -
 
 def _prepare(out: int, parent: int) -> None:
     os.setsid()
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        raise SystemExit("the supervisor has ended")
+    end_with_parent(parent)
     signal.set_wakeup_fd(-1)
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
@@ -94,6 +92,13 @@ def _prepare(out: int, parent: int) -> None:
         os.dup2(source, target)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process by SIGTERM when its parent dies (Linux only)."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        raise SystemExit("the parent has ended")
 
 
 def _status(error: SystemExit) -> int:

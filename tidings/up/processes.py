@@ -96,7 +96,7 @@ def worker_counts(scale: Mapping[str, int]) -> dict[str, int]:
 def programs(data_dir: DataDir, sockets: Sockets, counts: Mapping[str, int]) -> list[Program]:
     """Return all programs but the broker, in the order of their start."""
     chosen = [
-        Program("web", _gunicorn(sockets.web), Stage.WEB, grace=20.0, sockets=(sockets.web,)),
+        Program("web", _web(sockets.web), Stage.WEB, grace=20.0, sockets=(sockets.web,)),
         Program("relay", command("tidings", "relay"), Stage.RELAY),
     ]
     for queue, count in counts.items():
@@ -109,16 +109,8 @@ def programs(data_dir: DataDir, sockets: Sockets, counts: Mapping[str, int]) -> 
     return chosen
 
 
-def _gunicorn(listening: socket) -> partial[object]:
-    options = (
-        f"--bind=fd://{listening.fileno()}",
-        "--worker-class=gthread",
-        "--threads=8",
-        "--graceful-timeout=15",
-        "--no-control-socket",
-        "--log-level=warning",
-    )
-    return command("gunicorn", "web:create_app()", *options)
+def _web(listening: socket) -> partial[object]:
+    return command("tidings", "web", f"--fd={listening.fileno()}")
 
 
 def _worker(queue: str, number: int) -> Program:

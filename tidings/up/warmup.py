@@ -10,8 +10,6 @@ import celery.events.state
 import celery.worker.autoscale
 import celery.worker.strategy
 import flower.command
-import gunicorn.app.wsgiapp
-import gunicorn.workers.gthread
 import kombu.transport.redis
 from sqlalchemy.orm import configure_mappers
 
@@ -19,7 +17,7 @@ import events.relay.loop
 import events.transport
 import tasks.celery
 import tidings.migrations.run
-import web
+import tidings.web_server
 
 # Each import above is used here, so that none is removed as unused.
 MODULES = (
@@ -31,14 +29,12 @@ MODULES = (
     celery.worker.autoscale,
     celery.worker.strategy,
     flower.command,
-    gunicorn.app.wsgiapp,
-    gunicorn.workers.gthread,
     kombu.transport.redis,
     tasks.celery,
     events.relay.loop,
     events.transport,
     tidings.migrations.run,
-    web,
+    tidings.web_server,
 )
 
 

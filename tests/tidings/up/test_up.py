@@ -44,7 +44,7 @@ def test_a_scaled_queue_has_that_many_workers(running: Instance):
 
 
 @pytest.mark.parametrize(
-    "name", ["celeryd: email@", "tidings relay", "gunicorn: master", "flower", "valkey-server"]
+    "name", ["celeryd: email@", "tidings relay", "tidings: tidings web", "flower", "valkey-server"]
 )
 def test_a_process_that_is_killed_is_started_again_and_says_so(running: Instance, name: str):
     killed = running.titled(name)[0]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,21 +27,10 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "422"]
 
 @pytest.fixture
 def server(database: Database, stocked: None, tmp_path: Path) -> Iterator[str]:
-    """The address of the web under gunicorn, with the options of `tidings up`."""
+    """The address of the web, served as `tidings up` does."""
     with transaction() as session:
         admin.register(session, subscriptions.registered().values())
     port = free_port()
-    options = [
-        "--bind",
-        f"127.0.0.1:{port}",
-        "--worker-class",
-        "gthread",
-        "--threads",
-        "8",
-        "--no-control-socket",
-        "--limit-request-line",
-        "8190",
-    ]
     url = database.url.render_as_string(hide_password=False)
     environment = os.environ | {
         "DATABASE_URL": url,
@@ -48,14 +38,19 @@ def server(database: Database, stocked: None, tmp_path: Path) -> Iterator[str]:
         "SECRET_KEY": "only for tests",
         "PYTHONPATH": str(Path.cwd()),
     }
-    gunicorn = Process(
-        [sys.executable, "-m", "gunicorn", *options, "web:create_app()"], tmp_path, environment
+    web = Process(
+        [sys.executable, "-m", "tidings", "web", "--port", str(port)], tmp_path, environment
     )
-    gunicorn.launch()
-    wait_until(lambda: "Booting worker" in gunicorn.log(), what="a worker of gunicorn")
+    web.launch()
+    wait_until(lambda: _listens(port), what="the web to listen")
     yield f"http://127.0.0.1:{port}"
-    gunicorn.stop()
-    assert "Traceback" not in gunicorn.log()
+    web.stop()
+    assert "Traceback" not in web.log()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.slow

@@ -21,7 +21,10 @@ from tests.web.payloads import OPS, order_payload
 from tidings.cli import main
 
 SUBSCRIPTION = "payment.charge_order"
-READ_ONLY = {"up", "demo", "migrate", "relay", "queues", "events", "doctor", "catalog", "chaos"}
+READ_ONLY = {
+    *("up", "web", "relay", "migrate", "demo", "chaos"),
+    *("queues", "events", "doctor", "catalog"),
+}
 
 
 @dataclass(frozen=True)

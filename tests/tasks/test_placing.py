@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from events import Actor, Context, Database, acting, log, reading, transaction
 from events.catalog import Line, Money, OrderCreated
 from events.tables import LogEntry
-from tasks import inventory, orders, products
+from tasks import inventory, orders, placing, products
 from tasks.commands import PlaceOrder
 from tasks.errors import InsufficientStock, UnknownSku
 from tests.tasks.builders import BERLIN, lines, order_data, place_order, placed, stocked
@@ -19,7 +19,7 @@ from tests.tasks.builders import BERLIN, lines, order_data, place_order, placed,
 def test_an_order_is_saved_with_its_event(session: Session) -> None:
     stocked(session)
 
-    order = orders.place(session, place_order(MUG=2, TEE=1))
+    order = placing.place(session, place_order(MUG=2, TEE=1))
 
     [published] = log.about(session, order.number)
     assert published.event() == OrderCreated(
@@ -36,7 +36,7 @@ def test_an_order_is_saved_with_its_event(session: Session) -> None:
 
 def test_a_new_order_waits_for_everything(session: Session) -> None:
     stocked(session)
-    order = orders.find(session, orders.place(session, place_order()).id)
+    order = orders.find(session, placing.place(session, place_order()).id)
 
     assert (order.status, order.stock, order.payment, order.shipment) == (
         "placed",
@@ -55,7 +55,7 @@ def test_an_order_that_is_rolled_back_has_no_event(database: Database) -> None:
 
     def place_and_fail() -> None:
         with transaction() as session:
-            orders.place(session, place_order())
+            placing.place(session, place_order())
             raise ConnectionError
 
     with pytest.raises(ConnectionError):
@@ -76,13 +76,13 @@ def test_the_same_product_on_two_lines_is_one_line(session: Session) -> None:
         update={"items": place_order(MUG=2, TEE=1).items + place_order(MUG=3).items}
     )
 
-    assert orders.place(session, twice).lines == lines(MUG=5, TEE=1)
+    assert placing.place(session, twice).lines == lines(MUG=5, TEE=1)
 
 
 def test_an_unknown_sku_is_named_with_its_place(session: Session) -> None:
     stocked(session)
     with pytest.raises(UnknownSku, match="there is no product HAT") as refused:
-        orders.place(session, place_order(MUG=1, HAT=1))
+        placing.place(session, place_order(MUG=1, HAT=1))
     assert refused.value.field == "items.1.sku"
 
 
@@ -119,13 +119,13 @@ def test_the_last_piece_can_be_ordered(session: Session) -> None:
 
 def test_without_stock_levels_inventory_decides_later(session: Session) -> None:
     stocked(session)
-    assert orders.place(session, place_order(MUG=99)).status == "placed"
+    assert placing.place(session, place_order(MUG=99)).status == "placed"
 
 
 def test_the_event_carries_who_ordered_from_where(session: Session) -> None:
     stocked(session)
     with acting(Context(actor=Actor(user="ada", tenant="north", ip="192.0.2.7", agent="curl"))):
-        order = orders.place(session, place_order())
+        order = placing.place(session, place_order())
 
     [published] = log.about(session, order.number)
     assert published.actor == Actor(user="ada", tenant="north", ip="192.0.2.7", agent="curl")
@@ -142,7 +142,7 @@ def test_orders_placed_at_once_have_numbers_of_their_own(any_database: Database)
 
 def test_a_line_keeps_name_and_price_of_the_day(session: Session) -> None:
     stocked(session)
-    order = orders.place(session, place_order(MUG=1))
+    order = placing.place(session, place_order(MUG=1))
     products.by_sku(session, ["MUG"])["MUG"].price_amount = 9999
 
     assert orders.find(session, order.id).lines == (

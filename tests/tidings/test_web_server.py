@@ -1,0 +1,143 @@
+"""`tidings web`: slow clients, bodies of any length, and its end."""
+
+import fcntl
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import create_engine, text
+
+from events import Database
+from tests.servers import Process, free_port, wait_until
+from tests.web.payloads import order_payload
+from tidings.migrations.run import migrate
+from web.buffering import TURNS
+
+HEAD = b"POST /api/v1/orders HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n"
+
+
+class Web(Process):
+    """A process of `tidings web` on a database of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.port = free_port()
+        self.database_url = f"sqlite:///{home / 'tidings.sqlite'}"
+        env = {"DATABASE_URL": self.database_url, "SECRET_KEY": "only for tests"}
+        command = [sys.executable, "-m", "tidings", "web", "--port", str(self.port)]
+        super().__init__(command, home, os.environ | env)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def open(self, sent: bytes) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        connection.sendall(sent)
+        return connection
+
+    def wants_to_write(self) -> bool:
+        """Tell whether it has its turn at the database."""
+        with (self.home / "tidings.sqlite-turn").open("w") as turn:
+            try:
+                fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def order(self) -> httpx.Response:
+        return httpx.post(f"{self.url}/api/v1/orders", json=order_payload(), timeout=30)
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Web]:
+    served = Web(tmp_path)
+    database = Database(served.database_url)
+    migrate(database)
+    database.close()
+    served.launch()
+    wait_until(served.listens, what="the web to listen")
+    yield served
+    served.stop()
+    assert "Traceback" not in served.log()
+
+
+@pytest.mark.parametrize(
+    "half",
+    [HEAD, HEAD + b'Content-Length: 400\r\n\r\n{"customer"', CHUNKED + b'\r\n4\r\n{"cu\r\n'],
+    ids=["heads", "bodies", "chunks"],
+)
+def test_half_sent_requests_keep_nobody_from_ordering(web: Web, half: bytes) -> None:
+    with ExitStack() as slow:
+        for _ in range(200):
+            slow.enter_context(web.open(half))
+
+        assert [web.order().status_code for _ in range(TURNS + 1)] == [202] * (TURNS + 1)
+        assert httpx.get(f"{web.url}/livez").status_code == 200
+
+
+def test_a_body_that_comes_late_is_accepted(web: Web) -> None:
+    body = httpx.Request("POST", web.url, json=order_payload()).content
+    with web.open(HEAD + b"Content-Length: %d\r\n\r\n" % len(body)) as connection:
+        for byte in body[:20]:
+            connection.sendall(bytes([byte]))
+        connection.sendall(body[20:])
+
+        assert connection.recv(1000).startswith(b"HTTP/1.1 202")
+
+
+def test_a_chunked_body_is_accepted(web: Web) -> None:
+    body = httpx.Request("POST", web.url, json=order_payload()).content
+    headers = {"Content-Type": "application/json"}
+    chunks = iter([body[:10], body[10:]])
+
+    assert (
+        httpx.post(f"{web.url}/api/v1/orders", content=chunks, headers=headers).status_code == 202
+    )
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_above_the_limit_is_refused(web: Web, chunked: bool) -> None:
+    body = b" " * 70_000
+    content = iter([body[:1000], body[1000:]]) if chunked else body
+    headers = {"Content-Type": "application/json"}
+
+    refused = httpx.post(f"{web.url}/api/v1/orders", content=content, headers=headers)
+
+    assert refused.status_code == 413
+
+
+def test_a_request_that_is_being_answered_outlives_sigterm(web: Web) -> None:
+    engine = create_engine(web.database_url)
+    answers: list[int] = []
+    ordering = threading.Thread(target=lambda: answers.append(web.order().status_code))
+    with engine.connect() as connection:
+        connection.execute(text("BEGIN IMMEDIATE"))
+        ordering.start()
+        wait_until(web.wants_to_write, what="a request that waits for the database")
+        web.terminate()
+        wait_until(lambda: not web.listens(), what="the web to stop listening")
+        connection.rollback()
+    ordering.join()
+
+    assert answers == [202]
+    wait_until(lambda: not web.running(), what="the end of the web")
+
+
+def test_no_worker_outlives_its_main_process(web: Web) -> None:
+    [worker] = [each for each in psutil.Process(web.pid).children() if "worker" in each.name()]
+
+    web.kill()
+
+    wait_until(lambda: not worker.is_running(), what="the end of the worker")

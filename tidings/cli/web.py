@@ -1,0 +1,17 @@
+"""`tidings web`: the HTTP API and the pages."""
+
+import click
+
+from tidings.web_server import WebServer
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes."
+)
+@click.option("--fd", type=int, hidden=True, help="Descriptor of a listening socket.")
+def web(host: str, port: int, workers: int, fd: int | None) -> None:
+    """Serve the HTTP API and the pages, until SIGINT or SIGTERM."""
+    WebServer(address=host, port=port, workers=workers, listening=fd).run()
