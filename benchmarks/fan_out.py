@@ -47,8 +47,10 @@ def _round(run: Run, events: int) -> dict[tuple[str, str], float]:
     relay = psutil.Process(run.start_helper().pid)
     _wait(run, RELAYS, lambda found: found > 0)
     start = relay.memory_info().rss
+    relay.suspend()  # it would be done before the process that publishes has ended
     run.call(f"from benchmarks.on_bus import announce; announce({events})")
-    began, left = time.perf_counter(), _count(run, UNRELAYED)
+    left, began = _count(run, UNRELAYED), time.perf_counter()
+    relay.resume()
     _wait(run, UNRELAYED, lambda found: found == 0)
     took = time.perf_counter() - began
     return {

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from events import attempts, clock, context, log
 from events.attempts import Failure
+from events.dialects import dialect_of
 from events.retry import Decision
 from events.system_events import DeliveryDead
 from events.tables import DELIVERIES, Delivery
@@ -51,7 +52,6 @@ RESET: dict[str, Any] = {"sent_at": None, "lost_count": 0, "unfinished_starts": 
 _IN_PLACE = {"synchronize_session": False}
 
 # Statements of the hot path are built once: to build one took as long as to run it.
-_INSERT = sa.insert(DELIVERIES)
 _NAMED = and_(
     _D.subscription == bindparam("name"), _D.event_id.in_(bindparam("ids", expanding=True))
 )
@@ -82,7 +82,7 @@ def new_delivery(name: str, queue: str, event_id: UUID, due_at: datetime) -> dic
 def insert_deliveries(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Insert new deliveries, as `new_delivery` makes them."""
     if rows:
-        session.execute(_INSERT, rows)
+        dialect_of(session).insert_rows(session, DELIVERIES, rows)
 
 
 def mark_sent(session: Session, subscription: str, ids: Collection[UUID], *, message: str) -> None:

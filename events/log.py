@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
@@ -17,7 +17,6 @@ from events.event import Event
 from events.tables import EVENTS, LogEntry
 
 CHANNEL = "tidings"  # of PostgreSQL's LISTEN and NOTIFY
-_INSERT = insert(EVENTS)
 
 
 def publish(
@@ -36,7 +35,7 @@ def publish(
 def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Append entries, as `new_entry` makes them, and wake the relay."""
     if rows:
-        session.connection().execute(_INSERT, rows)
+        dialect_of(session).insert_rows(session, EVENTS, rows)
         wake(session)
 
 

@@ -1,9 +1,10 @@
 """The operations that SQLite and PostgreSQL do in different ways."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import URL, Column, ColumnElement, Engine
+from sqlalchemy import URL, Column, ColumnElement, Engine, Table, insert
 from sqlalchemy.orm import Session
 
 LOCK_TIMEOUT = 30.0  # seconds that a writer waits for its turn: longer than a handler may take
@@ -43,6 +44,10 @@ class Dialect(Protocol):
 
     def next_key(self, key: Column[int]) -> ColumnElement[int]:
         """Return the expression of the next value of an auto-incremented key, for an INSERT."""
+
+    def insert_rows(self, session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert many rows, which all have the same columns."""
+        session.connection().execute(insert(table), rows)
 
     def try_lock(self, session: Session, number: int) -> bool:
         """Lock a number of 64 bits until the transaction ends; false if another one has it.

@@ -1,14 +1,32 @@
 """PostgreSQL by psycopg 3."""
 
+from collections.abc import Sequence
+from functools import cache
 from time import monotonic
 from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import URL, Column, ColumnElement, Engine, create_engine, event, func, text
+from sqlalchemy import (
+    ARRAY,
+    URL,
+    Column,
+    ColumnElement,
+    Engine,
+    Insert,
+    Table,
+    TypeDecorator,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 from events.dialects.dialect import LOCK_TIMEOUT, POOL_SIZE, Dialect, Engines
 
@@ -66,6 +84,12 @@ class PostgreSQL(Dialect):
         """Take the next value of the column's sequence."""
         return func.nextval(func.pg_get_serial_sequence(key.table.name, key.name))
 
+    def insert_rows(self, session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Send each column as one array: row by row, 800 rows took four times as long."""
+        names = tuple(rows[0])
+        arrays = {name: [row[name] for row in rows] for name in names}
+        session.connection().execute(_insert_arrays(table, names), arrays)
+
     def try_lock(self, session: Session, number: int) -> bool:
         """Take an advisory lock."""
         return bool(session.scalar(_TRY_LOCK, {"number": number}))
@@ -94,6 +118,18 @@ class PostgreSQL(Dialect):
                 session.invalidate()
         except (SQLAlchemyError, psycopg.Error):  # the connection is gone, its statement with it
             return
+
+
+@cache
+def _insert_arrays(table: Table, names: tuple[str, ...]) -> Insert:
+    arrays = [bindparam(name, type_=ARRAY(_plain(table.c[name].type))) for name in names]
+    rows = func.unnest(*arrays).table_valued(*names).render_derived()
+    return postgresql.insert(table).from_select(names, select(*(rows.c[name] for name in names)))
+
+
+def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the database's own type: a conversion in Python for each value took a fifth of all."""
+    return kind.impl_instance if isinstance(kind, TypeDecorator) else kind
 
 
 def _note_use(_: Any, record: Any) -> None:
