@@ -43,7 +43,7 @@ class Shop:
         ports = ("--port", "0", "--flower-port", "0")
         command = [str(BIN / "tidings"), "up", *ports, "--data-dir", str(self._data)]
         self._process = Process(command, folder, env)
-        self._engine = connect(env["DATABASE_URL"])
+        self.engine = connect(env["DATABASE_URL"])
         self.seconds_to_ready = 0.0
 
     def __enter__(self) -> "Shop":
@@ -64,7 +64,7 @@ class Shop:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._engine.dispose()
+        self.engine.dispose()
         self._process.stop(within=60.0)
 
     @property
@@ -79,9 +79,14 @@ class Shop:
         """The file of an SQLite database."""
         return str(self._data / "tidings.sqlite")
 
+    @property
+    def login(self) -> str:
+        """The login of the operators, as user:password."""
+        return (self._data / "ops_auth").read_text().strip()
+
     def count(self, query: str) -> int:
         """Return the number that a query finds."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return int(connection.scalar(text(query)) or 0)
 
     def skus(self) -> str:

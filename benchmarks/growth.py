@@ -1,0 +1,105 @@
+"""Measure pages and speed on an empty database, and again after years of orders.
+
+Run: python -m benchmarks.growth [--database postgres] [--broker rabbitmq]
+
+The past is written by SQL: 200,000 orders with 1,000,000 events, 5,000,000 deliveries and 100,000
+dead letters; with --quick a tenth of it.
+"""
+
+import base64
+import http.client
+import statistics
+import time
+
+from sqlalchemy import text
+
+from benchmarks import client
+from benchmarks.contest import Stalled, until
+from benchmarks.options import Options, run_alone
+from benchmarks.past import Past
+from benchmarks.queries import SHIPPED
+from benchmarks.report import Result, Row, progress
+from benchmarks.servers import Servers
+from benchmarks.shop import Shop
+
+PAGES = (
+    "/",
+    "/ops",
+    "/ops/orders",
+    "/ops/products",
+    "/ops/events",
+    "/ops/dead-letters",
+    "/ops/queues",
+    "/ops/catalog",
+    "/ops/mails",
+    "/api/v1/products",
+    "/api/v1/orders",
+    "/api/v1/events",
+    "/api/v1/dead-letters",
+    "/api/v1/queues",
+    "/api/v1/subscriptions",
+    "/readyz",
+    "/metrics",
+)
+_ORDER_PAGE = "/ops/orders/<id>"
+_LOOKS = 5
+_ORDERS = 300
+
+
+def measure(servers: Servers, options: Options) -> Result:
+    """Measure on an empty shop, write the past into it, and measure again."""
+    past = Past(orders=int(options.choose(200_000, 20_000)))
+    with Shop(servers) as shop:
+        skus = shop.skus()
+        client.post(shop.url, clients=2, orders=50, skus=skus)
+        before = _all(shop, skus)
+        progress(f"growth: writing {past}")
+        past.write(shop.engine)
+        after = _all(shop, skus)
+    rows = [
+        Row(name, unit, [before[name, unit], value], [value / before[name, unit]])
+        for (name, unit), value in after.items()
+    ]
+    return Result("growth", f"an empty database, and one with {past}", rows, [_NOTE])
+
+
+_NOTE = "least and most are the empty and the full database, or the other way round"
+
+
+def _all(shop: Shop, skus: str) -> dict[tuple[str, str], float]:
+    shop.settle()
+    found = {(path, "ms"): _page(shop, path) for path in PAGES}
+    found[_ORDER_PAGE, "ms"] = _page(shop, _ORDER_PAGE.replace("<id>", _newest_order(shop)))
+    began = shop.count(SHIPPED)
+    posted = client.post(shop.url, clients=8, orders=_ORDERS, skus=skus)
+    if not until(lambda: shop.count(SHIPPED) >= began + _ORDERS, within=120, pause=0.02):
+        raise Stalled(f"only {shop.count(SHIPPED) - began} of {_ORDERS} orders are shipped")
+    found["accepted", "orders/s"] = posted.per_second
+    found["shipped", "orders/s"] = _ORDERS / (time.time() - posted.began)
+    return found
+
+
+def _newest_order(shop: Shop) -> str:
+    with shop.engine.connect() as connection:
+        return str(connection.scalar(text("SELECT id FROM orders ORDER BY key DESC LIMIT 1")))
+
+
+def _page(shop: Shop, path: str) -> float:
+    """Return the median time of a page, in milliseconds."""
+    login = base64.b64encode(shop.login.encode()).decode()
+    times = []
+    for _ in range(_LOOKS):
+        connection = http.client.HTTPConnection(shop.url.removeprefix("http://"), timeout=60)
+        began = time.perf_counter()
+        connection.request("GET", path, headers={"Authorization": f"Basic {login}"})
+        answer = connection.getresponse()
+        answer.read()
+        times.append((time.perf_counter() - began) * 1000)
+        connection.close()
+        if answer.status not in (200, 503):  # 503: /readyz on a shop that is catching up
+            raise Stalled(f"{path} answered {answer.status}")
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    run_alone(measure, __doc__)
