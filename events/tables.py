@@ -66,6 +66,11 @@ class Delivery(Base):
             **_where("sent_at IS NOT NULL AND state IN ('pending', 'retrying')"),
         ),
         Index("ix_deliveries_dead", "died_at", **_where("state = 'dead'")),
+        Index(
+            "ix_deliveries_causes",  # holds all that is counted, so that no row is read; for SQLite
+            *("subscription", "fingerprint", "died_at", "queue", "state"),  # the state too
+            **_where("state = 'dead'"),
+        ),
         {"sqlite_with_rowid": False},  # one tree for the row and its key
     )
 

@@ -23,6 +23,7 @@ from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import Delivery, LogEntry
 from tasks.errors import NotCancellable, UnknownOrder
 
+OPEN_STATUSES = ("placed", "confirmed")
 FINAL_STATUSES = ("shipped", "cancelled")
 
 
@@ -105,7 +106,7 @@ def cancel(session: Session, order_id: str, *, reason: str, who: str) -> Order:
 def cancel_if_open(session: Session, order_id: str, reason: str) -> OrderCancelled | None:
     """Cancel an order unless it is shipped or cancelled; return the event, or nothing."""
     changes = {"status": "cancelled", "shipment": "cancelled", "reason": reason}
-    order = _update(session, order_id, ("placed", "confirmed"), changes)
+    order = _update(session, order_id, OPEN_STATUSES, changes)
     if order is None:
         return None
     return OrderCancelled(order_id=order.id, number=order.number, email=order.email, reason=reason)
@@ -176,8 +177,9 @@ def stuck(session: Session, *, limit: int = 100) -> Sequence[Order]:
     in_progress = exists().where(
         LogEntry.subject == Order.number, or_(LogEntry.relayed_at.is_(None), open_or_dead)
     )
-    wanted = select(Order).where(Order.status.not_in(FINAL_STATUSES), ~in_progress)
-    return session.scalars(wanted.order_by(Order.key).limit(limit)).all()
+    wanted = select(Order).where(Order.status.in_(OPEN_STATUSES), ~in_progress)
+    # In the order of the key, planners would read every order there ever was.
+    return session.scalars(wanted.order_by(Order.created_at).limit(limit)).all()
 
 
 def may_read(order: Order, token: str | None) -> bool:

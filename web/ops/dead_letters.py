@@ -1,8 +1,6 @@
 """/ops/dead-letters: dead letters grouped by cause, invalid messages, and decisions on both."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -10,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from events import log, reading, transaction
 from events.admin import dead_letters, invalid_messages
-from events.admin.dead_letters import Group
 from events.errors import UnknownDelivery
 from events.tables import Delivery
 from web import forms
@@ -22,10 +19,11 @@ MAX_ROWS = 100
 Selection = dict[str, str]
 
 
-def count_decisions() -> int:
-    """Count the dead letters and invalid messages that need a decision."""
+def count_decisions(at_most: int | None = None) -> int:
+    """Count the dead letters and invalid messages that need a decision; stop at `at_most`."""
     with reading() as session:
-        return dead_letters.count(session) + invalid_messages.count(session)
+        dead = dead_letters.count(session, at_most=at_most)
+        return dead + invalid_messages.count(session)
 
 
 @bp.get("")
@@ -39,7 +37,7 @@ def show_list() -> ResponseReturnValue:
     with reading() as session:
         return render_template(
             "ops/dead_letters.html",
-            causes=_causes(dead_letters.groups(session)),
+            groups=dead_letters.groups(session),
             letters=dead_letters.listed(session, limit=MAX_ROWS, **selection),
             selection=selection,
             invalid_messages=invalid_messages.listed(session, limit=MAX_ROWS),
@@ -47,41 +45,7 @@ def show_list() -> ResponseReturnValue:
         )
 
 
-@dataclass(frozen=True)
-class Cause:
-    """The dead letters of one subscription with one fingerprint, of whatever event types."""
-
-    groups: list[Group]
-
-    @property
-    def key(self) -> str:
-        """Its value in a form. The name of a subscription contains no space."""
-        return f"{self.groups[0].subscription} {self.groups[0].fingerprint}"
-
-    @property
-    def count(self) -> int:
-        """The number of its dead letters."""
-        return sum(group.count for group in self.groups)
-
-    @property
-    def first(self) -> datetime:
-        """The time of the first death."""
-        return min(group.first for group in self.groups)
-
-    @property
-    def last(self) -> datetime:
-        """The time of the latest death."""
-        return max(group.last for group in self.groups)
-
-
-def _causes(groups: list[Group]) -> list[Cause]:
-    by_cause: dict[tuple[str, str], list[Group]] = {}
-    for group in groups:
-        by_cause.setdefault((group.subscription, group.fingerprint), []).append(group)
-    return sorted(map(Cause, by_cause.values()), key=lambda cause: cause.count, reverse=True)
-
-
-def _selected_causes() -> list[Selection]:
+def _selected_groups() -> list[Selection]:
     keys = request.form.getlist("only") or request.form.getlist("group")
     selections = [
         dict(zip(("subscription", "fingerprint"), key.split(" ", 1), strict=False))
@@ -105,7 +69,7 @@ def discard() -> ResponseReturnValue:
 
 
 def _settle(action: Callable[..., int], done: str) -> ResponseReturnValue:
-    reason, selections = forms.reason(), _selected_causes()
+    reason, selections = forms.reason(), _selected_groups()
     with transaction() as session:
         count = sum(
             action(session, who=operator_name(), why=reason, **selection)

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from events import log, reading
+from events import Envelope, log, reading
 from events.admin import trace
 from events.event import catalog
 from events.tables import LogEntry
@@ -56,14 +56,15 @@ def show(event_id: UUID) -> ResponseReturnValue:
             raw=json.dumps(json.loads(event.envelope.to_json()), indent=2, ensure_ascii=False),
             deliveries=event.deliveries,
             causes=log.read(session, [cause_id]) if cause_id else [],
-            effects=_effects(session, event_id),
+            effects=_effects(session, event.envelope),
         )
 
 
-def _effects(session: Session, event_id: UUID) -> Sequence[LogEntry]:
+def _effects(session: Session, cause: Envelope) -> Sequence[LogEntry]:
+    """Return the events that `cause` caused; they inherit its correlation, which has an index."""
     return session.scalars(
         select(LogEntry)
-        .where(LogEntry.causation_id == event_id)
+        .where(LogEntry.correlation_id == cause.correlation_id, LogEntry.causation_id == cause.id)
         .order_by(LogEntry.position)
         .limit(MAX_EFFECTS)
     ).all()

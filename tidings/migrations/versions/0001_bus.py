@@ -159,6 +159,12 @@ def _deliveries() -> None:
 def _indexes_of_deliveries() -> None:
     op.create_index("ix_deliveries_dead", "deliveries", ["died_at"], **_where("state = 'dead'"))
     op.create_index(
+        "ix_deliveries_causes",
+        "deliveries",
+        ["subscription", "fingerprint", "died_at", "queue", "state"],
+        **_where("state = 'dead'"),
+    )
+    op.create_index(
         "ix_deliveries_due",
         "deliveries",
         ["subscription", "due_at"],
