@@ -22,6 +22,20 @@ def upgrade() -> None:
     _indexes_of_deliveries()
     _attempts()
     _prunings()
+    if op.get_bind().dialect.name == "postgresql":
+        _vacuum_early()
+
+
+def _vacuum_early() -> None:
+    """Vacuum after 2 % of changes instead of 20 %: a million handled rows hide the open ones.
+
+    Pages count from indexes alone, which PostgreSQL can do only where it has vacuumed.
+    """
+    for table in ("events", "deliveries"):
+        op.execute(
+            f"ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0.02, "
+            "autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02)"
+        )
 
 
 def _where(condition: str) -> dict[str, Any]:
