@@ -2,13 +2,17 @@
 
 from flask_openapi.openapi import OpenAPI
 
-from events import database, logs
+from events import database, environment, logs
 from web import api, errors, filters, health, ops, request_context, security, shop
 from web.api import openapi
 
 
 def create_app() -> OpenAPI:
-    """Create the web application from the environment. It connects at the first request."""
+    """Create the web application from the environment. It connects at the first request.
+
+    Raises `InvalidSettings`.
+    """
+    environment.require_valid()
     logs.configure("web")
     database.reset_after_fork()
     database.go_first()  # an order that is being accepted goes before all others

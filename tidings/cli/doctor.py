@@ -9,12 +9,14 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from events.environment import WRONG_SETTINGS
 from events.transport import CeleryTransport
 from tasks.celery import app
+from tidings.all_settings import all_wrong_settings
 from tidings.cli.exit_codes import PROBLEMS_FOUND
 from tidings.cli.output import console, counted, json_option, print_json
 from tidings.doctor.examination import examine
-from tidings.doctor.findings import Finding, Level
+from tidings.doctor.findings import Finding, Level, problem
 from tidings.up import discovery
 
 _MARKS: dict[Level, tuple[str, str]] = {
@@ -39,19 +41,28 @@ def doctor(*, data_dir: Path, as_json: bool) -> None:
 
     Run it in the environment of the web. Settings that this environment lacks are taken from the
     data directory of a `tidings up` on the same machine. Exit code 3: at least one problem.
+    Exit code 2: settings that cannot work; nothing else is examined.
     """
     os.environ.update(discovery.environment(data_dir))  # before anything reads a setting
+    if wrong := all_wrong_settings():
+        findings = [problem("settings", f"{each.name} {each.reason}", each.fix) for each in wrong]
+        _print(findings, as_json=as_json)
+        raise click.exceptions.Exit(WRONG_SETTINGS)
     transport = CeleryTransport(app)
     try:
         findings = list(examine(transport, app.conf))
     finally:
         transport.close()
+    _print(findings, as_json=as_json)
+    if any(each.level == "problem" for each in findings):
+        raise click.exceptions.Exit(PROBLEMS_FOUND)
+
+
+def _print(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
         print_json([asdict(each) for each in findings])
     else:
         _show(findings)
-    if any(each.level == "problem" for each in findings):
-        raise click.exceptions.Exit(PROBLEMS_FOUND)
 
 
 def _show(findings: list[Finding]) -> None:

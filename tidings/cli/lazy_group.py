@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from events import TidingsError, database
 from events.db_errors import describe_error
+from events.environment import WRONG_SETTINGS, InvalidSettings
 
 # An entry point is imported on use: `tidings relay` must not load what `tidings up` needs.
 _ENTRY_POINTS: Final = "tidings.commands"
@@ -34,13 +35,24 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. An error of Tidings or of the database ends it with exit code 1."""
+        """Run the command.
+
+        An error of Tidings or of the database ends it with exit code 1, wrong settings with 2.
+        """
         try:
             return super().invoke(ctx)
+        except InvalidSettings as error:
+            raise _WrongSettings(str(error)) from error
         except TidingsError as error:
             raise click.ClickException(str(error)) from error
         except DBAPIError as error:
             raise click.ClickException(_describe(error)) from error
+
+
+class _WrongSettings(click.ClickException):
+    """The command was started with settings that cannot work."""
+
+    exit_code = WRONG_SETTINGS
 
 
 def _describe(error: DBAPIError) -> str:

@@ -3,6 +3,7 @@
 import click
 
 from events.database import database
+from tidings.all_settings import require_all_valid
 from tidings.migrations.run import migrate as run_migrations
 
 
@@ -12,6 +13,7 @@ def migrate() -> None:
 
     Run it before the first start and after each update. A second run changes nothing.
     """
+    require_all_valid()
     done = run_migrations(database())
     for revision in done.applied:
         click.echo(f"applied migration {revision}")
