@@ -3,7 +3,18 @@
 from flask_openapi.openapi import OpenAPI
 
 from events import database, environment, logs
-from web import api, errors, filters, health, ops, request_context, security, shop
+from web import (
+    api,
+    errors,
+    filters,
+    health,
+    metrics,
+    ops,
+    rate_limit,
+    request_context,
+    security,
+    shop,
+)
 from web.api import openapi
 
 
@@ -17,6 +28,17 @@ def create_app() -> OpenAPI:
     database.reset_after_fork()
     database.go_first()  # an order that is being accepted goes before all others
     app = openapi.create(__name__)
-    for part in (errors, request_context, security, health, filters, api, shop, ops):
+    for part in (
+        errors,
+        request_context,
+        metrics,
+        security,
+        rate_limit,
+        health,
+        filters,
+        api,
+        shop,
+        ops,
+    ):
         part.init_app(app)
     return app

@@ -16,8 +16,8 @@ from tasks.errors import OrderError, UnknownOrder
 from tasks.orders import Order
 from web import idempotency
 from web.errors import WrongToken
-from web.health import ORDERS_ACCEPTED
 from web.idempotency import Result
+from web.metrics import orders_accepted
 from web.security import ops_user
 
 
@@ -42,7 +42,7 @@ def accept_order(
     with transaction() as session:
         result = idempotency.once(session, key, command.model_dump_json(), lambda: place(session))
     if not result.replayed:
-        ORDERS_ACCEPTED.inc()
+        orders_accepted().inc()
     return result
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from events.environment import EnvironmentSettings, read
 from events.errors import BadValue
 
-_OFF = "off"
+OFF = "off"
 
 
 class Settings(EnvironmentSettings):
@@ -16,7 +16,7 @@ class Settings(EnvironmentSettings):
 
     rate_limit: str = Field(
         default="",
-        description="limit on orders from one address, such as `600/minute`; `off` means no limit",
+        description="limit on orders from one address, such as `600/minute`; `off` for none",
     )
     max_body: int = Field(
         default=64 * 1024,
@@ -29,8 +29,8 @@ class Settings(EnvironmentSettings):
     @classmethod
     def parse_rate_limit(cls, value: str) -> str:
         """Refuse a malformed rate when the process starts, not at the first order."""
-        if value.casefold() == _OFF:
-            return _OFF
+        if value.casefold() == OFF:
+            return OFF
         try:
             limits = parse_many(value)
         except ValueError:

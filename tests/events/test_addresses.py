@@ -191,7 +191,7 @@ def test_the_brokers_that_are_supported_are_taken_as_they_are(url: str):
         ("redis+socket://run/broker.sock", "redis+socket:///path"),
     ],
 )
-def test_a_broker_that_is_not_supported_is_refused_in_words(url: str, told: str):
+def test_a_broker_that_is_not_supported_is_refused_with_a_fix(url: str, told: str):
     with pytest.raises(BadValue) as raised:
         check_broker_url(url)
 

@@ -41,6 +41,12 @@ def stocked(database: Database) -> None:
 
 
 @pytest.fixture
+def stocked_any(any_database: Database) -> None:
+    """The products, once on SQLite and once on PostgreSQL."""
+    _stocked()
+
+
+@pytest.fixture
 def app(stocked: None, environment: pytest.MonkeyPatch) -> Flask:
     """The web application on SQLite."""
     return web.create_app()
