@@ -10,10 +10,12 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from events import clock
 from events.dialects.conninfo import connection_parameters
 from events.dialects.dialect import LOCK_TIMEOUT, POOL_SIZE, Dialect, Engines
 
 IDLE_LIMIT = 2.0  # seconds after which a connection is tested before it is used again
+_CLOCK = "SELECT clock_timestamp()"
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:number)")
 _NEXT_VALUE = text("SELECT nextval(pg_get_serial_sequence(:table, :column))")
 
@@ -92,11 +94,17 @@ def _note_use(_: Any, record: Any) -> None:
 
 
 def _ping_if_idle(connection: Any, record: Any, _: Any) -> None:
-    """Test a connection that was idle; to test each time would cost a round trip."""
-    if monotonic() - record.info.get("used_at", 0.0) < IDLE_LIMIT:
+    """Test a connection that was idle; to test each time would cost a round trip.
+
+    The statement is a look at the server's clock, and is also sent when that is overdue.
+    """
+    was_idle = monotonic() - record.info.get("used_at", 0.0) > IDLE_LIMIT
+    if not was_idle and clock.is_measured():
         return
+    autocommit = connection.autocommit
     try:
-        connection.execute("SELECT 1")
-        connection.rollback()
+        connection.autocommit = True  # without BEGIN and ROLLBACK, which are round trips
+        clock.measure(lambda: connection.execute(_CLOCK).fetchone()[0])
+        connection.autocommit = autocommit
     except psycopg.Error as error:
         raise DisconnectionError from error

@@ -1,6 +1,8 @@
 """The web application on a real database, with the shop's products in stock."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -12,6 +14,7 @@ import web
 import web.settings
 from events import Base, Database, subscriptions, transaction
 from tasks import inventory, products
+from tests.web.gunicorn import Gunicorn
 from tests.web.payloads import OPS_AUTH, row_counts
 
 
@@ -44,6 +47,23 @@ def stocked(database: Database) -> None:
 def stocked_any(any_database: Database) -> None:
     """The products, once on SQLite and once on PostgreSQL."""
     _stocked()
+
+
+@pytest.fixture
+def run_web(any_database: Database, tmp_path: Path) -> Iterator[Callable[..., Gunicorn]]:
+    """Yield a function that starts gunicorn with these settings on the database."""
+    started: list[Gunicorn] = []
+
+    def run(**options: Any) -> Gunicorn:
+        url = any_database.url.render_as_string(hide_password=False)
+        started.append(Gunicorn(tmp_path, url, **options))
+        started[-1].start()
+        return started[-1]
+
+    yield run
+    for each in started:
+        each.terminate()
+        each.wait(within=30)
 
 
 @pytest.fixture

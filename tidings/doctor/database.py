@@ -129,9 +129,9 @@ def _durability(connection: Connection) -> Finding:
 
 
 def _skew(connection: Connection) -> Finding:
-    before = clock.now()
+    before = clock.machine_now()
     server: datetime | None = connection.scalar(select(func.clock_timestamp()))
-    after = clock.now()
+    after = clock.machine_now()
     assert server is not None
     if server > after:
         skew = (server - after).total_seconds()

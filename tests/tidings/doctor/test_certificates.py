@@ -1,16 +1,19 @@
 """A broker behind TLS: its certificate is checked unless the address says otherwise."""
 
 import json
+import shutil
 import socket
 import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.servers import missing
 from tests.tidings.cli.test_doctor import doctor
 
 
@@ -18,43 +21,42 @@ from tests.tidings.cli.test_doctor import doctor
 class TlsServer:
     """A server that answers nothing but the handshake, and counts those that succeed."""
 
-    port: int
+    listening: socket.socket
+    context: ssl.SSLContext
     certificate: Path
     accepted: int = 0
+
+    @property
+    def port(self) -> int:
+        return int(self.listening.getsockname()[1])
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listening.accept()
+            except OSError:  # the end of the test
+                return
+            with connection, suppress(OSError):
+                with self.context.wrap_socket(connection, server_side=True) as secure:
+                    self.accepted += bool(secure.recv(1))
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[TlsServer]:
     """Start a server whose certificate for 127.0.0.1 is signed by itself."""
+    if not shutil.which("openssl"):
+        missing("openssl")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     words = (
         "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=tidings "
         f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}"
     )
-    subprocess.run(
-        words.split(),
-        check=True,
-        capture_output=True,
-    )
+    subprocess.run(words.split(), check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        found = TlsServer(listening.getsockname()[1], certificate)
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return
-                with connection:
-                    try:
-                        with context.wrap_socket(connection, server_side=True) as secure:
-                            found.accepted += bool(secure.recv(1))
-                    except OSError:
-                        continue
-
-        threading.Thread(target=serve, daemon=True).start()
+        found = TlsServer(listening, context, certificate)
+        threading.Thread(target=found.serve, daemon=True).start()
         yield found
         listening.shutdown(socket.SHUT_RDWR)
 
