@@ -1,5 +1,6 @@
 """The addresses of database and broker: the forms that are accepted, and the fix of others."""
 
+import os
 import re
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
@@ -59,10 +60,17 @@ def _check(url: URL) -> None:
         connection_parameters(url)
     elif url.host or url.username:
         raise BadValue("has two slashes before the path of the SQLite file", _DATABASE_FIX)
-    elif url.database in (None, "", ":memory:"):
+    elif url.database is None or url.database in ("", ":memory:"):
         raise BadValue(
             "names a database in memory, which each process would have for itself", _DATABASE_FIX
         )
+    else:
+        try:
+            os.fsencode(url.database)
+        except UnicodeEncodeError:
+            raise BadValue(
+                "names a path that this locale cannot express", "set PYTHONUTF8=1"
+            ) from None
 
 
 def check_database_url(text: str) -> str:

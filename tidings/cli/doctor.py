@@ -13,24 +13,26 @@ from events.environment import WRONG_SETTINGS
 from events.transport import CeleryTransport
 from tasks.celery import app
 from tidings.all_settings import all_wrong_settings
+from tidings.cli.encoding import echo, symbol
 from tidings.cli.exit_codes import PROBLEMS_FOUND
 from tidings.cli.output import console, counted, json_option, print_json
+from tidings.cli.paths import Folder
 from tidings.doctor.examination import examine
 from tidings.doctor.findings import Finding, Level, problem
 from tidings.up import discovery
 
-_MARKS: dict[Level, tuple[str, str]] = {
-    "ok": ("✓", "green"),
-    "notice": ("•", "yellow"),
-    "unknown": ("?", "yellow"),
-    "problem": ("✗", "red"),
+_MARKS: dict[Level, tuple[str, str, str]] = {
+    "ok": ("✓", "green", "ok"),
+    "notice": ("•", "yellow", "*"),
+    "unknown": ("?", "yellow", "?"),
+    "problem": ("✗", "red", "X"),
 }
 
 
 @click.command()
 @click.option(
     "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(),
     default=Path("var"),
     show_default=True,
     help="The data directory of `tidings up`.",
@@ -67,13 +69,16 @@ def _print(findings: list[Finding], *, as_json: bool) -> None:
 
 def _show(findings: list[Finding]) -> None:
     table = Table("", "part", "finding", box=None, pad_edge=False, header_style="bold")
+    arrow = symbol("→", "->")
     for each in findings:
-        mark, colour = _MARKS[each.level]
+        mark, colour, plain = _MARKS[each.level]
         message = Text(each.message)
         if each.fix:
-            message.append(f"\n→ {each.fix}", style="bold" if each.level == "problem" else "dim")
-        table.add_row(Text(mark, style=colour), Text(each.part), message)
+            message.append(
+                f"\n{arrow} {each.fix}", style="bold" if each.level == "problem" else "dim"
+            )
+        table.add_row(Text(symbol(mark, plain), style=colour), Text(each.part), message)
     console().print(table)
     counts = Counter(each.level for each in findings)
     problems, notices = counted(counts["problem"], "problem"), counted(counts["notice"], "notice")
-    click.echo(f"\n{problems}, {notices}, {counts['unknown']} unknown, {counts['ok']} ok")
+    echo(f"\n{problems}, {notices}, {counts['unknown']} unknown, {counts['ok']} ok")

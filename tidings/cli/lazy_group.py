@@ -9,7 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from events import TidingsError, database
 from events.db_errors import describe_error
-from events.environment import WRONG_SETTINGS, InvalidSettings
+from events.environment import WRONG_SETTINGS, InvalidSettings, decode
+from tidings.cli.encoding import escape_output
 
 # An entry point is imported on use: `tidings relay` must not load what `tidings up` needs.
 _ENTRY_POINTS: Final = "tidings.commands"
@@ -33,6 +34,11 @@ class LazyGroup(click.Group):
         found = _entry_points().get(cmd_name)
         command: click.Command | None = found.load() if found else None
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments as UTF-8, also in an ASCII locale, in which output is escaped."""
+        escape_output()
+        return super().parse_args(ctx, [decode(each) for each in args])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command.

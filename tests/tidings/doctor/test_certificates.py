@@ -36,9 +36,12 @@ class TlsServer:
                 connection, _ = self.listening.accept()
             except OSError:  # the end of the test
                 return
-            with connection, suppress(OSError):
-                with self.context.wrap_socket(connection, server_side=True) as secure:
-                    self.accepted += bool(secure.recv(1))
+            with (
+                connection,
+                suppress(OSError),
+                self.context.wrap_socket(connection, server_side=True) as secure,
+            ):
+                self.accepted += bool(secure.recv(1))
 
 
 @pytest.fixture
