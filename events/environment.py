@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events.errors import BadValue, TidingsError
@@ -38,6 +38,15 @@ class EnvironmentSettings(BaseSettings):
             for name, value in values.items()
         }
         return {name: value for name, value in clean.items() if value != ""}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def refuse_underscores(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `1_0`, which Python takes for ten and nobody means."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if kind in (int, float) and isinstance(value, str) and "_" in value:
+            raise BadValue(f"is {value[:_MAX_SHOWN]!r}, which is no number", "write digits only")
+        return value
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ class Settings(EnvironmentSettings):
     )
     flower_url: str = Field(default="", description="the URL of Flower for an operator's browser")
     flower_url_prefix: str = Field(default="", description="Flower's path behind a proxy")
+    flower_port: int = Field(default=5555, ge=0, le=65535, description="port of Flower")
     flower_basic_auth: str = Field(default="", description="Flower's logins, comma-separated")
 
     _check_ops_auth = field_validator("ops_auth")(check_login)

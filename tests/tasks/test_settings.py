@@ -48,6 +48,8 @@ NOW = datetime(2026, 5, 3, tzinfo=UTC)
         ("FLOWER_URL_PREFIX", "http://flower.example.org/"),
         ("FLOWER_URL_PREFIX", "my flower"),
         ("FLOWER_URL_PREFIX", "/"),
+        ("FLOWER_PORT", "http"),
+        ("FLOWER_PORT", "70000"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_with_its_name_and_a_fix(

@@ -30,23 +30,21 @@ STARTS = {
     "relay": (["tidings", "relay"], False),
     "worker": (["celery", "-A", "tasks", "worker", "-Q", "payment"], False),
     "flower": (["celery", "-A", "tasks", "flower"], False),
-    "web": (
-        ["gunicorn", "web:create_app()", "--config=python:web.gunicorn_config"],
-        True,
-    ),
+    "web": (["gunicorn", "web:create_app()", "--config=python:web.gunicorn_config"], True),
+    "web in the folder of the code": (["gunicorn", "web:create_app()"], True),
 }
 
 
 @pytest.mark.parametrize("name", STARTS)
 def test_every_start_lists_all_wrong_settings_and_exits_with_2(name: str, tmp_path: Path):
     (program, *words), reads_those_of_the_web = STARTS[name]
-    words += [f"--bind=127.0.0.1:{free_port()}"] if name == "web" else []
+    words += [f"--bind=127.0.0.1:{free_port()}"] if program == "gunicorn" else []
     wrong = WRONG | (OF_THE_WEB if reads_those_of_the_web else {})
     clean = {key: value for key, value in os.environ.items() if key not in CLEARED}
 
     run = subprocess.run(
         [str(BIN / program), *words],
-        cwd=tmp_path,
+        cwd=ROOT if name.endswith("the code") else tmp_path,
         env=clean | {"PYTHONPATH": str(ROOT)} | wrong,
         capture_output=True,
         text=True,

@@ -12,7 +12,7 @@ from rich.text import Text
 from events.environment import WRONG_SETTINGS
 from events.transport import CeleryTransport
 from tasks.celery import app
-from tidings.all_settings import all_wrong_settings
+from tidings.all_settings import all_wrong_settings, forget_empty_variables
 from tidings.cli.encoding import echo, symbol
 from tidings.cli.exit_codes import PROBLEMS_FOUND
 from tidings.cli.output import console, counted, json_option, print_json
@@ -45,6 +45,7 @@ def doctor(*, data_dir: Path, as_json: bool) -> None:
     data directory of a `tidings up` on the same machine. Exit code 3: at least one problem.
     Exit code 2: settings that cannot work; nothing else is examined.
     """
+    forget_empty_variables()
     os.environ.update(discovery.environment(data_dir))  # before anything reads a setting
     if wrong := all_wrong_settings():
         findings = [problem("settings", f"{each.name} {each.reason}", each.fix) for each in wrong]

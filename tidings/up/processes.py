@@ -75,7 +75,7 @@ def environment(options: Options, data_dir: DataDir, sockets: Sockets) -> dict[s
     }
     if sockets.mails:
         defaults["SMTP_URL"] = f"smtp://{ports.HOST}:{sockets.mails.getsockname()[1]}"
-    chosen = {name: os.environ.get(name, "").strip() or value for name, value in defaults.items()}
+    chosen = {name: os.environ.get(name) or value for name, value in defaults.items()}
     return chosen | {"FLOWER_ADDRESS": ports.HOST, "FLOWER_PORT": str(options.flower_port)}
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from events import clock
-from tidings.all_settings import require_all_valid
+from tidings.all_settings import forget_empty_variables, require_all_valid
 from tidings.up import broker, ports, readiness
 from tidings.up.data_dir import CannotStart, DataDir
 from tidings.up.earlier_database import refuse_earlier_database
@@ -27,6 +27,7 @@ def run(options: Options) -> None:
 
     Raises `CannotStart`, and `InvalidSettings`.
     """
+    forget_empty_variables()
     require_all_valid()
     refuse_earlier_database(options.data_dir)
     data_dir = DataDir(options.data_dir)
