@@ -1,19 +1,25 @@
 """The limit on orders from one address, counted for all web processes in the database."""
 
 import hashlib
+import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import wraps
 from ipaddress import ip_address
+from typing import Final, ParamSpec, TypeVar
 
 import structlog
-from flask import Flask, request
-from flask_limiter import Limiter
+from flask import Flask, current_app, request
+from limits import parse_many
 from limits.storage import Storage
+from limits.strategies import FixedWindowRateLimiter
 from sqlalchemy import String, case, delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
+from werkzeug.exceptions import TooManyRequests
 
 from events import Base, clock, relaxed
 from events.db_errors import describe_error
@@ -25,7 +31,11 @@ EXACT_BELOW = 50  # a limit below is counted order by order
 SLACK = 25  # a higher one in steps of a 25th, of which each process may be behind
 SWEEP_INTERVAL, SWEEP_BATCH = 60.0, 1000  # seconds, rows
 MAX_WINDOWS = 10_000  # addresses that a process remembers
+_STRATEGY: Final = "tidings-rate-limit"
 log = structlog.get_logger()
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class RateLimitCount(Base):
@@ -172,32 +182,39 @@ def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-limiter = Limiter(
-    key_func=lambda: request.remote_addr or "unknown",
-    storage_uri="database://",
-    headers_enabled=True,
-)
+def limit_orders(view: Callable[P, R]) -> Callable[P, R]:
+    """Refuse a request beyond the limit of its address: one limit for the API and the form."""
+
+    @wraps(view)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        address = request.remote_addr or "unknown"
+        if not _is_exempt(address):
+            _count(address)
+        return view(*args, **kwargs)
+
+    return limited
 
 
-def _limit_of_orders() -> str:
-    return settings().rate_limit or DEFAULT
-
-
-def _is_exempt() -> bool:
+def _is_exempt(address: str) -> bool:
     """Exempt this machine from the default: behind a proxy that is not trusted, it is everybody."""
     if settings().rate_limit:
-        return False
+        return settings().rate_limit == OFF
     try:
-        return ip_address(request.remote_addr or "").is_loopback
+        return ip_address(address).is_loopback
     except ValueError:
         return False
 
 
-# One limit for the API and the form.
-limit_orders = limiter.shared_limit(_limit_of_orders, scope="orders", exempt_when=_is_exempt)
+def _count(address: str) -> None:
+    strategy: FixedWindowRateLimiter = current_app.extensions[_STRATEGY]
+    for limit in parse_many(settings().rate_limit or DEFAULT):
+        if not strategy.hit(limit, "orders", address):
+            ends_at = strategy.get_window_stats(limit, "orders", address).reset_time
+            raise TooManyRequests(
+                f"This address may place {limit}.", retry_after=math.ceil(ends_at - time.time()) + 1
+            )
 
 
 def init_app(app: Flask) -> None:
     """Give `app` its limit."""
-    app.config["RATELIMIT_ENABLED"] = settings().rate_limit != OFF
-    limiter.init_app(app)
+    app.extensions[_STRATEGY] = FixedWindowRateLimiter(DatabaseStorage())
