@@ -1,13 +1,28 @@
 """Celery's settings, read when the app first needs them; docs/decisions.md has the reasons."""
 
+import ssl
+
+from events.addresses import is_amqp, tls_hosts
+from events.environment import exit_if_wrong
 from events.settings import settings
 from events.subscriptions import registered
 from events.transport import queues
 from events.transport.consumer import Consumer
 
-_amqp = settings().broker_url.startswith(("amqp", "pyamqp"))
+exit_if_wrong()  # for the commands of Celery and Flower; those of `tidings` have looked before
+
+_amqp = is_amqp(settings().broker_url)
+_hosts = tls_hosts(settings().broker_url)
 
 broker_url = settings().broker_url
+# kombu's own defaults accept any certificate with rediss://, and any name in it with amqps://.
+broker_use_ssl: dict[str, object] | bool = False
+if _hosts and _amqp:
+    broker_use_ssl = {"cert_reqs": ssl.CERT_REQUIRED}
+    if len(set(_hosts)) == 1:
+        broker_use_ssl["server_hostname"] = _hosts[0]
+elif _hosts:
+    broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
 accept_content = ["json"]
 task_serializer = result_serializer = event_serializer = "json"
 timezone = "UTC"

@@ -1,17 +1,60 @@
-"""The one clock of the bus, so that a test can move time."""
+"""The one clock of the bus: that of the database, or one that a test moves.
 
+Machines' clocks differ, and a due time that one of them writes is compared by another. So each
+process measures how far its own clock is from PostgreSQL's, with statements that it sends anyway.
+SQLite has no clock but the machine's.
+"""
+
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+SYNC_INTERVAL = 10.0  # seconds after which the difference is measured again
+_NONE = timedelta()
 _source: Callable[[], datetime] | None = None
+_skew = _NONE  # by which this machine's clock is ahead of the database's
+_measured_at = float("-inf")
 
 
 def now() -> datetime:
-    """Return the present moment, in UTC."""
+    """Return the present moment by the clock of the database, in UTC."""
+    if _source:
+        return _source()
+    return datetime.now(UTC) - _skew if _skew else datetime.now(UTC)
+
+
+def machine_now() -> datetime:
+    """Return the present moment by this machine's own clock, in UTC."""
     return _source() if _source else datetime.now(UTC)
 
 
+def skew() -> float:
+    """Return the seconds by which this machine's clock is ahead of the database's."""
+    return _skew.total_seconds()
+
+
+def is_measured() -> bool:
+    """Tell whether the difference was measured within `SYNC_INTERVAL`."""
+    return time.monotonic() - _measured_at < SYNC_INTERVAL
+
+
+def measure(ask: Callable[[], datetime]) -> None:
+    """Measure the difference; `ask` returns the database's time.
+
+    It stays as it is while the answer lies between question and answer, so that the clock does not
+    move to and fro with the network.
+    """
+    global _skew, _measured_at
+    before = datetime.now(UTC)
+    server = ask()
+    after = datetime.now(UTC)
+    _measured_at = time.monotonic()
+    if not before - _skew <= server <= after - _skew:
+        difference = before + (after - before) / 2 - server
+        _skew = _NONE if before <= server <= after else difference
+
+
 def follow(source: Callable[[], datetime] | None) -> None:
-    """Take the time from `source` in this process; `None` goes back to the machine's clock."""
+    """Take the time from `source` in this process; `None` goes back to the database's clock."""
     global _source
     _source = source

@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from events.addresses import parse_database_url
 from events.dialects import DIALECTS, LOCK_TIMEOUT
-from events.errors import UnsupportedDatabase
 from events.settings import settings
 
 
@@ -17,17 +17,14 @@ class Database:
     """One database with a way to write and a way to read.
 
     `lock_timeout` is the number of seconds that a writer waits for its turn or for a lock. An
-    `urgent` process goes before the others. Raises `UnsupportedDatabase`.
+    `urgent` process goes before the others. Raises `BadValue` and `UnsupportedDatabase`.
     """
 
     def __init__(
         self, url: str, *, lock_timeout: float = LOCK_TIMEOUT, urgent: bool = False
     ) -> None:
-        self.url = make_url(url)
-        backend = self.url.get_backend_name()
-        if backend not in DIALECTS:
-            raise UnsupportedDatabase(backend)
-        self.dialect = DIALECTS[backend]
+        self.url = parse_database_url(url)
+        self.dialect = DIALECTS[self.url.get_backend_name()]
         self._engines = self.dialect.engines(self.url, lock_timeout, urgent=urgent)
         self.writer, self.reader = self._engines.writer, self._engines.reader
 

@@ -7,6 +7,8 @@ TidingsError
 ├── UnknownEvent            a type or version that this process does not know
 ├── UnknownDelivery         no dead letter or invalid message has that id
 ├── UnsupportedDatabase     `DATABASE_URL` names a database other than SQLite and PostgreSQL
+├── BadValue                a value that cannot work, with its fix; mostly of a setting
+├── InvalidSettings         settings that cannot work; in `events.environment`
 ├── TransactionNotStarted   stopped while it waited for its turn; it may be run again
 ├── CallNotMade             the calls before it in the batch took too long; it may be made later
 ├── BrokerDown              the broker did not take a message; the relay sends it again
@@ -61,10 +63,22 @@ class UnsupportedDatabase(TidingsError):
     """The address names a database that Tidings does not run on."""
 
     def __init__(self, backend: str) -> None:
+        self.backend = backend
         super().__init__(
             f"DATABASE_URL names {backend!r}; "
             "write sqlite:///path/to/file or postgresql://user:password@host/name"
         )
+
+
+class BadValue(TidingsError, ValueError):
+    """A value that cannot work. `reason` follows the name of a setting, `fix` says what to do.
+
+    Neither contains a password.
+    """
+
+    def __init__(self, reason: str, fix: str) -> None:
+        self.reason, self.fix = reason, fix
+        super().__init__(f"{reason}; {fix}")
 
 
 class TransactionNotStarted(TidingsError):

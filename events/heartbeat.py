@@ -44,7 +44,7 @@ def beat(
                 )
             )
             session.execute(delete(Heartbeat).where(Heartbeat.last_seen < now - EXPIRES_AFTER))
-        row.last_seen, row.trouble = now, trouble
+        row.last_seen, row.skew, row.trouble = now, clock.skew(), trouble
 
 
 def leave(name: str) -> None:

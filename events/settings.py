@@ -1,43 +1,88 @@
 """The bus's settings, read from the environment when first asked for."""
 
+import logging
 from functools import cache
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+
+from events.addresses import check_broker_url, check_database_url
+from events.environment import EnvironmentSettings, read
+from events.errors import BadValue
+
+_YEAR = 366 * 86400  # seconds
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """Each field is the environment variable of the same name in capitals."""
 
-    model_config = SettingsConfigDict(extra="ignore")
+    as_is = ("broker_url",)  # Celery's own commands read it too
 
     database_url: str = Field(
-        default="sqlite:///var/tidings.sqlite", description="the database of the log and the ledger"
+        default="sqlite:///var/tidings.sqlite",
+        description="address of the database of the log and the ledger",
     )
     broker_url: str = Field(
-        default="redis://127.0.0.1:6379/0", description="the broker that task messages go to"
+        default="redis://127.0.0.1:6379/0",
+        description="address of the broker that task messages go to",
     )
     lease: float = Field(
         default=40.0,
         gt=0,
+        le=_YEAR,
+        allow_inf_nan=False,
         description="seconds after which a message that must have left its queue counts as lost",
     )
     max_crashes: int = Field(
         default=3,
         ge=1,
+        le=1000,
         description="starts without an end before a delivery is dead as a crash loop",
     )
     task_soft_time_limit: float = Field(
-        default=25.0, gt=0, description="seconds after which a handler is interrupted"
+        default=25.0,
+        gt=0,
+        le=_YEAR,
+        allow_inf_nan=False,
+        description="seconds after which a handler is interrupted",
     )
     task_time_limit: float = Field(
-        default=30.0, gt=0, description="seconds after which a handler's process is killed"
+        default=30.0,
+        gt=0,
+        le=_YEAR,
+        allow_inf_nan=False,
+        description="seconds after which a handler's process is killed",
     )
-    log_level: str = "INFO"
-    log_format: str = Field(default="auto", pattern="^(auto|console|json)$")
+    log_level: str = Field(default="INFO", description="lowest level that is logged")
+    log_format: str = Field(default="auto", description="format of the log")
+
+    _check_database_url = field_validator("database_url")(check_database_url)
+    _check_broker_url = field_validator("broker_url")(check_broker_url)
+
+    @field_validator("log_level")
+    @classmethod
+    def check_log_level(cls, value: str) -> str:
+        """Return the level in capitals."""
+        level = logging.getLevelNamesMapping().get(value.upper())
+        if not level:
+            raise BadValue(f"is {value[:40]!r}, which is no level", f"write {_one_of(_LEVELS)}")
+        return logging.getLevelName(level)
+
+    @field_validator("log_format")
+    @classmethod
+    def check_log_format(cls, value: str) -> str:
+        """Return the format in small letters."""
+        known = ("auto", "console", "json")
+        if value.casefold() not in known:
+            raise BadValue(f"is {value[:40]!r}, which is no format", f"write {_one_of(known)}")
+        return value.casefold()
+
+
+def _one_of(words: tuple[str, ...]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 @cache
 def settings() -> Settings:
-    """Return this process's settings. Raises pydantic's `ValidationError`."""
-    return Settings()
+    """Return this process's settings. Raises `InvalidSettings`."""
+    return read(Settings)

@@ -168,6 +168,7 @@ class Heartbeat(Base):
     pid: Mapped[int]
     started_at: Mapped[datetime]
     last_seen: Mapped[datetime]
+    skew: Mapped[float] = mapped_column(default=0.0)  # seconds that its machine's clock is ahead
     trouble: Mapped[str | None] = mapped_column(Text)
 
 

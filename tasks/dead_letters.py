@@ -4,7 +4,6 @@ Mails are sent if `OPERATOR_EMAIL` is set, one per cause and hour.
 """
 
 from datetime import datetime, timedelta
-from email.headerregistry import Address as Mailbox
 
 import structlog
 from sqlalchemy import String, Text
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from events import Base, clock, get_or_create_locked, reading, subscribe
 from events.catalog import DeliveryDead
 from tasks import gateways
+from tasks.mail_settings import mailbox
 from tasks.mail_texts import new_message
 from tasks.settings import settings
 
@@ -52,7 +52,7 @@ def notify(event: DeliveryDead, key: str) -> datetime | None:
         return None
     now = clock.now()
     message = new_message(f"Dead letter: {event.subscription}", key=key, at=now)
-    message["To"] = Mailbox(addr_spec=operator)
+    message["To"] = mailbox(operator)
     message.set_content(_text(event))
     gateways.mailer().send(message)
     return now

@@ -18,6 +18,7 @@ from events.catalog import (
     OrderShipped,
     PaymentRefunded,
 )
+from tasks.mail_settings import mailbox
 from tasks.money import money_text
 from tasks.settings import settings
 
@@ -107,7 +108,8 @@ _POLICY = EmailPolicy(header_factory=_HeaderClasses())
 @cache
 def _constant_headers(mail_from: str) -> tuple[Any, Any, str]:
     """Return From, Auto-Submitted and the domain: to parse them is a third of composing a mail."""
-    sender = Mailbox(display_name="Tidings", addr_spec=mail_from)
+    given = mailbox(mail_from)
+    sender = Mailbox(display_name=given.display_name or "Tidings", addr_spec=given.addr_spec)
     message = EmailMessage()
     message["From"] = sender
     message["Auto-Submitted"] = "auto-generated"

@@ -2,15 +2,23 @@
 
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+
+from events.addresses import split_url
+from events.environment import EnvironmentSettings, read
+from events.errors import BadValue
+from tasks.mail_settings import check_mailbox, check_smtp_url
+from tasks.ops_login import check_login, check_logins
+
+_FLOWER_FIX = "write http://host:5555, or the address of Flower behind your proxy"
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """The settings; each field is the environment variable of the same name in capitals."""
 
-    model_config = SettingsConfigDict(extra="ignore")
+    as_is = ("ops_auth", "flower_basic_auth")  # Flower compares them to the last space
 
     secret_key: str = Field(
         default="", description="signs sessions and CSRF tokens; required by the web"
@@ -32,12 +40,52 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(
         default=0,
         ge=0,
-        description="the number of reverse proxies whose forwarded address is trusted",
+        le=100,
+        description="number of reverse proxies whose forwarded address is trusted",
     )
     flower_url: str = Field(default="", description="the URL of Flower for an operator's browser")
+    flower_url_prefix: str = Field(default="", description="Flower's path behind a proxy")
+    flower_port: int = Field(default=5555, ge=0, le=65535, description="port of Flower")
+    flower_basic_auth: str = Field(default="", description="Flower's logins, comma-separated")
+
+    _check_ops_auth = field_validator("ops_auth")(check_login)
+    _check_flower_basic_auth = field_validator("flower_basic_auth")(check_logins)
+    _check_smtp_url = field_validator("smtp_url")(check_smtp_url)
+    _check_mailboxes = field_validator("mail_from", "operator_email")(check_mailbox)
+
+    @field_validator("flower_url")
+    @classmethod
+    def check_flower_url(cls, value: str) -> str:
+        """Return the URL without a slash at its end."""
+        parts = split_url(value, _FLOWER_FIX)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise BadValue("is no address that a browser can open", _FLOWER_FIX)
+        if parts.query or parts.fragment:
+            raise BadValue("has something after the path", _FLOWER_FIX)
+        return value.rstrip("/")
+
+    @field_validator("flower_url_prefix")
+    @classmethod
+    def check_flower_url_prefix(cls, value: str) -> str:
+        """Return the prefix with a slash before it and none after it."""
+        prefix = value.strip("/")
+        if not prefix or urlsplit(f"/{prefix}").path != f"/{prefix}" or not _is_path(prefix):
+            raise BadValue(f"is {value[:40]!r}, which is no path", "write /flower, or unset it")
+        return f"/{prefix}"
+
+    @property
+    def flower_link(self) -> str:
+        """The address of Flower's pages, with its prefix; empty if Flower's address is unknown."""
+        if not self.flower_url or self.flower_url.endswith(self.flower_url_prefix):
+            return self.flower_url
+        return self.flower_url + self.flower_url_prefix
+
+
+def _is_path(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text and "//" not in text
 
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process."""
-    return Settings()
+    """Return the settings of this process. Raises `InvalidSettings`."""
+    return read(Settings)

@@ -28,10 +28,23 @@ def services(**variables: str) -> dict[str, Any]:
     return found
 
 
+# What an operator fills in.
+FILLED_IN = {
+    "POSTGRES_PASSWORD": "hBvF-5Ygtq",
+    "BROKER_PASSWORD": "sYw9-b2fLk",
+    "SECRET_KEY": "0f9d3c4a7be15268",
+    "OPS_AUTH": "ada:correct horse",
+    "SMTP_URL": "smtp://mail.example.org",
+}
+
+
 def example() -> dict[str, str]:
-    """Return the variables of .env.example."""
+    """Return the variables of .env.example, with what an operator fills in."""
     lines = (ROOT / ".env.example").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert {name for name, value in given.items() if not value} == set(FILLED_IN)
+    filled = given | FILLED_IN
+    return {name: _fill(value, filled) for name, value in filled.items()}
 
 
 def _fill(text: str, variables: Mapping[str, str]) -> str:

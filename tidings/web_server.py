@@ -5,6 +5,9 @@ A slow body keeps one of many threads, and `web.buffering` none of the few turns
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from granian.constants import HTTPModes, Interfaces
@@ -14,7 +17,8 @@ from granian.net import SocketHolder  # type: ignore[attr-defined]  # its `__all
 from granian.server.mp import MPServer
 
 import web
-from tidings.up.process import end_with_parent
+from tidings.prctl import end_with_parent
+from web.metrics import DIRECTORY
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -57,7 +61,18 @@ class WebServer(MPServer):
             end_with_parent(parent)
             return web.create_app()
 
-        self.serve(target_loader=load, wrap_loader=False)
+        with self._folder_of_counters():
+            self.serve(target_loader=load, wrap_loader=False)
+
+    @contextmanager
+    def _folder_of_counters(self) -> Iterator[None]:
+        """Give several workers a folder for the counters that they share, unless one is set."""
+        if self.workers == 1 or os.environ.get(DIRECTORY):
+            yield
+            return
+        with TemporaryDirectory(prefix="tidings-metrics-") as folder:
+            os.environ[DIRECTORY] = folder
+            yield
 
     def _init_shared_socket(self) -> None:
         server: Any = self  # its attributes have no types

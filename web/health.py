@@ -1,42 +1,21 @@
-"""Liveness, readiness and metrics: /livez, /readyz, /metrics."""
+"""Liveness and readiness: /livez, /readyz."""
 
 import os
 import socket
-from collections.abc import Iterable, Iterator
 from time import perf_counter
 
 import structlog
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, current_app
 from flask.typing import ResponseReturnValue
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    generate_latest,
-)
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from events import heartbeat, reading
-from events.admin import queues
 from events.db_errors import describe_error, unavailable_reason
 
 log = structlog.get_logger()
 bp = Blueprint("health", __name__)
 _LAST_HEARTBEAT = "tidings-last-heartbeat"
-ORDERS_ACCEPTED = Counter(
-    "tidings_orders_accepted", "Orders that were accepted and saved by this process", registry=None
-)
-LATENCY = Histogram(
-    "tidings_request_seconds",
-    "Time to answer a request",
-    ["endpoint", "method", "status"],
-    registry=None,
-)
 
 
 @bp.get("/livez")
@@ -78,64 +57,6 @@ def _relay_and_broker(session: Session) -> dict[str, str]:
     return {"relay": "up", "broker": "down" if any(relay.trouble for relay in relays) else "up"}
 
 
-class LedgerCollector(Collector):
-    """A collector that reads the ledger at each scrape, so that all web processes agree."""
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield gauges of the open and dead deliveries by queue."""
-        deliveries = GaugeMetricFamily(
-            "tidings_deliveries", "Deliveries that are not handled", labels=["queue", "state"]
-        )
-        oldest = GaugeMetricFamily(
-            "tidings_oldest_delivery_seconds", "Age of the oldest open delivery", labels=["queue"]
-        )
-        workers = GaugeMetricFamily("tidings_workers", "Workers that are alive", labels=["queue"])
-        with reading() as session:
-            for queue in queues.overview(session):
-                for state in ("waiting", "retrying", "dead"):
-                    deliveries.add_metric([queue.name, state], getattr(queue, state))
-                oldest.add_metric([queue.name], queue.oldest or 0.0)
-                workers.add_metric([queue.name], queue.workers)
-            waiting = queues.unrelayed(session)
-        unrelayed = GaugeMetricFamily(
-            "tidings_unrelayed_events", "Events that the relay has not fanned out", value=waiting
-        )
-        yield from (deliveries, oldest, workers, unrelayed)
-
-    def describe(self) -> Iterable[Metric]:
-        """Describe nothing, because the registry would read the database for it."""
-        return []
-
-
-@bp.get("/metrics")
-def metrics() -> ResponseReturnValue:
-    """Return the metrics for Prometheus."""
-    registry = CollectorRegistry()
-    registry.register(LedgerCollector())
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    else:
-        registry.register(ORDERS_ACCEPTED)
-        registry.register(LATENCY)
-    return Response(generate_latest(registry), mimetype=CONTENT_TYPE_LATEST)
-
-
-def start_timer() -> None:
-    """Note when the request arrived."""
-    g.started = perf_counter()
-
-
-def observe_latency(response: Response) -> Response:
-    """Record the latency by endpoint: by path, each order would be a series of its own."""
-    if started := g.pop("started", None):
-        method = request.method if request.endpoint else "any"  # clients can invent methods
-        labels = (request.endpoint or "none", method, response.status_code)
-        LATENCY.labels(*labels).observe(perf_counter() - started)
-    return response
-
-
 def init_app(app: Flask) -> None:
-    """Measure every request of `app`, and add the addresses of this module."""
-    app.before_request(start_timer)
-    app.after_request(observe_latency)
+    """Add the addresses of this module to `app`."""
     app.register_blueprint(bp)

@@ -18,8 +18,8 @@ from tasks.orders import Order
 from tasks.placing import PlacedOrder
 from web import idempotency
 from web.errors import WrongToken
-from web.health import ORDERS_ACCEPTED
 from web.idempotency import Result
+from web.metrics import orders_accepted
 from web.security import ops_user
 
 _accepting = GroupCommit()
@@ -48,7 +48,7 @@ def accept_order(
         lambda session: idempotency.once(session, key, request_text, lambda: place(session))
     )
     if not result.replayed:
-        ORDERS_ACCEPTED.inc()
+        orders_accepted().inc()
     return result
 
 

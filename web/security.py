@@ -1,4 +1,4 @@
-"""Security: the ops login, the headers of every response, cookies, CSRF and the rate limit."""
+"""Security: the ops login, the headers of every response, cookies and CSRF."""
 
 import hmac
 import secrets
@@ -9,7 +9,6 @@ import structlog
 from flask import Flask, Request, Response, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_httpauth import HTTPBasicAuth  # type: ignore[import-untyped]
-from flask_limiter import Limiter
 from flask_wtf.csrf import CSRFProtect
 from secure import (
     ContentSecurityPolicy,
@@ -25,7 +24,6 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from tasks.settings import settings as shop_settings
-from web.settings import settings
 
 REALM = "Tidings ops"
 log = structlog.get_logger()
@@ -132,26 +130,14 @@ class SessionCookie(SecureCookieSessionInterface):
         return request.is_secure
 
 
-limiter = Limiter(
-    key_func=lambda: request.remote_addr or "unknown", storage_uri="memory://", headers_enabled=True
-)
-
-
-def order_limit() -> str:
-    """Return the limit on orders from one address; it is read only while `RATE_LIMIT` is set."""
-    return str(settings().rate_limit)
-
-
 def init_app(app: Flask) -> None:
-    """Give `app` its secret, its cookies, its headers and its limits."""
+    """Give `app` its secret, its cookies and its headers."""
     app.secret_key = shop_settings().secret_key or _temporary_secret()
     app.session_interface = SessionCookie()
     app.config.update(
         SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_NAME="tidings"
     )
-    app.config["RATELIMIT_ENABLED"] = settings().rate_limit is not None
     csrf.init_app(app)
-    limiter.init_app(app)
     app.after_request(set_headers)
 
 

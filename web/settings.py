@@ -4,34 +4,44 @@ from functools import cache
 
 from limits import parse_many
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from events.environment import EnvironmentSettings, read
+from events.errors import BadValue
+
+OFF = "off"
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """Settings, each from the environment variable of the same name in capitals."""
 
-    model_config = SettingsConfigDict(extra="ignore")
-
-    rate_limit: str | None = Field(
-        default=None,
-        description="limit on orders from one address, such as `600/minute`; unset means no limit",
+    rate_limit: str = Field(
+        default="",
+        description="limit on orders from one address, such as `600/minute`; `off` for none",
     )
     max_body: int = Field(
         default=64 * 1024,
         ge=1024,
+        le=1 << 30,
         description="largest request body in bytes; a larger one is answered with 413",
     )
 
     @field_validator("rate_limit")
     @classmethod
-    def parse_rate_limit(cls, value: str | None) -> str | None:
+    def parse_rate_limit(cls, value: str) -> str:
         """Refuse a malformed rate when the process starts, not at the first order."""
-        if value:
-            parse_many(value)
-        return value or None
+        if value.casefold() == OFF:
+            return OFF
+        try:
+            limits = parse_many(value)
+        except ValueError:
+            limits = []
+        if not limits or any(each.amount < 1 or each.get_expiry() < 1 for each in limits):
+            fix = "write a number and a time, such as 600/minute or 10000/day, or off"
+            raise BadValue(f"is {value[:40]!r}, which is no rate", fix)
+        return value
 
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process."""
-    return Settings()
+    """Return the settings of this process. Raises `InvalidSettings`."""
+    return read(Settings)

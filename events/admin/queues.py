@@ -85,7 +85,7 @@ def _oldest(session: Session) -> dict[str, float]:
         for queue, oldest in session.execute(ids.group_by(Delivery.queue)):
             first[queue] = min(UUID(oldest), first.get(queue, UUID(oldest)))
     times = select(LogEntry.id, LogEntry.publish_at).where(LogEntry.id.in_(first.values()))
-    since = {event_id: at for event_id, at in session.execute(times)}  # noqa: C416  mypy
+    since = {row.id: row.publish_at for row in session.execute(times)}
     now = clock.now()
     return {queue: (now - since[event_id]).total_seconds() for queue, event_id in first.items()}
 

@@ -2,11 +2,19 @@
 
 from sqlalchemy.orm import Session
 
+from events.dialects.conninfo import connection_parameters
 from events.dialects.dialect import LOCK_TIMEOUT, Dialect, Engines
-from events.dialects.postgresql import NETWORK, PostgreSQL
+from events.dialects.postgresql import PostgreSQL
 from events.dialects.sqlite import SQLite
 
-__all__ = ["DIALECTS", "LOCK_TIMEOUT", "NETWORK", "Dialect", "Engines", "dialect_of"]
+__all__ = [
+    "DIALECTS",
+    "LOCK_TIMEOUT",
+    "Dialect",
+    "Engines",
+    "connection_parameters",
+    "dialect_of",
+]
 
 DIALECTS: dict[str, Dialect] = {each.name: each for each in (SQLite(), PostgreSQL())}
 

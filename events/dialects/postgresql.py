@@ -28,17 +28,12 @@ from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
+from events import clock
+from events.dialects.conninfo import connection_parameters
 from events.dialects.dialect import LOCK_TIMEOUT, POOL_SIZE, Dialect, Engines
 
-# A server that vanished without a farewell is noticed after ten seconds, not a quarter of an hour.
-NETWORK: dict[str, Any] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
 IDLE_LIMIT = 2.0  # seconds after which a connection is tested before it is used again
+_CLOCK = "SELECT clock_timestamp()"
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:number)")
 
 
@@ -50,12 +45,9 @@ class PostgreSQL(Dialect):
 
     def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> Engines:
         """Return engines of which only a lock timeout below the default is set."""
-        options = (
-            "-c timezone=utc -c idle_in_transaction_session_timeout=60000"
-            " -c client_connection_check_interval=5000"
-        )
+        options = ""
         if lock_timeout < LOCK_TIMEOUT:
-            options += f" -c lock_timeout={int(lock_timeout * 1000)}"
+            options = f"-c lock_timeout={int(lock_timeout * 1000)}"
         writer = self._engine(url, options)
         return Engines(
             writer=writer,
@@ -70,7 +62,7 @@ class PostgreSQL(Dialect):
             hide_parameters=True,
             pool_size=POOL_SIZE,
             max_overflow=20,
-            connect_args=NETWORK | {"options": options},
+            connect_args=connection_parameters(url, options),
         )
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", _ping_if_idle)
@@ -137,11 +129,17 @@ def _note_use(_: Any, record: Any) -> None:
 
 
 def _ping_if_idle(connection: Any, record: Any, _: Any) -> None:
-    """Test a connection that was idle; to test each time would cost a round trip."""
-    if monotonic() - record.info.get("used_at", 0.0) < IDLE_LIMIT:
+    """Test a connection that was idle; to test each time would cost a round trip.
+
+    The statement is a look at the server's clock, and is also sent when that is overdue.
+    """
+    was_idle = monotonic() - record.info.get("used_at", 0.0) > IDLE_LIMIT
+    if not was_idle and clock.is_measured():
         return
+    autocommit = connection.autocommit
     try:
-        connection.execute("SELECT 1")
-        connection.rollback()
+        connection.autocommit = True  # without BEGIN and ROLLBACK, which are round trips
+        clock.measure(lambda: connection.execute(_CLOCK).fetchone()[0])
+        connection.autocommit = autocommit
     except psycopg.Error as error:
         raise DisconnectionError from error

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from events import clock, ledger
@@ -17,9 +17,11 @@ from events.tables import EVENTS, delivery_id
 FAN_OUT_BATCH = 200  # events in one transaction, so that nobody waits long for the database
 
 _E = EVENTS.c
+# An event without a time of its own is due at once, whatever the clock of its publisher says.
+IS_DUE = or_(_E.publish_at <= bindparam("now"), _E.publish_at == _E.time)
 _WAITING = (
     select(_E.position, _E.id, _E.type, _E.subject, _E.publish_at)
-    .where(_E.relayed_at.is_(None), _E.publish_at <= bindparam("now"))
+    .where(_E.relayed_at.is_(None), IS_DUE)
     .order_by(_E.position)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
@@ -50,7 +52,7 @@ def fan_out(
     wanted: defaultdict[str, list[tuple[dict[str, Any], str]]] = defaultdict(list)
     for _, event_id, event_type, subject, due_at in events:
         for each in subscribers.get(event_type, ()):
-            row = ledger.new_delivery(each.name, each.queue, event_id, due_at)
+            row = ledger.new_delivery(each.name, each.queue, event_id, min(due_at, now))
             rows.append(row)
             wanted[each.name].append((row, label(event_type, subject)))
     messages = [

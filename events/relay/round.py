@@ -5,20 +5,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, exists, select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from events import clock
 from events.dialects import dialect_of
 from events.messages import Message
-from events.relay.fanout import fan_out
+from events.relay.fanout import IS_DUE, fan_out
 from events.relay.sending import mark_due_as_sent
 from events.relay.window import Traffic, traffic
 from events.tables import LogEntry, SubscriptionRow
 
-_TO_RELAY = select(
-    exists().where(LogEntry.relayed_at.is_(None), LogEntry.publish_at <= bindparam("now"))
-)
+_TO_RELAY = select(exists().where(LogEntry.relayed_at.is_(None), IS_DUE))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Protocol
 import psycopg
 
 from events.database import Database
-from events.dialects import NETWORK
+from events.dialects import connection_parameters
 from events.log import CHANNEL
 
 # Seconds between two looks at SQLite's version, each some 15 µs. The next hop of an order follows
@@ -75,7 +75,7 @@ class PostgresWakeup:
     """Listens on a connection of its own; a lost connection costs latency only."""
 
     def __init__(self, database: Database) -> None:
-        self._url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._parameters = connection_parameters(database.url)
         self._connection: psycopg.Connection | None = None
 
     def wait(self, timeout: float, stop: threading.Event) -> None:
@@ -95,7 +95,7 @@ class PostgresWakeup:
             stop.wait(min(1.0, timeout))
 
     def _listen(self) -> psycopg.Connection:
-        connection = psycopg.connect(self._url, autocommit=True, **NETWORK)
+        connection = psycopg.connect(autocommit=True, **self._parameters)
         connection.execute(f"LISTEN {CHANNEL}")
         return connection
 

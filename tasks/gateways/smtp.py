@@ -11,11 +11,11 @@ from urllib.parse import unquote, urlsplit
 from events import DeadLetter, reading
 from tasks.gateways.ports import GatewayDown, GatewayError
 from tasks.gateways.sandbox import check
+from tasks.mail_settings import PORTS
 from tasks.settings import settings
 
 SOCKET_TIMEOUT = 10.0  # seconds for each answer of the server, below the time limit of a task
 MAX_IDLE = 5.0  # seconds; servers close idle connections after a minute or more
-PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
 class SmtpMailer:
@@ -93,12 +93,7 @@ def _quit(server: smtplib.SMTP) -> None:
 
 def _connect(url: str) -> smtplib.SMTP:
     parts = urlsplit(url)
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise ValueError(
-            f"SMTP_URL begins with {parts.scheme}://;"
-            " write smtp://host:port, smtp+starttls://host:port or smtps://host:port"
-        )
-    host, port = parts.hostname, parts.port or PORTS[parts.scheme]
+    host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     if parts.scheme == "smtps":
         server: smtplib.SMTP = smtplib.SMTP_SSL(
             host, port, timeout=SOCKET_TIMEOUT, context=ssl.create_default_context()

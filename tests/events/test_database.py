@@ -7,6 +7,7 @@ from sqlalchemy.exc import OperationalError
 from events import Database, transaction
 from events.database import database, use
 from events.db_errors import is_transient
+from events.environment import InvalidSettings
 from events.errors import UnsupportedDatabase
 from events.settings import settings
 from tests.events.sample import Mark
@@ -39,7 +40,7 @@ def test_an_unsupported_database_url_in_the_environment_is_refused_at_first_use(
     settings.cache_clear()
     use(None)
     try:
-        with pytest.raises(UnsupportedDatabase, match="DATABASE_URL names 'mysql'") as raised:
+        with pytest.raises(InvalidSettings, match="DATABASE_URL names 'mysql'") as raised:
             database()
     finally:
         settings.cache_clear()

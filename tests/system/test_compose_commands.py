@@ -68,7 +68,11 @@ class Containers:
         return [str(BIN / program), *arguments]
 
     def environment(self, name: str) -> dict[str, str]:
-        given = {key: str(value) for key, value in self.services[name]["environment"].items()}
+        # Compose fills in variables after it has read the YAML: nothing is then an empty text.
+        given = {
+            key: "" if value is None else str(value)
+            for key, value in self.services[name]["environment"].items()
+        }
         return {
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "HOME": str(self.home),

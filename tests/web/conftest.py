@@ -1,6 +1,8 @@
 """The web application on a real database, with the shop's products in stock."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -13,6 +15,7 @@ import web.settings
 from events import Base, Database, subscriptions, transaction
 from tasks import inventory, products
 from tests.web.payloads import OPS_AUTH, row_counts
+from tests.web.process import WebProcess
 
 
 @pytest.fixture
@@ -38,6 +41,29 @@ def _stocked() -> None:
 def stocked(database: Database) -> None:
     """The products, with a hundred of each in stock."""
     _stocked()
+
+
+@pytest.fixture
+def stocked_any(any_database: Database) -> None:
+    """The products, once on SQLite and once on PostgreSQL."""
+    _stocked()
+
+
+@pytest.fixture
+def run_web(any_database: Database, tmp_path: Path) -> Iterator[Callable[..., WebProcess]]:
+    """Yield a function that starts the web with these settings on the database."""
+    started: list[WebProcess] = []
+
+    def run(**options: Any) -> WebProcess:
+        url = any_database.url.render_as_string(hide_password=False)
+        started.append(WebProcess(tmp_path, url, **options))
+        started[-1].start()
+        return started[-1]
+
+    yield run
+    for each in started:
+        each.terminate()
+        each.wait(within=30)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import click
 from rich.progress import Progress
 
 from tidings.chaos.run import Options, Outcome, Watcher, run
+from tidings.cli.encoding import echo
 from tidings.cli.exit_codes import PROBLEMS_FOUND
 from tidings.cli.output import print_table, progress_bars
 
@@ -118,7 +119,7 @@ def chaos(
     chosen = secrets.randbelow(1_000_000) if seed is None else seed
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    click.echo(f"seed {chosen}, {database} and {broker}, data in {folder}")
+    echo(f"seed {chosen}, {database} and {broker}, data in {folder}")
     options = Options(folder, orders, minutes * 60.0, database, broker, chosen, pace, settle)
     try:
         with progress_bars("{task.description:<40}") as progress:
@@ -130,7 +131,7 @@ def chaos(
     if outcome.findings:
         _report(outcome.findings, folder)
         raise click.exceptions.Exit(PROBLEMS_FOUND)
-    click.echo("nothing was lost and nothing was done twice")
+    echo("nothing was lost and nothing was done twice")
     if not keep:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -143,10 +144,10 @@ def _sum_up(outcome: Outcome) -> None:
     figures = outcome.figures
     faults = [*sorted(outcome.faults.items()), ("all", outcome.faults.total())]
     print_table(("fault", "times"), faults, empty="no faults")
-    click.echo()
+    echo()
     orders = [("accepted", outcome.accepted), *sorted(figures.ends.items())]
     print_table(("orders", "count"), orders, empty="no orders")
-    click.echo()
+    echo()
     rows = [
         *((f"requests repeated: {why}", count) for why, count in sorted(outcome.repeated.items())),
         ("events", figures.events),
@@ -164,17 +165,17 @@ def _sum_up(outcome: Outcome) -> None:
         *((f"not killed: {what}", count) for what, count in sorted(figures.own_ends.items())),
     ]
     print_table(("figure", "count"), rows, empty="")
-    click.echo()
+    echo()
 
 
 def _report(findings: list[str], folder: Path) -> None:
     (folder / "findings").write_text("\n".join(findings) + "\n")
-    click.secho(f"{len(findings)} promises were broken:", fg="red", bold=True)
+    echo(click.style(f"{len(findings)} promises were broken:", fg="red", bold=True))
     for finding in findings[:_MAX_PRINTED]:
-        click.echo(f"  {finding}")
+        echo(f"  {finding}")
     if len(findings) > _MAX_PRINTED:
-        click.echo(f"  and {len(findings) - _MAX_PRINTED} more")
-    click.echo(
+        echo(f"  and {len(findings) - _MAX_PRINTED} more")
+    echo(
         f"the data is kept in {folder}: `findings`, `faults` (each fault with its time), "
         "`log` (the output of the processes)"
     )

@@ -10,6 +10,7 @@ from events import reading, transaction
 from events.admin import dead_letters as admin
 from events.tables import Attempt
 from tidings.cli.audit_options import who, why_option
+from tidings.cli.encoding import echo
 from tidings.cli.output import cell, counted, json_option, print_json, print_table
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -78,13 +79,13 @@ def show(dead_letter_id: str, *, as_json: bool) -> None:
         print_json(dead_letter | {"failed_attempts": failed})
         return
     for name, value in dead_letter.items():
-        click.echo(f"{name.replace('_', ' '):<13} {cell(value)}")
+        echo(f"{name.replace('_', ' '):<13} {cell(value)}")
     for each in failed:
         took = cell(each["took"])
-        click.echo(
+        echo(
             f"\nattempt {each['number']} at {cell(each['started_at'])}, {took}, on {each['worker']}"
         )
-        click.echo(each["traceback"].rstrip())
+        echo(each["traceback"].rstrip())
 
 
 @dead_letters.command()
@@ -94,7 +95,7 @@ def show(dead_letter_id: str, *, as_json: bool) -> None:
 @why_option
 def replay(**selected: Any) -> None:
     """Send dead letters again; their failed attempts are kept."""
-    click.echo(f"sent again: {counted(_settle(admin.replay, **selected), 'dead letter')}")
+    echo(f"sent again: {counted(_settle(admin.replay, **selected), 'dead letter')}")
 
 
 @dead_letters.command()
@@ -104,7 +105,7 @@ def replay(**selected: Any) -> None:
 @why_option
 def discard(**selected: Any) -> None:
     """Discard dead letters; their events stay in the log."""
-    click.echo(f"discarded: {counted(_settle(admin.discard, **selected), 'dead letter')}")
+    echo(f"discarded: {counted(_settle(admin.discard, **selected), 'dead letter')}")
 
 
 def _settle(

@@ -5,6 +5,7 @@ import click
 from tasks import erasure
 from tidings import migrations
 from tidings.cli.audit_options import who, why_option
+from tidings.cli.encoding import echo
 from tidings.cli.exit_codes import PROBLEMS_FOUND
 from tidings.cli.output import print_table
 
@@ -39,7 +40,7 @@ def erase(*, email: str, force: bool, why: str, yes: bool) -> None:
     if any(counts.values()):
         print_table(("rows", "changed"), counts.items(), empty="")
     else:
-        click.echo("nothing is stored under this address")
+        echo("nothing is stored under this address")
     if left := erasure.remaining_columns(address):
         click.echo(
             f"the address is still in {', '.join(left)}; "

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from events import TidingsError, log, reading
 from events.admin import trace
 from events.admin.trace import TracedEvent
+from tidings.cli.encoding import echo, is_unicode
 from tidings.cli.output import cell, json_option, print_json, print_table
 
 _COLUMNS = ("position", "time", "type", "subject", "source", "id")
@@ -107,10 +108,9 @@ def _delivery(plain: dict[str, Any]) -> dict[str, Any]:
 def _print(each: TracedEvent) -> None:
     envelope = each.envelope
     kind = f"{envelope.type} v{envelope.version}"
-    click.secho(
-        f"{cell(envelope.time)}  {kind}  {envelope.subject or ''}  {envelope.id}", bold=True
-    )
-    click.echo(json.dumps(envelope.data, ensure_ascii=False))
+    title = f"{cell(envelope.time)}  {kind}  {envelope.subject or ''}  {envelope.id}"
+    echo(click.style(title, bold=True))
+    echo(json.dumps(envelope.data, ensure_ascii=not is_unicode()))
     rows = [
         (
             row.subscription,
@@ -123,4 +123,4 @@ def _print(each: TracedEvent) -> None:
         for row in each.deliveries
     ]
     print_table(_DELIVERY_COLUMNS, rows, empty="no deliveries yet")
-    click.echo()
+    echo()

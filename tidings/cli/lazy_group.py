@@ -9,6 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from events import TidingsError, database
 from events.db_errors import describe_error
+from events.environment import WRONG_SETTINGS, InvalidSettings, decode
+from tidings.cli.encoding import escape_output
 
 # An entry point is imported on use: `tidings relay` must not load what `tidings up` needs.
 _ENTRY_POINTS: Final = "tidings.commands"
@@ -33,14 +35,30 @@ class LazyGroup(click.Group):
         command: click.Command | None = found.load() if found else None
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments as UTF-8, also in an ASCII locale, in which output is escaped."""
+        escape_output()
+        return super().parse_args(ctx, [decode(each) for each in args])
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. An error of Tidings or of the database ends it with exit code 1."""
+        """Run the command.
+
+        An error of Tidings or of the database ends it with exit code 1, wrong settings with 2.
+        """
         try:
             return super().invoke(ctx)
+        except InvalidSettings as error:
+            raise _WrongSettings(str(error)) from error
         except TidingsError as error:
             raise click.ClickException(str(error)) from error
         except DBAPIError as error:
             raise click.ClickException(_describe(error)) from error
+
+
+class _WrongSettings(click.ClickException):
+    """The command was started with settings that cannot work."""
+
+    exit_code = WRONG_SETTINGS
 
 
 def _describe(error: DBAPIError) -> str:

@@ -3,6 +3,8 @@
 import click
 
 from events.database import database
+from tidings.all_settings import require_all_valid
+from tidings.cli.encoding import echo
 from tidings.migrations.run import migrate as run_migrations
 
 
@@ -12,11 +14,12 @@ def migrate() -> None:
 
     Run it before the first start and after each update. A second run changes nothing.
     """
+    require_all_valid()
     done = run_migrations(database())
     for revision in done.applied:
-        click.echo(f"applied migration {revision}")
+        echo(f"applied migration {revision}")
     for table in done.created:
-        click.echo(f"created table {table}, which no migration contains")
+        echo(f"created table {table}, which no migration contains")
     if done.seeded:
-        click.echo("added the first products and their stock")
-    click.echo(f"the database is up to date; {done.subscriptions} subscriptions are registered")
+        echo("added the first products and their stock")
+    echo(f"the database is up to date; {done.subscriptions} subscriptions are registered")

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from events import clock
 from tasks.durations import duration_text
+from tidings.cli.encoding import echo, is_unicode
 
 F = TypeVar("F", bound=Callable[..., Any])
 _WIDTH = 200  # columns of a table that is not printed to a terminal
@@ -26,7 +27,8 @@ def json_option(command: F) -> F:
 
 def print_json(value: Any) -> None:
     """Print `value` as JSON; datetimes and UUIDs become strings."""
-    click.echo(json.dumps(to_jsonable_python(value), indent=2, ensure_ascii=False))
+    escaped = not is_unicode()
+    echo(json.dumps(to_jsonable_python(value), indent=2, ensure_ascii=escaped))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
@@ -38,7 +40,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
     if not table.row_count:
-        click.echo(empty)
+        echo(empty)
         return
     console().print(table)
 

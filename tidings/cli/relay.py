@@ -6,7 +6,7 @@ from types import FrameType
 
 import click
 
-from events import logs
+from events import environment, logs
 from events.relay.loop import Relay
 from events.transport import CeleryTransport
 from tasks.celery import app
@@ -18,6 +18,7 @@ def relay() -> None:
 
     One relay is enough. Several share the work on PostgreSQL and take over when one dies.
     """
+    environment.require_valid()
     logs.configure("relay")
     stop = threading.Event()
 

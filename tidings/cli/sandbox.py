@@ -6,6 +6,7 @@ from events import reading, transaction
 from events.admin import audit, dead_letters
 from tasks.gateways import NAMES, is_down, sandbox_switch
 from tidings.cli.audit_options import who, why_option
+from tidings.cli.encoding import echo
 from tidings.cli.output import counted
 
 
@@ -22,17 +23,17 @@ def sandbox(gateway: str, *, down: bool | None, why: str) -> None:
     """Break or restore one of the built-in gateways, for all processes at once."""
     if down is None:
         with reading() as session:
-            click.echo(f"the {gateway} sandbox is {'down' if is_down(session, gateway) else 'up'}")
+            echo(f"the {gateway} sandbox is {'down' if is_down(session, gateway) else 'up'}")
         return
     dead = _switch(gateway, down=down, why=why)
     if down:
-        click.echo(
+        echo(
             f"the {gateway} sandbox is down; its deliveries are retried for about a minute, "
             "then they become dead letters"
         )
         return
     replay = f"; {counted(dead, 'dead letter')}: tidings dead-letters replay --queue {gateway}"
-    click.echo(f"the {gateway} sandbox is up{replay if dead else ''}")
+    echo(f"the {gateway} sandbox is up{replay if dead else ''}")
 
 
 def _switch(gateway: str, *, down: bool, why: str) -> int:

@@ -8,6 +8,7 @@ from events import reading, transaction
 from events.admin import subscriptions as admin
 from events.tables import SubscriptionRow
 from tidings.cli.audit_options import who, why_option
+from tidings.cli.encoding import echo
 from tidings.cli.output import ago, json_option, print_json, print_table
 
 _COLUMNS = ("subscription", "events", "batch", "attempts", "last seen", "paused")
@@ -42,7 +43,7 @@ def remove(name: str, why: str) -> None:
     """Unregister a subscription whose code was removed, and discard its open deliveries."""
     with transaction() as session:
         discarded = admin.unregister(session, name, who=who(), why=why)
-    click.echo(f"{name} is unregistered; {discarded} open deliveries were discarded")
+    echo(f"{name} is unregistered; {discarded} open deliveries were discarded")
 
 
 @click.command()
@@ -52,7 +53,7 @@ def pause(subscription: str, why: str) -> None:
     """Stop the sends of a subscription; its backlog is kept."""
     with transaction() as session:
         admin.pause(session, subscription, who=who(), why=why)
-    click.echo(f"{subscription} is paused; `tidings resume {subscription}` sends its backlog")
+    echo(f"{subscription} is paused; `tidings resume {subscription}` sends its backlog")
 
 
 @click.command()
@@ -62,7 +63,7 @@ def resume(subscription: str, why: str) -> None:
     """Send the backlog of a paused subscription and continue."""
     with transaction() as session:
         admin.resume(session, subscription, who=who(), why=why)
-    click.echo(f"{subscription} is resumed")
+    echo(f"{subscription} is resumed")
 
 
 @click.command()
@@ -70,7 +71,7 @@ def resume(subscription: str, why: str) -> None:
 def backfill(subscription: str) -> None:
     """Deliver to a subscription every event of its types that is older than the subscription."""
     count = admin.backfill(subscription, who=who())
-    click.echo(f"{count} earlier events will be delivered to {subscription}")
+    echo(f"{count} earlier events will be delivered to {subscription}")
 
 
 def _row(row: SubscriptionRow) -> tuple[object, ...]:

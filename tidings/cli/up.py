@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from tidings.cli.paths import Folder
 from tidings.up.processes import Options, UnknownQueue
 from tidings.up.run import run
 
@@ -42,7 +43,7 @@ def _scale(
 )
 @click.option(
     "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(),
     default=Path("var"),
     show_default=True,
     help="Directory of the database, the broker's messages, the mails and the secrets.",

@@ -2,6 +2,7 @@
 
 import click
 
+from tidings.all_settings import require_all_valid
 from tidings.web_server import WebServer
 
 
@@ -14,4 +15,5 @@ from tidings.web_server import WebServer
 @click.option("--fd", type=int, hidden=True, help="Descriptor of a listening socket.")
 def web(host: str, port: int, workers: int, fd: int | None) -> None:
     """Serve the HTTP API and the pages, until SIGINT or SIGTERM."""
+    require_all_valid()
     WebServer(address=host, port=port, workers=workers, listening=fd).run()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from events.addresses import accepts_any_certificate, is_amqp
 from events.errors import BrokerDown
 from events.settings import Settings
 from events.transport import CeleryTransport
@@ -17,7 +18,10 @@ def check(
     transport: CeleryTransport, configuration: Any, settings: Settings, queues: Iterable[str]
 ) -> Iterator[Finding]:
     """Examine the broker. `configuration` is that of the Celery app."""
-    amqp = settings.broker_url.startswith(("amqp", "pyamqp"))
+    amqp = is_amqp(settings.broker_url)
+    yield from or_ok(
+        "certificate", _certificate(settings), "the broker's is checked where TLS is used"
+    )
     yield from or_ok(
         "time limits",
         _time_limits(configuration, settings, amqp=amqp),
@@ -31,6 +35,15 @@ def check(
             "broker",
             f"{transport.address} does not answer: {error}",
             "start it, or correct BROKER_URL; meanwhile orders are accepted and kept",
+        )
+
+
+def _certificate(settings: Settings) -> Iterator[Finding]:
+    if accepts_any_certificate(settings.broker_url):
+        yield problem(
+            "certificate",
+            "BROKER_URL says ssl_cert_reqs, with which any server can present itself as the broker",
+            "leave ssl_cert_reqs out; ssl_ca_certs names the file of an authority of your own",
         )
 
 

@@ -18,6 +18,7 @@ from tidings.doctor.clocks import FIX as FIX_CLOCK
 from tidings.doctor.clocks import MAX_SKEW
 from tidings.doctor.findings import Finding, notice, ok, or_ok, problem
 from tidings.migrations.earlier_schema import EarlierSchema, refuse_earlier_schema
+from tidings.migrations.encoding import FIX, encoding_of
 
 MIN_DISK_SPACE = 500_000_000  # bytes
 MIN_POSTGRES = 14
@@ -112,8 +113,16 @@ def _postgres(connection: Connection, url: str) -> Iterator[Finding]:
         )
     else:
         yield ok("database", f"PostgreSQL {version} at {url}")
+    yield _encoding(connection)
     yield _durability(connection)
     yield _skew(connection)
+
+
+def _encoding(connection: Connection) -> Finding:
+    encoding = encoding_of(connection)
+    if encoding == "UTF8":
+        return ok("encoding", "the database stores every name")
+    return problem("encoding", f"the database has {encoding}: orders with other names fail", FIX)
 
 
 def _durability(connection: Connection) -> Finding:
@@ -129,9 +138,9 @@ def _durability(connection: Connection) -> Finding:
 
 
 def _skew(connection: Connection) -> Finding:
-    before = clock.now()
+    before = clock.machine_now()
     server: datetime | None = connection.scalar(select(func.clock_timestamp()))
-    after = clock.now()
+    after = clock.machine_now()
     assert server is not None
     if server > after:
         skew = (server - after).total_seconds()

@@ -56,7 +56,7 @@ def examine(transport: CeleryTransport, configuration: Any) -> Iterator[Finding]
         "broker", lambda: broker.check(transport, configuration, settings(), _queues(usable=usable))
     )
     yield from guarded("secrets", _check_secrets)
-    yield from guarded("flower", lambda: flower.check(os.environ, shop_settings().flower_url))
+    yield from guarded("flower", lambda: flower.check(os.environ, shop_settings().flower_link))
 
 
 def _check_tables() -> Iterator[Finding]:

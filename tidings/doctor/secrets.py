@@ -1,7 +1,10 @@
 """Secrets: missing, weak and well-known ones."""
 
+import re
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
+
+from zxcvbn import zxcvbn
 
 from tidings.doctor.findings import Finding, or_ok, problem
 from tidings.http_client import is_loopback
@@ -13,6 +16,10 @@ _WELL_KNOWN_WORDS = """
     secret-key secret_key secretkey test tidings user valkey 12345678 123456789 1234567890
 """
 _WELL_KNOWN = frozenset(_WELL_KNOWN_WORDS.split())
+# The words of example files.
+_PLACEHOLDERS = ("change", "replace", "please", "me", "this", "now", "insert", "here", "your")
+_ZXCVBN_LENGTH = 72  # characters that it takes
+_MIN_SCORE = 3  # of 4: more than 10^8 guesses
 _NEW_KEY = 'set it to the output of: python3 -c "import secrets; print(secrets.token_hex(32))"'
 
 
@@ -30,10 +37,15 @@ def check(*, secret_key: str, ops_auth: str, urls: dict[str, str]) -> Iterator[F
 
 
 def is_weak(password: str, user: str) -> bool:
-    """Return true if the password is short, well known or the user's name."""
+    """Return true if the password is short, or made of well-known words or the user's name."""
     if len(password) < _MIN_PASSWORD_LENGTH:
         return True
-    return password.casefold() in _WELL_KNOWN or password.casefold() == user.casefold()
+    known = sorted({user.casefold(), *_WELL_KNOWN, *_PLACEHOLDERS} - {""}, key=len, reverse=True)
+    # zxcvbn alone takes "change-me-change-me" for a good password.
+    rest = re.sub("|".join(map(re.escape, known)) + r"|[\W_]", "", password.casefold())
+    if len(rest) < _MIN_PASSWORD_LENGTH // 2:
+        return True
+    return bool(zxcvbn(password[:_ZXCVBN_LENGTH], user_inputs=known)["score"] < _MIN_SCORE)
 
 
 def _key(key: str) -> Iterator[Finding]:

@@ -12,9 +12,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, TypeDecorator
 
 from events import Base, subscriptions
-from web import idempotency
+from web import idempotency, rate_limit
 
-TABLES_OF_WEB = (idempotency.IdempotencyKey,)  # the import adds it to the metadata
+TABLES_OF_WEB = (
+    idempotency.IdempotencyKey,
+    rate_limit.RateLimitCount,
+)  # the import adds it to the metadata
 
 
 def load_tables() -> None:

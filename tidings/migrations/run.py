@@ -14,6 +14,7 @@ from events.admin import subscriptions as admin
 from tasks import inventory, products
 from tidings import migrations
 from tidings.migrations.earlier_schema import refuse_earlier_schema
+from tidings.migrations.encoding import refuse_other_encodings
 
 _LOCK = 0x71D1465  # the key of PostgreSQL's advisory lock; any number that no one else uses
 
@@ -48,6 +49,7 @@ def migrate(database: Database) -> Migrated:
     """
     migrations.load_tables()
     with _exclusive_transaction(database) as connection:
+        refuse_other_encodings(connection)
         refuse_earlier_schema(connection, database.url)
         applied = _upgrade(connection, database.url)
         created = _create_unmigrated_tables(connection)

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import NoReturn
 
+from tidings.prctl import PR_SET_CHILD_SUBREAPER, end_with_parent, prctl
 from tidings.up.program import Program
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _M_ARENA_MAX = -8  # malloc.h
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
@@ -94,13 +94,6 @@ def _prepare(out: int, parent: int) -> None:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
-def end_with_parent(parent: int) -> None:
-    """End this process by SIGTERM when its parent dies (Linux only)."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        raise SystemExit("the parent has ended")
-
-
 def _status(error: SystemExit) -> int:
     if isinstance(error.code, str):
         print(error.code, file=sys.stderr)
@@ -117,7 +110,7 @@ def _flush() -> None:
 
 def adopt_orphans() -> None:
     """Become the parent of orphaned descendants, so that none outlives `up` (Linux only)."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def save_memory() -> None:
@@ -126,11 +119,6 @@ def save_memory() -> None:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
             mallopt(_M_ARENA_MAX, 2)
-
-
-def _prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(option, ctypes.c_ulong(value), 0, 0, 0)
 
 
 def ignore(number: int, frame: FrameType | None) -> None:

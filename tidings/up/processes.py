@@ -9,6 +9,8 @@ from pathlib import Path
 from socket import socket
 
 from events import subscriptions
+from events.environment import read
+from tasks.settings import Settings
 from tidings.up import broker, mail_sink, ports
 from tidings.up.data_dir import CannotStart, DataDir, new_ops_login
 from tidings.up.program import Program, Stage, command
@@ -60,19 +62,13 @@ def environment(options: Options, data_dir: DataDir, sockets: Sockets) -> dict[s
     Variables that are set already win, except for the address of Flower.
     """
     login = os.environ.get("OPS_AUTH") or data_dir.secret("ops_auth", new_ops_login)
-    user, _, password = login.partition(":")
-    if not user or not password or "," in login:
-        raise CannotStart(
-            "OPS_AUTH must be user:password without a comma: "
-            "Flower reads it as a comma-separated list of logins"
-        )
     defaults = {
         "DATABASE_URL": data_dir.database_url,
         "BROKER_URL": broker.url(data_dir),
         "SECRET_KEY": data_dir.secret("secret_key", partial(secrets.token_urlsafe, 32)),
         "OPS_AUTH": login,
         "MAIL_DIR": str(data_dir.mails),
-        "FLOWER_URL": f"http://{ports.HOST}:{options.flower_port}",
+        "FLOWER_URL": f"http://{ports.HOST}:{options.flower_port}{read(Settings).flower_url_prefix}",
         # Not an argument of Flower: every user of the machine could read it.
         "FLOWER_BASIC_AUTH": login,
         "FLOWER_MAX_TASKS": "10000",

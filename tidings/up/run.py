@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from events import clock
+from tidings.all_settings import forget_empty_variables, require_all_valid
 from tidings.up import broker, ports, readiness
 from tidings.up.data_dir import CannotStart, DataDir
 from tidings.up.earlier_database import refuse_earlier_database
@@ -22,7 +23,12 @@ STARTUP_TIMEOUT = 60.0  # seconds for the broker, which first loads its append-o
 
 
 def run(options: Options) -> None:
-    """Run everything until SIGINT, SIGTERM or SIGHUP. Raises `CannotStart`."""
+    """Run everything until SIGINT, SIGTERM or SIGHUP.
+
+    Raises `CannotStart`, and `InvalidSettings`.
+    """
+    forget_empty_variables()
+    require_all_valid()
     refuse_earlier_database(options.data_dir)
     data_dir = DataDir(options.data_dir)
     with data_dir.locked(), _listening(options) as sockets:

@@ -29,7 +29,8 @@ from web.api.schemas import (
     problems,
 )
 from web.orders import accept_order, authorized_order
-from web.security import limiter, ops_user, order_limit
+from web.rate_limit import limit_orders
+from web.security import ops_user
 
 SHOP = Tag(name="shop", description="Endpoints for customers")
 bp = APIBlueprint(
@@ -55,7 +56,7 @@ def list_products() -> Response:
 
 
 @bp.post("/orders", responses={202: Accepted, **problems(400, 403, 409, 413, 415, 429)})
-@limiter.limit(order_limit)
+@limit_orders
 def place_order(header: OrderHeaders, body: PlaceOrder) -> Response:
     """Accept an order. It is saved when this returns; the services take it from there."""
     result = accept_order(body, key=header.idempotency_key)

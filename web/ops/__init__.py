@@ -32,8 +32,8 @@ def add_navigation_data() -> dict[str, Any]:
 
 
 def flower_url() -> str:
-    """Return the address of Flower without a trailing slash; empty if it is not configured."""
-    return settings().flower_url.rstrip("/")
+    """Return the address of Flower's pages; empty if it is not configured."""
+    return settings().flower_link
 
 
 def init_app(app: Flask) -> None:

@@ -27,7 +27,8 @@ from web import forms
 from web.errors import KeyReused, render
 from web.order.page import OrderPage
 from web.orders import accept_order, authorized_order
-from web.security import limiter, ops_user, order_limit
+from web.rate_limit import limit_orders
+from web.security import ops_user
 from web.shop.form import MAX_QUANTITY, PAYMENT_METHODS, OrderForm
 
 bp = Blueprint("shop", __name__)
@@ -49,7 +50,7 @@ def redirect_to_form() -> ResponseReturnValue:
 
 
 @bp.post("/orders")
-@limiter.limit(order_limit)
+@limit_orders
 def place_order() -> ResponseReturnValue:
     """Place the order, once however often the form is sent, and redirect to its page.
 

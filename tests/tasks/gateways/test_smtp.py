@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from events import Database, DeadLetter, clock
+from events.environment import InvalidSettings
 from tasks.gateways import smtp
 from tasks.gateways.ports import GatewayDown
 from tasks.gateways.smtp import SmtpMailer
@@ -45,7 +46,7 @@ def test_an_invalid_address_of_the_mail_server_is_an_error_that_shows_a_valid_on
 ) -> None:
     monkeypatch.setenv("SMTP_URL", url)
     settings.cache_clear()
-    with pytest.raises(ValueError, match="write smtp://host:port"):
+    with pytest.raises(InvalidSettings, match="write smtp://host:port"):
         send_one()
 
 

@@ -65,11 +65,16 @@ def test_a_fresh_up_is_well(tmp_path: Path):
     )
 
 
-def test_settings_that_are_none_are_a_finding_and_no_stack_trace(tmp_path: Path):
-    result = doctor(tmp_path, LEASE="soon")
+def test_wrong_settings_are_all_named_with_exit_code_2_and_no_stack_trace(tmp_path: Path):
+    wrong = {"LEASE": "soon", "RATE_LIMIT": "a lot", "MAIL_FROM": "nobody"}
 
-    assert (result.returncode, result.stderr) == (3, "")
-    assert "lease" in result.stdout
+    shown, listed = doctor(tmp_path, **wrong), doctor(tmp_path, "--json", **wrong)
+
+    assert (shown.returncode, listed.returncode, shown.stderr) == (2, 2, "")
+    findings = json.loads(listed.stdout)
+    assert {each["message"].split()[0] for each in findings} == set(wrong)
+    assert all(each["fix"] for each in findings)
+    assert all(name in shown.stdout for name in wrong)
 
 
 def test_its_help_says_what_the_exit_code_means():

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import update
 
 from events import clock, heartbeat, transaction
@@ -30,6 +31,18 @@ def test_a_queue_without_a_worker_is_found_and_the_worker_named(well: None) -> N
 
     assert (found.part, found.message) == ("workers", "queue payment has no worker")
     assert found.fix == "start one: celery -A tasks worker -Q payment -n payment@%h"
+
+
+@pytest.mark.parametrize(("skew", "told"), [(90.0, "90 s ahead of"), (-90.0, "90 s behind")])
+def test_a_process_whose_machine_has_another_time_is_named(
+    skew: float, told: str, well: None
+) -> None:
+    with transaction() as session:
+        session.execute(update(Heartbeat).where(Heartbeat.name == "email@here").values(skew=skew))
+
+    [found] = problems(examined())
+
+    assert found.startswith(f"clock: the clock of email@here is {told} the database's")
 
 
 def test_a_process_whose_clock_is_ahead_is_found(well: None) -> None:

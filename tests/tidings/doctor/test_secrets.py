@@ -42,7 +42,22 @@ def test_a_secret_key_that_is_missing_or_can_be_guessed_is_found(key: str) -> No
 
 @pytest.mark.parametrize(
     "login",
-    ["", "ops", "ops:", ":sesame", "ops:ops", "ops:change-me", "admin:password", "ops:short"],
+    [
+        "",
+        "ops",
+        "ops:",
+        ":sesame",
+        "ops:ops",
+        "ops:change-me",
+        "ops:change-me-change-me",
+        "ops:11111111",
+        "ops:please-change-me",
+        "ops:qwertyuiop",
+        "ops:Summer2026!",
+        "ada:ada-ada-ada",
+        "admin:password",
+        "ops:short",
+    ],
 )
 def test_an_ops_login_that_is_missing_or_can_be_guessed_is_found(login: str) -> None:
     [found] = looked(ops_auth=login)

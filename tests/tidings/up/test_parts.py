@@ -175,14 +175,15 @@ def test_the_environment_of_the_processes_is_complete_and_what_was_set_already_w
     assert "LOG_LEVEL" not in made
 
 
-@pytest.mark.parametrize("login", ["nobody", ":secret", "me:", "me:a,b"])
-def test_an_ops_login_that_flower_could_not_hold_is_refused(
-    login: str, tmp_path: Path, sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+def test_the_address_of_flower_has_its_prefix(
+    tmp_path: Path, sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("OPS_AUTH", login)
+    monkeypatch.delenv("FLOWER_URL", raising=False)
+    monkeypatch.setenv("FLOWER_URL_PREFIX", "flower")
 
-    with pytest.raises(CannotStart, match="user:password"):
-        environment(Options(), DataDir(tmp_path), sockets)
+    made = environment(Options(flower_port=5555), DataDir(tmp_path), sockets)
+
+    assert made["FLOWER_URL"] == "http://127.0.0.1:5555/flower"
 
 
 def test_each_queue_has_one_worker_unless_told_otherwise():

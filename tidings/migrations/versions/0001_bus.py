@@ -102,6 +102,7 @@ def _heartbeats() -> None:
         sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("skew", sa.Double(), nullable=False),
         sa.Column("trouble", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_heartbeats")),
     )

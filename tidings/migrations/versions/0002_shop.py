@@ -17,6 +17,7 @@ def upgrade() -> None:
     _mails()
     _orders()
     _products()
+    _rate_limits()
     _reservations()
     _sandbox_charges()
     _sandbox_parcels()
@@ -118,6 +119,16 @@ def _products() -> None:
         sa.Column("price_amount", sa.Integer(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.PrimaryKeyConstraint("sku", name=op.f("pk_products")),
+    )
+
+
+def _rate_limits() -> None:
+    op.create_table(
+        "rate_limits",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_rate_limits")),
     )
 
 

@@ -1,0 +1,155 @@
+"""The addresses of database and broker: the forms that are accepted, and the fix of others."""
+
+import os
+import re
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from events.dialects import connection_parameters
+from events.errors import BadValue, UnsupportedDatabase
+
+REDIS, AMQP = ("redis", "rediss", "redis+socket"), ("amqp", "amqps", "pyamqp")
+TLS = ("rediss", "amqps")
+_CERTIFICATES = ("required", "CERT_REQUIRED")  # values of ssl_cert_reqs
+_NO_CERTIFICATES = ("optional", "none", "CERT_OPTIONAL", "CERT_NONE")
+_DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
+_DATABASE_FIX = "write sqlite:///path/to/file or postgresql://user:password@host/name"
+_BROKER_FIX = "write redis://:password@host:6379/0 or amqp://user:password@host:5672/"
+_ENCODE = "percent-encode special characters of user and password (@ is %40, / is %2F, # is %23)"
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+# Several hosts as libpq writes them, which SQLAlchemy reads as one.
+_HOSTS = re.compile(r"(?P<head>\w+(?:\+\w+)?://(?:[^@/]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<rest>.*)")
+_REPLACED = {
+    "sentinel": "Redis Sentinel is not supported; give the address of the primary",
+    "valkey": "write redis:// instead of valkey://",
+    "valkeys": "write rediss:// instead of valkeys://",
+    "unix": "write redis+socket:// instead of unix://",
+}
+
+
+def parse_database_url(text: str) -> URL:
+    """Return the URL of a database. Raises `BadValue`, and `UnsupportedDatabase`."""
+    if not _SCHEME.match(text):
+        raise BadValue("is no URL", _DATABASE_FIX)
+    scheme, _, rest = text.partition("://")
+    scheme = re.sub(r"^postgres(?=\+|$)", "postgresql", scheme.lower())  # as Heroku writes it
+    several = _HOSTS.fullmatch(f"{scheme}://{rest}") if scheme.startswith("postgresql") else None
+    try:
+        if several:
+            url = make_url(several["head"] + several["rest"]).update_query_dict(
+                {"host": several["hosts"].split(",")}
+            )
+        else:
+            url = make_url(f"{scheme}://{rest}")
+    except (ArgumentError, ValueError):
+        raise BadValue("cannot be read as a URL", f"{_DATABASE_FIX}; {_ENCODE}") from None
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise UnsupportedDatabase(url.get_backend_name())
+    if scheme not in _DRIVERS:
+        raise BadValue(
+            f"names the driver {scheme.partition('+')[2]!r}, which is not used here", _DATABASE_FIX
+        )
+    _check(url)
+    return url
+
+
+def _check(url: URL) -> None:
+    if url.get_backend_name() == "postgresql":
+        connection_parameters(url)
+    elif url.host or url.username:
+        raise BadValue("has two slashes before the path of the SQLite file", _DATABASE_FIX)
+    elif url.database is None or url.database in ("", ":memory:"):
+        raise BadValue(
+            "names a database in memory, which each process would have for itself", _DATABASE_FIX
+        )
+    else:
+        try:
+            os.fsencode(url.database)
+        except UnicodeEncodeError:
+            raise BadValue(
+                "names a path that this locale cannot express", "set PYTHONUTF8=1"
+            ) from None
+
+
+def check_database_url(text: str) -> str:
+    """Return the URL of a database in SQLAlchemy's form. Raises `BadValue`."""
+    try:
+        return parse_database_url(text).render_as_string(hide_password=False)
+    except UnsupportedDatabase as error:
+        raise BadValue(f"names {error.backend!r}", _DATABASE_FIX) from None
+
+
+def check_broker_url(text: str) -> str:
+    """Return the URL of the broker, or several URLs joined by `;`. Raises `BadValue`."""
+    urls = text.split(";")
+    schemes = {_check_broker(url) for url in urls}
+    if len({scheme in TLS for scheme in schemes}) > 1 or len({is_amqp(each) for each in urls}) > 1:
+        raise BadValue("mixes brokers of two kinds, or with and without TLS", "name brokers alike")
+    return text
+
+
+def _check_broker(text: str) -> str:
+    if not _SCHEME.match(text) or re.search(r"\s", text):
+        raise BadValue("is no URL", _BROKER_FIX)
+    scheme = text.partition("://")[0]
+    if scheme not in REDIS + AMQP:
+        fix = _REPLACED.get(scheme.casefold(), _BROKER_FIX)
+        raise BadValue(f"begins with {scheme}://, which is not supported", fix)
+    parts = split_url(text, _BROKER_FIX)
+    if scheme == "redis+socket" and (parts.hostname or not parts.path.strip("/")):
+        raise BadValue("names no socket", "write redis+socket:///path/to/broker.sock")
+    if scheme != "redis+socket" and not parts.hostname:
+        raise BadValue("names no host", _BROKER_FIX)
+    database = parts.path.strip("/")
+    if scheme in ("redis", "rediss") and database and not database.isdecimal():
+        raise BadValue(f"names the database {database!r}, which is no number", _BROKER_FIX)
+    _check_certificate_options(scheme, parts.query)
+    return scheme
+
+
+def _check_certificate_options(scheme: str, query: str) -> None:
+    options = parse_qs(query)
+    if scheme == "amqps" and any(name.startswith("ssl") for name in options):
+        raise BadValue(
+            "has options of TLS, which amqps:// cannot have",
+            "leave them out; SSL_CERT_FILE names the file of an authority of your own",
+        )
+    for value in options.get("ssl_cert_reqs", ()):
+        if value not in _CERTIFICATES + _NO_CERTIFICATES:
+            raise BadValue(
+                f"says ssl_cert_reqs={value}",
+                "leave ssl_cert_reqs out: certificates are then required",
+            )
+
+
+def accepts_any_certificate(broker_url: str) -> bool:
+    """Tell whether a broker's URL lets any server present itself as the broker."""
+    return any(
+        value in _NO_CERTIFICATES
+        for url in broker_url.split(";")
+        for value in parse_qs(urlsplit(url).query).get("ssl_cert_reqs", ())
+    )
+
+
+def tls_hosts(broker_url: str) -> tuple[str, ...]:
+    """Return the hosts of a broker that is reached over TLS; none if it is reached without."""
+    parts = [urlsplit(url) for url in broker_url.split(";")]
+    return tuple(each.hostname or "" for each in parts if each.scheme in TLS)
+
+
+def split_url(text: str, fix: str) -> SplitResult:
+    """Return the parts of a URL whose port is a number. Raises `BadValue`."""
+    try:
+        parts = urlsplit(text)
+        if parts.port == 0:
+            raise ValueError
+    except ValueError:  # its message may contain the password
+        raise BadValue("cannot be read as a URL", f"{fix}; {_ENCODE}") from None
+    return parts
+
+
+def is_amqp(broker_url: str) -> bool:
+    """Tell whether the broker speaks AMQP."""
+    return broker_url.partition("://")[0] in AMQP

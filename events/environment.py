@@ -1,0 +1,140 @@
+"""Settings from environment variables: checked all together, and refused in words."""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from events.errors import BadValue, TidingsError
+
+WRONG_SETTINGS = 2  # the exit code of a process that was started with wrong settings
+_MAX_SHOWN = 40  # characters of a wrong value
+
+
+class EnvironmentSettings(BaseSettings):
+    """Settings, each the environment variable of the same name in capitals.
+
+    An empty variable counts as unset, and space around a value as a slip of the pen. `read` gives
+    an instance with an error that names all wrong settings.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, validate_default=False)
+    as_is: ClassVar[tuple[str, ...]] = ()  # fields that others read from the environment too
+
+    @model_validator(mode="before")
+    @classmethod
+    def clean(cls, values: Any) -> Any:
+        """Strip the values, and drop those of which nothing is left."""
+        if not isinstance(values, Mapping):
+            return values
+        clean = {
+            name: decode(value).strip()
+            if isinstance(value, str) and name not in cls.as_is
+            else value
+            for name, value in values.items()
+        }
+        return {name: value for name, value in clean.items() if value != ""}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def refuse_underscores(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `1_0`, which Python takes for ten and nobody means."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if kind in (int, float) and isinstance(value, str) and "_" in value:
+            raise BadValue(f"is {value[:_MAX_SHOWN]!r}, which is no number", "write digits only")
+        return value
+
+
+@dataclass(frozen=True)
+class WrongSetting:
+    """A variable with a value that cannot work, the reason, and the fix."""
+
+    name: str
+    reason: str
+    fix: str
+
+
+class InvalidSettings(TidingsError):
+    """Settings that cannot work; `wrong` names each of them with its fix."""
+
+    def __init__(self, wrong: Iterable[WrongSetting]) -> None:
+        self.wrong = tuple(wrong)
+        count = len(self.wrong)
+        title = "1 setting is wrong" if count == 1 else f"{count} settings are wrong"
+        lines = (f"\n  {each.name} {each.reason}\n    fix: {each.fix}" for each in self.wrong)
+        super().__init__(f"{title}; nothing was started:{''.join(lines)}")
+
+
+S = TypeVar("S", bound=EnvironmentSettings)
+
+
+def read(kind: type[S]) -> S:
+    """Read settings from the environment.
+
+    Raises `InvalidSettings`, which names the wrong ones of every class that this process imported.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        raise InvalidSettings(wrong_settings() or _describe_all(kind, error)) from None
+
+
+def wrong_settings() -> list[WrongSetting]:
+    """Return the wrong settings of every class that this process imported."""
+    found = []
+    for kind in EnvironmentSettings.__subclasses__():
+        try:
+            kind()
+        except ValidationError as error:
+            found += _describe_all(kind, error)
+    return list(dict.fromkeys(found))
+
+
+def require_valid() -> None:
+    """Raise `InvalidSettings` unless all settings can work."""
+    if wrong := wrong_settings():
+        raise InvalidSettings(wrong)
+
+
+def exit_if_wrong() -> None:
+    """End this process with exit code 2 and the list of wrong settings, if there are any."""
+    if wrong := wrong_settings():
+        sys.stderr.write(f"Error: {InvalidSettings(wrong)}\n")
+        raise SystemExit(WRONG_SETTINGS)
+
+
+def decode(text: str) -> str:
+    """Return a text from the environment or the command line as UTF-8, whatever the locale is.
+
+    An ASCII locale makes surrogates of the other characters, which no database stores.
+    """
+    if text.isascii():
+        return text
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError:
+        return text
+
+
+def _describe_all(kind: type[EnvironmentSettings], error: ValidationError) -> list[WrongSetting]:
+    return [_describe(kind, each) for each in error.errors(include_url=False)]
+
+
+def _describe(kind: type[EnvironmentSettings], error: Any) -> WrongSetting:
+    [field] = error["loc"]
+    name = str(field).upper()
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, BadValue):
+        return WrongSetting(name, cause.reason, cause.fix)
+    info = kind.model_fields[str(field)]
+    shown = repr(str(error["input"]))[:_MAX_SHOWN]
+    reason = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "should")
+    return WrongSetting(
+        name,
+        f"is {shown}, but {reason}" if reason.startswith("should") else f"is {shown}: {reason}",
+        f"set it to the {info.description}; without it {info.get_default()!r} is taken",
+    )

@@ -1,0 +1,80 @@
+"""The clock of the bus: the database's, measured by each process."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from events import Database, clock, heartbeat, reading
+from events.tables import Heartbeat
+from events.testing import ManualClock
+
+MINUTE_AND_HALF = timedelta(seconds=90)
+
+
+@pytest.fixture(autouse=True)
+def measured_again() -> Iterator[None]:
+    """Forget the difference that a test made up."""
+    yield
+    clock.measure(lambda: datetime.now(UTC))
+
+
+def test_a_machine_that_is_ahead_takes_the_time_of_the_database() -> None:
+    clock.measure(lambda: datetime.now(UTC) - MINUTE_AND_HALF)
+
+    assert clock.skew() == pytest.approx(90, abs=0.1)
+    assert abs(clock.now() + MINUTE_AND_HALF - datetime.now(UTC)) < timedelta(seconds=0.1)
+    assert abs(clock.machine_now() - datetime.now(UTC)) < timedelta(seconds=0.1)
+
+
+def test_a_clock_that_agrees_is_left_alone() -> None:
+    clock.measure(lambda: datetime.now(UTC))
+
+    assert clock.skew() == 0
+
+
+def test_a_difference_that_is_over_is_forgotten() -> None:
+    clock.measure(lambda: datetime.now(UTC) + MINUTE_AND_HALF)
+    clock.measure(lambda: datetime.now(UTC))
+
+    assert clock.skew() == 0
+
+
+def test_the_difference_does_not_move_with_the_network() -> None:
+    clock.measure(lambda: datetime.now(UTC) - MINUTE_AND_HALF)
+    first = clock.skew()
+    clock.measure(lambda: datetime.now(UTC) - timedelta(seconds=first))
+
+    assert clock.skew() == first
+
+
+def test_the_clock_of_a_test_comes_before_that_of_the_database() -> None:
+    clock.measure(lambda: datetime.now(UTC) - MINUTE_AND_HALF)
+    source = ManualClock()
+    clock.follow(source)
+    try:
+        source.advance(60)
+        assert clock.now() == source()
+    finally:
+        clock.follow(None)
+
+
+def test_a_connection_to_postgresql_measures(postgres_url: str) -> None:
+    clock.measure(lambda: datetime.now(UTC) - MINUTE_AND_HALF)
+    database = Database(postgres_url)
+
+    with database.transaction() as session:
+        session.execute(text("SELECT 1"))
+
+    assert clock.skew() == 0
+    database.close()
+
+
+def test_a_heartbeat_tells_by_how_much_its_machine_is_ahead(database: Database) -> None:
+    clock.measure(lambda: datetime.now(UTC) - MINUTE_AND_HALF)
+    heartbeat.beat("web@one", "web")
+
+    with reading() as session:
+        row = session.get_one(Heartbeat, "web@one")
+        assert row.skew == pytest.approx(90, abs=0.1)

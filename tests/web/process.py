@@ -1,0 +1,49 @@
+"""A process of `tidings web`, for tests of several workers or of another clock."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.servers import Process, free_port, missing, wait_until
+from tidings.http_client import open_client
+
+ROOT = Path(__file__).parents[2]
+
+
+class WebProcess(Process):
+    """A `tidings web`; `ahead` seconds before the time of the others."""
+
+    def __init__(
+        self, home: Path, database_url: str, *, workers: int = 1, ahead: int = 0, **settings: str
+    ) -> None:
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        env = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(home),
+            "SECRET_KEY": "only for tests",
+            "DATABASE_URL": database_url,
+        }
+        command = [sys.executable, "-m", "tidings", "web", f"--port={port}", f"--workers={workers}"]
+        if ahead:
+            if not shutil.which("faketime"):
+                missing("faketime")
+            command = ["faketime", "-f", f"+{ahead}s", *command]
+        (folder := home / "web").mkdir()
+        super().__init__(command, folder, env | settings)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.launch()
+        wait_until(self._answers, what="an answer of the web")
+
+    def _answers(self) -> bool:
+        with open_client(self.address, timeout=2) as client:
+            try:
+                return client.get("/livez").is_success
+            except httpx.HTTPError:
+                return False

@@ -1,0 +1,39 @@
+"""Output in any locale: what the encoding lacks is escaped, and nothing is lost to an error."""
+
+import io
+import sys
+
+import click
+
+_ESCAPED = "backslashreplace"
+
+
+def echo(text: str = "") -> None:
+    """Print a line; what the output's encoding lacks is escaped, not lost."""
+    click.echo(_encodable(text))
+
+
+def symbol(preferred: str, plain: str) -> str:
+    """Return a symbol, or its plain form if the output's encoding lacks it."""
+    return preferred if _encodable(preferred) == preferred else plain
+
+
+def escape_output() -> None:
+    """Let the streams escape what their encoding lacks, instead of raising an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != _ESCAPED:
+            stream.reconfigure(errors=_ESCAPED)
+
+
+def is_unicode() -> bool:
+    """Tell whether the output can hold every character."""
+    return _encoding().casefold().startswith("utf")
+
+
+def _encodable(text: str) -> str:
+    encoding = _encoding()
+    return text.encode(encoding, _ESCAPED).decode(encoding)
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"

@@ -1,0 +1,120 @@
+"""The counters of the web, shared by the workers of one `tidings web`: /metrics."""
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+from flask import Blueprint, Flask, Response, g, request
+from flask.typing import ResponseReturnValue
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+    values,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from events import reading
+from events.admin import queues
+
+bp = Blueprint("metrics", __name__)
+DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@cache
+def orders_accepted() -> Counter:
+    """Return the counter of accepted orders."""
+    return Counter("tidings_orders_accepted", "Orders that were accepted and saved", registry=None)
+
+
+@cache
+def latency() -> Histogram:
+    """Return the histogram of the time that requests took."""
+    return Histogram(
+        "tidings_request_seconds",
+        "Time to answer a request",
+        ["endpoint", "method", "status"],
+        registry=None,
+    )
+
+
+class LedgerCollector(Collector):
+    """A collector that reads the ledger at each scrape, so that all web processes agree."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield gauges of the open and dead deliveries by queue."""
+        deliveries = GaugeMetricFamily(
+            "tidings_deliveries", "Deliveries that are not handled", labels=["queue", "state"]
+        )
+        oldest = GaugeMetricFamily(
+            "tidings_oldest_delivery_seconds", "Age of the oldest open delivery", labels=["queue"]
+        )
+        workers = GaugeMetricFamily("tidings_workers", "Workers that are alive", labels=["queue"])
+        with reading() as session:
+            for queue in queues.overview(session):
+                for state in ("waiting", "retrying", "dead"):
+                    deliveries.add_metric([queue.name, state], getattr(queue, state))
+                oldest.add_metric([queue.name], queue.oldest or 0.0)
+                workers.add_metric([queue.name], queue.workers)
+            waiting = queues.unrelayed(session)
+        unrelayed = GaugeMetricFamily(
+            "tidings_unrelayed_events", "Events that the relay has not fanned out", value=waiting
+        )
+        yield from (deliveries, oldest, workers, unrelayed)
+
+    def describe(self) -> Iterable[Metric]:
+        """Describe nothing, because the registry would read the database for it."""
+        return []
+
+
+@bp.get("/metrics")
+def metrics() -> ResponseReturnValue:
+    """Return the metrics for Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector())
+    if os.environ.get(DIRECTORY):
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(orders_accepted())
+        registry.register(latency())
+    return Response(generate_latest(registry), mimetype=CONTENT_TYPE_LATEST)
+
+
+def start_timer() -> None:
+    """Note when the request arrived."""
+    g.started = perf_counter()
+
+
+def observe_latency(response: Response) -> Response:
+    """Record the latency by endpoint: by path, each order would be a series of its own."""
+    if started := g.pop("started", None):
+        method = request.method if request.endpoint else "any"  # clients can invent methods
+        labels = (request.endpoint or "none", method, response.status_code)
+        latency().labels(*labels).observe(perf_counter() - started)
+    return response
+
+
+def share_counters() -> None:
+    """Let all workers count together, in files of the folder that PROMETHEUS_MULTIPROC_DIR names.
+
+    `tidings web` names one of its own if it has several workers.
+    """
+    if folder := os.environ.get(DIRECTORY):
+        Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+
+
+def init_app(app: Flask) -> None:
+    """Measure every request of `app`, and add the address of the metrics."""
+    share_counters()
+    orders_accepted(), latency()  # before the first request, so that none of them is missing
+    app.before_request(start_timer)
+    app.after_request(observe_latency)
+    app.register_blueprint(bp)
