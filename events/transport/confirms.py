@@ -30,7 +30,7 @@ class Confirms:
         self._next_tag = 1
         self._unconfirmed: dict[int, str] = {}
         self._confirmed = False  # any, since the last wait
-        self.gave_up = False  # at the last wait, because a queue was late
+        self.outdated = False  # the channel remembers that a queue was full, or waits for a leader
         self._refusals: dict[str, QueueUnavailable] = {}
         channel.confirm_select()
         channel.events["basic_ack"].add(self._on_ack)
@@ -48,7 +48,7 @@ class Confirms:
         A queue is late that confirms nothing for `timeout` seconds, or for less if others confirm:
         their messages must not wait for it.
         """
-        begun, self.gave_up = time.monotonic(), False
+        begun = time.monotonic()
         unconfirmed = len(self._unconfirmed)
         while self._unconfirmed:
             self._check()
@@ -70,7 +70,7 @@ class Confirms:
         return refusals
 
     def _give_up(self, seconds: float) -> None:
-        self.gave_up = True
+        self.outdated = True
         for queue in self._unconfirmed.values():
             self._refusals[queue] = queue_errors.late(queue, seconds)
 
@@ -83,6 +83,7 @@ class Confirms:
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
         for queue in self._settle(tag, multiple=multiple):
+            self.outdated = True
             self._refusals[queue] = queue_errors.full(queue)
 
     def _on_return(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:

@@ -168,8 +168,7 @@ class CeleryTransport:
         if link.confirms is None:
             return {}
         refused = link.confirms.wait(timeout)
-        if link.confirms.gave_up:
-            # The next connection is told at once that a queue has no leader; this one waits for it.
+        if link.confirms.outdated:  # a new channel asks the queue again, and is told at once
             link.close()
             link.connect()
         return refused

@@ -72,9 +72,11 @@ def unavailable(queue: str, error: BaseException) -> QueueUnavailable:
         403: _PERMISSIONS,
         404: f"start the node that holds it, or delete it; {_AFTERWARDS}",
         405: f"close the connection that declared it exclusive; {_AFTERWARDS}",
+        541: f"see `rabbitmq-queues quorum_status {queue}`: start the nodes that hold it, and if "
+        f"they all run, restart them one by one; {_AFTERWARDS}",
     }
     if isinstance(error, InternalError):
-        text = f"RabbitMQ cannot use it, perhaps because it has no leader: {text}"
+        text = f"RabbitMQ cannot use it, most likely because it has no leader: {text}"
     fix = fixes.get(
         error.reply_code or 0,
         f"see RabbitMQ's log, and `rabbitmq-queues quorum_status {queue}`; {_AFTERWARDS}",
