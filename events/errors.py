@@ -92,7 +92,7 @@ class QueueUnavailable(TidingsError):
     """The broker refuses one queue: it is full, or was declared elsewhere in another way."""
 
     def __init__(self, queue: str, reason: str, fix: str) -> None:
-        super().__init__(f"queue {queue}: {reason}; {fix}")
+        super().__init__(f"queue {queue} {reason}; {fix}")
         self.queue, self.reason, self.fix = queue, reason, fix
 
 

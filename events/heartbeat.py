@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Literal
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -71,6 +72,13 @@ def alive(session: Session, *, within: float = 3 * INTERVAL) -> Sequence[Heartbe
 def live_relays(session: Session) -> list[Heartbeat]:
     """Return the relays that are alive, by name. One with `trouble` sends nothing."""
     return [process for process in alive(session) if process.kind == "relay"]
+
+
+def broker_state(relay: Heartbeat) -> Literal["up", "blocked", "down"]:
+    """Return the state of the broker as a relay sees it; a blocked one accepts no messages."""
+    if relay.trouble is None:
+        return "up"
+    return "blocked" if relay.blocked else "down"
 
 
 def queue_troubles(session: Session) -> dict[str, QueueTrouble]:

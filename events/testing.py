@@ -72,7 +72,7 @@ class InMemoryTransport(Transport):
         self.sent.extend(taken)
         self.ready.extend(taken)
         refused = {message.queue for message in messages} & self.full_queues
-        return {queue: QueueUnavailable(queue, "it is full", "empty it") for queue in refused}
+        return {queue: QueueUnavailable(queue, "is full", "empty it") for queue in refused}
 
     def waiting(self, queue: str) -> int:
         """Return the number of messages on `queue` that no worker has received."""

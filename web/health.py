@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator
 from time import perf_counter
+from typing import Any
 
 import structlog
 from flask import Blueprint, Flask, Response, current_app, g, request
@@ -71,18 +72,25 @@ def _send_heartbeat() -> None:
         current_app.extensions[_LAST_HEARTBEAT] = perf_counter()
 
 
-def _relay_and_broker(session: Session) -> dict[str, str]:
+def _relay_and_broker(session: Session) -> dict[str, Any]:
     relays = heartbeat.live_relays(session)
     if not relays:
         return {"relay": "down", "broker": "unknown"}
-    return {"relay": "up", "broker": "down" if any(relay.trouble for relay in relays) else "up"}
+    states = {heartbeat.broker_state(each): each.trouble for each in relays}
+    worst = next(state for state in ("down", "blocked", "up") if state in states)
+    found: dict[str, Any] = {"relay": "up", "broker": worst}
+    if worst == "blocked":
+        found["trouble"] = states[worst]
+    if troubles := heartbeat.queue_troubles(session):
+        found["queues"] = troubles
+    return found
 
 
 class LedgerCollector(Collector):
     """A collector that reads the ledger at each scrape, so that all web processes agree."""
 
     def collect(self) -> Iterator[Metric]:
-        """Yield gauges of the open and dead deliveries by queue."""
+        """Yield gauges of the open and dead deliveries by queue, and of the refused queues."""
         deliveries = GaugeMetricFamily(
             "tidings_deliveries", "Deliveries that are not handled", labels=["queue", "state"]
         )
@@ -90,17 +98,31 @@ class LedgerCollector(Collector):
             "tidings_oldest_delivery_seconds", "Age of the oldest open delivery", labels=["queue"]
         )
         workers = GaugeMetricFamily("tidings_workers", "Workers that are alive", labels=["queue"])
+        refused = GaugeMetricFamily(
+            "tidings_queue_refused",
+            "Queues that the broker refuses",
+            labels=["queue", "reason", "fix"],
+        )
+        relays = GaugeMetricFamily(
+            "tidings_relays", "Relays that are alive", labels=["broker", "trouble"]
+        )
         with reading() as session:
+            for relay in heartbeat.live_relays(session):
+                # An error of a connection names hosts, which are no business of everybody's.
+                trouble = relay.trouble if relay.blocked else None
+                relays.add_metric([heartbeat.broker_state(relay), trouble or ""], 1)
             for queue in queues.overview(session):
                 for state in ("waiting", "retrying", "dead"):
                     deliveries.add_metric([queue.name, state], getattr(queue, state))
                 oldest.add_metric([queue.name], queue.oldest or 0.0)
                 workers.add_metric([queue.name], queue.workers)
+                if queue.trouble:
+                    refused.add_metric([queue.name, queue.trouble, queue.fix or ""], 1)
             waiting = queues.unrelayed(session)
         unrelayed = GaugeMetricFamily(
             "tidings_unrelayed_events", "Events that the relay has not fanned out", value=waiting
         )
-        yield from (deliveries, oldest, workers, unrelayed)
+        yield from (deliveries, oldest, workers, refused, relays, unrelayed)
 
     def describe(self) -> Iterable[Metric]:
         """Describe nothing, because the registry would read the database for it."""

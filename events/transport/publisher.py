@@ -6,38 +6,17 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from amqp.exceptions import NotFound
 from celery import Celery
-from kombu import Exchange, Queue
 
 from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
 from events.messages import Message
-from events.transport import dead_queue, queue_errors
+from events.transport import broker_queues, dead_queue, queue_errors
+from events.transport.broker_queues import queues
 from events.transport.confirms import LATE_AFTER
 from events.transport.link import Link, PublishingLink
 from events.transport.protocol import encode
 
 Result = TypeVar("Result")
-
-
-def queues(names: Iterable[str], *, quorum: bool) -> list[Queue]:
-    """Return one queue per name, each on a direct exchange of its own.
-
-    On RabbitMQ they are quorum queues, whose dead letters go to the dead queue.
-    """
-    arguments = {
-        "x-queue-type": "quorum",
-        "x-delivery-limit": 20,
-        "x-overflow": "reject-publish",
-        "x-dead-letter-exchange": dead_queue.NAME,
-        "x-dead-letter-routing-key": dead_queue.NAME,
-        "x-dead-letter-strategy": "at-least-once",
-    }
-    chosen = arguments if quorum else None
-    return [
-        Queue(name, Exchange(name, type="direct"), routing_key=name, queue_arguments=chosen)
-        for name in sorted(set(names))
-    ]
 
 
 class CeleryTransport:
@@ -96,6 +75,10 @@ class CeleryTransport:
         Raises `BrokerDown`, and `QueueUnavailable`.
         """
         return self.ask(queue, lambda channel: self._count(channel, queue))
+
+    def exists(self, queue: str) -> bool:
+        """Tell whether RabbitMQ has a queue. Raises `BrokerDown`, and `QueueUnavailable`."""
+        return self.ask(queue, lambda channel: broker_queues.exists(channel, queue))
 
     def ask(self, queue: str, function: Callable[[Any], Result]) -> Result:
         """Return the result of `function`, a question about `queue`, for a channel.
@@ -211,17 +194,10 @@ class CeleryTransport:
     def _count(self, channel: Any, queue: str) -> int:
         if not self._asking.amqp:  # on Redis an empty queue does not exist
             return int(channel.queue_declare(queue=queue).message_count)
-        try:
-            found = channel.queue_declare(queue, passive=True)
-        except NotFound:  # deleted, or not declared yet
-            self._asking.close()
-            self._declared.discard(queue)
-            self._queue(queue, self._asking.connect())
-            self._declared.add(queue)
+        if not broker_queues.exists(channel, queue):  # deleted, or not declared yet
+            self._queue(queue, channel)
             return 0
-        if not found.message_count and not found.consumer_count:
-            _take_nothing(channel, queue)
-        return int(found.message_count)
+        return broker_queues.count_ready(channel, queue)
 
     def _open_dead_queue(self, channel: Any) -> dead_queue.DeadQueue | None:
         if self._asking.amqp and (self._dead_queue is None or self._dead_queue.channel != channel):
@@ -232,12 +208,3 @@ class CeleryTransport:
     def _drain(self, channel: Any) -> int:
         opened = self._open_dead_queue(channel)
         return opened.drain() if opened else 0
-
-
-def _take_nothing(channel: Any, queue: str) -> None:
-    """Raise RabbitMQ's error if an empty queue without consumers has no leader.
-
-    Of such a queue RabbitMQ says that it is empty, and its messages would count as lost.
-    """
-    if message := channel.basic_get(queue):  # it came just now
-        channel.basic_reject(message.delivery_tag, requeue=True)

@@ -26,7 +26,7 @@ def full(queue: str) -> QueueUnavailable:
     """Return the error for a queue that refused a message."""
     return QueueUnavailable(
         queue,
-        "the queue is full or has no leader: it refused a message",
+        "is full or has no leader: it refused a message",
         f"start workers for it, or raise the max-length of its policy "
         f"(`rabbitmqctl list_policies`); if it has no leader (`rabbitmq-queues quorum_status "
         f"{queue}`), start its nodes; {_AFTERWARDS}",
@@ -37,7 +37,7 @@ def late(queue: str, seconds: float) -> QueueUnavailable:
     """Return the error for a queue that confirmed no message in so many seconds."""
     return QueueUnavailable(
         queue,
-        f"it confirmed no message for {seconds:g} s",
+        f"confirmed no message for {seconds:g} s",
         f"see `rabbitmq-queues quorum_status {queue}`: it may have no leader, or a disk that is "
         f"too slow; start its nodes; {_AFTERWARDS}",
     )
@@ -46,7 +46,7 @@ def late(queue: str, seconds: float) -> QueueUnavailable:
 def missing(queue: str) -> QueueUnavailable:
     """Return the error for a queue that was deleted."""
     return QueueUnavailable(
-        queue, "it was deleted", f"none needed: the relay declares it again; {_AFTERWARDS}"
+        queue, "was deleted", f"none needed: the relay declares it again; {_AFTERWARDS}"
     )
 
 
@@ -65,7 +65,7 @@ def unavailable(queue: str, error: BaseException) -> QueueUnavailable:
     """Return the error about one queue that the broker's answer `error` stands for."""
     if not isinstance(error, AMQPError):
         return _of_key(queue, error)
-    text = str(error.reply_text or error).partition(" - ")[2] or str(error)
+    text = f"is refused: {str(error.reply_text or error).partition(' - ')[2] or error}"
     if found := _OTHER_ARGUMENT.search(text):
         return _of_argument(queue, found)
     fixes = {
@@ -76,11 +76,10 @@ def unavailable(queue: str, error: BaseException) -> QueueUnavailable:
         f"they all run, restart them one by one; {_AFTERWARDS}",
     }
     if isinstance(error, InternalError):
-        text = f"RabbitMQ cannot use it, most likely because it has no leader: {text}"
-    fix = fixes.get(
-        error.reply_code or 0,
-        f"see RabbitMQ's log, and `rabbitmq-queues quorum_status {queue}`; {_AFTERWARDS}",
-    )
+        text = f"{text}, most likely because it has no leader"
+    fix = fixes.get(error.reply_code or 0, f"see RabbitMQ's log; {_AFTERWARDS}")
+    if "max size" in text:
+        fix = f"raise max_message_size in RabbitMQ's configuration; {_AFTERWARDS}"
     return QueueUnavailable(queue, text, fix)
 
 
@@ -90,8 +89,9 @@ def broker_error(error: BaseException) -> BrokerDown:
         return error
     for each in _chain(error):
         if isinstance(each, ResponseError):  # Redis answers, and refuses every write
+            answer = str(each).rpartition("caused error: ")[2]  # before it, the whole command
             return BrokerBlocked(
-                f"the broker accepts no messages: {' '.join(str(each).split())[-200:]}",
+                f"the broker accepts no messages: {' '.join(answer.split())[:200]}",
                 "raise its maxmemory, or free its disk",
             )
     return BrokerDown(f"{type(error).__name__}: {error}")
@@ -104,8 +104,9 @@ def _of_argument(queue: str, found: re.Match[str]) -> QueueUnavailable:
         command = f"rabbitmqadmin delete exchange name={queue}"
     return QueueUnavailable(
         queue,
-        f"its {kind} was declared elsewhere with another argument {name!r}: "
-        f"{found['theirs'].strip()}, where Tidings declares {found['ours'].strip()}",
+        f"has {'an exchange with ' if kind == 'exchange' else ''}other arguments than expected: "
+        f"inequivalent arg {name!r} is {found['theirs'].strip()}, where Tidings declares "
+        f"{found['ours'].strip()}; something else declared it",
         f"stop its workers, run `{command}`, start them: they declare it, and {_AFTERWARDS} again",
     )
 
@@ -114,12 +115,12 @@ def _of_key(queue: str, error: BaseException) -> QueueUnavailable:
     if any(isinstance(each, NoPermissionError) for each in _chain(error)):
         return QueueUnavailable(
             queue,
-            "the user of BROKER_URL may not use its key",
+            "has a key that the user of BROKER_URL may not use",
             f"allow it with ACL SETUSER; {_AFTERWARDS}",
         )
     return QueueUnavailable(
         queue,
-        "its key holds something other than a list (WRONGTYPE)",
+        "has a key that holds something other than a list (WRONGTYPE)",
         f"see `redis-cli type {queue}`, then rename or delete that key; {_AFTERWARDS}",
     )
 

@@ -130,7 +130,7 @@ def test_one_refusing_queue_does_not_delay_the_others(
     beat = beat_of("relay@test")
     assert (beat.trouble, beat.queue_troubles) == (
         None,
-        {"notes": {"reason": "it is full", "fix": "empty it"}},
+        {"notes": {"reason": "is full", "fix": "empty it"}},
     )
     broker.full_queues = set()
     work(relay)

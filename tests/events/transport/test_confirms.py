@@ -86,7 +86,7 @@ def test_a_message_that_no_queue_gets_is_refused(connection: Connection) -> None
     confirms.expect("x")
 
     assert {queue: error.reason for queue, error in confirms.wait(10).items()} == {
-        "x": "it was deleted"
+        "x": "was deleted"
     }
 
 
@@ -112,7 +112,7 @@ def test_a_full_queue_refuses_and_is_believed(connection: Connection) -> None:
                 return [f"{queue}: {error.reason}" for queue, error in refused.items()]
         return []
 
-    assert fill() == ["small: the queue is full or has no leader: it refused a message"]
+    assert fill() == ["small: is full or has no leader: it refused a message"]
 
 
 def test_a_thousand_messages_are_confirmed_and_waited_for_once(

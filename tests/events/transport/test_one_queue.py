@@ -33,9 +33,9 @@ NOTES, OTHERS = new_subscription(), new_subscription(name="others.mark")
 
 
 FAULTS = {
-    full: "the queue is full",
-    declared_elsewhere: "declared elsewhere with another argument 'x-",
-    without_leader: "the queue is full or has no leader",
+    full: "is full",
+    declared_elsewhere: "has other arguments than expected: inequivalent arg 'x-",
+    without_leader: "is full or has no leader",
 }
 of_one_queue = pytest.mark.parametrize("fault", FAULTS)
 
@@ -229,5 +229,5 @@ def test_a_dead_queue_that_was_declared_elsewhere_holds_up_nothing_and_is_named(
 
     assert are_sent("others.mark")
     assert are_sent("notes.mark")
-    assert "another argument 'x-" in beat().queue_troubles[dead_queue.NAME]["reason"]
+    assert "inequivalent arg 'x-" in beat().queue_troubles[dead_queue.NAME]["reason"]
     assert beat().trouble is None
