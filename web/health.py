@@ -103,14 +103,8 @@ class LedgerCollector(Collector):
             "Queues that the broker refuses",
             labels=["queue", "reason", "fix"],
         )
-        relays = GaugeMetricFamily(
-            "tidings_relays", "Relays that are alive", labels=["broker", "trouble"]
-        )
         with reading() as session:
-            for relay in heartbeat.live_relays(session):
-                # An error of a connection names hosts, which are no business of everybody's.
-                trouble = relay.trouble if relay.blocked else None
-                relays.add_metric([heartbeat.broker_state(relay), trouble or ""], 1)
+            yield _relays(session)
             for queue in queues.overview(session):
                 for state in ("waiting", "retrying", "dead"):
                     deliveries.add_metric([queue.name, state], getattr(queue, state))
@@ -122,11 +116,22 @@ class LedgerCollector(Collector):
         unrelayed = GaugeMetricFamily(
             "tidings_unrelayed_events", "Events that the relay has not fanned out", value=waiting
         )
-        yield from (deliveries, oldest, workers, refused, relays, unrelayed)
+        yield from (deliveries, oldest, workers, refused, unrelayed)
 
     def describe(self) -> Iterable[Metric]:
         """Describe nothing, because the registry would read the database for it."""
         return []
+
+
+def _relays(session: Session) -> Metric:
+    relays = GaugeMetricFamily(
+        "tidings_relays", "Relays that are alive", labels=["broker", "trouble"]
+    )
+    for relay in heartbeat.live_relays(session):
+        # An error of a connection names hosts, which are no business of everybody's.
+        trouble = relay.trouble if relay.blocked else None
+        relays.add_metric([heartbeat.broker_state(relay), trouble or ""], 1)
+    return relays
 
 
 @bp.get("/metrics")

@@ -61,9 +61,9 @@ class Confirms:
                 self._channel.connection.drain_events(timeout=left)
             if len(self._unconfirmed) < unconfirmed:
                 begun, unconfirmed = time.monotonic(), len(self._unconfirmed)
-        return self.forget()
+        return self.reset()
 
-    def forget(self) -> dict[str, QueueUnavailable]:
+    def reset(self) -> dict[str, QueueUnavailable]:
         """Expect no confirm any more; return the queues that refused a message."""
         refusals, self._refusals, self._confirmed = self._refusals, {}, False
         self._unconfirmed.clear()

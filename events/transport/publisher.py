@@ -144,7 +144,7 @@ class CeleryTransport:
         link.connect()
         link.check_blocked()
         if link.confirms:
-            link.confirms.forget()
+            link.confirms.reset()
         with link.producer.batch(max_size=max(1, len(messages))):
             for message in messages:
                 self._publish(link, message)
