@@ -22,14 +22,26 @@ _PERMISSIONS = (
 )
 
 
+def _without_leader(queue: str) -> str:
+    """Return the fix for a queue without a leader.
+
+    RabbitMQ 3.10 that is killed within a second of the declaration forgets half of the queue, which
+    then never has a leader again. Deleting it loses nothing: the ledger has its deliveries.
+    """
+    return (
+        f"if it has no leader (`rabbitmq-queues quorum_status {queue}`), start the nodes that hold "
+        f"it; if they all run, run `rabbitmqctl delete_queue {queue}`, and if it has none again, "
+        f"restart the node; {_AFTERWARDS}"
+    )
+
+
 def full(queue: str) -> QueueUnavailable:
     """Return the error for a queue that refused a message."""
     return QueueUnavailable(
         queue,
         "is full or has no leader: it refused a message",
-        f"start workers for it, or raise the max-length of its policy "
-        f"(`rabbitmqctl list_policies`); if it has no leader (`rabbitmq-queues quorum_status "
-        f"{queue}`), start its nodes; {_AFTERWARDS}",
+        "start workers for it, or raise the max-length of its policy (`rabbitmqctl "
+        f"list_policies`); {_without_leader(queue)}",
     )
 
 
@@ -38,8 +50,7 @@ def late(queue: str, seconds: float) -> QueueUnavailable:
     return QueueUnavailable(
         queue,
         f"confirmed no message for {seconds:g} s",
-        f"see `rabbitmq-queues quorum_status {queue}`: it may have no leader, or a disk that is "
-        f"too slow; start its nodes; {_AFTERWARDS}",
+        f"see whether its disk is too slow; {_without_leader(queue)}",
     )
 
 
@@ -72,8 +83,7 @@ def unavailable(queue: str, error: BaseException) -> QueueUnavailable:
         403: _PERMISSIONS,
         404: f"start the node that holds it, or delete it; {_AFTERWARDS}",
         405: f"close the connection that declared it exclusive; {_AFTERWARDS}",
-        541: f"see `rabbitmq-queues quorum_status {queue}`: start the nodes that hold it, and if "
-        f"they all run, restart them one by one; {_AFTERWARDS}",
+        541: _without_leader(queue),
     }
     if isinstance(error, InternalError):
         text = f"{text}, most likely because it has no leader"
