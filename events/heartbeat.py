@@ -52,7 +52,7 @@ def beat(
             )
             session.execute(delete(Heartbeat).where(Heartbeat.last_seen < now - EXPIRES_AFTER))
         row.last_seen, row.trouble, row.blocked = now, trouble, blocked
-        row.queue_troubles = dict(queue_troubles)
+        row.queues, row.queue_troubles = list(queues), dict(queue_troubles)
 
 
 def leave(name: str) -> None:
