@@ -120,6 +120,8 @@ class PublishingLink(Link):
 
     def check_blocked(self) -> None:
         """Raise `BrokerBlocked` while RabbitMQ accepts no messages on this connection."""
+        if not self._blocked:
+            return
         with suppress(TimeoutError):
             while self._blocked:
                 self._connection.drain_events(timeout=0)

@@ -49,7 +49,7 @@ class RefusedQueues:
         self._queues.deselect(sorted(refused))
         self._try_again_later()
 
-    def _take_back(self) -> None:
+    def _select_again(self) -> None:
         for name in self._names - self._refused(sorted(self._names)).keys():
             self._names.discard(name)
             self._consumer.add_task_queue(name)
@@ -57,7 +57,7 @@ class RefusedQueues:
 
     def _try_again_later(self) -> None:
         if self._names:
-            self._consumer.timer.call_after(RETRY_DELAY, self._take_back)
+            self._consumer.timer.call_after(RETRY_DELAY, self._select_again)
 
     def _refused(self, names: list[str]) -> dict[str, QueueUnavailable]:
         link, refused = Link(self._consumer.app), {}
