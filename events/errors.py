@@ -12,6 +12,8 @@ TidingsError
 ├── TransactionNotStarted   stopped while it waited for its turn; it may be run again
 ├── CallNotMade             the calls before it in the batch took too long; it may be made later
 ├── BrokerDown              the broker did not take a message; the relay sends it again
+│   └── BrokerBlocked       the broker can be reached, and accepts no messages from anybody
+├── QueueUnavailable        the broker refuses one queue; the others can be used
 ├── DeadLetter              raised by a handler: no retry can save this delivery
 └── RetryAfter              raised by a handler: retry in so many seconds
 """
@@ -91,6 +93,21 @@ class CallNotMade(TidingsError):
 
 class BrokerDown(TidingsError):
     """The broker did not take a message, or could not be reached."""
+
+
+class BrokerBlocked(BrokerDown):
+    """The broker accepts no messages, because it is out of memory or disk; it answers."""
+
+    def __init__(self, reason: str, fix: str) -> None:
+        super().__init__(f"{reason}; {fix}")
+
+
+class QueueUnavailable(TidingsError):
+    """The broker refuses one queue: it is full, or was declared elsewhere in another way."""
+
+    def __init__(self, queue: str, reason: str, fix: str) -> None:
+        super().__init__(f"queue {queue} {reason}; {fix}")
+        self.queue, self.reason, self.fix = queue, reason, fix
 
 
 class DeadLetter(TidingsError):

@@ -1,15 +1,17 @@
 """Heartbeats: one row per live process, so that a page can show them without a broker."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
+from typing import Literal
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from events import clock
 from events.database import relaxed
-from events.tables import Heartbeat
+from events.tables import Heartbeat, QueueTrouble
 
 INTERVAL = 5.0  # seconds between two beats
 EXPIRES_AFTER = timedelta(hours=1)
@@ -22,11 +24,14 @@ def beat(
     *,
     slots: int = 1,
     trouble: str | None = None,
+    blocked: bool = False,
+    queue_troubles: Mapping[str, QueueTrouble] = MappingProxyType({}),
 ) -> None:
     """Record that process `name` is alive, in a transaction of its own.
 
     `kind` is web, relay or worker; `slots` is the number of handlers that it can run at once;
-    `trouble` is an error to show beside it.
+    `trouble` is an error to show beside it, `blocked` if it is that the broker accepts no messages;
+    `queue_troubles` are the queues that the broker refuses.
     """
     now = clock.now()
     with relaxed() as session:
@@ -41,10 +46,14 @@ def beat(
                     pid=os.getpid(),
                     started_at=now,
                     last_seen=now,
+                    blocked=blocked,
+                    queue_troubles={},
                 )
             )
             session.execute(delete(Heartbeat).where(Heartbeat.last_seen < now - EXPIRES_AFTER))
-        row.last_seen, row.skew, row.trouble = now, clock.skew(), trouble
+        row.last_seen, row.skew = now, clock.skew()
+        row.trouble, row.blocked = trouble, blocked
+        row.queues, row.queue_troubles = list(queues), dict(queue_troubles)
 
 
 def leave(name: str) -> None:
@@ -62,5 +71,18 @@ def alive(session: Session, *, within: float = 3 * INTERVAL) -> Sequence[Heartbe
 
 
 def live_relays(session: Session) -> list[Heartbeat]:
-    """Return the relays that are alive, by name. One with `trouble` cannot reach the broker."""
+    """Return the relays that are alive, by name. One with `trouble` sends nothing."""
     return [process for process in alive(session) if process.kind == "relay"]
+
+
+def broker_state(relay: Heartbeat) -> Literal["up", "blocked", "down"]:
+    """Return the state of the broker as a relay sees it; a blocked one accepts no messages."""
+    if relay.trouble is None:
+        return "up"
+    return "blocked" if relay.blocked else "down"
+
+
+def queue_troubles(session: Session) -> dict[str, QueueTrouble]:
+    """Return the queues that the broker refuses to a live relay, each with the reason and fix."""
+    relays = live_relays(session)
+    return {queue: each for relay in relays for queue, each in relay.queue_troubles.items()}

@@ -1,9 +1,11 @@
 """The messages that the relay hands to the broker, and the interface of their transport."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
+
+from events.errors import QueueUnavailable
 
 
 @dataclass(frozen=True)
@@ -25,22 +27,26 @@ class Transport(Protocol):
     """A connection to the queues: `CeleryTransport`, and `InMemoryTransport` in tests."""
 
     def connect(self) -> None:
-        """Connect, unless connected. Raises `BrokerDown`."""
+        """Connect, unless connected.
 
-    def send(self, messages: Sequence[Message]) -> None:
-        """Hand all messages to the broker.
+        Raises `BrokerDown`, or `BrokerBlocked` if the other questions are answered nevertheless.
+        """
 
-        Raises `BrokerDown`; each of them may have arrived all the same.
+    def send(self, messages: Sequence[Message]) -> Mapping[str, QueueUnavailable]:
+        """Hand all messages to the broker; return the queues that did not take theirs, and why.
+
+        Raises `BrokerDown` if none may be sent. A message that was not taken may have arrived all
+        the same.
         """
 
     def waiting(self, queue: str) -> int:
         """Return the number of messages on `queue` that no worker has received.
 
-        Raises `BrokerDown`.
+        Raises `BrokerDown`, and `QueueUnavailable` if only this queue cannot be asked about.
         """
 
     def drain_dead_queue(self) -> int:
         """Quarantine the messages that the broker dead-lettered, and return their number.
 
-        Raises `BrokerDown`.
+        Raises `BrokerDown`, and `QueueUnavailable` if only the dead queue cannot be read.
         """

@@ -1,10 +1,11 @@
 """The tables of the bus."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from sqlalchemy import (
+    JSON,
     ForeignKeyConstraint,
     Index,
     LargeBinary,
@@ -156,6 +157,13 @@ class AuditEntry(Base):
     why: Mapped[str] = mapped_column(Text)
 
 
+class QueueTrouble(TypedDict):
+    """The reason why the broker refuses one queue, and the fix."""
+
+    reason: str
+    fix: str
+
+
 class Heartbeat(Base):
     """A live process, so that the web can show workers and relays without a broker."""
 
@@ -170,6 +178,8 @@ class Heartbeat(Base):
     last_seen: Mapped[datetime]
     skew: Mapped[float] = mapped_column(default=0.0)  # seconds that its machine's clock is ahead
     trouble: Mapped[str | None] = mapped_column(Text)
+    blocked: Mapped[bool]  # `trouble` is that the broker accepts no messages; it can be reached
+    queue_troubles: Mapped[dict[str, QueueTrouble]] = mapped_column(JSON)  # by queue
 
 
 class InvalidMessageRow(Base):

@@ -15,7 +15,7 @@ from events import clock, log
 from events.admin import subscriptions as admin
 from events.database import Database, database, reading, transaction, use
 from events.dispatch import dispatch
-from events.errors import BrokerDown
+from events.errors import BrokerDown, QueueUnavailable
 from events.event import Event
 from events.messages import Message, Transport
 from events.orm import Base
@@ -65,14 +65,14 @@ class InMemoryTransport(Transport):
         if self.down:
             raise BrokerDown("the test has switched it off")
 
-    def send(self, messages: Sequence[Message]) -> None:
-        """Take the messages until one belongs to a full queue."""
+    def send(self, messages: Sequence[Message]) -> dict[str, QueueUnavailable]:
+        """Take the messages but those of full queues; return these."""
         self.connect()
-        for message in messages:
-            if message.queue in self.full_queues:
-                raise BrokerDown(f"{message.queue} is full")
-            self.sent.append(message)
-            self.ready.append(message)
+        taken = [message for message in messages if message.queue not in self.full_queues]
+        self.sent.extend(taken)
+        self.ready.extend(taken)
+        refused = {message.queue for message in messages} & self.full_queues
+        return {queue: QueueUnavailable(queue, "is full", "empty it") for queue in refused}
 
     def waiting(self, queue: str) -> int:
         """Return the number of messages on `queue` that no worker has received."""

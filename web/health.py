@@ -3,6 +3,7 @@
 import os
 import socket
 from time import perf_counter
+from typing import Any
 
 import structlog
 from flask import Blueprint, Flask, current_app
@@ -50,11 +51,18 @@ def _send_heartbeat() -> None:
         current_app.extensions[_LAST_HEARTBEAT] = perf_counter()
 
 
-def _relay_and_broker(session: Session) -> dict[str, str]:
+def _relay_and_broker(session: Session) -> dict[str, Any]:
     relays = heartbeat.live_relays(session)
     if not relays:
         return {"relay": "down", "broker": "unknown"}
-    return {"relay": "up", "broker": "down" if any(relay.trouble for relay in relays) else "up"}
+    states = {heartbeat.broker_state(each): each.trouble for each in relays}
+    worst = next(state for state in ("down", "blocked", "up") if state in states)
+    found: dict[str, Any] = {"relay": "up", "broker": worst}
+    if worst == "blocked":
+        found["trouble"] = states[worst]
+    if troubles := heartbeat.queue_troubles(session):
+        found["queues"] = troubles
+    return found
 
 
 def init_app(app: Flask) -> None:

@@ -20,8 +20,9 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from sqlalchemy.orm import Session
 
-from events import reading
+from events import heartbeat, reading
 from events.admin import queues
 
 bp = Blueprint("metrics", __name__)
@@ -49,7 +50,7 @@ class LedgerCollector(Collector):
     """A collector that reads the ledger at each scrape, so that all web processes agree."""
 
     def collect(self) -> Iterator[Metric]:
-        """Yield gauges of the open and dead deliveries by queue."""
+        """Yield gauges of the open and dead deliveries by queue, and of the refused queues."""
         deliveries = GaugeMetricFamily(
             "tidings_deliveries", "Deliveries that are not handled", labels=["queue", "state"]
         )
@@ -57,21 +58,40 @@ class LedgerCollector(Collector):
             "tidings_oldest_delivery_seconds", "Age of the oldest open delivery", labels=["queue"]
         )
         workers = GaugeMetricFamily("tidings_workers", "Workers that are alive", labels=["queue"])
+        refused = GaugeMetricFamily(
+            "tidings_queue_refused",
+            "Queues that the broker refuses",
+            labels=["queue", "reason", "fix"],
+        )
         with reading() as session:
+            yield _relays(session)
             for queue in queues.overview(session):
                 for state in ("waiting", "retrying", "dead"):
                     deliveries.add_metric([queue.name, state], getattr(queue, state))
                 oldest.add_metric([queue.name], queue.oldest or 0.0)
                 workers.add_metric([queue.name], queue.workers)
+                if queue.trouble:
+                    refused.add_metric([queue.name, queue.trouble, queue.fix or ""], 1)
             waiting = queues.unrelayed(session)
         unrelayed = GaugeMetricFamily(
             "tidings_unrelayed_events", "Events that the relay has not fanned out", value=waiting
         )
-        yield from (deliveries, oldest, workers, unrelayed)
+        yield from (deliveries, oldest, workers, refused, unrelayed)
 
     def describe(self) -> Iterable[Metric]:
         """Describe nothing, because the registry would read the database for it."""
         return []
+
+
+def _relays(session: Session) -> Metric:
+    relays = GaugeMetricFamily(
+        "tidings_relays", "Relays that are alive", labels=["broker", "trouble"]
+    )
+    for relay in heartbeat.live_relays(session):
+        # An error of a connection names hosts, which are no business of everybody's.
+        trouble = relay.trouble if relay.blocked else None
+        relays.add_metric([heartbeat.broker_state(relay), trouble or ""], 1)
+    return relays
 
 
 @bp.get("/metrics")

@@ -17,7 +17,8 @@ class QueueView:
     """One queue.
 
     `waiting` deliveries have not failed yet, `retrying` ones have; `oldest` is the age in seconds
-    of the oldest open delivery's event; `paused` says that a subscription of the queue is.
+    of the oldest open delivery's event; `paused` says that a subscription of the queue is;
+    `trouble` is what the broker refuses it for, and `fix` what to do.
     """
 
     name: str
@@ -27,6 +28,8 @@ class QueueView:
     oldest: float | None = None
     paused: bool = False
     workers: int = 0
+    trouble: str | None = None
+    fix: str | None = None
 
 
 def overview(session: Session) -> list[QueueView]:
@@ -41,7 +44,8 @@ def overview(session: Session) -> list[QueueView]:
     workers = [
         queue for row in heartbeat.alive(session) if row.kind == "worker" for queue in row.queues
     ]
-    names = sorted({*paused, *workers, *(queue for queue, _ in counts)})
+    troubles = heartbeat.queue_troubles(session)
+    names = sorted({*paused, *workers, *troubles, *(queue for queue, _ in counts)})
     return [
         QueueView(
             name=name,
@@ -51,6 +55,8 @@ def overview(session: Session) -> list[QueueView]:
             oldest=oldest.get(name),
             paused=paused.get(name, False),
             workers=workers.count(name),
+            trouble=troubles[name]["reason"] if name in troubles else None,
+            fix=troubles[name]["fix"] if name in troubles else None,
         )
         for name in names
     ]

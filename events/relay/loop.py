@@ -5,7 +5,8 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 import structlog
@@ -14,11 +15,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from events import clock, heartbeat
 from events.database import database, reading, relaxed
 from events.db_errors import describe_error, unavailable_reason
-from events.errors import BrokerDown
+from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
 from events.messages import Message, Transport
+from events.relay.keepalive import Keepalive
 from events.relay.loss import LostMessageDetector
 from events.relay.round import do_round, survey
 from events.relay.sending import unmark_sent
+from events.relay.unavailable import UnavailableQueues
 from events.relay.wakeup import wakeup
 from events.relay.window import slots_by_queue
 
@@ -34,11 +37,13 @@ class Relay:
         self._transport = transport
         self._name = name or f"relay@{socket.gethostname()}:{os.getpid()}"
         self._losses = LostMessageDetector(transport)
-        self._broker_error: str | None = None
+        self._queues = UnavailableQueues()
+        self._broker_error: BrokerDown | None = None
         self._database_error: str | None = None
         self._retry_delay = 0.0
         self._retry_broker_at = 0.0
         self._upkeep_at = 0.0
+        self._last_beat = 0.0
         self._slots: Counter[str] = Counter()
 
     def run(self, stop: threading.Event) -> None:
@@ -46,15 +51,16 @@ class Relay:
         signal = wakeup(database())
         logger.info("relay.started", name=self._name)
         try:
-            while not stop.is_set():
-                try:
-                    wait = self.work()
-                except SQLAlchemyError as error:
-                    self._report_database_error(error)
-                    stop.wait(1.0)
-                else:
-                    self._report_database_back()
-                    signal.wait(wait, stop)
+            with Keepalive(self._write_heartbeat, lambda: self._last_beat):
+                while not stop.is_set():
+                    try:
+                        wait = self.work()
+                    except SQLAlchemyError as error:
+                        self._report_database_error(error)
+                        stop.wait(1.0)
+                    else:
+                        self._report_database_back()
+                        signal.wait(wait, stop)
         finally:
             signal.close()
             self._leave()
@@ -66,78 +72,108 @@ class Relay:
             self._upkeep()
             self._upkeep_at = now + heartbeat.INTERVAL
         can_send = now >= self._retry_broker_at
-        events, next_due = self._round(can_send=can_send)
+        events, next_due = self._round(can_send=can_send, held=self._queues.held(now=now))
         waits = [self._upkeep_at - now, 0.0 if events else heartbeat.INTERVAL]
         if next_due is not None and can_send:
             waits.append((next_due - clock.now()).total_seconds())
         if self._broker_error:
             waits.append(self._retry_broker_at - time.monotonic())
+        if (attempt := self._queues.next_attempt(now=time.monotonic())) is not None:
+            waits.append(attempt)
         return max(0.0, min(waits))
 
-    def _round(self, *, can_send: bool) -> tuple[int, datetime | None]:
+    def _round(self, *, can_send: bool, held: Collection[str]) -> tuple[int, datetime | None]:
         """Do a round if there is work, then send; return events and the next due time."""
         with reading() as session:  # to look is cheap; the write lock is not
-            seen = survey(session, self._slots)
+            seen = survey(session, self._slots, held)
         if not (seen.events or (can_send and seen.has_work)):
             return 0, seen.due_at
         # The marks are no promises: if a power cut takes them, a message goes out twice.
         with relaxed() as session:
-            done = do_round(session, self._slots, can_send=can_send)
+            done = do_round(session, self._slots, can_send=can_send, held=held)
         self._send(done.messages)
         return done.events + len(done.messages), None
 
     def _send(self, messages: Sequence[Message]) -> None:
-        """Send all in one flush; if the broker refuses it, send each queue's by themselves."""
+        """Send all in one flush, and make due again what a queue or the whole broker refuses."""
         if not messages:
             return
         try:
-            self._transport.send(messages)
-        except BrokerDown:
-            self._send_by_queue(messages)
-        else:
-            self._report_broker_up()
+            refused = self._transport.send(messages)
+        except BrokerDown as error:
+            self._unmark(messages)
+            self._report_broker_down(error)
+            return
+        self._report_broker_up()
+        if refused or self._queues:
+            self._unmark([message for message in messages if message.queue in refused])
+            with self._beat_on_change():
+                queues = {message.queue for message in messages}
+                self._queues.note_send(queues, refused, now=time.monotonic())
 
-    def _send_by_queue(self, messages: Sequence[Message]) -> None:
-        """Send queue by queue, so that one full queue holds up no other."""
-        waiting = list(messages)
-        while waiting:
-            queue = waiting[0].queue
-            mine = [message for message in waiting if message.queue == queue]
-            try:
-                self._transport.connect()
-            except BrokerDown as error:  # not one queue, the broker
-                self._refused(waiting, error)
-                return
-            try:
-                self._transport.send(mine)
-            except BrokerDown as error:
-                self._refused(mine, error)
-            waiting = [message for message in waiting if message.queue != queue]
-
-    def _refused(self, messages: Sequence[Message], error: BrokerDown) -> None:
-        with relaxed() as session:
-            unmark_sent(session, messages)
-        self._report_broker_down(error)
+    def _unmark(self, messages: Sequence[Message]) -> None:
+        if messages:
+            with relaxed() as session:
+                unmark_sent(session, messages)
 
     def _upkeep(self) -> None:
-        heartbeat.beat(self._name, "relay", trouble=self._broker_error)
+        self._queues.forget_idle(now=time.monotonic())
+        self._beat()
         with reading() as session:
             self._slots = slots_by_queue(session)
         try:
-            self._transport.connect()
-            self._losses.check()
-            self._drain_dead_queue()
-            self._report_broker_up()
+            with self._beat_on_change():
+                blocked = self._connect()
+                self._losses.check()
+                self._queues.note("loss detection", self._losses.unavailable)
+                self._drain_dead_queue()
         except BrokerDown as error:
-            self._report_broker_down(error)
+            blocked = error
+        if blocked:
+            self._report_broker_down(blocked)
+        else:
+            self._report_broker_up()
+
+    def _connect(self) -> BrokerDown | None:
+        """Connect; return the error if messages cannot be sent, but all else can be done."""
+        try:
+            self._transport.connect()
+        except BrokerBlocked as error:
+            return error
+        return None
 
     def _drain_dead_queue(self) -> None:
+        errors = {}
         try:
             self._transport.drain_dead_queue()
+        except QueueUnavailable as error:
+            errors[error.queue] = error
         except (BrokerDown, SQLAlchemyError):
             raise
         except Exception as error:  # whatever is in it, the relay must go on sending
             logger.error("dead_queue.unread", error=repr(error)[:500])
+        self._queues.note("dead queue", errors)
+
+    @contextmanager
+    def _beat_on_change(self) -> Iterator[None]:
+        """Beat afterwards if the unavailable queues are others than before."""
+        before = self._queues.troubles()
+        yield
+        if self._queues.troubles() != before:
+            self._beat()
+
+    def _beat(self) -> None:
+        self._write_heartbeat()
+        self._last_beat = time.monotonic()
+
+    def _write_heartbeat(self) -> None:
+        heartbeat.beat(
+            self._name,
+            "relay",
+            trouble=str(self._broker_error) if self._broker_error else None,
+            blocked=isinstance(self._broker_error, BrokerBlocked),
+            queue_troubles=self._queues.troubles(),
+        )
 
     def _report_database_error(self, error: SQLAlchemyError) -> None:
         # Not the message, which differs with the statement that failed.
@@ -156,19 +192,20 @@ class Relay:
             self._database_error = None
 
     def _report_broker_down(self, error: BrokerDown) -> None:
-        if self._broker_error is None:
-            logger.error("broker.down", error=str(error), note="deliveries wait in the ledger")
-        fresh, self._broker_error = self._broker_error is None, str(error)
+        fresh = self._broker_error is None
+        self._broker_error = error
         self._retry_delay = min(MAX_RETRY_DELAY, max(0.25, self._retry_delay * 2))
         self._retry_broker_at = time.monotonic() + self._retry_delay
         if fresh:
-            heartbeat.beat(self._name, "relay", trouble=self._broker_error)
+            name = "broker.blocked" if isinstance(error, BrokerBlocked) else "broker.down"
+            logger.error(name, error=str(error), note="deliveries wait in the ledger")
+            self._beat()
 
     def _report_broker_up(self) -> None:
         if self._broker_error is not None:
             logger.info("broker.back")
             self._broker_error = None
-            heartbeat.beat(self._name, "relay")
+            self._beat()
         self._retry_delay = 0.0
 
     def _leave(self) -> None:

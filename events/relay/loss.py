@@ -7,6 +7,7 @@ a lease after its message left.
 """
 
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from events import clock, suspects
 from events.database import reading, relaxed
+from events.errors import QueueUnavailable
 from events.ledger import IS_IN_FLIGHT, State
 from events.messages import Transport
 from events.settings import settings
@@ -44,22 +46,39 @@ class LostMessageDetector:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.unavailable: dict[str, QueueUnavailable] = {}  # at the last check
         self._marks: defaultdict[str, deque[tuple[datetime, datetime]]] = defaultdict(deque)
         self._probes: defaultdict[str, deque[Probe]] = defaultdict(_no_probes)
 
     def check(self) -> int:
-        """Send lost deliveries again; return their number. Raises `BrokerDown`."""
+        """Send lost deliveries again; return their number. Raises `BrokerDown`.
+
+        A queue that cannot be asked about is in `unavailable` and holds up no other: of it the
+        probes alone tell what has left.
+        """
         with reading() as session:
             queues = set(session.scalars(select(Delivery.queue).where(IS_IN_FLIGHT).distinct()))
-            for queue in queues:
-                self._mark(session, queue)
+        asked = self._ask_broker(queues)
+        with reading() as session:
+            for queue, (now, empty) in asked.items():
+                self._mark(queue, now, now if empty else self._probe(session, queue))
         for queue in self._marks.keys() - queues:
             del self._marks[queue]
         return sum(self._resend(queue) for queue in queues)
 
-    def _mark(self, session: Session, queue: str) -> None:
-        now = clock.now()
-        left = now if self._transport.waiting(queue) == 0 else self._probe(session, queue)
+    def _ask_broker(self, queues: Iterable[str]) -> dict[str, tuple[datetime, bool]]:
+        """Return for each queue whether it was empty, and the time before the question."""
+        asked, self.unavailable = {}, {}
+        for queue in sorted(queues):
+            now, waiting = clock.now(), None
+            try:
+                waiting = self._transport.waiting(queue)
+            except QueueUnavailable as error:
+                self.unavailable[queue] = error
+            asked[queue] = (now, waiting == 0)
+        return asked
+
+    def _mark(self, queue: str, now: datetime, left: datetime | None) -> None:
         marks = self._marks[queue]
         if left is not None and (not marks or left > marks[-1][1]):
             marks.append((now, left))

@@ -1,7 +1,7 @@
 """One round of the relay: fan out, and mark as sent what the window has room for."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,16 +40,22 @@ class Survey:
         return self.events or (self.due_at is not None and self.due_at <= clock.now())
 
 
-def survey(session: Session, slots: Counter[str]) -> Survey:
+def survey(session: Session, slots: Counter[str], held: Collection[str] = ()) -> Survey:
     """Look for work without the write lock, which others need more."""
     waiting = bool(session.scalar(_TO_RELAY, {"now": clock.now()}))
-    return Survey(waiting, _next_due(traffic(session, slots)))
+    return Survey(waiting, _next_due(traffic(session, slots, held)))
 
 
-def do_round(session: Session, slots: Counter[str], *, can_send: bool = True) -> Round:
-    """Fan out and mark; with `can_send` false everything is left due."""
+def do_round(
+    session: Session,
+    slots: Counter[str],
+    *,
+    can_send: bool = True,
+    held: Collection[str] = (),
+) -> Round:
+    """Fan out and mark; without `can_send` all is left due, else what goes to `held` queues."""
     dialect_of(session).lock_shared(session, SubscriptionRow.__tablename__)
-    subscriptions = traffic(session, slots)
+    subscriptions = traffic(session, slots, held)
     if not can_send:
         for each in subscriptions:
             each.room = 0

@@ -8,7 +8,7 @@ one takes everything that came meanwhile.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,14 +56,18 @@ _TRAFFIC = select(
 ).order_by(_S.name)
 
 
-def traffic(session: Session, slots: Counter[str]) -> list[Traffic]:
-    """Return every subscription with its room; a paused one has none, and nothing due."""
+def traffic(session: Session, slots: Counter[str], held: Collection[str] = ()) -> list[Traffic]:
+    """Return every subscription with its room.
+
+    A paused one has none, and nothing due; so has one whose queue is `held`.
+    """
     found = []
     for name, queue, event_types, batch, paused_at, due_at, in_flight in session.execute(_TRAFFIC):
         messages = max(MESSAGES, MESSAGES_PER_SLOT * slots[queue])
-        room = 0 if paused_at else messages - in_flight
+        stopped = paused_at is not None or queue in held
+        room = 0 if stopped else messages - in_flight
         size = max(MESSAGE_SIZE, batch)
-        next_due = None if paused_at else due_at
+        next_due = None if stopped else due_at
         found.append(Traffic(name, queue, event_types, size, slots[queue] or 1, next_due, room))
     return found
 

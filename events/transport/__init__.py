@@ -3,7 +3,8 @@
 No other package imports Celery, except for the app in `tasks.celery`.
 """
 
-from events.transport.publisher import CeleryTransport, queues
+from events.transport.broker_queues import queues
+from events.transport.publisher import CeleryTransport
 from events.transport.worker import install
 
 __all__ = ["CeleryTransport", "install", "queues"]

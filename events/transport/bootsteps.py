@@ -1,6 +1,6 @@
 """Bootsteps of the worker: a short lock timeout for the prefork parent, and the heartbeat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -43,22 +43,22 @@ class Heartbeat(StartStopStep):
 
     requires = (Tasks,)
 
+    _timers: Sequence[Any] = ()
+
     def start(self, consumer: Any) -> None:
         """Record the subscriptions that this worker serves, and begin to beat."""
-        consumes = {queue.name for queue in consumer.task_consumer.queues}
-        serves = [each for each in registered().values() if each.queue in consumes]
+
+        def touch() -> None:
+            names = _consumed(consumer)
+            subscriptions.touch([each for each in registered().values() if each.queue in names])
+
+        def beat() -> None:
+            slots = consumer.controller.concurrency
+            heartbeat.beat(consumer.hostname, "worker", _consumed(consumer), slots=slots)
+
         self._timers = [
-            self._repeat(consumer, TOUCH_INTERVAL, lambda: subscriptions.touch(serves)),
-            self._repeat(
-                consumer,
-                heartbeat.INTERVAL,
-                lambda: heartbeat.beat(
-                    consumer.hostname,
-                    "worker",
-                    sorted(consumes),
-                    slots=consumer.controller.concurrency,
-                ),
-            ),
+            self._repeat(consumer, TOUCH_INTERVAL, touch),
+            self._repeat(consumer, heartbeat.INTERVAL, beat),
         ]
 
     def stop(self, consumer: Any) -> None:
@@ -70,6 +70,11 @@ class Heartbeat(StartStopStep):
     def _repeat(self, consumer: Any, seconds: float, action: Callable[[], None]) -> Any:
         _log_database_errors(action)
         return consumer.timer.call_repeatedly(seconds, _log_database_errors, (action,))
+
+
+def _consumed(consumer: Any) -> list[str]:
+    """Return the queues that the worker consumes now: the broker may have refused some before."""
+    return sorted(queue.name for queue in consumer.task_consumer.queues)
 
 
 def _log_database_errors(action: Callable[[], None]) -> None:

@@ -5,61 +5,89 @@ sevenths of the throughput (https://www.rabbitmq.com/docs/confirms#publisher-con
 """
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from amqp import Message
 
-from events.errors import BrokerDown
+from events.errors import BrokerDown, QueueUnavailable
+from events.transport import queue_errors
+
+CONFIRM_TIMEOUT = 3.0  # seconds without any confirm
+LATE_AFTER = 1.0  # seconds without a confirm, when messages of another queue were confirmed
 
 
 class Confirms:
-    """The confirms of one channel: those that are expected against those that arrived."""
+    """The confirms of one channel: those that are expected against those that arrived.
 
-    def __init__(self, channel: Any) -> None:
-        self._channel = channel
+    Each message is remembered with its queue, so that a refusal is that of one queue. `check`
+    raises an error when the wait is vain.
+    """
+
+    def __init__(self, channel: Any, check: Callable[[], None] = lambda: None) -> None:
+        self._channel, self._check = channel, check
         self._next_tag = 1
-        self._unconfirmed: set[int] = set()
-        self._refusals: list[str] = []
+        self._unconfirmed: dict[int, str] = {}
+        self._confirmed = False  # any, since the last wait
+        self.outdated = False  # the channel remembers that a queue was full, or waits for a leader
+        self._refusals: dict[str, QueueUnavailable] = {}
         channel.confirm_select()
         channel.events["basic_ack"].add(self._on_ack)
         channel.events["basic_nack"].add(self._on_nack)
         channel.events["basic_return"].add(self._on_return)
 
-    def expect(self) -> None:
-        """Count one published message."""
-        self._unconfirmed.add(self._next_tag)
+    def expect(self, queue: str) -> None:
+        """Count one message that was published to `queue`."""
+        self._unconfirmed[self._next_tag] = queue
         self._next_tag += 1
 
-    def wait(self, timeout: float) -> None:
-        """Wait until the broker has confirmed every message, for at most `timeout` seconds.
+    def wait(self, timeout: float | None = None) -> dict[str, QueueUnavailable]:
+        """Wait until the broker has answered for every message; return the queues that refused.
 
-        Raises `BrokerDown` on a timeout, and if the broker refused any.
+        A queue is late that confirms nothing for `timeout` seconds, or for less if others confirm:
+        their messages must not wait for it.
         """
-        deadline = time.monotonic() + timeout
+        begun = time.monotonic()
+        unconfirmed = len(self._unconfirmed)
         while self._unconfirmed:
-            left = deadline - time.monotonic()
+            self._check()
+            seconds = timeout or (LATE_AFTER if self._confirmed else CONFIRM_TIMEOUT)
+            left = begun + seconds - time.monotonic()
             if left <= 0:
-                raise BrokerDown(
-                    f"{len(self._unconfirmed)} published and unconfirmed for {timeout:g} s; "
-                    "is the broker out of memory or disk?"
-                )
+                self._give_up(seconds)
+                break
             with suppress(TimeoutError):  # the check above reports it with its cause
                 self._channel.connection.drain_events(timeout=left)
-        refusals, self._refusals = self._refusals, []
-        if refusals:
-            raise BrokerDown(f"the broker refused {len(refusals)} messages: {refusals[0]}")
+            if len(self._unconfirmed) < unconfirmed:
+                begun, unconfirmed = time.monotonic(), len(self._unconfirmed)
+        return self.reset()
+
+    def reset(self) -> dict[str, QueueUnavailable]:
+        """Expect no confirm any more; return the queues that refused a message."""
+        refusals, self._refusals, self._confirmed = self._refusals, {}, False
+        self._unconfirmed.clear()
+        return refusals
+
+    def _give_up(self, seconds: float) -> None:
+        self.outdated = True
+        for queue in self._unconfirmed.values():
+            self._refusals[queue] = queue_errors.late(queue, seconds)
+
+    def _settle(self, tag: int, *, multiple: bool) -> list[str]:
+        tags = [each for each in self._unconfirmed if each <= tag] if multiple else [tag]
+        return [self._unconfirmed.pop(each) for each in tags if each in self._unconfirmed]
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
-        confirmed = {each for each in self._unconfirmed if each <= tag} if multiple else {tag}
-        self._unconfirmed -= confirmed
+        self._confirmed |= bool(self._settle(tag, multiple=multiple))
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
-        self._refusals.append("the queue is full or has no leader")
-        self._on_ack(tag, multiple)
+        for queue in self._settle(tag, multiple=multiple):
+            self.outdated = True
+            self._refusals[queue] = queue_errors.full(queue)
 
     def _on_return(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:
-        self._refusals.append(f"no queue {routing_key!r} is bound to exchange {exchange!r}")
+        self._refusals[routing_key] = queue_errors.missing(routing_key)
 
 
 def check_confirms(channel: Any, timeout: float) -> None:
@@ -73,6 +101,10 @@ def check_confirms(channel: Any, timeout: float) -> None:
     confirms = Confirms(own)
     for _ in range(2):
         own.basic_publish(Message(b""), routing_key=queue, mandatory=True)
-        confirms.expect()
-        confirms.wait(timeout)
+        confirms.expect(queue)
+        if confirms.wait(timeout):
+            raise BrokerDown(
+                f"1 published and unconfirmed for {timeout:g} s; "
+                "is the broker out of memory or disk?"
+            )
     own.close()

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from events.subscriptions import registered
 from events.transport.protocol import InvalidMessage, validate
 from events.transport.quarantine import quarantine_message
+from events.transport.refused_queues import RefusedQueues
 
 logger = structlog.get_logger("tidings.transport")
 
@@ -34,6 +35,16 @@ class Consumer(consumer.Consumer):
     """A consumer that stores each message which it cannot run before it acknowledges it."""
 
     connection_errors: Any
+    _refused: RefusedQueues | None = None
+
+    def update_strategies(self) -> None:
+        """Set up the tasks, and leave out queues that the broker refuses.
+
+        Celery calls this before it declares the queues.
+        """
+        super().update_strategies()
+        self._refused = self._refused or RefusedQueues(self)
+        self._refused.leave_out()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Wrap Celery's handler, in which most malformed messages end the worker process."""

@@ -19,7 +19,7 @@ class DeadQueue:
     """
 
     def __init__(self, channel: Any) -> None:
-        self._channel = channel
+        self.channel = channel
         self._unstored: Any = None
         channel.exchange_declare(NAME, "direct", durable=True, auto_delete=False)
         channel.queue_declare(NAME, durable=True, auto_delete=False, arguments=_ARGUMENTS)
@@ -32,11 +32,11 @@ class DeadQueue:
         held, and stored by the next call.
         """
         for drained in range(MAX_DRAINED):
-            self._unstored = self._unstored or self._channel.basic_get(NAME)
+            self._unstored = self._unstored or self.channel.basic_get(NAME)
             if not self._unstored:
                 return drained
             _quarantine(self._unstored)
-            self._channel.basic_ack(self._unstored.delivery_tag)
+            self.channel.basic_ack(self._unstored.delivery_tag)
             self._unstored = None
         return MAX_DRAINED
 

@@ -1,61 +1,38 @@
 """The publisher's side: messages go to the broker in batches, each encoded once."""
 
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
-import structlog
 from celery import Celery
-from kombu import Exchange, Producer, Queue
-from kombu.exceptions import KombuError
 
-from events.errors import BrokerDown
+from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
 from events.messages import Message
-from events.transport import dead_queue
-from events.transport.confirms import Confirms
+from events.transport import broker_queues, dead_queue, queue_errors
+from events.transport.broker_queues import queues
+from events.transport.confirms import LATE_AFTER
+from events.transport.link import Link, PublishingLink
 from events.transport.protocol import encode
 
-logger = structlog.get_logger("tidings.transport")
 Result = TypeVar("Result")
-
-CONFIRM_TIMEOUT = 10.0  # seconds
-CONNECT_TIMEOUT = 5  # seconds
-CLOSE_TIMEOUT = 1.0  # seconds
-
-
-def queues(names: Iterable[str], *, quorum: bool) -> list[Queue]:
-    """Return one queue per name, each on a direct exchange of its own.
-
-    On RabbitMQ they are quorum queues, whose dead letters go to the dead queue.
-    """
-    arguments = {
-        "x-queue-type": "quorum",
-        "x-delivery-limit": 20,
-        "x-overflow": "reject-publish",
-        "x-dead-letter-exchange": dead_queue.NAME,
-        "x-dead-letter-routing-key": dead_queue.NAME,
-        "x-dead-letter-strategy": "at-least-once",
-    }
-    chosen = arguments if quorum else None
-    return [
-        Queue(name, Exchange(name, type="direct"), routing_key=name, queue_arguments=chosen)
-        for name in sorted(set(names))
-    ]
 
 
 class CeleryTransport:
     """The transport over a Celery app's broker.
 
-    Its one connection is made when it is needed and closed when it fails.
+    One queue is not the broker: what the broker refuses for one queue is returned or raised as
+    `QueueUnavailable`, and costs the others nothing.
     """
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._producer: Any = None  # a kombu Producer; the stubs do not know batch()
-        self._confirms: Confirms | None = None
+        self._publishing = PublishingLink(app)
+        self._asking = Link(app)
         self._dead_queue: dead_queue.DeadQueue | None = None
         self._declared: set[str] = set()
+        self._unavailable: set[str] = set()  # since their last message
         self._origin = f"relay@{socket.gethostname()}"
 
     @property
@@ -64,104 +41,125 @@ class CeleryTransport:
         return str(self._app.connection_for_write().as_uri())
 
     def connect(self) -> None:
-        """Connect, unless connected. Raises `BrokerDown`."""
-        with self._guarded():
-            self._connected()
+        """Connect, unless connected, and declare again what was declared.
 
-    def send(self, messages: Sequence[Message]) -> None:
-        """Hand all messages to the broker and wait for its confirms. Raises `BrokerDown`."""
-        with self._guarded():
-            producer = self._connected()
-            for queue in {message.queue for message in messages}:
-                self._declare(queue)
-            with producer.batch(max_size=max(1, len(messages))):
-                for message in messages:
-                    self._publish(producer, message)
-            if self._confirms:
-                self._confirms.wait(CONFIRM_TIMEOUT)
+        Raises `BrokerDown`; if only publishing fails, last.
+        """
+        with suppress(QueueUnavailable):  # `drain_dead_queue` reports it
+            self.ask(dead_queue.NAME, self._open_dead_queue)
+        known, self._declared = self._declared, set()
+        self._declare(known)  # what is refused now is refused and reported by the next send too
+        self._publishing.connect()
+        with self._publishing.guarded():
+            self._publishing.check_blocked()
+
+    def send(self, messages: Sequence[Message]) -> dict[str, QueueUnavailable]:
+        """Hand all messages to the broker; return the queues that did not take theirs, and why.
+
+        Raises `BrokerDown`. Queues that were unavailable the last time are tried by themselves.
+        """
+        refused = self._declare({message.queue for message in messages})
+        apart = {each.queue for each in messages} & (self._unavailable - refused.keys())
+        together = [each for each in messages if each.queue not in refused.keys() | apart]
+        refused |= self._flush(together) if together else {}
+        for queue in sorted(apart):
+            refused |= self._flush([e for e in messages if e.queue == queue], LATE_AFTER)
+        self._unavailable -= {message.queue for message in messages}
+        self._unavailable |= refused.keys()
+        self._declared -= refused.keys()
+        return refused
 
     def waiting(self, queue: str) -> int:
-        """Return the number of messages ready on `queue`. Raises `BrokerDown`."""
-        with self._guarded():
-            channel = self._connected().channel
-            self._declare(queue)
-            # On Redis an empty queue does not exist, so only RabbitMQ may be asked passively.
-            ready: int = channel.queue_declare(
-                queue=queue, passive=self._confirms is not None
-            ).message_count
-        return ready
+        """Return the number of messages ready on `queue`.
+
+        Raises `BrokerDown`, and `QueueUnavailable`.
+        """
+        return self.ask(queue, lambda channel: self._count(channel, queue))
+
+    def exists(self, queue: str) -> bool:
+        """Tell whether RabbitMQ has a queue. Raises `BrokerDown`, and `QueueUnavailable`."""
+        return self.ask(queue, lambda channel: broker_queues.exists(channel, queue))
+
+    def ask(self, queue: str, function: Callable[[Any], Result]) -> Result:
+        """Return the result of `function`, a question about `queue`, for a channel.
+
+        Raises `QueueUnavailable` if the broker refuses it, else `BrokerDown`.
+        """
+        try:
+            return self._asking.ask(queue, function)
+        except BrokerDown:
+            self.close()
+            raise
 
     def with_channel(self, function: Callable[[Any], Result]) -> Result:
-        """Return the result of `function` for the connection's channel.
+        """Return the result of `function` for a channel.
 
         Raises `BrokerDown`, also if the broker refuses.
         """
-        with self._guarded():
-            return function(self._connected().channel)
+        with self._asking.guarded():
+            return function(self._asking.connect())
 
     def drain_dead_queue(self) -> int:
-        """Quarantine what RabbitMQ dead-lettered; Redis has no dead queue. Raises `BrokerDown`."""
-        with self._guarded():
-            self._connected()
-            return self._dead_queue.drain() if self._dead_queue else 0
+        """Quarantine what RabbitMQ dead-lettered; Redis has no dead queue.
+
+        Raises `BrokerDown`, and `QueueUnavailable`.
+        """
+        return self.ask(dead_queue.NAME, self._drain)
 
     def close(self) -> None:
-        """Close the connection; never raises."""
-        producer = self._producer
-        self._producer = self._confirms = self._dead_queue = None
+        """Close the connections; never raises."""
+        self._publishing.close()
+        self._asking.close()
         self._declared.clear()
-        if producer is not None:
-            try:
-                producer.connection.collect(socket_timeout=CLOSE_TIMEOUT)
-            except Exception as error:
-                logger.debug("broker.close_failed", error=repr(error))
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _flush(
+        self, messages: Sequence[Message], timeout: float | None = None
+    ) -> dict[str, QueueUnavailable]:
+        """Publish messages together; by queue, if the broker does not say which it refuses."""
+        queues = sorted({message.queue for message in messages})
         try:
-            yield
-        except self._errors() as error:
-            self.close()
-            if isinstance(error, BrokerDown):
-                raise
-            raise BrokerDown(f"{type(error).__name__}: {error}") from error
+            return self._publish_and_wait(messages, timeout)
+        except BrokerBlocked:
+            raise  # its connection stays: it reports the end of the alarm
+        except self._publishing.errors() as error:
+            self._publishing.close()
+            if not queue_errors.concerns_one_queue(error):
+                self._declared.clear()
+                raise queue_errors.broker_error(error) from error
+            self._publishing.connect()
+            if len(queues) == 1:
+                return {queues[0]: queue_errors.unavailable(queues[0], error)}
+        return {
+            queue: refusal
+            for each in queues
+            for queue, refusal in self._flush(
+                [message for message in messages if message.queue == each], LATE_AFTER
+            ).items()
+        }
 
-    def _errors(self) -> tuple[type[BaseException], ...]:
-        """Return every class of error by which kombu reports that the broker failed or refused."""
-        connection: Any = self._app.connection_for_write()
-        return (
-            OSError,
-            KombuError,
-            BrokerDown,
-            *connection.connection_errors,
-            *connection.channel_errors,
-        )
+    def _publish_and_wait(
+        self, messages: Sequence[Message], timeout: float | None
+    ) -> dict[str, QueueUnavailable]:
+        link = self._publishing
+        link.connect()
+        link.check_blocked()
+        if link.confirms:
+            link.confirms.reset()
+        with link.producer.batch(max_size=max(1, len(messages))):
+            for message in messages:
+                self._publish(link, message)
+        if link.confirms is None:
+            return {}
+        refused = link.confirms.wait(timeout)
+        if link.confirms.outdated:  # a new channel asks the queue again, and is told at once
+            link.close()
+            link.connect()
+        return refused
 
-    def _connected(self) -> Any:
-        if self._producer is None:
-            connection = self._app.connection_for_write()
-            connection.ensure_connection(
-                max_retries=1, interval_start=0, interval_step=0, timeout=CONNECT_TIMEOUT
-            )
-            channel = connection.channel()
-            if hasattr(channel, "confirm_select"):
-                self._dead_queue = dead_queue.DeadQueue(channel)
-                self._confirms = Confirms(channel)
-            self._producer = Producer(channel)
-        return self._producer
-
-    def _declare(self, queue: str) -> None:
-        if queue not in self._declared and self._producer is not None:
-            known = (
-                self._app.amqp.queues.get(queue)
-                or queues([queue], quorum=self._confirms is not None)[0]
-            )
-            known(self._producer.channel).declare()
-            self._declared.add(queue)
-
-    def _publish(self, producer: Any, message: Message) -> None:
+    def _publish(self, link: PublishingLink, message: Message) -> None:
+        link.check_blocked()
         body, headers = encode(message, origin=self._origin)
-        producer.publish(
+        link.producer.publish(
             body,
             # The default exchange needs no binding. On Redis a binding is a key, lost when the
             # broker is emptied; every later message would vanish until a worker declared it again.
@@ -172,7 +170,41 @@ class CeleryTransport:
             content_encoding="utf-8",
             correlation_id=message.id,
             delivery_mode=2,
-            mandatory=self._confirms is not None,
+            mandatory=link.confirms is not None,
         )
-        if self._confirms:
-            self._confirms.expect()
+        if link.confirms:
+            link.confirms.expect(message.queue)
+
+    def _declare(self, names: Iterable[str]) -> dict[str, QueueUnavailable]:
+        """Declare the queues that are not yet; return those that the broker refuses to declare."""
+        refused = {}
+        for name in sorted(set(names) - self._declared):
+            try:
+                self.ask(name, partial(self._queue, name))
+            except QueueUnavailable as error:
+                refused[name] = error
+            else:
+                self._declared.add(name)
+        return refused
+
+    def _queue(self, name: str, channel: Any) -> None:
+        known = self._app.amqp.queues.get(name) or queues([name], quorum=self._asking.amqp)[0]
+        known(channel).declare()
+
+    def _count(self, channel: Any, queue: str) -> int:
+        if not self._asking.amqp:  # on Redis an empty queue does not exist
+            return int(channel.queue_declare(queue=queue).message_count)
+        if not broker_queues.exists(channel, queue):  # deleted, or not declared yet
+            self._queue(queue, channel)
+            return 0
+        return broker_queues.count_ready(channel, queue)
+
+    def _open_dead_queue(self, channel: Any) -> dead_queue.DeadQueue | None:
+        if self._asking.amqp and (self._dead_queue is None or self._dead_queue.channel != channel):
+            self._dead_queue = None
+            self._dead_queue = dead_queue.DeadQueue(channel)
+        return self._dead_queue
+
+    def _drain(self, channel: Any) -> int:
+        opened = self._open_dead_queue(channel)
+        return opened.drain() if opened else 0

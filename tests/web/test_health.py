@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import events.database
 from events import Database, heartbeat
+from events.tables import QueueTrouble
 from events.testing import Bus
 from tests.web.payloads import order_payload
 
@@ -75,6 +76,34 @@ def test_a_broker_that_is_down_is_text_and_not_fatal(
     answer = client.get("/readyz")
 
     assert (answer.status_code, answer.json["relay"], answer.json["broker"]) == (200, "up", broker)
+
+
+FULL: QueueTrouble = {"reason": "is full", "fix": "start workers for it"}
+
+
+def test_a_queue_that_the_broker_refuses_is_named_with_its_fix_and_the_broker_is_up(
+    client: FlaskClient,
+):
+    heartbeat.beat("relay@here", "relay", queue_troubles={"payment": FULL})
+
+    assert client.get("/readyz").json == {
+        "status": "ready",
+        "database": "up",
+        "relay": "up",
+        "broker": "up",
+        "queues": {"payment": FULL},
+    }
+    assert _metrics(client)["tidings_queue_refused", *sorted([*FULL.values(), "payment"])] == 1
+
+
+def test_a_broker_in_alarm_is_blocked_and_not_down(client: FlaskClient):
+    heartbeat.beat("relay@here", "relay", trouble="out of memory; free some", blocked=True)
+
+    answer = client.get("/readyz")
+
+    assert (answer.json["relay"], answer.json["broker"]) == ("up", "blocked")
+    assert answer.json["trouble"] == "out of memory; free some"
+    assert _metrics(client)["tidings_relays", "blocked", "out of memory; free some"] == 1
 
 
 def test_accepted_orders_are_counted_once(client: FlaskClient):

@@ -99,10 +99,6 @@ class RabbitMQ(Process):
                 )
         return self.url(name)
 
-    def drop_host(self, name: str) -> None:
-        """Delete a virtual host with its queues."""
-        self._request("DELETE", f"/api/vhosts/{name}")
-
     def empty(self) -> None:
         """Delete the ready messages of every queue of the default virtual host."""
         path = "/api/queues/%2F?disable_stats=true&enable_queue_totals=true"

@@ -29,7 +29,7 @@ def check(
     )
     try:
         transport.connect()
-        yield from rabbitmq.check(transport, queues) if amqp else valkey.check(transport)
+        yield from rabbitmq.check(transport, queues) if amqp else valkey.check(transport, queues)
     except BrokerDown as error:
         yield problem(
             "broker",

@@ -36,6 +36,8 @@ def _relays(session: Session) -> Iterator[Finding]:
             yield problem("relay", f"{each.name} reports: {each.trouble}", fix)
         else:
             yield ok("relay", f"{each.name} is running")
+    for queue, trouble in heartbeat.queue_troubles(session).items():
+        yield problem("relay", f"queue {queue} {trouble['reason']}", trouble["fix"])
 
 
 def _workers(session: Session) -> Iterator[Finding]:

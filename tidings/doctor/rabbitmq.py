@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from events.errors import BrokerDown
+from events.errors import BrokerDown, QueueUnavailable
 from events.transport import CeleryTransport, confirms, dead_queue, queues
 from tidings.doctor.findings import Finding, ok, or_ok, problem, unknown
 
 CONFIRM_TIMEOUT = 5.0  # seconds
-_NOT_FOUND = 404  # AMQP's reply code
 
 
 def check(transport: CeleryTransport, names: Iterable[str]) -> Iterator[Finding]:
@@ -33,35 +32,27 @@ def _confirms(transport: CeleryTransport) -> Iterator[Finding]:
 
 
 def _queue(transport: CeleryTransport, name: str) -> Iterator[Finding]:
-    try:
-        transport.with_channel(lambda channel: channel.queue_declare(name, passive=True))
-    except BrokerDown as error:
-        if getattr(error.__cause__, "reply_code", None) != _NOT_FOUND:
-            raise
-        fix = "none needed: its first worker or message declares it"
-        yield unknown("queues", f"{name} does not exist yet", fix)
-        return
+    """Find what is wrong with one queue, without declaring one that is missing."""
     [expected] = queues([name], quorum=True)
     try:
-        transport.with_channel(lambda channel: expected(channel).declare())
-    except BrokerDown as error:
-        yield problem(
-            "queues",
-            f"{name} has other arguments than expected: {_reply(error)}",
-            f"stop its workers, run `rabbitmqctl delete_queue {name}`, start them: they declare "
-            "it, and the relay sends its messages again",
-        )
-        transport.connect()
-
-
-def _reply(error: BrokerDown) -> str:
-    return str(getattr(error.__cause__, "reply_text", error)).removeprefix("PRECONDITION_FAILED - ")
+        if not transport.exists(name):
+            fix = "none needed: its first worker or message declares it"
+            yield unknown("queues", f"{name} does not exist yet", fix)
+            return
+        transport.ask(name, lambda channel: expected(channel).declare())
+        transport.waiting(name)
+    except QueueUnavailable as error:
+        yield problem("queues", f"{name} {error.reason}", error.fix)
 
 
 def _dead_queue(transport: CeleryTransport) -> Iterator[Finding]:
-    count: int = transport.with_channel(
-        lambda channel: channel.queue_declare(dead_queue.NAME, passive=True).message_count
-    )
+    name = dead_queue.NAME
+    try:
+        transport.ask(name, dead_queue.DeadQueue)
+        count = transport.waiting(name)
+    except QueueUnavailable as error:
+        yield problem("dead queue", f"{name} {error.reason}", error.fix)
+        return
     if count:
         yield problem(
             "dead queue",

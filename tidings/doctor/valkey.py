@@ -1,10 +1,10 @@
 """Valkey or Redis as the broker: its persistence, its eviction policy and its memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from events.errors import BrokerDown
+from events.errors import BrokerDown, QueueUnavailable
 from events.transport import CeleryTransport
-from tidings.doctor.findings import Finding, notice, ok, problem, unknown
+from tidings.doctor.findings import Finding, notice, ok, or_ok, problem, unknown
 
 MAX_MEMORY_USE = 0.9  # of `maxmemory`
 _INFO_FIELDS = {
@@ -16,13 +16,23 @@ _INFO_FIELDS = {
 }
 
 
-def check(transport: CeleryTransport) -> Iterator[Finding]:
-    """Examine a connected server. Raises `BrokerDown`."""
+def check(transport: CeleryTransport, names: Iterable[str]) -> Iterator[Finding]:
+    """Examine a connected server, and the keys of the queues. Raises `BrokerDown`."""
     yield ok("broker", f"{transport.address} answers")
     settings = _settings(transport)
     yield _persistence(settings)
     yield _eviction(settings)
     yield from _memory(settings)
+    wanted = sorted(names)
+    findings = (each for name in wanted for each in _queue(transport, name))
+    yield from or_ok("queues", findings, f"all {len(wanted)} can be used")
+
+
+def _queue(transport: CeleryTransport, name: str) -> Iterator[Finding]:
+    try:
+        transport.waiting(name)
+    except QueueUnavailable as error:
+        yield problem("queues", f"{name} {error.reason}", error.fix)
 
 
 def _settings(transport: CeleryTransport) -> dict[str, str]:

@@ -206,6 +206,8 @@ class QueueOut(_Response):
     oldest: float | None = Field(description="age in seconds of the oldest open delivery")
     paused: bool
     workers: int
+    trouble: str | None = Field(description="why the broker refuses the queue")
+    fix: str | None = Field(description="what to do about the trouble")
 
 
 class Queues(BaseModel):

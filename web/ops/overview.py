@@ -25,6 +25,7 @@ def show() -> ResponseReturnValue:
             queues=rows,
             warnings=[
                 *_relay_warnings(heartbeat.live_relays(session)),
+                *_queue_warnings(rows),
                 *_worker_warnings(rows),
             ],
             stuck_orders=orders.stuck(session, limit=20),
@@ -44,9 +45,19 @@ def _relay_warnings(relays: Sequence[Heartbeat]) -> Iterator[str]:
         )
     for relay in relays:
         if relay.trouble:
+            cannot = "can send nothing" if relay.blocked else "cannot reach the broker"
             yield (
-                f"{relay.name} cannot reach the broker: {relay.trouble}. "
+                f"{relay.name} {cannot}: {relay.trouble}. "
                 "Orders are accepted and saved, but not processed."
+            )
+
+
+def _queue_warnings(rows: Sequence[QueueView]) -> Iterator[str]:
+    for row in rows:
+        if row.trouble:
+            yield (
+                f"Queue {row.name} {row.trouble}. To fix it: {row.fix}. "
+                "Its deliveries wait; all other queues are served."
             )
 
 

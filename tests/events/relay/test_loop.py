@@ -28,6 +28,7 @@ def work(relay: Relay, rounds: int = 5) -> None:
     """Run some rounds of the relay, each without a delay before the next contact to the broker."""
     for _ in range(rounds):
         relay._retry_broker_at = 0.0
+        relay._queues._attempt_at.clear()
         relay.work()
 
 
@@ -126,9 +127,14 @@ def test_one_refusing_queue_does_not_delay_the_others(
 
     assert [message.subscription for message in broker.sent] == ["others.mark"]
     assert {row.sent_at for row in deliveries()} == {None}
-    assert beat_of("relay@test").trouble == "notes is full"
+    beat = beat_of("relay@test")
+    assert (beat.trouble, beat.queue_troubles) == (
+        None,
+        {"notes": {"reason": "is full", "fix": "empty it"}},
+    )
     broker.full_queues = set()
     work(relay)
+    assert beat_of("relay@test").queue_troubles == {}
     assert [message.subscription for message in broker.sent] == ["others.mark", "notes.mark"]
 
 

@@ -15,6 +15,8 @@ from events import Database, heartbeat, reading, transport
 from events.dispatch import dispatch
 from events.errors import BrokerDown
 from events.relay.loop import Relay
+from events.settings import settings
+from events.testing import ManualClock
 from events.transport import CeleryTransport
 from tests.events.relay.test_loop import work
 from tests.events.sample import deliveries, marks, new_subscription, note, send
@@ -111,13 +113,59 @@ def _first(connected: bool) -> set[UUID]:
 
 def _trouble() -> str | None:
     with reading() as session:
-        [row] = heartbeat.alive(session)
+        [row] = heartbeat.live_relays(session)
     return row.trouble
 
 
 def _works(relay: Relay) -> bool:
     work(relay, rounds=1)
     return all(row.sent_at for row in deliveries()) and _trouble() is None
+
+
+def test_a_queue_whose_key_is_no_list_is_refused_and_named_and_another_is_sent_once(
+    valkey: Valkey, celery_transport: CeleryTransport
+) -> None:
+    relay = Relay(celery_transport, name="relay@test")
+    send(TENS, new_subscription(name="others.mark"))
+    heartbeat.beat("w", "worker", ["others"], slots=100)
+    with valkey.client() as client:
+        client.set("notes", "text")
+    for text in TEXTS[:10]:
+        note(text)
+        work(relay, rounds=1)
+    with reading() as session:
+        troubles = heartbeat.queue_troubles(session)
+
+    assert "WRONGTYPE" in troubles["notes"]["reason"]
+    assert "redis-cli type notes" in troubles["notes"]["fix"]
+    assert _trouble() is None
+    assert {row.sent_at for row in deliveries()} == {None}
+    # The flush that met the error was repeated queue by queue; no later one is.
+    assert 10 <= celery_transport.waiting("others") <= 11
+    with valkey.client() as client:
+        client.delete("notes")
+    wait_until(
+        lambda: work(relay, rounds=1) or all(row.sent_at for row in deliveries()),
+        what="the messages of the queue",
+    )
+
+
+def test_a_loss_on_another_queue_is_mended_while_a_key_is_no_list(
+    valkey: Valkey, celery_transport: CeleryTransport, time: ManualClock
+) -> None:
+    relay = Relay(celery_transport, name="relay@test")
+    send(TENS, new_subscription(name="others.mark"))
+    note("a")
+    work(relay)
+    with valkey.client() as client:
+        client.delete("notes", "others")
+        client.set("notes", "text")
+    for seconds in (5.0, settings().lease, 1.0):
+        time.advance(seconds)
+        relay._upkeep_at = 0.0
+        work(relay, rounds=1)
+
+    assert celery_transport.waiting("others") == 1
 
 
 def test_an_empty_queue_is_no_error_and_a_long_one_is_counted(

@@ -1,11 +1,27 @@
-"""A database of a shop without problems."""
+"""A database of a shop without problems, and the examination of a broker."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from celery import Celery
 
-from events import Database, heartbeat, transaction
+from events import Database, heartbeat, transaction, transport
 from events.admin import subscriptions
+from events.settings import Settings
+from events.transport import CeleryTransport
 from tests.tasks.builders import stocked
 from tests.tasks.conftest import QUEUES, services
+from tests.tidings.doctor.examined import Examine
+from tidings.doctor import broker
+from tidings.doctor.findings import Finding
+
+TIMES = {
+    "task_time_limit": 30,
+    "task_soft_time_limit": 25,
+    "broker_transport_options": {"visibility_timeout": 120},
+}
 
 
 @pytest.fixture
@@ -17,3 +33,20 @@ def well(any_database: Database) -> None:
     heartbeat.beat("relay@here", "relay")
     for queue in QUEUES:
         heartbeat.beat(f"{queue}@here", "worker", [queue])
+
+
+@pytest.fixture
+def examine() -> Iterator[Examine]:
+    """Examines a broker, with times that fit unless the test says otherwise."""
+    made: list[CeleryTransport] = []
+
+    def look(url: str, *queues: str, lease: float = 40.0, **times: Any) -> list[Finding]:
+        app = Celery("examined", broker=url)
+        transport.install(app, [])
+        made.append(CeleryTransport(app))
+        settings = Settings(broker_url=url, lease=lease)
+        return list(broker.check(made[-1], SimpleNamespace(**TIMES | times), settings, queues))
+
+    yield look
+    for each in made:
+        each.close()

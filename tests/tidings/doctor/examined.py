@@ -1,7 +1,11 @@
 """Examinations in tests."""
 
+from collections.abc import Callable
+
 from tidings.doctor import examination
 from tidings.doctor.findings import Finding
+
+Examine = Callable[..., list[Finding]]
 
 
 def problems(findings: list[Finding]) -> list[str]:

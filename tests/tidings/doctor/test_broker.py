@@ -1,45 +1,12 @@
 """What the doctor asks real brokers, and what it says when the answer is not good."""
 
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery import Celery
-from kombu import Connection, Exchange, Queue
 
-from events import transport
-from events.settings import Settings
-from events.transport import CeleryTransport, dead_queue
-from tests.servers import Valkey, free_port, rabbitmqctl, wait_until
-from tests.tidings.doctor.examined import problems
-from tidings.chaos.rabbitmq import RabbitMQ
-from tidings.doctor import broker
-from tidings.doctor.findings import Finding
-
-Examine = Callable[..., list[Finding]]
-TIMES = {
-    "task_time_limit": 30,
-    "task_soft_time_limit": 25,
-    "broker_transport_options": {"visibility_timeout": 120},
-}
-
-
-@pytest.fixture
-def examine() -> Iterator[Examine]:
-    """Examines a broker, with times that fit unless the test says otherwise."""
-    made: list[CeleryTransport] = []
-
-    def look(url: str, *queues: str, lease: float = 40.0, **times: Any) -> list[Finding]:
-        app = Celery("examined", broker=url)
-        transport.install(app, [])
-        made.append(CeleryTransport(app))
-        settings = Settings(broker_url=url, lease=lease)
-        return list(broker.check(made[-1], SimpleNamespace(**TIMES | times), settings, queues))
-
-    yield look
-    for each in made:
-        each.close()
+from tests.servers import Valkey, free_port
+from tests.tidings.doctor.examined import Examine, problems
 
 
 @pytest.fixture
@@ -134,6 +101,18 @@ def test_a_managed_server_that_refuses_to_be_asked_is_unknown_and_not_at_fault(
     assert {each.level for each in found} == levels
 
 
+def test_a_key_of_valkey_that_is_no_list_is_found(
+    valkey: Valkey, valkey_url: str, examine: Examine
+) -> None:
+    with valkey.client() as client:
+        client.set("payment", "text")
+
+    [found] = [each for each in examine(valkey_url, "email", "payment") if each.level == "problem"]
+
+    assert found.message.startswith("payment has a key that holds something other than a list")
+    assert "redis-cli type payment" in found.fix
+
+
 def test_a_broker_that_is_down_is_found_without_its_password(examine: Examine) -> None:
     for url in (
         f"redis://:sesame@127.0.0.1:{free_port()}/0",
@@ -178,80 +157,3 @@ def test_times_that_do_not_fit_each_other_are_found(
     [found] = problems(examine(valkey_url, **times))
 
     assert found.startswith(f"time limits: {told}")
-
-
-def test_a_rabbitmq_that_is_well_is_told_so(rabbitmq_url: str, examine: Examine) -> None:
-    with Connection(rabbitmq_url) as connection:
-        for queue in transport.queues(["payment", "email"], quorum=True):
-            queue(connection.default_channel).declare()
-
-    found = examine(rabbitmq_url, "payment", "email")
-
-    assert {each.level for each in found} == {"ok"}
-    assert "all 2 have the expected arguments" in [each.message for each in found]
-
-
-def test_a_rabbitmq_that_answers_and_takes_nothing_is_found(
-    rabbitmq_node: RabbitMQ, rabbitmq_url: str, examine: Examine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tidings.doctor.rabbitmq.CONFIRM_TIMEOUT", 1.0)
-    rabbitmqctl(rabbitmq_node, "set_vm_memory_high_watermark", "absolute", "1MB")
-    try:
-        [found] = [each for each in examine(rabbitmq_url) if each.level == "problem"]
-    finally:
-        rabbitmqctl(rabbitmq_node, "set_vm_memory_high_watermark", "absolute", "1GB")
-
-    assert found.part == "confirms"
-    assert (
-        "RabbitMQ answers but accepts no messages: 1 published and unconfirmed for 1 s; "
-        "is the broker out of memory or disk?" in found.message
-    )
-
-
-def test_a_queue_that_is_not_there_yet_is_told_and_not_made(
-    rabbitmq_url: str, examine: Examine
-) -> None:
-    for _ in range(2):
-        [found] = [each for each in examine(rabbitmq_url, "payment") if each.part == "queues"]
-
-        assert (found.level, found.message) == ("unknown", "payment does not exist yet")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        None,
-        {"x-queue-type": "quorum"},
-        {"x-queue-type": "quorum", "x-delivery-limit": 3, "x-overflow": "reject-publish"},
-    ],
-)
-def test_a_queue_that_is_not_as_we_declare_it_is_found(
-    rabbitmq_url: str, examine: Examine, arguments: dict[str, Any] | None
-) -> None:
-    with Connection(rabbitmq_url) as connection:
-        exchange = Exchange("payment", type="direct")
-        Queue("payment", exchange, routing_key="payment", queue_arguments=arguments)(
-            connection.default_channel
-        ).declare()
-
-    [found] = [each for each in examine(rabbitmq_url, "payment") if each.level == "problem"]
-
-    assert found.message.startswith(
-        "payment has other arguments than expected: inequivalent arg 'x-"
-    )
-    assert "rabbitmqctl delete_queue payment" in found.fix
-
-
-def test_messages_in_rabbitmqs_dead_queue_are_found(rabbitmq_url: str, examine: Examine) -> None:
-    examine(rabbitmq_url)  # declares it
-    with Connection(rabbitmq_url) as connection:
-        channel = connection.default_channel
-        channel.basic_publish(channel.prepare_message(b"text"), dead_queue.NAME, dead_queue.NAME)
-
-    wait_until(
-        lambda: (
-            "dead queue: it holds 1 messages that RabbitMQ dead-lettered"
-            in problems(examine(rabbitmq_url))
-        ),
-        what="one",
-    )

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from events import clock, heartbeat, transaction
-from events.tables import Heartbeat
+from events.tables import Heartbeat, QueueTrouble
 from tests.tidings.doctor.examined import examined, problems
 
 
@@ -22,6 +22,18 @@ def test_a_relay_without_a_broker_is_found(well: None) -> None:
     heartbeat.beat("relay@here", "relay", trouble="ConnectionError: refused")
 
     assert problems(examined()) == ["relay: relay@here reports: ConnectionError: refused"]
+
+
+def test_a_queue_that_the_broker_refuses_is_found_and_the_relay_not_blamed(well: None) -> None:
+    full: QueueTrouble = {"reason": "is full", "fix": "start workers for it"}
+    heartbeat.beat("relay@here", "relay", queue_troubles={"payment": full})
+
+    found = [each for each in examined() if each.part == "relay"]
+
+    assert [(each.level, each.message, each.fix) for each in found] == [
+        ("ok", "relay@here is running", ""),
+        ("problem", "queue payment is full", "start workers for it"),
+    ]
 
 
 def test_a_queue_without_a_worker_is_found_and_the_worker_named(well: None) -> None:

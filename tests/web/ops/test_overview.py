@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 
 from events import heartbeat, transaction
 from events.admin import dead_letters
+from events.tables import QueueTrouble
 from tests.web.pages import OPS_HTML, place_order, running_services
 
 
@@ -20,6 +21,20 @@ def test_the_overview_warns_when_nothing_can_be_processed(client: FlaskClient):
     assert "No relay is alive" in before
     assert "relay@a cannot reach the broker: connection refused." in after
     assert "Queue payment has no worker; 1 delivery is waiting in it." in after
+
+
+def test_the_overview_names_a_refused_queue_with_its_fix_and_does_not_blame_the_broker(
+    client: FlaskClient,
+):
+    full: QueueTrouble = {"reason": "is full", "fix": "start workers for it"}
+    heartbeat.beat("relay@a", "relay", queue_troubles={"payment": full})
+    page = client.get("/ops", headers=OPS_HTML).text
+    heartbeat.beat("relay@a", "relay", trouble="RabbitMQ accepts no messages", blocked=True)
+    blocked = client.get("/ops", headers=OPS_HTML).text
+
+    assert "Queue payment is full. To fix it: start workers for it." in page
+    assert "cannot reach the broker" not in page + blocked
+    assert "relay@a can send nothing: RabbitMQ accepts no messages." in blocked
 
 
 def test_the_overview_reports_no_problems_while_there_are_none(client: FlaskClient):

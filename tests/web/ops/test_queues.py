@@ -4,6 +4,7 @@ from flask.testing import FlaskClient
 
 from events import heartbeat, reading
 from events.admin import subscriptions
+from events.tables import QueueTrouble
 from tests.web.pages import OPS_HTML, audit_log, place_order, post, running_services
 from tests.web.payloads import OPS
 
@@ -48,3 +49,15 @@ def test_the_queues_page_shows_backlogs_and_workers(client: FlaskClient):
 
     assert "payment@box" in page
     assert "order.created" in page
+
+
+def test_the_queues_page_and_the_api_name_a_refused_queue_with_its_fix(client: FlaskClient):
+    full: QueueTrouble = {"reason": "is <full>", "fix": "start workers for it"}
+    heartbeat.beat("relay@a", "relay", queue_troubles={"payment": full})
+
+    page = client.get("/ops/queues", headers=OPS_HTML).text
+    [queue] = client.get("/api/v1/queues", headers=OPS).json["queues"]
+
+    assert "is &lt;full&gt;" in page
+    assert "To fix it: start workers for it." in page
+    assert (queue["name"], queue["trouble"], queue["fix"]) == ("payment", *full.values())

@@ -104,6 +104,8 @@ def _heartbeats() -> None:
         sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
         sa.Column("skew", sa.Double(), nullable=False),
         sa.Column("trouble", sa.Text(), nullable=True),
+        sa.Column("blocked", sa.Boolean(), nullable=False),
+        sa.Column("queue_troubles", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_heartbeats")),
     )
 

@@ -1,0 +1,57 @@
+"""The queues at the broker: how they are declared, and what RabbitMQ says of them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from amqp.exceptions import NotFound
+from kombu import Exchange, Queue
+
+from events.transport import dead_queue
+
+
+def queues(names: Iterable[str], *, quorum: bool) -> list[Queue]:
+    """Return one queue per name, each on a direct exchange of its own.
+
+    On RabbitMQ they are quorum queues, whose dead letters go to the dead queue.
+    """
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": 20,
+        "x-overflow": "reject-publish",
+        "x-dead-letter-exchange": dead_queue.NAME,
+        "x-dead-letter-routing-key": dead_queue.NAME,
+        "x-dead-letter-strategy": "at-least-once",
+    }
+    chosen = arguments if quorum else None
+    return [
+        Queue(name, Exchange(name, type="direct"), routing_key=name, queue_arguments=chosen)
+        for name in sorted(set(names))
+    ]
+
+
+def exists(channel: Any, queue: str) -> bool:
+    """Tell whether RabbitMQ has a queue; the channel of the caller stays open."""
+    own = channel.connection.channel()  # the answer 404 closes it
+    try:
+        own.queue_declare(queue, passive=True)
+    except NotFound:
+        return False
+    own.close()
+    return True
+
+
+def count_ready(channel: Any, queue: str) -> int:
+    """Return the number of messages that are ready on a queue of RabbitMQ.
+
+    Of a queue without a leader RabbitMQ says that it is empty, and its messages would count as
+    lost. So an empty queue without consumers is asked for a message: without a leader, that is an
+    error.
+    """
+    found = channel.queue_declare(queue, passive=True)
+    if (
+        not found.message_count
+        and not found.consumer_count
+        and (message := channel.basic_get(queue))
+    ):
+        channel.basic_reject(message.delivery_tag, requeue=True)  # it came just now
+    return int(found.message_count)

@@ -1,0 +1,147 @@
+"""Errors that concern one queue: the broker's answer as a reason, with the fix."""
+
+import re
+from collections.abc import Iterator
+
+from amqp.exceptions import AMQPError, InternalError
+from redis.exceptions import NoPermissionError, ResponseError
+
+from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
+
+_AFTERWARDS = "the relay then sends its messages"
+_OTHER_ARGUMENT = re.compile(
+    r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) .*"
+    r"received (?P<ours>.*?) but current is (?P<theirs>.*)",
+    re.DOTALL,
+)
+# AMQP's reply codes: too large, not allowed, not found, locked, other arguments, not implemented
+# (a stream), internal error.
+_CODES = {311, 403, 404, 405, 406, 540, 541}
+_PERMISSIONS = (
+    "allow the user of BROKER_URL to use it (`rabbitmqctl list_permissions`); " + _AFTERWARDS
+)
+
+
+def _without_leader(queue: str) -> str:
+    """Return the fix for a queue without a leader.
+
+    RabbitMQ 3.10 that is killed within a second of the declaration forgets half of the queue, which
+    then never has a leader again. Deleting it loses nothing: the ledger has its deliveries.
+    """
+    return (
+        f"if it has no leader (`rabbitmq-queues quorum_status {queue}`), start the nodes that hold "
+        f"it; if they all run, run `rabbitmqctl delete_queue {queue}`, and if it has none again, "
+        f"restart the node; {_AFTERWARDS}"
+    )
+
+
+def full(queue: str) -> QueueUnavailable:
+    """Return the error for a queue that refused a message."""
+    return QueueUnavailable(
+        queue,
+        "is full or has no leader: it refused a message",
+        "start workers for it, or raise the max-length of its policy (`rabbitmqctl "
+        f"list_policies`); {_without_leader(queue)}",
+    )
+
+
+def late(queue: str, seconds: float) -> QueueUnavailable:
+    """Return the error for a queue that confirmed no message in so many seconds."""
+    return QueueUnavailable(
+        queue,
+        f"confirmed no message for {seconds:g} s",
+        f"see whether its disk is too slow; {_without_leader(queue)}",
+    )
+
+
+def missing(queue: str) -> QueueUnavailable:
+    """Return the error for a queue that was deleted."""
+    return QueueUnavailable(
+        queue, "was deleted", f"none needed: the relay declares it again; {_AFTERWARDS}"
+    )
+
+
+def concerns_one_queue(error: BaseException) -> bool:
+    """Tell whether the broker answered, about one queue; else it failed, or left.
+
+    Also some errors that close the connection do: to take a message from a quorum queue without a
+    leader is an internal error of RabbitMQ.
+    """
+    if isinstance(error, AMQPError):
+        return error.reply_code in _CODES
+    return any(_is_about_key(each) for each in _chain(error))
+
+
+def unavailable(queue: str, error: BaseException) -> QueueUnavailable:
+    """Return the error about one queue that the broker's answer `error` stands for."""
+    if not isinstance(error, AMQPError):
+        return _of_key(queue, error)
+    text = f"is refused: {str(error.reply_text or error).partition(' - ')[2] or error}"
+    if found := _OTHER_ARGUMENT.search(text):
+        return _of_argument(queue, found)
+    fixes = {
+        403: _PERMISSIONS,
+        404: f"start the node that holds it, or delete it; {_AFTERWARDS}",
+        405: f"close the connection that declared it exclusive; {_AFTERWARDS}",
+        541: _without_leader(queue),
+    }
+    if isinstance(error, InternalError):
+        text = f"{text}, most likely because it has no leader"
+    fix = fixes.get(error.reply_code or 0, f"see RabbitMQ's log; {_AFTERWARDS}")
+    if "max size" in text:
+        fix = f"raise max_message_size in RabbitMQ's configuration; {_AFTERWARDS}"
+    return QueueUnavailable(queue, text, fix)
+
+
+def broker_error(error: BaseException) -> BrokerDown:
+    """Return the error of the whole broker that `error` stands for."""
+    if isinstance(error, BrokerDown):
+        return error
+    for each in _chain(error):
+        if isinstance(each, ResponseError):  # Redis answers, and refuses every write
+            answer = str(each).rpartition("caused error: ")[2]  # before it, the whole command
+            return BrokerBlocked(
+                f"the broker accepts no messages: {' '.join(answer.split())[:200]}",
+                "raise its maxmemory, or free its disk",
+            )
+    return BrokerDown(f"{type(error).__name__}: {error}")
+
+
+def _of_argument(queue: str, found: re.Match[str]) -> QueueUnavailable:
+    name, kind = found["argument"], found["kind"]
+    command = f"rabbitmqctl delete_queue {queue}"
+    if kind == "exchange":
+        command = f"rabbitmqadmin delete exchange name={queue}"
+    return QueueUnavailable(
+        queue,
+        f"has {'an exchange with ' if kind == 'exchange' else ''}other arguments than expected: "
+        f"inequivalent arg {name!r} is {found['theirs'].strip()}, where Tidings declares "
+        f"{found['ours'].strip()}; something else declared it",
+        f"stop its workers, run `{command}`, start them: they declare it, and {_AFTERWARDS} again",
+    )
+
+
+def _of_key(queue: str, error: BaseException) -> QueueUnavailable:
+    if any(isinstance(each, NoPermissionError) for each in _chain(error)):
+        return QueueUnavailable(
+            queue,
+            "has a key that the user of BROKER_URL may not use",
+            f"allow it with ACL SETUSER; {_AFTERWARDS}",
+        )
+    return QueueUnavailable(
+        queue,
+        "has a key that holds something other than a list (WRONGTYPE)",
+        f"see `redis-cli type {queue}`, then rename or delete that key; {_AFTERWARDS}",
+    )
+
+
+def _is_about_key(error: BaseException) -> bool:
+    return isinstance(error, NoPermissionError) or (
+        isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

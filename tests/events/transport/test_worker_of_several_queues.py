@@ -1,0 +1,69 @@
+"""A worker of several queues, of which the broker refuses one."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+from kombu import Connection, Queue
+
+from events import Database, heartbeat, reading
+from tests.events.stack import Stack
+from tests.servers import Process, Valkey, wait_until
+
+pytestmark = pytest.mark.system
+MakeStack = Callable[[Database, str], Stack]
+
+
+def start_worker(stack: Stack) -> Process:
+    """Start a worker for the queues `pings` and `calls`, without waiting until it consumes."""
+    home = stack.home / "several"
+    home.mkdir()
+    celery = [sys.executable, "-m", "celery", "-A", "tests.events.live_app", "worker"]
+    options = ["-Q", "pings,calls", "-n", "several@test", "-c", "1", "--without-mingle"]
+    worker = stack.workers["several"] = Process([*celery, *options], home, stack.env)
+    worker.launch()
+    return worker
+
+
+def consumed() -> set[str]:
+    with reading() as session:
+        alive = [each for each in heartbeat.alive(session) if each.kind == "worker"]
+    return {queue for each in alive for queue in each.queues}
+
+
+def check(stack: Stack, mend: Callable[[], object]) -> None:
+    """See that the worker serves `calls` at once, and `pings` when it is mended."""
+    worker = start_worker(stack)
+    stack.relay()
+    stack.ask(1)
+    stack.ping(1)
+    wait_until(
+        lambda: stack.effects("recorded") == {1: 1}, within=40, what=f"a call; {worker.log()}"
+    )
+    assert consumed() == {"calls"}
+    assert "queue.unavailable" in worker.log()
+    mend()
+    wait_until(lambda: stack.effects("answered") == {1: 1}, within=40, what="the ping")
+    wait_until(lambda: consumed() == {"calls", "pings"}, what="a heartbeat for both")
+    assert worker.running()
+
+
+def test_a_worker_consumes_its_other_queues_while_one_was_declared_elsewhere(
+    make_stack: MakeStack, database: Database, rabbitmq_url: str
+) -> None:
+    with Connection(rabbitmq_url) as connection:
+        Queue("pings", durable=True)(connection.channel()).declare()
+
+    def mend() -> None:
+        with Connection(rabbitmq_url) as connection:
+            connection.channel().queue_delete("pings")
+
+    check(make_stack(database, rabbitmq_url), mend)
+
+
+def test_a_worker_consumes_its_other_queues_while_the_key_of_one_is_no_list(
+    make_stack: MakeStack, database: Database, valkey: Valkey, valkey_url: str
+) -> None:
+    with valkey.client() as client:
+        client.set("pings", "text")
+        check(make_stack(database, valkey_url), lambda: client.delete("pings"))
