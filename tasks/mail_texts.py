@@ -132,5 +132,6 @@ def _destination(order: OrderCreated) -> str:
     address = order.shipping_address
     if address is None:
         return ""
-    place = [address.line1, address.line2, f"{address.postcode} {address.city}", address.country]
+    city = f"{address.postcode} {address.city}".strip()
+    place = [address.line1, address.line2, city, address.country]
     return "\nTo: " + ", ".join(part for part in place if part) + "\n"

@@ -25,6 +25,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from tasks.settings import settings as shop_settings
+from web.client_address import client_network
 from web.settings import settings
 
 REALM = "Tidings ops"
@@ -126,7 +127,9 @@ class SessionCookie(SecureCookieSessionInterface):
 
 
 limiter = Limiter(
-    key_func=lambda: request.remote_addr or "unknown", storage_uri="memory://", headers_enabled=True
+    key_func=lambda: client_network(request.remote_addr),
+    storage_uri="memory://",
+    headers_enabled=True,
 )
 
 

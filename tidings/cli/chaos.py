@@ -13,6 +13,7 @@ from rich.progress import Progress
 from tidings.chaos.run import Options, Outcome, Watcher, run
 from tidings.cli.exit_codes import PROBLEMS_FOUND
 from tidings.cli.output import print_table, progress_bars
+from tidings.cli.parameters import WholeNumber
 
 _MAX_PRINTED = 30  # findings; the file `findings` holds all of them
 
@@ -52,7 +53,7 @@ def _name_or_url(context: click.Context, parameter: click.Parameter, value: str)
 @click.command()
 @click.option(
     "--orders",
-    type=click.IntRange(1, 100_000),
+    type=WholeNumber(1, 100_000),
     default=500,
     show_default=True,
     help="Number of orders.",
@@ -80,7 +81,7 @@ def _name_or_url(context: click.Context, parameter: click.Parameter, value: str)
     callback=_name_or_url,
     help="The broker.",
 )
-@click.option("--seed", type=int, help="Draw the same orders and faults as another run.")
+@click.option("--seed", type=WholeNumber(), help="Draw the same orders and faults as another run.")
 @click.option(
     "--pace",
     type=click.FloatRange(0.05),

@@ -10,7 +10,16 @@ from events import reading, transaction
 from events.admin import dead_letters as admin
 from events.tables import Attempt
 from tidings.cli.audit_options import who, why_option
-from tidings.cli.output import cell, counted, json_option, print_json, print_table
+from tidings.cli.output import (
+    cell,
+    counted,
+    echo,
+    json_option,
+    nothing_found,
+    print_json,
+    print_table,
+)
+from tidings.cli.parameters import WholeNumber
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COLUMNS = ("id", "event", "subject", "attempts", "died", "error")
@@ -46,7 +55,7 @@ def dead_letters() -> None:
 @selection_options
 @click.option(
     "--limit",
-    type=click.IntRange(1, 10_000),
+    type=WholeNumber(1, 10_000),
     default=100,
     show_default=True,
     help="Maximum number of dead letters.",
@@ -78,13 +87,13 @@ def show(dead_letter_id: str, *, as_json: bool) -> None:
         print_json(dead_letter | {"failed_attempts": failed})
         return
     for name, value in dead_letter.items():
-        click.echo(f"{name.replace('_', ' '):<13} {cell(value)}")
+        echo(f"{name.replace('_', ' '):<13} {cell(value)}")
     for each in failed:
         took = cell(each["took"])
-        click.echo(
+        echo(
             f"\nattempt {each['number']} at {cell(each['started_at'])}, {took}, on {each['worker']}"
         )
-        click.echo(each["traceback"].rstrip())
+        echo(each["traceback"].rstrip())
 
 
 @dead_letters.command()
@@ -121,7 +130,8 @@ def _settle(
             "or with --all"
         )
     with transaction() as session:
-        return act(session, who=who(), why=why, ids=ids or None, everything=everything, **selected)
+        count = act(session, who=who(), why=why, ids=ids or None, everything=everything, **selected)
+    return count or nothing_found("no dead letter is selected by this; nothing was changed")
 
 
 def _row(each: admin.DeadLetterView | admin.Group) -> tuple[object, ...]:

@@ -13,6 +13,7 @@ import click
 from rich.progress import Progress
 
 from tidings.cli.output import print_table, progress_bars
+from tidings.cli.parameters import WholeNumber
 from tidings.cli.shop import Shop
 from tidings.order_mix import OUT_OF_STOCK, draw_kinds, draw_order
 
@@ -60,7 +61,7 @@ class DemoOrder:
 @click.option(
     "--orders",
     "count",
-    type=click.IntRange(1, 100_000),
+    type=WholeNumber(1, 100_000),
     default=100,
     show_default=True,
     help="Number of orders.",

@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 from events import TidingsError, log, reading
 from events.admin import trace
 from events.admin.trace import TracedEvent
-from tidings.cli.output import cell, json_option, print_json, print_table
+from tasks.commands import order_number
+from tidings.cli.output import cell, echo, json_option, print_json, print_table
+from tidings.cli.parameters import Rule, WholeNumber
 
 _COLUMNS = ("position", "time", "type", "subject", "source", "id")
 _DELIVERY_COLUMNS = ("subscription", "state", "attempts", "due", "done", "error")
@@ -31,10 +33,15 @@ def events() -> None:
 @click.option(
     "--type", "event_type", metavar="TYPE", help="Only events of this type, such as order.created."
 )
-@click.option("--subject", metavar="NUMBER", help="Only events of this subject, such as ORD-1042.")
+@click.option(
+    "--subject",
+    metavar="NUMBER",
+    type=Rule(order_number),
+    help="Only events of this subject, such as ORD-1042.",
+)
 @click.option(
     "--limit",
-    type=click.IntRange(1, 10_000),
+    type=WholeNumber(1, 10_000),
     default=50,
     show_default=True,
     help="Maximum number of events.",
@@ -80,7 +87,7 @@ def _trace(session: Session, id_or_subject: str) -> list[TracedEvent]:
         event = trace.of_event(session, UUID(id_or_subject))
         found = [event] if event else []
     except ValueError:
-        found = trace.of(session, id_or_subject)
+        found = trace.of(session, order_number(id_or_subject))
     if not found:
         raise NotInLog(
             f"the log has no event with the id or the subject {id_or_subject!r}; "
@@ -107,10 +114,8 @@ def _delivery(plain: dict[str, Any]) -> dict[str, Any]:
 def _print(each: TracedEvent) -> None:
     envelope = each.envelope
     kind = f"{envelope.type} v{envelope.version}"
-    click.secho(
-        f"{cell(envelope.time)}  {kind}  {envelope.subject or ''}  {envelope.id}", bold=True
-    )
-    click.echo(json.dumps(envelope.data, ensure_ascii=False))
+    echo(f"{cell(envelope.time)}  {kind}  {envelope.subject or ''}  {envelope.id}", bold=True)
+    echo(json.dumps(envelope.data, ensure_ascii=False))
     rows = [
         (
             row.subscription,

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from events import TidingsError, database
 from events.db_errors import describe_error
+from events.inputs import escaped
 
 # An entry point is imported on use: `tidings relay` must not load what `tidings up` needs.
 _ENTRY_POINTS: Final = "tidings.commands"
@@ -38,7 +39,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except TidingsError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(escaped(str(error))) from error
         except DBAPIError as error:
             raise click.ClickException(_describe(error)) from error
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 from pydantic_core import to_jsonable_python
@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from events import clock
+from events.inputs import escaped
 from tasks.durations import duration_text
+from tidings.cli.exit_codes import NOTHING_FOUND
 
 F = TypeVar("F", bound=Callable[..., Any])
 _WIDTH = 200  # columns of a table that is not printed to a terminal
@@ -26,7 +28,7 @@ def json_option(command: F) -> F:
 
 def print_json(value: Any) -> None:
     """Print `value` as JSON; datetimes and UUIDs become strings."""
-    click.echo(json.dumps(to_jsonable_python(value), indent=2, ensure_ascii=False))
+    echo(json.dumps(to_jsonable_python(value), indent=2, ensure_ascii=False))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
@@ -77,7 +79,19 @@ def cell(value: object) -> str:
         case float():
             return duration_text(value)
         case _:
-            return " ".join(str(value).split())
+            return escaped(" ".join(str(value).split()))
+
+
+def echo(text: str, **options: Any) -> None:
+    """Print a text whose lines may hold what strangers wrote, with escapes for what is no text."""
+    lines = text.expandtabs().split("\n")
+    click.secho("\n".join(map(escaped, lines)), **options)
+
+
+def nothing_found(message: str) -> NoReturn:
+    """Say that there was nothing to act on, and end with an exit code of its own."""
+    click.echo(message, err=True)
+    raise click.exceptions.Exit(NOTHING_FOUND)
 
 
 def ago(moment: datetime | None) -> str:

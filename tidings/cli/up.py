@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from tidings.cli.parameters import WholeNumber
 from tidings.up.processes import Options, UnknownQueue
 from tidings.up.run import run
 
@@ -28,14 +29,14 @@ def _scale(
 @click.command()
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     default=8000,
     show_default=True,
     help="Port of the web; 0 takes a free one.",
 )
 @click.option(
     "--flower-port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     default=5555,
     show_default=True,
     help="Port of Flower; 0 takes a free one.",
