@@ -127,6 +127,5 @@ def _is_to(raw: bytes, email: str) -> bool:
     headers = message_from_bytes(raw, policy=policy.compat32)
     named = [str(value) for name in ("To", "Cc", "Bcc") for value in headers.get_all(name, [])]
     recipients = {email_key(address) for _, address in getaddresses(named)}
-    return email_key(email) in recipients or any(
-        each.encode() in raw.lower() for each in email_spellings(email)
-    )
+    text = raw.decode(errors="replace").casefold()
+    return email_key(email) in recipients or any(each in text for each in email_spellings(email))

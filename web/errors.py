@@ -160,8 +160,9 @@ def problem_of(error: Exception) -> Problem:
             status, title, headers = TABLE[kind]
             return Problem(status, title, str(error), tuple(getattr(error, "errors", ())), headers)
     if is_input_fault(error):
-        named = tuple(FieldError(name[:200], NOT_TAKEN) for name in refused_fields()[:MAX_ERRORS])
-        return Problem(422, "Invalid input", NOT_TAKEN, named)
+        refused = refused_fields()[:MAX_ERRORS]
+        wrong = tuple(FieldError(name[:200], NOT_TAKEN) for name in refused)
+        return Problem(422, "Invalid input", NOT_TAKEN, wrong)
     if unavailable_reason(error):
         return DATABASE_CANNOT_SAVE
     return DATABASE_BUSY if is_transient(error) else INTERNAL_ERROR

@@ -50,7 +50,8 @@ def _is_no_text(value: Any) -> bool:
 def _number(value: Any) -> int:
     if isinstance(value, int):
         return abs(value)
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else 0
+    digits = isinstance(value, str) and value.isascii() and value.isdigit()
+    return int(value[:100]) if digits else 0
 
 
 def _is_too_large(value: Any) -> bool:
