@@ -48,6 +48,7 @@ def find(
 
     `subjects` and `searchable` are subjects and texts that the caller knows already.
     """
+    email = email_key(email)
     own = [entry for entry in mentioning(session, email) if _is_about(entry, email)]
     about = {entry.subject for entry in own if entry.subject} | set(subjects)
     entries = {entry.id: entry for entry in own}

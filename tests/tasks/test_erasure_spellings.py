@@ -29,7 +29,7 @@ TYPED = [
     f"Grace Hopper <{READABLE}>",
     f"mailto:{READABLE}",
     f"{READABLE}.",
-    "ｇｒａｃｅ＠münchen.example",  # noqa: RUF001
+    "\uff47\uff52\uff41\uff43\uff45\uff20münchen.example",
     "GRACE@XN--MNCHEN-3YA.EXAMPLE",
 ]
 

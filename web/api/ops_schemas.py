@@ -21,7 +21,7 @@ from web.api.schemas import Parameters
 
 Text = Annotated[str, PlainText(300, optional=True)]
 Subject = Annotated[Text, AfterValidator(order_number)]
-Why = Annotated[str, REASON]
+ReasonText = Annotated[str, REASON]
 # As the ledger has it, with the white space of an error: PostgreSQL cannot look for NUL alone.
 Fingerprint = Annotated[
     str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\u0000]*$")
@@ -68,19 +68,19 @@ class DeadLetterQuery(_Query):
 class Reason(_Body):
     """The operator's reason, for the audit."""
 
-    reason: Why = ""
+    reason: ReasonText = ""
 
 
 class NewProductBody(NewProduct):
     """A product to add, with the operator's reason."""
 
-    reason: Why = ""
+    reason: ReasonText = ""
 
 
 class ProductChangeBody(ProductChange):
     """The changes of a product, with the operator's reason; what is left out stays."""
 
-    reason: Why = ""
+    reason: ReasonText = ""
 
 
 def _requires(**fields: Any) -> Any:
@@ -104,7 +104,7 @@ class DeadLetterSelection(_Body):
     subscription: Name | None = None
     fingerprint: Fingerprint | None = None
     everything: bool = False
-    reason: Why = ""
+    reason: ReasonText = ""
 
     @model_validator(mode="after")
     def require_selection(self) -> "DeadLetterSelection":

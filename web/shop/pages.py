@@ -24,6 +24,7 @@ from tasks import inventory, orders, products
 from tasks.commands import MAX_QUANTITY, PlaceOrder
 from tasks.countries import countries
 from tasks.errors import NotCancellable, OrderError
+from tasks.money import LOCALE
 from web import forms
 from web.errors import KeyReused, render
 from web.order.page import OrderPage
@@ -92,6 +93,7 @@ def _render_form(form: OrderForm, *, status: int = 200, key: str | None = None) 
         max_quantity=MAX_QUANTITY,
         countries=countries(),
         payment_methods=PAYMENT_METHODS,
+        money_locale=LOCALE.replace("_", "-"),
     )
     response = make_response(page, status)
     # For the way back only: the form has the same key there, and leads to the same order again.

@@ -109,7 +109,7 @@ function showTotal(form) {
   const fields = [...form.querySelectorAll("[data-amount]")];
   // The digits come from the server: browsers show some currencies with others than amounts have.
   const format = ({ currency, digits }, amount) =>
-    new Intl.NumberFormat(document.documentElement.lang, { style: "currency", currency, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount / 10 ** digits);
+    new Intl.NumberFormat(output.dataset.locale, { style: "currency", currency, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount / 10 ** digits);
   const update = () => {
     const totals = new Map();
     for (const { value, dataset } of fields) {

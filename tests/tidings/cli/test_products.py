@@ -28,7 +28,7 @@ def test_a_wrong_value_is_named_and_nothing_is_saved(bus: Bus):
         ("add", "cup", "--name", "Cup", "--price", "1", "EUR"),
         ("add", "CUP", "--name", "\u2800", "--price", "1", "EUR"),
         ("add", "CUP", "--name", "Cup", "--price", "1_0", "EUR"),
-        ("add", "CUP", "--name", "Cup", "--price", "1", "XXX"),
+        ("add", "CUP", "--name", "Cup", "--price", "1", "XTS"),
         ("add", "CUP", "--name", "Cup"),
         ("change", "MUG", "--stock", "1_0"),
         ("change", "MUG", "--stock", "9" * 13),
