@@ -129,8 +129,8 @@ def _integer_of_text(value: Any) -> Any:
     return integer(value) if isinstance(value, str) else value
 
 
-# An integer in an address or a form, where it is a text.
-Integer = Annotated[int, BeforeValidator(_integer_of_text)]
+# For an integer in an address, where it is a text: `Annotated[int, Field(ge=1), FROM_DIGITS]`.
+FROM_DIGITS = BeforeValidator(_integer_of_text)
 
 
 def email_address(text: str) -> str:

@@ -12,7 +12,7 @@ from events.catalog import Money
 from events.inputs import PlainText
 from tasks import inventory
 from tasks.commands import Command, Sku
-from tasks.errors import ProductExists, UnknownSku
+from tasks.errors import ProductExists, UnknownProduct
 from tasks.money import Amount, Currency, money_text
 from tasks.products import Product
 
@@ -82,9 +82,9 @@ def add(session: Session, command: NewProduct, *, who: str, why: str) -> Product
 def change(
     session: Session, sku: str, command: ProductChange, *, who: str, why: str
 ) -> Sequence[str]:
-    """Change a product and return the changes in words; none are not audited. Raises `UnknownSku`.
+    """Change a product and return the changes in words; if there are none, nothing is audited.
 
-    Orders keep the price that they were placed at.
+    Orders keep the price that they were placed at. Raises `UnknownProduct`.
     """
     product = find(session, sku)
     session.refresh(product, with_for_update=True)
@@ -96,10 +96,10 @@ def change(
 
 
 def find(session: Session, sku: str) -> Product:
-    """Return the product with this sku, sold or not. Raises `UnknownSku`."""
+    """Return the product with this sku, sold or not. Raises `UnknownProduct`."""
     product = session.get(Product, sku)
     if product is None:
-        raise UnknownSku(f"there is no product {sku}", field="sku")
+        raise UnknownProduct(sku)
     return product
 
 

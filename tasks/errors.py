@@ -6,6 +6,7 @@ OrderError
 ├── TooMany             more of one product than an order may have
 ├── MixedCurrencies     the products have prices in different currencies
 ├── AmountTooLarge      the total, or a stock, is larger than can be stored exactly
+├── UnknownProduct      no product, sold or not, has this sku
 ├── ProductExists       a product with this sku is there already
 ├── InsufficientStock   less is in stock than was ordered
 └── NotCancellable      the order is shipped or cancelled already
@@ -57,6 +58,16 @@ class AmountTooLarge(OrderError):
     """A total, or a stock, is larger than every program can count exactly."""
 
     title = "Too large"
+
+
+class UnknownProduct(OrderError):
+    """No product, sold or not, has this sku."""
+
+    status = 404
+    title = "No such product"
+
+    def __init__(self, sku: str) -> None:
+        super().__init__(f"there is no product {sku}", field="sku")
 
 
 class ProductExists(OrderError):

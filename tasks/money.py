@@ -57,7 +57,9 @@ def _currency(code: str) -> str:
 Currency = Annotated[
     str,
     AfterValidator(_currency),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217"}),
+    WithJsonSchema(
+        {"type": "string", "enum": [code for code, _ in currencies()], "description": "ISO 4217"}
+    ),
 ]
 # The price of one piece.
 Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT, description="in the currency's minor units")]

@@ -14,11 +14,12 @@ from pydantic import (
 )
 
 from events.catalog import Money
-from events.inputs import REASON, Integer, PlainText
+from events.inputs import FROM_DIGITS, MAX_INTEGER, REASON, PlainText
 from tasks.assortment import NewProduct, ProductChange
 from tasks.commands import order_number
 from web.api.schemas import Parameters
 
+Limit = Annotated[int, Field(ge=1, le=500), FROM_DIGITS]
 Text = Annotated[str, PlainText(300, optional=True)]
 Subject = Annotated[Text, AfterValidator(order_number)]
 ReasonText = Annotated[str, REASON]
@@ -45,8 +46,8 @@ class _Response(BaseModel):
 class PageQuery(_Query):
     """A part of a long list: `limit` rows that are older than `before`."""
 
-    limit: Integer = Field(default=50, ge=1, le=500)
-    before: Integer | None = Field(default=None, ge=1, le=2**63 - 1)
+    limit: Limit = 50
+    before: Annotated[int, Field(ge=1, le=MAX_INTEGER), FROM_DIGITS] | None = None
 
 
 class EventQuery(PageQuery):
@@ -62,7 +63,7 @@ class DeadLetterQuery(_Query):
     queue: Name | None = None
     subscription: Name | None = None
     fingerprint: Fingerprint | None = None
-    limit: Integer = Field(default=100, ge=1, le=500)
+    limit: Limit = 100
 
 
 class Reason(_Body):

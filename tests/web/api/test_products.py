@@ -128,7 +128,7 @@ def test_a_wrong_value_is_named(no_write_client: FlaskClient, field: str, values
 
 def test_an_unknown_product_and_an_empty_change_are_refused(no_write_client: FlaskClient):
     unknown = no_write_client.patch("/api/v1/products/CAR", json={"stock": 1}, headers=OPS)
-    assert (unknown.status_code, unknown.json["errors"][0]["field"]) == (422, "sku")
+    assert (unknown.status_code, unknown.json["errors"][0]["field"]) == (404, "sku")
     for empty in ({}, {"reason": "x"}):
         answer = no_write_client.patch("/api/v1/products/MUG-BLUE", json=empty, headers=OPS)
         assert answer.status_code == 422

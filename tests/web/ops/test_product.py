@@ -103,6 +103,9 @@ def test_a_mistake_is_reported_beside_its_field_and_all_values_are_kept(
     assert "Nothing is saved yet." in page.text
 
 
-@pytest.mark.parametrize("sku", ["CAR", "mug-blue", "x"])
-def test_a_product_that_is_not_there_cannot_be_changed(no_write_client: FlaskClient, sku: str):
-    assert no_write_client.get(f"/ops/products/{sku}/change", headers=OPS).status_code == 422
+@pytest.mark.parametrize(("sku", "status"), [("CAR", 404), ("mug-blue", 422), ("x", 422)])
+def test_a_product_that_is_not_there_cannot_be_changed(
+    no_write_client: FlaskClient, sku: str, status: int
+):
+    answer = no_write_client.get(f"/ops/products/{sku}/change", headers=OPS)
+    assert answer.status_code == status
