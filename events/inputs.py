@@ -97,6 +97,8 @@ def _refuse_no_text(text: str) -> None:
 def _is_visible(text: str) -> bool:
     if text.isascii():
         return bool(text)
+    if any(map(str.isalnum, text)):
+        return True
     kinds = (unicodedata.category(each) for each in _JOINERS.sub("", text))
     # An unassigned character may be a letter that is younger than Python's tables.
     return any(kind[0] in "LNPS" or kind == "Cn" for kind in kinds)
