@@ -114,6 +114,11 @@ def escaped(text: str) -> str:
     return _NOT_TEXT.sub(lambda found: _escape(found.group()), text)
 
 
+def escaped_lines(text: str) -> str:
+    """Return a text of several lines, each `escaped`; a tab becomes spaces."""
+    return "\n".join(map(escaped, text.expandtabs().split("\n")))
+
+
 def _escape(character: str) -> str:
     pairs = character.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{pairs[start : start + 4]}" for start in range(0, len(pairs), 4))
@@ -170,6 +175,19 @@ def email_spellings(text: str) -> frozenset[str]:
     except EmailNotValidError:
         readable = key
     return frozenset({key, readable.casefold()})
+
+
+def email_forms(text: str) -> frozenset[str]:
+    """Return the forms to search texts for that another publisher wrote.
+
+    Databases compare capitals beyond ASCII, and letters that are not composed, as other letters.
+    """
+    return frozenset(
+        unicodedata.normalize(form, letters)
+        for spelling in email_spellings(text)
+        for letters in (spelling, spelling.upper())
+        for form in ("NFC", "NFD")
+    )
 
 
 def _bare(text: str) -> str:

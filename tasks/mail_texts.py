@@ -18,6 +18,7 @@ from events.catalog import (
     OrderShipped,
     PaymentRefunded,
 )
+from events.inputs import escaped_lines
 from tasks.money import money_text
 from tasks.settings import settings
 
@@ -68,7 +69,8 @@ def compose(event: OrderEvent, order: OrderCreated, *, key: str, at: datetime) -
     message = new_message(f"Your order {order.number} {subject}", key=key, at=at)
     # An addr_spec is one address or an error; the text "a@x.io, v@y.io" would be two recipients.
     message["To"] = Mailbox(display_name=order.customer, addr_spec=order.email)
-    message.set_content(_body(paragraph, order))
+    # Another publisher may have written a name that a terminal obeys.
+    message.set_content(escaped_lines(_body(paragraph, order)))
     return message
 
 

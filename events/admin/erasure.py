@@ -20,7 +20,7 @@ from events.admin import audit
 from events.admin.person import Person, contains_email, mentioning
 from events.dialects import dialect_of
 from events.event import stored_as
-from events.inputs import email_key, email_spellings
+from events.inputs import email_forms, email_key
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import (
     Attempt,
@@ -97,8 +97,7 @@ def redact(text: str, email: str) -> str:
 
 
 def _spelled(email: str, *, in_json: bool = False) -> re.Pattern[str]:
-    letters = {form for each in email_spellings(email) for form in (each, each.upper())}
-    forms = {json.dumps(each)[1:-1] if in_json else each for each in letters}
+    forms = {json.dumps(each)[1:-1] if in_json else each for each in email_forms(email)}
     return re.compile("|".join(map(re.escape, sorted(forms))), re.IGNORECASE)
 
 

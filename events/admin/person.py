@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from events.event import stored_as
-from events.inputs import email_key, email_spellings
+from events.inputs import email_forms, email_key, email_spellings
 from events.personal import Personal, personal_values
 from events.tables import LogEntry
 
@@ -81,8 +81,7 @@ def contains_email(column: Any, email: str) -> ColumnElement[bool]:
     text = func.lower(cast(column, Text))
     forms = {
         form.translate(_ASCII_LOWER)
-        for spelling in email_spellings(email)
-        for letters in (spelling, spelling.upper())
+        for letters in email_forms(email)
         for form in (letters, json.dumps(letters)[1:-1])
     }
     return or_(*(text.contains(form, autoescape=True) for form in sorted(forms)))

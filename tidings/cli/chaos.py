@@ -13,7 +13,7 @@ from rich.progress import Progress
 from tidings.chaos.run import Options, Outcome, Watcher, run
 from tidings.cli.exit_codes import PROBLEMS_FOUND
 from tidings.cli.output import print_table, progress_bars
-from tidings.cli.parameters import WholeNumber
+from tidings.cli.parameters import Number, WholeNumber
 
 _MAX_PRINTED = 30  # findings; the file `findings` holds all of them
 
@@ -60,7 +60,7 @@ def _name_or_url(context: click.Context, parameter: click.Parameter, value: str)
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(0.05),
+    type=Number(0.05),
     default=2.0,
     show_default=True,
     help="Minutes of fault injection.",
@@ -84,14 +84,14 @@ def _name_or_url(context: click.Context, parameter: click.Parameter, value: str)
 @click.option("--seed", type=WholeNumber(), help="Draw the same orders and faults as another run.")
 @click.option(
     "--pace",
-    type=click.FloatRange(0.05),
+    type=Number(0.05),
     default=1.2,
     show_default=True,
     help="Mean seconds between two faults.",
 )
 @click.option(
     "--settle",
-    type=click.FloatRange(1),
+    type=Number(1),
     default=90.0,
     show_default=True,
     help="Seconds without progress after which the run ends.",

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from events import clock
-from events.inputs import escaped
+from events.inputs import escaped, escaped_lines
 from tasks.durations import duration_text
 from tidings.cli.exit_codes import NOTHING_FOUND
 
@@ -84,8 +84,7 @@ def cell(value: object) -> str:
 
 def echo(text: str, **options: Any) -> None:
     """Print a text whose lines may hold what strangers wrote, with escapes for what is no text."""
-    lines = text.expandtabs().split("\n")
-    click.secho("\n".join(map(escaped, lines)), **options)
+    click.secho(escaped_lines(text), **options)
 
 
 def nothing_found(message: str) -> NoReturn:

@@ -18,7 +18,9 @@ def _scale(
     scale: Counter[str] = Counter()
     for value in values:
         queue, equals, count = value.partition("=")
-        if not queue or not equals or not count.isdecimal() or int(count) > _MAX_WORKERS:
+        if not (queue and equals and count.isascii() and count.isdecimal()) or (
+            int(count[:9]) > _MAX_WORKERS
+        ):
             raise click.BadParameter(
                 f"{value!r}; write queue=number, such as payment=2, with at most {_MAX_WORKERS}"
             )
