@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
 
 from events import inputs, reading, transaction
-from events.inputs import REASON, PlainText
+from events.inputs import REASON
 from tasks import assortment, inventory
 from tasks.assortment import NewProduct, ProductChange
 from tasks.commands import Command, sku
@@ -50,7 +50,7 @@ class ProductForm:
             sent["sku"] = self.values.get("sku", "").strip()
         if kind is NewProduct or self.values.get("stock", "").strip():
             sent["stock"] = self._read("stock", inputs.integer)
-        if not self._read("reason", PlainText(REASON.max_length, folds=True)):
+        if not self._read("reason", REASON):
             self.errors.setdefault("reason", NO_REASON)
         try:
             command = kind.model_validate(sent)
@@ -74,7 +74,11 @@ class ProductForm:
 
 def _render(form: ProductForm, product: Product | None, stock: int = 0) -> Response:
     page = render_template(
-        "ops/product.html", form=form, product=product, stock=stock, currencies=currencies()
+        "ops/product.html",
+        form=form,
+        product=product,
+        stock=stock,
+        currencies=[(code, f"{code}, {name}") for code, name in currencies()],
     )
     return make_response(page, 422 if form.errors else 200)
 

@@ -1,11 +1,16 @@
 """Products are added and changed over the API, by operators only, and audited."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
+from events import reading
+from tasks.inventory import Movement
 from tests.web.pages import audit_log
 from tests.web.payloads import OPS, bearer, order_payload
 
@@ -91,6 +96,31 @@ def test_a_sku_is_given_once(any_app: Flask):
     assert answer.status_code == 409
     assert answer.json["errors"][0]["field"] == "sku"
     assert _listed(client)["CUP"]["name"] == "Cup"
+
+
+def test_of_two_that_add_one_sku_at_the_same_time_one_is_told(any_app: Flask):
+    together = Barrier(2)
+
+    def add(name: str) -> int:
+        together.wait(20)
+        status: int = _add(any_app.test_client(), name=name).status_code
+        return status
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = sorted(pool.map(add, ("Cup", "Mug")))
+
+    assert answers == [201, 409]
+    assert len(audit_log()) == 1
+
+
+def test_a_counted_stock_is_recorded_as_a_movement(any_app: Flask):
+    client = any_app.test_client()
+    client.patch("/api/v1/products/MUG-BLUE", json={"stock": 7}, headers=OPS)
+
+    with reading() as session:
+        wanted = select(Movement.quantity, Movement.reason).where(Movement.sku == "MUG-BLUE")
+        moved = [tuple(row) for row in session.execute(wanted.order_by(Movement.id))]
+    assert moved == [(100, "stocked"), (-93, "counted")]
 
 
 WRONG: list[tuple[str, dict[str, Any]]] = [
