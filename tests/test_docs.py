@@ -19,7 +19,6 @@ from tasks.commands import PlaceOrder
 from tasks.products import SEED
 from tests.compose import ROOT
 from tidings.cli import main as tidings
-from web.api.ops_schemas import NewProductBody, ProductChangeBody
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 TUTORIAL = (ROOT / "docs/tutorial.md").read_text()
@@ -191,15 +190,6 @@ def test_the_order_of_the_how_to_is_one_that_the_shop_accepts():
     command = PlaceOrder.model_validate_json(body)
 
     assert {item.sku for item in command.items} <= {sku for sku, *_ in SEED}
-
-
-def test_the_products_of_the_how_to_are_some_that_the_api_accepts():
-    blocks, _ = _blocks((ROOT / "docs/how-to.md").read_text())
-    [block] = [block for _, block in blocks if block.startswith("curl -u")]
-    added, changed = re.findall(r"--json '(.*?)'", block, re.DOTALL)
-
-    assert NewProductBody.model_validate_json(added).sku == "JAR"
-    assert ProductChangeBody.model_validate_json(changed).active is False
 
 
 def test_each_target_of_make_in_the_documents_exists():

@@ -1,5 +1,7 @@
 """Products are added and changed over the API, by operators only, and audited."""
 
+import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
@@ -11,6 +13,7 @@ from sqlalchemy import select
 
 from events import reading
 from tasks.inventory import Movement
+from tests.tree import ROOT
 from tests.web.pages import audit_log
 from tests.web.payloads import OPS, bearer, order_payload
 
@@ -169,3 +172,12 @@ def test_nobody_else_changes_a_product(no_write_client: FlaskClient):
     assert no_write_client.post("/api/v1/products", json=CUP).status_code == 401
     change = no_write_client.patch("/api/v1/products/MUG-BLUE", json={"stock": 1})
     assert change.status_code == 401
+
+
+def test_the_products_of_the_how_to_are_some_that_the_api_accepts(client: FlaskClient):
+    how_to = (ROOT / "docs/how-to.md").read_text()
+    added, changed = map(json.loads, re.findall(r"--json '(.*?)'", how_to))
+
+    assert client.post("/api/v1/products", json=added, headers=OPS).status_code == 201
+    change = f"/api/v1/products/{added['sku']}"
+    assert client.patch(change, json=changed, headers=OPS).status_code == 200
