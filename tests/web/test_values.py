@@ -24,6 +24,7 @@ def test_a_name_that_nobody_sees_is_refused_by_api_and_form(
 
     page = submit(no_write_client, name=name)
     assert page.status_code == 422
+    assert f"one line. Remove character 1, U+{ord(name[0]):04X} (" in page.text or "\u200d" in name
     assert 'id="name-error">Please ' in page.text
 
 

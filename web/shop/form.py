@@ -118,7 +118,7 @@ def _message(
             else "Please choose at least one product."
         )
     if error_type == "plain_text":
-        return f"Please use plain text on one line. {message.partition(': ')[2].capitalize()}."
+        return f"Please use plain text on one line. {sentence(message.partition(': ')[2])}"
     if error_type == "string_too_long":
         return f"Please use at most {details['max_length']} characters."
     if error_type in ("less_than_equal", "greater_than_equal"):
