@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from events.errors import TransactionNotStarted
 
@@ -69,6 +69,19 @@ def is_transient(error: BaseException) -> bool:
         and type(error.orig).__module__.startswith("psycopg")
         and error.__class__.__name__ == "OperationalError"
     )
+
+
+def is_input_fault(error: BaseException) -> bool:
+    """Tell whether a value was refused that no column takes: NUL, too long, out of range.
+
+    SQLite's driver and the encoder raise their own errors before the database sees the value.
+    """
+    if isinstance(error, OverflowError):
+        return "SQLite" in str(error)
+    if isinstance(error, UnicodeEncodeError):
+        return "surrogates" in error.reason
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return isinstance(error, DataError) and (state is None or state.startswith("22"))
 
 
 def sanitize_text(text: str, limit: int) -> str:

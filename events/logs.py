@@ -5,7 +5,9 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.typing import EventDict
 
+from events.inputs import escaped_lines
 from events.settings import settings
 
 
@@ -40,12 +42,20 @@ def configure(service: str) -> None:
 
 
 def _formatter(shared: list[Any], *, console: bool) -> logging.Formatter:
-    renderer = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    renderers = (
+        [_escape, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
         if console
-        else structlog.processors.JSONRenderer()
+        else [structlog.processors.JSONRenderer()]
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )
+
+
+def _escape(_: Any, __: str, line: EventDict) -> EventDict:
+    """Escape what strangers wrote, such as a path, before a terminal obeys it."""
+    return {
+        name: escaped_lines(value) if isinstance(value, str) else value
+        for name, value in line.items()
+    }

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import TypeAdapter
 from sqlalchemy import (
@@ -17,7 +17,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy import Dialect as DatabaseDialect
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
 from events.dialects import DIALECTS, dialect_of
 
@@ -66,6 +66,7 @@ class PydanticType(TypeDecorator[Any]):
 
 
 BigIntPK = BigInteger().with_variant(Integer, "sqlite")
+BigInt = Annotated[int, mapped_column(BigInteger)]  # amounts and counts pass 32 bits
 
 
 class Base(DeclarativeBase):

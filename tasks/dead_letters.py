@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, get_or_create_locked, reading, subscribe
 from events.catalog import DeliveryDead
+from events.inputs import escaped
 from tasks import gateways
 from tasks.mail_settings import mailbox
 from tasks.mail_texts import new_message
@@ -86,7 +87,7 @@ def _text(event: DeliveryDead) -> str:
     delivery_id = f"{event.event_id}:{event.subscription}"
     return (
         f"{event.subscription} failed to handle {event.event_type}, in {event.attempts} attempts:"
-        f"\n\n  {event.fingerprint}\n\n"
+        f"\n\n  {escaped(event.fingerprint)}\n\n"
         f"Show:     tidings dead-letters show {delivery_id}\n"
         f"Replay:   tidings dead-letters replay {delivery_id}\n\n"
         "Further dead letters of this cause are not mailed within an hour.\n"

@@ -8,14 +8,15 @@ from email import message_from_bytes, policy
 from email.utils import getaddresses
 from pathlib import Path
 
-from sqlalchemy import JSON, Column, String, Text, cast, exists, func, or_, select
+from sqlalchemy import JSON, Column, String, exists, or_, select
 from sqlalchemy.orm import Session
 
 from events import Base, TidingsError, reading, transaction
 from events.admin import erasure
-from events.admin.person import Person, find
+from events.admin.person import Person, contains_email, find
 from events.catalog import Address
 from events.database import Database, database
+from events.inputs import email_key, email_spellings
 from events.ledger import IS_OPEN
 from events.personal import personal_values
 from events.tables import Delivery, LogEntry
@@ -36,8 +37,9 @@ class OpenOrders(TidingsError):
 def erase(email: str, *, who: str, why: str = "", force: bool = False) -> dict[str, int]:
     """Erase the customer with this address; return how many rows or files of each kind changed.
 
-    A second run changes nothing. Raises `OpenOrders` while an order is open, unless `force` says
-    that open orders go on without the data.
+    The address may be written in any form. A second run changes nothing and is not audited. Raises
+    `OpenOrders` while an order is open, unless `force` says that open orders go on without the
+    data.
     """
     with transaction() as session:
         orders = _orders(session, email)
@@ -52,7 +54,11 @@ def erase(email: str, *, who: str, why: str = "", force: bool = False) -> dict[s
             raise OpenOrders(still_open)
         counts = erasure.erase(session, person, who=who, why=why)
     _truncate_wal(database())
-    return counts | {"mail files": _delete_mails(settings().mail_dir, email)}
+    mails = _delete_mails(settings().mail_dir, email)
+    if mails and not any(counts.values()):
+        with transaction() as session:
+            erasure.record(session, email, who=who, why=why)
+    return counts | {"mail files": mails}
 
 
 def remaining_columns(email: str) -> list[str]:
@@ -71,14 +77,12 @@ def _holds_text(column: Column[object]) -> bool:
 
 
 def _contains(session: Session, column: Column[object], email: str) -> bool:
-    text = func.lower(cast(column, Text))
-    return bool(
-        session.scalar(select(exists().where(text.contains(email.lower(), autoescape=True))))
-    )
+    return bool(session.scalar(select(exists().where(contains_email(column, email)))))
 
 
 def _orders(session: Session, email: str) -> Sequence[Order]:
-    return session.scalars(select(Order).where(func.lower(Order.email) == email.lower())).all()
+    named = session.scalars(select(Order).where(contains_email(Order.email, email)))
+    return [order for order in named if email_key(order.email) == email_key(email)]
 
 
 def _searchable(order: Order) -> Iterator[str]:
@@ -122,5 +126,6 @@ def _is_to(raw: bytes, email: str) -> bool:
     # compat32, because the newer policies raise errors for headers that anybody can send.
     headers = message_from_bytes(raw, policy=policy.compat32)
     named = [str(value) for name in ("To", "Cc", "Bcc") for value in headers.get_all(name, [])]
-    recipients = {address.casefold() for _, address in getaddresses(named)}
-    return email.casefold() in recipients or email.lower().encode() in raw.lower()
+    recipients = {email_key(address) for _, address in getaddresses(named)}
+    text = raw.decode(errors="replace").casefold()
+    return email_key(email) in recipients or any(each in text for each in email_spellings(email))

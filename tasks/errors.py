@@ -1,8 +1,13 @@
-"""The errors of orders, which the web reports to the customer.
+"""The errors of orders and products, which the web reports to the customer.
 
 OrderError
 ├── UnknownOrder        no order has this id
-├── UnknownSku          no product has this sku
+├── UnknownSku          no product with this sku is sold
+├── TooMany             more of one product than an order may have
+├── MixedCurrencies     the products have prices in different currencies
+├── AmountTooLarge      the total, or a stock, is larger than can be stored exactly
+├── UnknownProduct      no product, sold or not, has this sku
+├── ProductExists       a product with this sku is there already
 ├── InsufficientStock   less is in stock than was ordered
 └── NotCancellable      the order is shipped or cancelled already
 """
@@ -32,9 +37,47 @@ class UnknownOrder(OrderError):
 
 
 class UnknownSku(OrderError):
-    """No product has this sku."""
+    """No product with this sku is sold."""
 
     title = "No such product"
+
+
+class TooMany(OrderError):
+    """More of one product than an order may have, in one item or in several."""
+
+    title = "Too many of one product"
+
+
+class MixedCurrencies(OrderError):
+    """The products of an order have prices in different currencies."""
+
+    title = "Two currencies"
+
+
+class AmountTooLarge(OrderError):
+    """A total, or a stock, is larger than every program can count exactly."""
+
+    title = "Too large"
+
+
+class UnknownProduct(OrderError):
+    """No product, sold or not, has this sku."""
+
+    status = 404
+    title = "No such product"
+
+    def __init__(self, sku: str) -> None:
+        super().__init__(f"there is no product {sku}", field="sku")
+
+
+class ProductExists(OrderError):
+    """A product with this sku is there already."""
+
+    status = 409
+    title = "The product exists"
+
+    def __init__(self, sku: str) -> None:
+        super().__init__(f"there is a product {sku} already; change that one", field="sku")
 
 
 class InsufficientStock(OrderError):

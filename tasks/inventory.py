@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, String, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, clock, get_or_create_locked, insert_if_absent, subscribe
+from events import Base, clock, get_or_create_locked, subscribe
 from events.catalog import (
     InventoryReleased,
     InventoryReservationFailed,
@@ -16,7 +16,10 @@ from events.catalog import (
     OrderCancelled,
     OrderCreated,
 )
-from events.orm import BigIntPK, PydanticType
+from events.orm import BigInt, BigIntPK, PydanticType
+from tasks.errors import AmountTooLarge
+
+MAX_STOCK = 10**12  # of one product
 
 
 class Stock(Base):
@@ -26,7 +29,7 @@ class Stock(Base):
     __table_args__ = (CheckConstraint("available >= 0", name="never_negative"),)
 
     sku: Mapped[str] = mapped_column(String(32), primary_key=True)
-    available: Mapped[int]
+    available: Mapped[BigInt]
 
 
 class Movement(Base):
@@ -37,7 +40,7 @@ class Movement(Base):
     id: Mapped[int] = mapped_column(BigIntPK, primary_key=True, autoincrement=True)
     sku: Mapped[str] = mapped_column(ForeignKey("stock.sku"), index=True)
     order_id: Mapped[str | None] = mapped_column(String(64), index=True)
-    quantity: Mapped[int]
+    quantity: Mapped[BigInt]
     reason: Mapped[str] = mapped_column(String(20))
     at: Mapped[datetime]
 
@@ -56,12 +59,28 @@ class Reservation(Base):
 
 
 def add_stock(session: Session, sku: str, quantity: int) -> None:
-    """Add `quantity` pieces to the stock of a product."""
+    """Add `quantity` pieces to the stock of a product. Raises `AmountTooLarge`."""
     if quantity < 1:
         raise ValueError(f"cannot add {quantity} of {sku} to the stock; give a number above zero")
-    insert_if_absent(session, Stock, {"sku": sku, "available": 0})
-    session.execute(_CHANGE, [{"of": sku, "change": quantity}])
-    movement = {"sku": sku, "order_id": None, "quantity": quantity, "reason": "stocked"}
+    level = get_or_create_locked(session, Stock, sku, available=0).available
+    if level + quantity > MAX_STOCK:
+        raise AmountTooLarge(
+            f"{level} are in stock, and there is room for {MAX_STOCK}; add less", field="quantity"
+        )
+    _change(session, sku, quantity, "stocked")
+
+
+def set_stock(session: Session, sku: str, level: int) -> int:
+    """Correct the stock of a product to the `level` that was counted; return the earlier one."""
+    before = get_or_create_locked(session, Stock, sku, available=0).available
+    if level != before:
+        _change(session, sku, level - before, "counted")
+    return before
+
+
+def _change(session: Session, sku: str, change: int, reason: str) -> None:
+    session.execute(_CHANGE, [{"of": sku, "change": change}])
+    movement = {"sku": sku, "order_id": None, "quantity": change, "reason": reason}
     session.execute(_RECORD, [movement | {"at": clock.now()}])
 
 

@@ -18,6 +18,7 @@ from events.catalog import (
     OrderShipped,
     PaymentRefunded,
 )
+from events.inputs import escaped_lines
 from tasks.mail_settings import mailbox
 from tasks.money import money_text
 from tasks.settings import settings
@@ -69,7 +70,8 @@ def compose(event: OrderEvent, order: OrderCreated, *, key: str, at: datetime) -
     message = new_message(f"Your order {order.number} {subject}", key=key, at=at)
     # An addr_spec is one address or an error; the text "a@x.io, v@y.io" would be two recipients.
     message["To"] = Mailbox(display_name=order.customer, addr_spec=order.email)
-    message.set_content(_body(paragraph, order))
+    # Another publisher may have written a name that a terminal obeys.
+    message.set_content(escaped_lines(_body(paragraph, order)))
     return message
 
 
@@ -134,5 +136,6 @@ def _destination(order: OrderCreated) -> str:
     address = order.shipping_address
     if address is None:
         return ""
-    place = [address.line1, address.line2, f"{address.postcode} {address.city}", address.country]
+    city = f"{address.postcode} {address.city}".strip()
+    place = [address.line1, address.line2, city, address.country]
     return "\nTo: " + ", ".join(part for part in place if part) + "\n"

@@ -18,7 +18,7 @@ from events.admin.erasure import redact_column, register_eraser
 from events.admin.person import Person
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed, OrderCreated
 from events.ledger import IS_DEAD, IS_OPEN
-from events.orm import BigIntPK, PydanticType
+from events.orm import BigInt, BigIntPK, PydanticType
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import Delivery, LogEntry
 from tasks.errors import NotCancellable, UnknownOrder
@@ -49,7 +49,7 @@ class Order(Base):
     email: Mapped[str] = mapped_column(String(254), index=True)
     address: Mapped[Address | None] = mapped_column(PydanticType(Address))
     lines: Mapped[tuple[Line, ...]] = mapped_column(PydanticType(tuple[Line, ...]))
-    total_amount: Mapped[int]
+    total_amount: Mapped[BigInt]
     currency: Mapped[str] = mapped_column(String(3))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime] = mapped_column(onupdate=clock.now)
@@ -63,7 +63,7 @@ class Order(Base):
 @register_eraser("orders")
 def erase_orders(session: Session, person: Person) -> int:
     """Erase the person from their orders and revoke the links; lines, totals and states stay."""
-    theirs = or_(func.lower(Order.email) == person.email.lower(), Order.number.in_(person.subjects))
+    theirs = or_(func.lower(Order.email).in_(person.spellings), Order.number.in_(person.subjects))
     rows = session.scalars(select(Order).where(theirs, Order.email != ERASED_EMAIL)).all()
     for row in rows:
         if row.address is not None:

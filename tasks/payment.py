@@ -14,6 +14,7 @@ from events.catalog import (
     PaymentOrphaned,
     PaymentRefunded,
 )
+from events.orm import BigInt
 from tasks import gateways
 from tasks.gateways.ports import RETRY_POLICY, Charged, Declined
 
@@ -29,7 +30,7 @@ class Charge(Base):
     order_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     state: Mapped[str] = mapped_column(String(10))
     charge_id: Mapped[str | None] = mapped_column(String(100))
-    amount: Mapped[int | None]
+    amount: Mapped[BigInt | None]
     currency: Mapped[str | None] = mapped_column(String(3))
 
     @property

@@ -4,13 +4,21 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from time import monotonic
 
-from sqlalchemy import String, Text, bindparam, select
+from sqlalchemy import String, Text, bindparam, event, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, insert_if_absent
 from events.catalog import Line, Money
-from tasks.commands import Item, PlaceOrder
-from tasks.errors import InsufficientStock, UnknownSku
+from events.orm import BigInt
+from tasks.commands import MAX_QUANTITY, Item, PlaceOrder
+from tasks.errors import (
+    AmountTooLarge,
+    InsufficientStock,
+    MixedCurrencies,
+    TooMany,
+    UnknownSku,
+)
+from tasks.money import MAX_AMOUNT, money_text
 
 PRICES_KEPT = 1.0  # seconds; a price that another process changed is noticed after so long
 
@@ -23,8 +31,9 @@ class Product(Base):
     sku: Mapped[str] = mapped_column(String(32), primary_key=True)
     name: Mapped[str] = mapped_column(String(100))
     description: Mapped[str] = mapped_column(Text)
-    price_amount: Mapped[int]
+    price_amount: Mapped[BigInt]
     currency: Mapped[str] = mapped_column(String(3))
+    active: Mapped[bool] = mapped_column(default=True)  # else it is no longer sold
 
     @property
     def price(self) -> Money:
@@ -59,15 +68,17 @@ def seed(session: Session) -> None:
             "description": description,
             "price_amount": cents,
             "currency": "EUR",
+            "active": True,
         }
         for sku, name, description, cents in SEED
     ]
     insert_if_absent(session, Product, *rows)
 
 
-def listed(session: Session) -> Sequence[Product]:
-    """Return all products, sorted by name."""
-    return session.scalars(select(Product).order_by(Product.name, Product.sku)).all()
+def listed(session: Session, *, inactive: bool = False) -> Sequence[Product]:
+    """Return the products that are sold, sorted by name; with `inactive`, all products."""
+    wanted = select(Product).order_by(Product.name, Product.sku)
+    return session.scalars(wanted if inactive else wanted.where(Product.active)).all()
 
 
 def by_sku(session: Session, skus: Iterable[str]) -> Mapping[str, Product]:
@@ -82,8 +93,8 @@ def quote(
     """Return the lines of an order at today's prices.
 
     With `stock_levels`, by sku, an order for more than is in stock is refused at once. Stock may
-    still be sold before it is reserved; the order is cancelled then. Raises `UnknownSku` and
-    `InsufficientStock`, whose `field` names the item.
+    still be sold before it is reserved; the order is cancelled then. Raises `InsufficientStock` and
+    as `price_lines` does, with the `field` of the item.
     """
     lines = price_lines(session, command.items)
     if stock_levels is not None:
@@ -104,7 +115,7 @@ def _check_stock(
 
 _P = Product.metadata.tables[Product.__tablename__].c
 _PRICES = select(_P.sku, _P.name, _P.price_amount, _P.currency).where(
-    _P.sku.in_(bindparam("skus", expanding=True))
+    _P.sku.in_(bindparam("skus", expanding=True)), _P.active
 )
 Offers = Mapping[str, tuple[str, Money]]  # name and price by sku
 
@@ -143,6 +154,11 @@ class _RecentOffers:
 _recent = _RecentOffers()
 
 
+def forget_recent(session: Session) -> None:
+    """Let this process read all prices anew once the session's transaction is committed."""
+    event.listen(session, "after_commit", lambda _: _recent.clear(), once=True)
+
+
 def recent_quote(session: Session, command: PlaceOrder) -> tuple[Line, ...]:
     """Return the lines of an order at prices that are at most `PRICES_KEPT` old.
 
@@ -154,18 +170,46 @@ def recent_quote(session: Session, command: PlaceOrder) -> tuple[Line, ...]:
 def price_lines(session: Session, items: Sequence[Item]) -> tuple[Line, ...]:
     """Return one line per product at its current price, in the order of the items.
 
-    Raises `UnknownSku`.
+    Raises `UnknownSku`, `TooMany`, `MixedCurrencies` and `AmountTooLarge`.
     """
     return _lines(items, _offers(session, {item.sku for item in items}))
 
 
 def _lines(items: Sequence[Item], offers: Offers) -> tuple[Line, ...]:
     quantities: Counter[str] = Counter()
+    total = 0
     for index, item in enumerate(items):
         if item.sku not in offers:
             raise UnknownSku(f"there is no product {item.sku}", field=f"items.{index}.sku")
         quantities[item.sku] += item.quantity
+        name, price = offers[item.sku]
+        total += price.amount * item.quantity
+        _check_item(name, quantities[item.sku], index)
+        _check_total(price, offers[items[0].sku][1].currency, total, index)
     return tuple(
         Line(sku=sku, name=offers[sku][0], quantity=quantity, price=offers[sku][1])
         for sku, quantity in quantities.items()
     )
+
+
+def _check_item(name: str, quantity: int, index: int) -> None:
+    if quantity > MAX_QUANTITY:
+        raise TooMany(
+            f"order at most {MAX_QUANTITY} of {name}, not {quantity}",
+            field=f"items.{index}.quantity",
+        )
+
+
+def _check_total(price: Money, currency: str, total: int, index: int) -> None:
+    if price.currency != currency:
+        raise MixedCurrencies(
+            f"its price is in {price.currency}, and that of another product in {currency}; "
+            "order them apart",
+            field=f"items.{index}.sku",
+        )
+    if total > MAX_AMOUNT:
+        largest = money_text(Money(amount=MAX_AMOUNT, currency=currency))
+        raise AmountTooLarge(
+            f"the order would cost more than {largest}; order less",
+            field=f"items.{index}.quantity",
+        )

@@ -184,7 +184,7 @@ def test_each_worker_that_a_document_starts_is_started_as_everywhere():
 
 def test_the_order_of_the_how_to_is_one_that_the_shop_accepts():
     blocks, _ = _blocks((ROOT / "docs/how-to.md").read_text())
-    [block] = [block for _, block in blocks if block.startswith("curl")]
+    [block] = [block for _, block in blocks if block.startswith("curl -i")]
     [body] = re.findall(r"-d '(.*)'", block, re.DOTALL)
 
     command = PlaceOrder.model_validate_json(body)

@@ -4,6 +4,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tasks.commands import MAX_QUANTITY
+
 OUT_OF_STOCK = "out of stock"
 _NAMES = (
     "Ada Example",
@@ -54,11 +56,21 @@ def draw_order(kind: str, products: Sequence[dict[str, Any]], rng: random.Random
 def _draw_items(
     kind: str, products: Sequence[dict[str, Any]], rng: random.Random
 ) -> list[dict[str, Any]]:
-    plenty = [each["sku"] for each in products if each["available"] >= _WELL_STOCKED]
-    skus = plenty or [each["sku"] for each in products]
+    priced = _of_one_currency(products, rng)
+    plenty = [each["sku"] for each in priced if each["available"] >= _WELL_STOCKED]
+    skus = plenty or [each["sku"] for each in priced]
     chosen = rng.sample(skus, k=min(rng.randint(1, 3), len(skus)))
     items = [{"sku": sku, "quantity": rng.randint(1, 3)} for sku in chosen]
     if kind == OUT_OF_STOCK:
-        scarcest = min(products, key=lambda each: int(each["available"]))
-        items.append({"sku": scarcest["sku"], "quantity": 99})
+        scarcest = min(priced, key=lambda each: int(each["available"]))
+        items = [each for each in items if each["sku"] != scarcest["sku"]]
+        items.append({"sku": scarcest["sku"], "quantity": MAX_QUANTITY})
     return items
+
+
+def _of_one_currency(
+    products: Sequence[dict[str, Any]], rng: random.Random
+) -> Sequence[dict[str, Any]]:
+    """Return the products whose prices have the currency of one of them, drawn at random."""
+    currency = rng.choice(products)["price"]["currency"]
+    return [each for each in products if each["price"]["currency"] == currency]

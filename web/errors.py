@@ -20,11 +20,13 @@ from flask import Flask, Response, g, jsonify, render_template, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from events.db_errors import describe_error, is_transient, unavailable_reason
+from events.db_errors import describe_error, is_input_fault, is_transient, unavailable_reason
 from events.errors import TidingsError, UnknownDelivery, UnknownSubscription
 from tasks.errors import OrderError
+from web.refused_values import refused_fields
 
 MEDIA_TYPE = "application/problem+json"
+NOT_TAKEN = "the database takes no such value; give a shorter, smaller or plainer one"
 MAX_ERRORS = 50  # of one request; the response to a long list of mistakes stays short
 log = structlog.get_logger()
 
@@ -157,6 +159,10 @@ def problem_of(error: Exception) -> Problem:
         if kind in TABLE:
             status, title, headers = TABLE[kind]
             return Problem(status, title, str(error), tuple(getattr(error, "errors", ())), headers)
+    if is_input_fault(error):
+        refused = refused_fields()[:MAX_ERRORS]
+        wrong = tuple(FieldError(name[:200], NOT_TAKEN) for name in refused)
+        return Problem(422, "Invalid input", NOT_TAKEN, wrong)
     if unavailable_reason(error):
         return DATABASE_CANNOT_SAVE
     return DATABASE_BUSY if is_transient(error) else INTERNAL_ERROR

@@ -5,9 +5,9 @@ from datetime import datetime
 from flask import Flask
 
 from events.catalog import Address
-from tasks.commands import countries
+from tasks.countries import countries
 from tasks.durations import duration_text
-from tasks.money import money_text
+from tasks.money import digits, money_text
 
 
 def date_and_time(value: datetime | None) -> str:
@@ -34,7 +34,7 @@ def masked(email: str) -> str:
 def address(value: Address) -> str:
     """Format a postal address on one line."""
     country = dict(countries()).get(value.country, value.country)
-    parts = (value.line1, value.line2, f"{value.postcode} {value.city}", country)
+    parts = (value.line1, value.line2, f"{value.postcode} {value.city}".strip(), country)
     return ", ".join(part for part in parts if part)
 
 
@@ -46,5 +46,6 @@ def sentence(text: str) -> str:
 def init_app(app: Flask) -> None:
     """Add the filters to the templates of `app`."""
     app.add_template_filter(money_text, "money")
+    app.add_template_filter(digits, "digits")
     for template_filter in (date_and_time, time_of_day, duration, masked, address, sentence):
         app.add_template_filter(template_filter)

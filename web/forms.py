@@ -1,19 +1,28 @@
-"""Values from HTML forms and page addresses, cleaned: one line, limited, no control characters."""
+"""Values from HTML forms and page addresses, by the rules of `events.inputs`."""
 
-import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from flask import request
 
-from tasks.commands import CONTROL_CHARACTERS
+from events import inputs
+from events.inputs import MAX_INTEGER, REASON, PlainText
 from web.errors import FieldError, InvalidInput
 
-MAX_LENGTH = 200
-_CONTROL_CHARACTERS = re.compile(f"[{CONTROL_CHARACTERS}]+")
+T = TypeVar("T")
+
+
+def checked(field: str, rule: Callable[[str], T], value: str) -> T:
+    """Return the value by its rule. Raises `InvalidInput`, which names the field."""
+    try:
+        return rule(value)
+    except ValueError as error:
+        raise InvalidInput([FieldError(field, str(error))]) from error
 
 
 def text(name: str) -> str:
     """Return the form's field `name` on one line, empty if it is missing."""
-    return _CONTROL_CHARACTERS.sub(" ", request.form.get(name, "")).strip()[:MAX_LENGTH]
+    return checked(name, REASON, request.form.get(name, ""))
 
 
 def reason() -> str:
@@ -24,7 +33,34 @@ def reason() -> str:
     return value
 
 
+def argument(name: str) -> str:
+    """Return the value of a filter in the page's address, empty if it is missing."""
+    return checked(name, PlainText(300, optional=True), request.args.get(name, ""))
+
+
+def stored(name: str, value: str) -> str:
+    """Return a value of the ledger as it is stored. Raises `InvalidInput` if none can be."""
+    if "\0" in value:  # PostgreSQL cannot even look for it
+        raise InvalidInput([FieldError(name, "remove the character U+0000")])
+    return value[:520]
+
+
+def integer(name: str, lowest: int, highest: int) -> int:
+    """Return the form's field `name` as a number. Raises `InvalidInput`."""
+    message = f"give a whole number from {lowest} to {highest}"
+    try:
+        number = inputs.integer(request.form.get(name, ""))
+    except ValueError as error:
+        raise InvalidInput([FieldError(name, message)]) from error
+    if not lowest <= number <= highest:
+        raise InvalidInput([FieldError(name, message)])
+    return number
+
+
 def before() -> int | None:
     """Return the key before which a page of a long list begins; a bad one means the first page."""
-    key = request.args.get("before", type=int)
-    return key if key and 0 < key < 2**63 else None
+    try:
+        key = inputs.integer(request.args.get("before", ""))
+    except ValueError:
+        return None
+    return key if 0 < key <= MAX_INTEGER else None

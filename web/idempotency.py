@@ -5,11 +5,13 @@ and gets the first result. On PostgreSQL it is refused while the first one is st
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic_core import PydanticCustomError
 from sqlalchemy import String, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -23,6 +25,20 @@ from web.errors import KeyReused, StillRunning
 
 KEY_TTL = timedelta(hours=24)
 SWEEP_BATCH = 20  # expired keys that each new key deletes
+_BARE = re.compile(r"[!#-~][!-~]{0,199}")
+_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\]){1,200})"')
+
+
+def parse_key(sent: str) -> str:
+    """Return the key in an `Idempotency-Key`: `"k-1"`, a string of RFC 9651, is the key `k-1`."""
+    if _BARE.fullmatch(sent):
+        return sent
+    if (quoted := _QUOTED.fullmatch(sent)) and quoted[1].strip():
+        return re.sub(r"\\(.)", r"\1", quoted[1])
+    raise PydanticCustomError(
+        "idempotency_key",
+        "write up to 200 visible ASCII characters, bare or as a string in double quotes",
+    )
 
 
 class IdempotencyKey(Base):

@@ -24,6 +24,7 @@ from werkzeug.exceptions import TooManyRequests
 from events import Base, clock, relaxed
 from events.db_errors import describe_error
 from events.dialects import dialect_of
+from web.client_address import client_address, client_network
 from web.settings import OFF, settings
 
 DEFAULT = "120/minute"
@@ -187,9 +188,8 @@ def limit_orders(view: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(view)
     def limited(*args: P.args, **kwargs: P.kwargs) -> R:
-        address = request.remote_addr or "unknown"
-        if not _is_exempt(address):
-            _count(address)
+        if not _is_exempt(client_address(request.remote_addr) or ""):
+            _count(client_network(request.remote_addr))
         return view(*args, **kwargs)
 
     return limited

@@ -3,7 +3,6 @@
 import json
 import re
 from contextlib import ExitStack
-from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +12,9 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from events import Actor, Context, acting
-from tasks.commands import CONTROL_CHARACTERS
+from events.inputs import only_text
 from tasks.settings import settings as shop_settings
+from web.client_address import client_address
 from web.errors import MAX_ERRORS, FieldError, ForeignOrigin, InvalidInput, MalformedJson
 from web.security import ops_user
 from web.settings import settings
@@ -26,7 +26,6 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
-_CONTROL_CHARACTERS = re.compile(f"[{CONTROL_CHARACTERS}]")
 
 
 class JsonRequest(Request):
@@ -82,7 +81,7 @@ def enter_context() -> None:
     actor = Actor(
         user=ops_user(),
         tenant=_tenant(request.headers.get("X-Tenant-Id")),
-        ip=_address(request.remote_addr),
+        ip=client_address(request.remote_addr),
         agent=_agent(request.headers.get("User-Agent")),
     )
     traceparent = _traceparent(request.headers.get("traceparent", ""))
@@ -112,7 +111,7 @@ def refuse_foreign_origins() -> None:
     if origin is None or request.headers.get("Sec-Fetch-Site") == "same-origin":
         return
     if origin.partition("://")[2] != request.host:
-        raise ForeignOrigin(_CONTROL_CHARACTERS.sub("", origin)[:100])
+        raise ForeignOrigin(only_text(origin)[:100])
 
 
 def refuse_duplicate_parameters() -> None:
@@ -146,14 +145,7 @@ def _traceparent(sent: str) -> str | None:
 
 
 def _agent(sent: str | None) -> str | None:
-    return _CONTROL_CHARACTERS.sub("", sent)[:MAX_AGENT] or None if sent else None
-
-
-def _address(sent: str | None) -> str | None:
-    try:
-        return str(ip_address((sent or "").partition("%")[0]))
-    except ValueError:
-        return None
+    return only_text(sent)[:MAX_AGENT] or None if sent else None
 
 
 def init_app(app: Flask) -> None:

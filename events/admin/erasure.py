@@ -8,6 +8,7 @@ import binascii
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,9 +17,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from events import ledger
 from events.admin import audit
-from events.admin.person import Person, mentioning
+from events.admin.person import Person, contains_email, mentioning
 from events.dialects import dialect_of
 from events.event import stored_as
+from events.inputs import email_forms, email_key
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import (
     Attempt,
@@ -53,7 +55,8 @@ def register_eraser(what: str) -> Callable[[Eraser], Eraser]:
 def erase(session: Session, person: Person, *, who: str, why: str = "") -> dict[str, int]:
     """Erase the person in the caller's transaction; return how many rows of each kind changed.
 
-    The audit records it with a hash of the address, so that the line can be found by the address.
+    The audit records it with a hash of the address, so that the line can be found by the address;
+    it records no erasure that found nothing.
     """
     dialect_of(session).overwrite_deleted_rows(session)
     counts = {
@@ -72,30 +75,35 @@ def erase(session: Session, person: Person, *, who: str, why: str = "") -> dict[
     }
     session.flush()
     counts |= {what: eraser(session, person) for what, eraser in _erasers.items()}
-    audit.record(
-        session,
-        who=who,
-        action="erase",
-        target=f"customer {digest(person.email)}",
-        why=redact(why, person.email),
-    )
+    if any(counts.values()):
+        record(session, person.email, who=who, why=why)
     return counts
 
 
+def record(session: Session, email: str, *, who: str, why: str) -> None:
+    """Write the erasure to the audit without the address."""
+    target = f"customer {digest(email)}"
+    audit.record(session, who=who, action="erase", target=target, why=redact(why, email))
+
+
 def digest(email: str) -> str:
-    """Return the SHA-256 of an address in small letters: the audit names the person by it."""
-    return hashlib.sha256(email.casefold().encode()).hexdigest()
+    """Return the SHA-256 of an address, the same for all its spellings: the audit names it so."""
+    return hashlib.sha256(email_key(email).encode()).hexdigest()
 
 
 def redact(text: str, email: str) -> str:
-    """Replace the address in the text, in any case of letters."""
-    return re.sub(re.escape(email), ERASED, text, flags=re.IGNORECASE)
+    """Replace the address in the text, in any of its spellings."""
+    return _spelled(email).sub(ERASED, text)
+
+
+def _spelled(email: str, *, in_json: bool = False) -> re.Pattern[str]:
+    forms = {json.dumps(each)[1:-1] if in_json else each for each in email_forms(email)}
+    return re.compile("|".join(map(re.escape, sorted(forms))), re.IGNORECASE)
 
 
 def redact_column(session: Session, column: InstrumentedAttribute[Any], email: str) -> int:
     """Replace the address in a column of texts; return how many rows changed."""
-    mentions = func.lower(column).contains(email.lower(), autoescape=True)
-    rows = session.scalars(select(column.class_).where(mentions)).all()
+    rows = session.scalars(select(column.class_).where(contains_email(column, email))).all()
     for row in rows:
         setattr(row, column.key, redact(getattr(row, column.key), email))
     return len(rows)
@@ -117,7 +125,7 @@ def _without_texts(value: Any, person: Person) -> Any:
         return {name: _without_texts(each, person) for name, each in value.items()}
     if isinstance(value, list):
         return [_without_texts(each, person) for each in value]
-    if isinstance(value, str) and value.casefold() == person.email.casefold():
+    if isinstance(value, str) and "@" in value and email_key(value) == email_key(person.email):
         return ERASED_EMAIL
     return ERASED if isinstance(value, str) and value.casefold() in person.texts else value
 
@@ -153,8 +161,17 @@ def _erase_invalid_message(row: InvalidMessageRow, person: Person) -> bool:
 
 
 def _forms(text: str) -> set[bytes]:
-    """Return the forms of a text in a message: the text itself and its JSON encoding."""
-    return {text.lower().encode(), json.dumps(text)[1:-1].lower().encode()}
+    """Return the forms of a text in a message: in JSON or not, its letters composed or not."""
+    spelled = {
+        unicodedata.normalize(form, letters)
+        for letters in (text, text.lower(), text.upper())
+        for form in ("NFC", "NFD")
+    }
+    return {each for text in spelled for each in (text.encode().lower(), _json_form(text))}
+
+
+def _json_form(text: str) -> bytes:
+    return json.dumps(text)[1:-1].encode().lower()
 
 
 def _readings(body: bytes) -> Iterator[bytes]:
@@ -177,10 +194,10 @@ _FREE_TEXTS: tuple[InstrumentedAttribute[Any], ...] = (
 def _redact_mentions(session: Session, email: str) -> int:
     """Replace the address in free texts and in events about other people."""
     count = sum(redact_column(session, column, email) for column in _FREE_TEXTS)
-    mentions = func.lower(Delivery.error).contains(email.lower(), autoescape=True)
-    for error in session.scalars(select(Delivery.error).where(mentions).distinct()).all():
+    mentions = select(Delivery.error).where(contains_email(Delivery.error, email)).distinct()
+    for error in session.scalars(mentions).all():
         count += ledger.replace_errors(session, Delivery.error == error, redact(str(error), email))
     for entry in mentioning(session, email):
-        entry.data = json.loads(redact(json.dumps(entry.data), json.dumps(email)[1:-1]))
+        entry.data = json.loads(_spelled(email, in_json=True).sub(ERASED, json.dumps(entry.data)))
         count += 1
     return count

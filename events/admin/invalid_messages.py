@@ -42,9 +42,12 @@ def count(session: Session) -> int:
 
 
 def discard(session: Session, message_id: int, *, who: str, why: str) -> None:
-    """Take an invalid message off the list; the row stays. Raises `UnknownDelivery`."""
+    """Take an invalid message off the list; the row stays.
+
+    Raises `UnknownDelivery`, also for one that is off the list already.
+    """
     row = session.get(InvalidMessageRow, message_id)
-    if row is None:
+    if row is None or row.discarded_at is not None:
         raise UnknownDelivery(f"invalid message {message_id}")
     row.discarded_at = clock.now()
     target = f"invalid message {message_id}"

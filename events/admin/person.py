@@ -1,17 +1,21 @@
 """The person to erase: the events about them, and the personal texts by which they are found."""
 
 import json
+import string
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import ColumnElement, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from events.event import stored_as
+from events.inputs import email_forms, email_key, email_spellings
 from events.personal import Personal, personal_values
 from events.tables import LogEntry
+
+_ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,11 @@ class Person:
     texts: frozenset[str]
     searchable: frozenset[str]
 
+    @property
+    def spellings(self) -> frozenset[str]:
+        """The spellings of the address in lower case, with the host in ASCII and readable."""
+        return email_spellings(self.email)
+
 
 def find(
     session: Session,
@@ -35,10 +44,11 @@ def find(
     subjects: Collection[str] = (),
     searchable: Collection[str] = (),
 ) -> Person:
-    """Return the person with this address, in any case of letters.
+    """Return the person with this address, in whatever form it is written.
 
     `subjects` and `searchable` are subjects and texts that the caller knows already.
     """
+    email = email_key(email)
     own = [entry for entry in mentioning(session, email) if _is_about(entry, email)]
     about = {entry.subject for entry in own if entry.subject} | set(subjects)
     entries = {entry.id: entry for entry in own}
@@ -54,26 +64,38 @@ def find(
         frozenset(about),
         tuple(sorted(entries)),
         texts=frozenset(text.casefold() for text in texts),
-        searchable=frozenset({email, *identifying}),
+        searchable=frozenset({*email_spellings(email), *identifying}),
     )
 
 
 def mentioning(session: Session, email: str) -> list[LogEntry]:
-    """Return the events whose data contain the address, in any case of letters."""
-    data = func.lower(cast(LogEntry.data, Text))
-    mentions = data.contains(json.dumps(email.lower())[1:-1], autoescape=True)
-    return list(session.scalars(select(LogEntry).where(mentions)))
+    """Return the events whose data contain the address, in any of its spellings."""
+    return list(session.scalars(select(LogEntry).where(contains_email(LogEntry.data, email))))
+
+
+def contains_email(column: Any, email: str) -> ColumnElement[bool]:
+    """Select the rows whose column, text or JSON, contains the address in any of its spellings.
+
+    JSON is stored with escapes. `lower` knows more than ASCII on some databases only.
+    """
+    text = func.lower(cast(column, Text))
+    forms = {
+        form.translate(_ASCII_LOWER)
+        for letters in email_forms(email)
+        for form in (letters, json.dumps(letters)[1:-1])
+    }
+    return or_(*(text.contains(form, autoescape=True) for form in sorted(forms)))
 
 
 def _is_about(entry: LogEntry, email: str) -> bool:
     if stored_as(entry.type, entry.version):
-        return email.casefold() in _identities(entry)
+        return email_key(email) in _identities(entry)
     # This process does not know the event: any text in it may be the address.
-    return any(text.casefold() == email.casefold() for text in _texts(entry.data))
+    return any("@" in text and email_key(text) == email_key(email) for text in _texts(entry.data))
 
 
 def _identities(entry: LogEntry) -> set[str]:
-    return {text.casefold() for marker, text in _personal_values(entry) if marker.identifies}
+    return {email_key(text) for marker, text in _personal_values(entry) if marker.identifies}
 
 
 def _personal_values(entry: LogEntry) -> Iterator[tuple[Personal, str]]:

@@ -86,25 +86,37 @@ def listed(session: Session) -> Sequence[SubscriptionRow]:
 
 def find(session: Session, name: str) -> SubscriptionRow:
     """Return the subscription called `name`. Raises `UnknownSubscription`."""
-    row = session.get(SubscriptionRow, name)
+    row = session.get(SubscriptionRow, name) if name.isprintable() else None
     if row is None:
         raise UnknownSubscription(name, session.scalars(select(SubscriptionRow.name)))
     return row
 
 
-def pause(session: Session, name: str, *, who: str, why: str) -> None:
-    """Stop the subscription's sends; its backlog is kept. Raises `UnknownSubscription`."""
+def pause(session: Session, name: str, *, who: str, why: str) -> bool:
+    """Stop the subscription's sends; its backlog is kept. Raises `UnknownSubscription`.
+
+    Return False, and change nothing, if it is paused already.
+    """
     row = find(session, name)
+    if row.paused_at is not None:
+        return False
     row.paused_at, row.paused_by, row.paused_why = clock.now(), who, why
     audit.record(session, who=who, action="pause", target=name, why=why)
+    return True
 
 
-def resume(session: Session, name: str, *, who: str, why: str = "") -> None:
-    """Send the subscription's backlog, and go on. Raises `UnknownSubscription`."""
+def resume(session: Session, name: str, *, who: str, why: str = "") -> bool:
+    """Send the subscription's backlog, and go on. Raises `UnknownSubscription`.
+
+    Return False, and change nothing, if it is not paused.
+    """
     row = find(session, name)
+    if row.paused_at is None:
+        return False
     row.paused_at = row.paused_by = row.paused_why = None
     audit.record(session, who=who, action="resume", target=name, why=why)
     log.wake(session)
+    return True
 
 
 def unregister(session: Session, name: str, *, who: str, why: str) -> int:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, get_or_create_locked, relaxed
 from events.catalog import Money
+from events.orm import BigInt
 from tasks.gateways.ports import Charged, Declined, GatewayError
 from tasks.gateways.sandbox import check
 
@@ -22,7 +23,7 @@ class SandboxCharge(Base):
 
     key: Mapped[str] = mapped_column(String(300), primary_key=True)
     token: Mapped[str] = mapped_column(String(64))
-    amount: Mapped[int]
+    amount: Mapped[BigInt]
     currency: Mapped[str] = mapped_column(String(3))
     attempts: Mapped[int]
     charge_id: Mapped[str | None] = mapped_column(String(40), unique=True)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.commands import PlaceOrder, countries
+from tasks.commands import PlaceOrder
+from tasks.countries import countries
 from tests.tasks.builders import BERLIN, order_data
 
 

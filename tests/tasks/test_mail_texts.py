@@ -3,6 +3,7 @@
 import pytest
 
 from events import clock
+from events.catalog import Money
 from tasks.mail_texts import compose, subject_and_body
 from tests.tasks.builders import order_cancelled, order_created
 
@@ -31,3 +32,39 @@ def test_a_mail_about_an_order_without_an_address_shows_none() -> None:
     assert (
         "To:" not in compose(order_cancelled(), old, key="e:email.x", at=clock.now()).get_content()
     )
+
+
+def test_a_mail_holds_nothing_that_a_terminal_obeys() -> None:
+    nasty = order_created().model_copy(update={"customer": "Eve\x9b2J\u202e"})
+    cancelled = order_cancelled().model_copy(update={"reason": "a\x9d0;b"})
+
+    text = compose(cancelled, nasty, key="e:email.x", at=clock.now()).get_content()
+
+    assert not {"\x9b", "\x9d", "\u202e"} & {*text}
+    assert "Eve\\u009b2J\\u202e" in text
+
+
+def test_an_address_without_a_postcode_is_written_without_a_gap() -> None:
+    order = order_created()
+    assert order.shipping_address is not None
+    address = order.shipping_address.model_copy(update={"postcode": "", "country": "HK"})
+
+    mail = compose(
+        order,
+        order.model_copy(update={"shipping_address": address}),
+        key="e:email.x",
+        at=clock.now(),
+    )
+
+    assert "To: 1 Test Street, Berlin, HK" in mail.get_content()
+
+
+def test_a_mail_shows_amounts_with_the_digits_of_the_currency() -> None:
+    order = order_created(MUG=1)
+    total = Money(amount=12345, currency="MGA")
+    [line] = order.lines
+    changed = {"total": total, "lines": (line.model_copy(update={"price": total}),)}
+
+    mail = compose(order, order.model_copy(update=changed), key="e:email.x", at=clock.now())
+
+    assert mail.get_content().replace("\xa0", "").count("MGA123.45") == 2

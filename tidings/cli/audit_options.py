@@ -7,6 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
+from events.inputs import REASON, only_text
+from tidings.cli.parameters import Rule
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -16,11 +19,15 @@ def who() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container may run as a user without a name
         user = "unknown"
-    return f"{user}@{socket.gethostname()}"
+    return only_text(f"{user}@{socket.gethostname()}")[:200]
 
 
 def why_option(command: F) -> F:
     """Add `--why`: the reason."""
     return click.option(
-        "--why", default="", metavar="REASON", help="The reason; it is recorded in the audit."
+        "--why",
+        default="",
+        metavar="REASON",
+        type=Rule(REASON),
+        help="The reason; it is recorded in the audit.",
     )(command)

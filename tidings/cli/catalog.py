@@ -8,6 +8,7 @@ from events.event import Event
 from events.event import catalog as event_classes
 from events.subscriptions import discover, registered
 from tidings.cli.output import json_option, print_json, print_table
+from tidings.cli.parameters import WholeNumber
 
 _COLUMNS = ("event", "version", "published by", "subscribers", "description")
 
@@ -16,7 +17,9 @@ _COLUMNS = ("event", "version", "published by", "subscribers", "description")
 @click.option(
     "--schema", "event_type", metavar="TYPE", help="Print the JSON Schema of this event's data."
 )
-@click.option("--version", type=int, help="The version of the schema; default: the newest.")
+@click.option(
+    "--version", type=WholeNumber(1), help="The version of the schema; default: the newest."
+)
 @json_option
 def catalog(*, event_type: str | None, version: int | None, as_json: bool) -> None:
     """Show every event with its versions, its publisher and its subscribers."""

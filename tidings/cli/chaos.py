@@ -14,6 +14,7 @@ from tidings.chaos.run import Options, Outcome, Watcher, run
 from tidings.cli.encoding import echo
 from tidings.cli.exit_codes import PROBLEMS_FOUND
 from tidings.cli.output import print_table, progress_bars
+from tidings.cli.parameters import Number, WholeNumber
 
 _MAX_PRINTED = 30  # findings; the file `findings` holds all of them
 
@@ -53,14 +54,14 @@ def _name_or_url(context: click.Context, parameter: click.Parameter, value: str)
 @click.command()
 @click.option(
     "--orders",
-    type=click.IntRange(1, 100_000),
+    type=WholeNumber(1, 100_000),
     default=500,
     show_default=True,
     help="Number of orders.",
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(0.05),
+    type=Number(0.05),
     default=2.0,
     show_default=True,
     help="Minutes of fault injection.",
@@ -81,17 +82,17 @@ def _name_or_url(context: click.Context, parameter: click.Parameter, value: str)
     callback=_name_or_url,
     help="The broker.",
 )
-@click.option("--seed", type=int, help="Draw the same orders and faults as another run.")
+@click.option("--seed", type=WholeNumber(), help="Draw the same orders and faults as another run.")
 @click.option(
     "--pace",
-    type=click.FloatRange(0.05),
+    type=Number(0.05),
     default=1.2,
     show_default=True,
     help="Mean seconds between two faults.",
 )
 @click.option(
     "--settle",
-    type=click.FloatRange(1),
+    type=Number(1),
     default=90.0,
     show_default=True,
     help="Seconds without progress after which the run ends.",

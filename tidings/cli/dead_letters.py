@@ -11,7 +11,8 @@ from events.admin import dead_letters as admin
 from events.tables import Attempt
 from tidings.cli.audit_options import who, why_option
 from tidings.cli.encoding import echo
-from tidings.cli.output import cell, counted, json_option, print_json, print_table
+from tidings.cli.output import cell, counted, json_option, nothing_found, print_json, print_table
+from tidings.cli.parameters import WholeNumber
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COLUMNS = ("id", "event", "subject", "attempts", "died", "error")
@@ -47,7 +48,7 @@ def dead_letters() -> None:
 @selection_options
 @click.option(
     "--limit",
-    type=click.IntRange(1, 10_000),
+    type=WholeNumber(1, 10_000),
     default=100,
     show_default=True,
     help="Maximum number of dead letters.",
@@ -122,7 +123,8 @@ def _settle(
             "or with --all"
         )
     with transaction() as session:
-        return act(session, who=who(), why=why, ids=ids or None, everything=everything, **selected)
+        count = act(session, who=who(), why=why, ids=ids or None, everything=everything, **selected)
+    return count or nothing_found("no dead letter is selected by this; nothing was changed")
 
 
 def _row(each: admin.DeadLetterView | admin.Group) -> tuple[object, ...]:

@@ -13,6 +13,7 @@ import click
 from rich.progress import Progress
 
 from tidings.cli.output import print_table, progress_bars
+from tidings.cli.parameters import Number, WholeNumber
 from tidings.cli.shop import Shop
 from tidings.order_mix import OUT_OF_STOCK, draw_kinds, draw_order
 
@@ -60,7 +61,7 @@ class DemoOrder:
 @click.option(
     "--orders",
     "count",
-    type=click.IntRange(1, 100_000),
+    type=WholeNumber(1, 100_000),
     default=100,
     show_default=True,
     help="Number of orders.",
@@ -71,7 +72,7 @@ class DemoOrder:
 @click.option(
     "--wait",
     "timeout",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=120.0,
     show_default=True,
     help="Seconds to wait until all orders are shipped or cancelled.",

@@ -1,16 +1,22 @@
-"""Output in any locale: what the encoding lacks is escaped, and nothing is lost to an error."""
+"""Output in any locale: what the encoding lacks is escaped, and nothing is lost to an error.
+
+So are control characters, because some of the text comes from strangers.
+"""
 
 import io
 import sys
+from typing import Any
 
 import click
+
+from events.inputs import escaped_lines
 
 _ESCAPED = "backslashreplace"
 
 
-def echo(text: str = "") -> None:
-    """Print a line; what the output's encoding lacks is escaped, not lost."""
-    click.echo(_encodable(text))
+def echo(text: str = "", **style: Any) -> None:
+    """Print lines, in click's `style`; what is no text or not in the encoding is escaped."""
+    click.secho(_encodable(escaped_lines(text)), **style)
 
 
 def symbol(preferred: str, plain: str) -> str:

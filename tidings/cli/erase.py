@@ -2,12 +2,12 @@
 
 import click
 
+from events.inputs import email_key
 from tasks import erasure
 from tidings import migrations
 from tidings.cli.audit_options import who, why_option
-from tidings.cli.encoding import echo
 from tidings.cli.exit_codes import PROBLEMS_FOUND
-from tidings.cli.output import print_table
+from tidings.cli.output import nothing_found, print_table
 
 
 @click.command()
@@ -15,7 +15,7 @@ from tidings.cli.output import print_table
     "--email",
     required=True,
     metavar="ADDRESS",
-    help="The customer's address; case does not matter.",
+    help="The customer's address, in any spelling.",
 )
 @click.option(
     "--force",
@@ -28,19 +28,18 @@ def erase(*, email: str, force: bool, why: str, yes: bool) -> None:
     """Erase a customer's names, addresses, messages and origin.
 
     Ids, numbers and amounts stay. The audit records the time and the reason, with a hash of the
-    address. Exit code 3: a table still contains the address.
+    address. Exit code 3: a table still contains the address. Exit code 4: nothing is stored under
+    this address.
     """
-    address = email.strip()
+    address = email_key(email)
     if "@" not in address:
-        raise click.BadParameter(f"{address!r} is not an e-mail address", param_hint="--email")
+        raise click.BadParameter(f"{email!r} is not an e-mail address", param_hint="--email")
     if not yes:
         click.confirm("The customer's personal data will be erased for good. Continue?", abort=True)
     migrations.load_tables()  # an eraser is registered by the module of its table
     counts = erasure.erase(address, who=who(), why=why, force=force)
     if any(counts.values()):
         print_table(("rows", "changed"), counts.items(), empty="")
-    else:
-        echo("nothing is stored under this address")
     if left := erasure.remaining_columns(address):
         click.echo(
             f"the address is still in {', '.join(left)}; "
@@ -48,3 +47,5 @@ def erase(*, email: str, force: bool, why: str, yes: bool) -> None:
             err=True,
         )
         raise click.exceptions.Exit(PROBLEMS_FOUND)
+    if not any(counts.values()):
+        nothing_found("nothing is stored under this address; nobody was erased")

@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session
 from events import TidingsError, log, reading
 from events.admin import trace
 from events.admin.trace import TracedEvent
+from tasks.commands import order_number
 from tidings.cli.encoding import echo, is_unicode
 from tidings.cli.output import cell, json_option, print_json, print_table
+from tidings.cli.parameters import Rule, WholeNumber
 
 _COLUMNS = ("position", "time", "type", "subject", "source", "id")
 _DELIVERY_COLUMNS = ("subscription", "state", "attempts", "due", "done", "error")
@@ -32,10 +34,15 @@ def events() -> None:
 @click.option(
     "--type", "event_type", metavar="TYPE", help="Only events of this type, such as order.created."
 )
-@click.option("--subject", metavar="NUMBER", help="Only events of this subject, such as ORD-1042.")
+@click.option(
+    "--subject",
+    metavar="NUMBER",
+    type=Rule(order_number),
+    help="Only events of this subject, such as ORD-1042.",
+)
 @click.option(
     "--limit",
-    type=click.IntRange(1, 10_000),
+    type=WholeNumber(1, 10_000),
     default=50,
     show_default=True,
     help="Maximum number of events.",
@@ -81,7 +88,7 @@ def _trace(session: Session, id_or_subject: str) -> list[TracedEvent]:
         event = trace.of_event(session, UUID(id_or_subject))
         found = [event] if event else []
     except ValueError:
-        found = trace.of(session, id_or_subject)
+        found = trace.of(session, order_number(id_or_subject))
     if not found:
         raise NotInLog(
             f"the log has no event with the id or the subject {id_or_subject!r}; "
@@ -109,7 +116,7 @@ def _print(each: TracedEvent) -> None:
     envelope = each.envelope
     kind = f"{envelope.type} v{envelope.version}"
     title = f"{cell(envelope.time)}  {kind}  {envelope.subject or ''}  {envelope.id}"
-    echo(click.style(title, bold=True))
+    echo(title, bold=True)
     echo(json.dumps(envelope.data, ensure_ascii=not is_unicode()))
     rows = [
         (

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from events import TidingsError, database
 from events.db_errors import describe_error
 from events.environment import WRONG_SETTINGS, InvalidSettings, decode
+from events.inputs import escaped
 from tidings.cli.encoding import escape_output
 
 # An entry point is imported on use: `tidings relay` must not load what `tidings up` needs.
@@ -50,7 +51,7 @@ class LazyGroup(click.Group):
         except InvalidSettings as error:
             raise _WrongSettings(str(error)) from error
         except TidingsError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(escaped(str(error))) from error
         except DBAPIError as error:
             raise click.ClickException(_describe(error)) from error
 

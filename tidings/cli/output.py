@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 from pydantic_core import to_jsonable_python
@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from events import clock
+from events.inputs import escaped
 from tasks.durations import duration_text
 from tidings.cli.encoding import echo, is_unicode
+from tidings.cli.exit_codes import NOTHING_FOUND
 
 F = TypeVar("F", bound=Callable[..., Any])
 _WIDTH = 200  # columns of a table that is not printed to a terminal
@@ -27,8 +29,8 @@ def json_option(command: F) -> F:
 
 def print_json(value: Any) -> None:
     """Print `value` as JSON; datetimes and UUIDs become strings."""
-    escaped = not is_unicode()
-    echo(json.dumps(to_jsonable_python(value), indent=2, ensure_ascii=escaped))
+    plain = not is_unicode()
+    echo(json.dumps(to_jsonable_python(value), indent=2, ensure_ascii=plain))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
@@ -79,7 +81,13 @@ def cell(value: object) -> str:
         case float():
             return duration_text(value)
         case _:
-            return " ".join(str(value).split())
+            return escaped(" ".join(str(value).split()))
+
+
+def nothing_found(message: str) -> NoReturn:
+    """Say that there was nothing to act on, and end with an exit code of its own."""
+    click.echo(message, err=True)
+    raise click.exceptions.Exit(NOTHING_FOUND)
 
 
 def ago(moment: datetime | None) -> str:

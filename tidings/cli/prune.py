@@ -9,6 +9,7 @@ from events import clock
 from events.admin import retention
 from tidings.cli.audit_options import who, why_option
 from tidings.cli.output import json_option, print_json, print_table
+from tidings.cli.parameters import WholeNumber
 
 _LABELS = {
     "dead_letters": "dead letters and discarded deliveries",
@@ -22,7 +23,7 @@ _LABELS = {
 @click.command()
 @click.option(
     "--dead-after",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     metavar="DAYS",
     default=90,
     show_default=True,
@@ -30,13 +31,13 @@ _LABELS = {
 )
 @click.option(
     "--done-after",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     metavar="DAYS",
     help="Age of handled deliveries; default: keep them.",
 )
 @click.option(
     "--events-after",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     metavar="DAYS",
     help="Age of events; default: keep them.",
 )

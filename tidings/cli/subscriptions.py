@@ -9,7 +9,7 @@ from events.admin import subscriptions as admin
 from events.tables import SubscriptionRow
 from tidings.cli.audit_options import who, why_option
 from tidings.cli.encoding import echo
-from tidings.cli.output import ago, json_option, print_json, print_table
+from tidings.cli.output import ago, json_option, nothing_found, print_json, print_table
 
 _COLUMNS = ("subscription", "events", "batch", "attempts", "last seen", "paused")
 
@@ -52,7 +52,9 @@ def remove(name: str, why: str) -> None:
 def pause(subscription: str, why: str) -> None:
     """Stop the sends of a subscription; its backlog is kept."""
     with transaction() as session:
-        admin.pause(session, subscription, who=who(), why=why)
+        paused = admin.pause(session, subscription, who=who(), why=why)
+    if not paused:
+        nothing_found(f"{subscription} is paused already; nothing was changed")
     echo(f"{subscription} is paused; `tidings resume {subscription}` sends its backlog")
 
 
@@ -62,7 +64,9 @@ def pause(subscription: str, why: str) -> None:
 def resume(subscription: str, why: str) -> None:
     """Send the backlog of a paused subscription and continue."""
     with transaction() as session:
-        admin.resume(session, subscription, who=who(), why=why)
+        resumed = admin.resume(session, subscription, who=who(), why=why)
+    if not resumed:
+        nothing_found(f"{subscription} is not paused; nothing was changed")
     echo(f"{subscription} is resumed")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from tidings.cli.parameters import WholeNumber
 from tidings.cli.paths import Folder
 from tidings.up.processes import Options, UnknownQueue
 from tidings.up.run import run
@@ -18,7 +19,9 @@ def _scale(
     scale: Counter[str] = Counter()
     for value in values:
         queue, equals, count = value.partition("=")
-        if not queue or not equals or not count.isdecimal() or int(count) > _MAX_WORKERS:
+        if not (queue and equals and count.isascii() and count.isdecimal()) or (
+            int(count[:9]) > _MAX_WORKERS
+        ):
             raise click.BadParameter(
                 f"{value!r}; write queue=number, such as payment=2, with at most {_MAX_WORKERS}"
             )
@@ -29,14 +32,14 @@ def _scale(
 @click.command()
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     default=8000,
     show_default=True,
     help="Port of the web; 0 takes a free one.",
 )
 @click.option(
     "--flower-port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     default=5555,
     show_default=True,
     help="Port of Flower; 0 takes a free one.",

@@ -2,12 +2,12 @@
 
 from flask_openapi.openapi import OpenAPI
 
-from web.api import openapi, ops, orders
+from web.api import openapi, ops, orders, products
 from web.security import csrf
 
 
 def init_app(app: OpenAPI) -> None:
     """Add the endpoints to `app`. They need no CSRF token, because they read no cookie."""
-    for blueprint in (orders.bp, ops.bp):
+    for blueprint in (orders.bp, ops.bp, products.bp):
         csrf.exempt(blueprint)
         openapi.register(app, blueprint)

@@ -4,15 +4,29 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from events.catalog import Money
-from tasks.commands import CONTROL_CHARACTERS
+from events.inputs import FROM_DIGITS, MAX_INTEGER, REASON, PlainText
+from tasks.assortment import NewProduct, ProductChange
+from tasks.commands import order_number
 from web.api.schemas import Parameters
 
-# Not `plain_text`, which strips: a filter must equal a value that is stored.
-Text = Annotated[str, StringConstraints(max_length=300, pattern=f"^[^{CONTROL_CHARACTERS}]*$")]
-Fingerprint = Annotated[Text, StringConstraints(min_length=1)]
+Limit = Annotated[int, Field(ge=1, le=500), FROM_DIGITS]
+Text = Annotated[str, PlainText(300, optional=True)]
+Subject = Annotated[Text, AfterValidator(order_number)]
+ReasonText = Annotated[str, REASON]
+# As the ledger has it, with the white space of an error: PostgreSQL cannot look for NUL alone.
+Fingerprint = Annotated[
+    str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\u0000]*$")
+]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,120}$")]
 DeliveryId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}:[a-z][a-z0-9_.]{0,120}$")]
 
@@ -32,15 +46,15 @@ class _Response(BaseModel):
 class PageQuery(_Query):
     """A part of a long list: `limit` rows that are older than `before`."""
 
-    limit: int = Field(default=50, ge=1, le=500)
-    before: int | None = Field(default=None, ge=1, le=2**63 - 1)
+    limit: Limit = 50
+    before: Annotated[int, Field(ge=1, le=MAX_INTEGER), FROM_DIGITS] | None = None
 
 
 class EventQuery(PageQuery):
     """A part of the event log, of one type or about one subject."""
 
     event_type: Text | None = Field(default=None, alias="type", examples=["order.created"])
-    subject: Text | None = Field(default=None, examples=["ORD-1042"])
+    subject: Subject | None = Field(default=None, examples=["ORD-1042"])
 
 
 class DeadLetterQuery(_Query):
@@ -49,13 +63,25 @@ class DeadLetterQuery(_Query):
     queue: Name | None = None
     subscription: Name | None = None
     fingerprint: Fingerprint | None = None
-    limit: int = Field(default=100, ge=1, le=500)
+    limit: Limit = 100
 
 
 class Reason(_Body):
     """The operator's reason, for the audit."""
 
-    reason: Text = ""
+    reason: ReasonText = ""
+
+
+class NewProductBody(NewProduct):
+    """A product to add, with the operator's reason."""
+
+    reason: ReasonText = ""
+
+
+class ProductChangeBody(ProductChange):
+    """The changes of a product, with the operator's reason; what is left out stays."""
+
+    reason: ReasonText = ""
 
 
 def _requires(**fields: Any) -> Any:
@@ -79,7 +105,7 @@ class DeadLetterSelection(_Body):
     subscription: Name | None = None
     fingerprint: Fingerprint | None = None
     everything: bool = False
-    reason: Text = ""
+    reason: ReasonText = ""
 
     @model_validator(mode="after")
     def require_selection(self) -> "DeadLetterSelection":

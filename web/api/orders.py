@@ -1,5 +1,6 @@
 """The HTTP API for customers: products, and orders from placing to cancelling."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from events import reading, transaction
 from tasks import inventory, orders, products, timeline
 from tasks.commands import PlaceOrder
 from tasks.orders import Order
+from tasks.products import Product
 from web.api.openapi import ORDER_AUTH
 from web.api.schemas import (
     Accepted,
@@ -40,19 +42,24 @@ bp = APIBlueprint(
 
 @bp.get("/products", responses={200: Products})
 def list_products() -> Response:
-    """List the products with their prices and stock."""
+    """List the products with their prices and stock; with the ops login also those not sold."""
     with reading() as session:
         stock_levels = inventory.stock_levels(session)
-        views = [
-            ProductView(
-                sku=product.sku,
-                name=product.name,
-                price=product.price,
-                available=stock_levels.get(product.sku, 0),
-            )
-            for product in products.listed(session)
-        ]
+        offered = products.listed(session, inactive=ops_user() is not None)
+        views = [product_view(product, stock_levels) for product in offered]
     return conditional(Products(products=views))
+
+
+def product_view(product: Product, stock_levels: Mapping[str, int]) -> ProductView:
+    """Return a product as the API shows it."""
+    return ProductView(
+        sku=product.sku,
+        name=product.name,
+        description=product.description,
+        price=product.price,
+        available=stock_levels.get(product.sku, 0),
+        active=product.active,
+    )
 
 
 @bp.post("/orders", responses={202: Accepted, **problems(400, 403, 409, 413, 415, 429)})

@@ -7,10 +7,15 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from flask_openapi.models.request_body import RequestBody
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from events.catalog import Line, Money
-from tasks.commands import plain_text
+from events.inputs import REASON, PlainText
+from tasks.commands import Sku
+from web.idempotency import parse_key
+
+_KEY = r'^("([ !#-\[\]-~]|\\["\\]){1,200}"|[!#-~][!-~]{0,199})$'
+Key = Annotated[str, AfterValidator(parse_key), WithJsonSchema({"type": "string", "pattern": _KEY})]
 
 
 class Parameters(BaseModel):
@@ -32,10 +37,9 @@ class Parameters(BaseModel):
 class OrderHeaders(Parameters):
     """Headers of a new order."""
 
-    idempotency_key: str | None = Field(
+    idempotency_key: Key | None = Field(
         default=None,
         alias="Idempotency-Key",
-        pattern=r"^[!-~]{1,200}$",
         description="a repeated request with the same key and body gets the first response again",
     )
 
@@ -44,6 +48,12 @@ class OrderPath(Parameters):
     """The order in the address."""
 
     order_id: UUID
+
+
+class ProductPath(Parameters):
+    """The product in the address."""
+
+    sku: Sku
 
 
 class TokenQuery(Parameters):
@@ -59,7 +69,7 @@ class Cancellation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    reason: Annotated[str, plain_text(200)] = "cancelled by the customer"
+    reason: Annotated[str, PlainText(REASON.max_length, folds=True)] = "cancelled by the customer"
 
 
 class Problem(BaseModel):
@@ -130,12 +140,14 @@ class ProductView(BaseModel):
 
     sku: str
     name: str
+    description: str
     price: Money
     available: int
+    active: bool = Field(description="false: it is no longer sold; only operators see it")
 
 
 class Products(BaseModel):
-    """All products."""
+    """The products that are sold; to operators, all products."""
 
     products: list[ProductView]
 

@@ -5,11 +5,21 @@ from typing import Any
 from flask import Blueprint, Flask
 
 from tasks.settings import settings
-from web.ops import catalog, dead_letters, events, mails, orders, overview, products, queues
+from web.ops import (
+    catalog,
+    dead_letters,
+    events,
+    mails,
+    orders,
+    overview,
+    product,
+    products,
+    queues,
+)
 from web.security import require_ops
 
 bp = Blueprint("ops", __name__, url_prefix="/ops")
-for page in (overview, orders, products, events, dead_letters, queues, catalog, mails):
+for page in (overview, orders, products, product, events, dead_letters, queues, catalog, mails):
     bp.register_blueprint(page.bp)
 
 

@@ -6,7 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from events import log, reading, transaction
+from events import inputs, log, reading, transaction
 from events.admin import dead_letters, invalid_messages
 from events.errors import UnknownDelivery
 from events.tables import Delivery
@@ -30,9 +30,9 @@ def count_decisions(at_most: int | None = None) -> int:
 def show_list() -> ResponseReturnValue:
     """List the groups, the latest dead letters one by one, and the invalid messages."""
     selection = {
-        name: value[:300]
+        name: value
         for name in ("subscription", "fingerprint")
-        if (value := request.args.get(name))
+        if (value := forms.stored(name, request.args.get(name, "")))
     }
     with reading() as session:
         return render_template(
@@ -48,7 +48,13 @@ def show_list() -> ResponseReturnValue:
 def _selected_groups() -> list[Selection]:
     keys = request.form.getlist("only") or request.form.getlist("group")
     selections = [
-        dict(zip(("subscription", "fingerprint"), key.split(" ", 1), strict=False))
+        dict(
+            zip(
+                ("subscription", "fingerprint"),
+                forms.stored("group", key).split(" ", 1),
+                strict=False,
+            )
+        )
         for key in keys[:MAX_ROWS]
     ]
     if not selections or not all(len(each) == 2 for each in selections):
@@ -75,7 +81,10 @@ def _settle(action: Callable[..., int], done: str) -> ResponseReturnValue:
             action(session, who=operator_name(), why=reason, **selection)
             for selection in selections
         )
-    flash(f"{done} {count} {'delivery' if count == 1 else 'deliveries'}.", "done")
+    if count:
+        flash(f"{done} {count} {'delivery' if count == 1 else 'deliveries'}.", "done")
+    else:
+        flash("Nothing was changed: none of them is dead any more.", "wait")
     return redirect(url_for(".show_list"), 303)
 
 
@@ -128,11 +137,11 @@ def _settle_one(action: Callable[..., int], delivery_id: str, done: str) -> Resp
     return redirect(url_for(".show", delivery_id=delivery_id), 303)
 
 
-@bp.post("/invalid-messages/<int:message_id>/discard")
-def discard_invalid_message(message_id: int) -> ResponseReturnValue:
+@bp.post("/invalid-messages/<message_id>/discard")
+def discard_invalid_message(message_id: str) -> ResponseReturnValue:
     """Remove an invalid message from the list. Its row stays."""
-    reason = forms.reason()
+    reason, number = forms.reason(), forms.checked("message", inputs.integer, message_id)
     with transaction() as session:
-        invalid_messages.discard(session, message_id, who=operator_name(), why=reason)
+        invalid_messages.discard(session, number, who=operator_name(), why=reason)
     flash("The invalid message is discarded.", "done")
     return redirect(url_for(".show_list"), 303)

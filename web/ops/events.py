@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from uuid import UUID
 
-from flask import Blueprint, abort, render_template, request
+from flask import Blueprint, abort, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,6 +13,7 @@ from events import Envelope, log, reading
 from events.admin import trace
 from events.event import catalog
 from events.tables import LogEntry
+from tasks.commands import order_number
 from web import forms
 
 bp = Blueprint("events", __name__, url_prefix="/events")
@@ -23,12 +24,12 @@ MAX_EFFECTS = 100
 @bp.get("")
 def show_list() -> ResponseReturnValue:
     """List the events, newest first, of one type or about one subject."""
-    event_type, subject = (request.args.get(name, "").strip()[:200] for name in ("type", "subject"))
+    event_type, subject = (forms.argument(name) for name in ("type", "subject"))
     with reading() as session:
         rows = log.listed(
             session,
             event_type=event_type,
-            subject=subject,
+            subject=order_number(subject),
             before=forms.before(),
             limit=PAGE_SIZE + 1,
         )

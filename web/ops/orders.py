@@ -2,13 +2,14 @@
 
 from uuid import UUID
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from events import reading, transaction
 from events.admin import dead_letters, trace
 from tasks import orders
+from tasks.commands import order_number
 from tasks.errors import NotCancellable
 from tasks.orders import Order
 from web import forms
@@ -22,20 +23,16 @@ PAGE_SIZE = 50
 @bp.get("")
 def show_list() -> ResponseReturnValue:
     """List the orders; the search field redirects to the order with its number."""
-    number = request.args.get("number", "").strip()[:64]
+    number = forms.argument("number")
     with reading() as session:
         if number:
-            order_id = session.scalar(select(Order.id).where(Order.number == _full(number)))
+            order_id = session.scalar(select(Order.id).where(Order.number == order_number(number)))
             if order_id:
                 return redirect(url_for(".show", order_id=order_id))
         rows = orders.listed(session, limit=PAGE_SIZE + 1, before=forms.before())
     older = rows[PAGE_SIZE - 1].key if len(rows) > PAGE_SIZE else None
     page = render_template("ops/orders.html", orders=rows[:PAGE_SIZE], older=older, number=number)
     return page, 404 if number else 200
-
-
-def _full(number: str) -> str:
-    return f"ORD-{number}" if number.isdecimal() else number.upper()
 
 
 @bp.get("/<uuid:order_id>")
@@ -87,5 +84,8 @@ def replay(order_id: UUID) -> ResponseReturnValue:
         count = (
             dead_letters.replay(session, who=operator_name(), why=reason, ids=dead) if dead else 0
         )
-    flash(f"Replayed {count} {'delivery' if count == 1 else 'deliveries'}.", "done")
+    if count:
+        flash(f"Replayed {count} {'delivery' if count == 1 else 'deliveries'}.", "done")
+    else:
+        flash("Nothing was changed: the order has no dead letter.", "wait")
     return redirect(url_for(".show", order_id=order_id), 303)

@@ -1,13 +1,13 @@
-"""/ops/products: the products with price and stock, and restocking."""
+"""/ops/products: all products with price and stock, and restocking."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from events import reading, transaction
 from events.admin import audit
-from tasks import inventory, products
+from tasks import assortment, inventory, products
+from tasks.commands import sku
 from web import forms
-from web.errors import FieldError, InvalidInput
 from web.security import operator_name
 
 bp = Blueprint("products", __name__, url_prefix="/products")
@@ -20,35 +20,25 @@ def show_list() -> ResponseReturnValue:
     with reading() as session:
         return render_template(
             "ops/products.html",
-            products=products.listed(session),
+            products=products.listed(session, inactive=True),
             stock_levels=inventory.stock_levels(session),
             max_quantity=MAX_QUANTITY,
         )
 
 
-@bp.post("/<sku>")
-def restock(sku: str) -> ResponseReturnValue:
+@bp.post("/<typed_sku>")
+def restock(typed_sku: str) -> ResponseReturnValue:
     """Add to the stock of a product."""
-    reason, quantity = forms.reason(), _quantity()
+    reason, quantity = forms.reason(), forms.integer("quantity", 1, MAX_QUANTITY)
     with transaction() as session:
-        if sku not in products.by_sku(session, [sku]):
-            raise InvalidInput([FieldError("sku", f"there is no product {sku[:32]}")])
-        inventory.add_stock(session, sku, quantity)
+        product = assortment.find(session, forms.checked("sku", sku, typed_sku))
+        inventory.add_stock(session, product.sku, quantity)
         audit.record(
             session,
             who=operator_name(),
             action="restock",
-            target=sku,
+            target=product.sku,
             why=f"{quantity} more: {reason}",
         )
-    flash(f"Added {quantity} to the stock of {sku}.", "done")
+    flash(f"Added {quantity} to the stock of {product.sku}.", "done")
     return redirect(url_for(".show_list"), 303)
-
-
-def _quantity() -> int:
-    quantity = request.form.get("quantity", type=int)
-    if quantity is None or not 1 <= quantity <= MAX_QUANTITY:
-        raise InvalidInput(
-            [FieldError("quantity", f"give a whole number from 1 to {MAX_QUANTITY}")]
-        )
-    return quantity

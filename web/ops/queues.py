@@ -28,8 +28,11 @@ def pause(name: str) -> ResponseReturnValue:
     """Pause the sends of a subscription. Its backlog is kept."""
     reason = forms.reason()
     with transaction() as session:
-        subscriptions.pause(session, name, who=operator_name(), why=reason)
-    flash(f"{name} is paused. Its backlog is kept.", "done")
+        paused = subscriptions.pause(session, name, who=operator_name(), why=reason)
+    if paused:
+        flash(f"{name} is paused. Its backlog is kept.", "done")
+    else:
+        flash(f"Nothing was changed: {name} is paused already.", "wait")
     return redirect(url_for(".show_list"), 303)
 
 
@@ -38,6 +41,9 @@ def resume(name: str) -> ResponseReturnValue:
     """Resume the sends of a subscription, beginning with its backlog."""
     reason = forms.reason()
     with transaction() as session:
-        subscriptions.resume(session, name, who=operator_name(), why=reason)
-    flash(f"{name} is resumed.", "done")
+        resumed = subscriptions.resume(session, name, who=operator_name(), why=reason)
+    if resumed:
+        flash(f"{name} is resumed.", "done")
+    else:
+        flash(f"Nothing was changed: {name} is not paused.", "wait")
     return redirect(url_for(".show_list"), 303)

@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tasks.commands import PlaceOrder
+from events.inputs import integer
+from tasks.commands import MAX_QUANTITY, PlaceOrder
 from tasks.errors import OrderError
 from web.filters import sentence
 
-MAX_QUANTITY = 99  # of one product
 PAYMENT_METHODS = (
     ("tok_ok", "Card that works"),
     ("tok_declined", "Card that is declined"),
@@ -32,9 +32,10 @@ FIELDS = {
 QUANTITY = "quantity."
 MESSAGES = {
     "string_too_short": "Please fill this in.",
-    "string_pattern_mismatch": "Please use plain text on one line.",
+    "string_pattern_mismatch": "Please choose one.",
     "int_type": "Please give a whole number.",
     "country": "Please choose a country.",
+    "postcode": "Please fill this in.",
     "email": "Please give one e-mail address, such as ada@example.org.",
 }
 
@@ -60,7 +61,7 @@ class OrderForm:
         value = self.values.get
         return PlaceOrder.model_validate(
             {
-                "customer": {"name": value("name", ""), "email": value("email", "").strip()},
+                "customer": {"name": value("name", ""), "email": value("email", "")},
                 "items": [
                     {"sku": sku, "quantity": _number(quantity)}
                     for sku, quantity in self.quantities()
@@ -102,9 +103,9 @@ class OrderForm:
 
 def _number(value: str) -> int | str:
     try:
-        return int(value)
+        return integer(value)
     except ValueError:
-        return value
+        return value  # which is reported as no whole number
 
 
 def _message(
@@ -116,6 +117,8 @@ def _message(
             if error_type == "too_long"
             else "Please choose at least one product."
         )
+    if error_type == "plain_text":
+        return f"Please use plain text on one line. {sentence(message.partition(': ')[2])}"
     if error_type == "string_too_long":
         return f"Please use at most {details['max_length']} characters."
     if error_type in ("less_than_equal", "greater_than_equal"):

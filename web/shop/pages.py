@@ -21,15 +21,17 @@ from sqlalchemy.orm import Session
 from events import reading, transaction
 from events.catalog import Line
 from tasks import inventory, orders, products
-from tasks.commands import PlaceOrder, countries
+from tasks.commands import MAX_QUANTITY, PlaceOrder
+from tasks.countries import countries
 from tasks.errors import NotCancellable, OrderError
+from tasks.money import LOCALE
 from web import forms
 from web.errors import KeyReused, render
 from web.order.page import OrderPage
 from web.orders import accept_order, authorized_order
 from web.rate_limit import limit_orders
 from web.security import ops_user
-from web.shop.form import MAX_QUANTITY, PAYMENT_METHODS, OrderForm
+from web.shop.form import PAYMENT_METHODS, OrderForm
 
 bp = Blueprint("shop", __name__)
 DEFAULTS = {"country": "DE"}
@@ -61,7 +63,7 @@ def place_order() -> ResponseReturnValue:
     key = request.form.get("key", "")
     try:
         result = accept_order(
-            form.command(), key=f"form {key}" if key else None, quote=_quote_from_stock
+            form.command(), key=f"form\0{key}" if key else None, quote=_quote_from_stock
         )
     except KeyReused:
         form.errors[""] = KEY_REUSED
@@ -92,7 +94,7 @@ def _render_form(form: OrderForm, *, status: int = 200, key: str | None = None) 
         max_quantity=MAX_QUANTITY,
         countries=countries(),
         payment_methods=PAYMENT_METHODS,
-        currency=offered[0].currency if offered else "EUR",
+        money_locale=LOCALE.replace("_", "-"),
     )
     response = make_response(page, status)
     # For the way back only: the form has the same key there, and leads to the same order again.

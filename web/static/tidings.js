@@ -106,12 +106,19 @@ function countDown() {
 /** Show the total of the entered quantities; the server computes it again. */
 function showTotal(form) {
   const output = form.querySelector("#total");
-  const money = new Intl.NumberFormat(document.documentElement.lang, { style: "currency", currency: output.dataset.currency });
-  const unit = 10 ** money.resolvedOptions().maximumFractionDigits;
+  const fields = [...form.querySelectorAll("[data-amount]")];
+  // The digits come from the server: browsers show some currencies with others than amounts have.
+  const format = ({ currency, digits }, amount) =>
+    new Intl.NumberFormat(output.dataset.locale, { style: "currency", currency, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount / 10 ** digits);
   const update = () => {
-    let total = 0;
-    for (const field of form.querySelectorAll("[data-amount]")) total += field.dataset.amount * Math.max(0, Math.trunc(field.value) || 0);
-    output.textContent = money.format(total / unit);
+    const totals = new Map();
+    for (const { value, dataset } of fields) {
+      const amount = dataset.amount * Math.max(0, Math.trunc(value) || 0);
+      const { sum = 0 } = totals.get(dataset.currency) || {};
+      if (amount) totals.set(dataset.currency, { dataset, sum: sum + amount });
+    }
+    if (!totals.size && fields.length) totals.set("", { dataset: fields[0].dataset, sum: 0 });
+    output.textContent = [...totals.values()].map(({ dataset, sum }) => format(dataset, sum)).join(" + ");
   };
   form.addEventListener("input", update);
   output.closest("[hidden]")?.removeAttribute("hidden");

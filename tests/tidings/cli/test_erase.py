@@ -2,7 +2,7 @@
 
 from events.testing import Bus
 from tests.tasks.builders import found, placed
-from tests.tidings.cli.calls import call, told
+from tests.tidings.cli.calls import audited, call, told
 
 
 def test_erase_asks_first_and_does_nothing_without_a_yes(bus: Bus):
@@ -13,10 +13,14 @@ def test_erase_asks_first_and_does_nothing_without_a_yes(bus: Bus):
     assert found(order).email == "ada@example.org"
     assert "orders" in told("erase", "--email", "ADA@example.org ", "--yes", "--why", "a letter")
     assert found(order).email == "erased@erased.invalid"
-    assert (
-        told("erase", "--email", "ada@example.org", "--yes")
-        == "nothing is stored under this address\n"
-    )
+
+
+def test_an_erasure_that_finds_nobody_says_so_fails_and_is_not_audited(bus: Bus):
+    result = call("erase", "--email", "nobody@example.org", "--yes")
+
+    assert result.exit_code == 4
+    assert result.stderr == "nothing is stored under this address; nobody was erased\n"
+    assert audited() == []
 
 
 def test_erase_refuses_while_an_order_is_open_and_says_which(bus: Bus, dead: str):

@@ -191,8 +191,10 @@ def test_products_are_listed_with_prices_and_what_is_left(client: FlaskClient):
     assert mug == {
         "sku": "MUG-BLUE",
         "name": "Blue mug",
+        "description": "Stoneware, 0.3 l, fit for the dishwasher.",
         "price": {"amount": 1250, "currency": "EUR"},
         "available": 100,
+        "active": True,
     }
     assert (
         client.get(

@@ -14,6 +14,8 @@ PAGES = [
     "/ops",
     "/ops/orders",
     "/ops/products",
+    "/ops/products/new",
+    "/ops/products/MUG-BLUE/change",
     "/ops/events",
     "/ops/dead-letters",
     "/ops/queues",

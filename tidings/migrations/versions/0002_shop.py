@@ -48,7 +48,7 @@ def _charges() -> None:
         sa.Column("order_id", sa.String(length=64), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("charge_id", sa.String(length=100), nullable=True),
-        sa.Column("amount", sa.Integer(), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=True),
         sa.Column("currency", sa.String(length=3), nullable=True),
         sa.PrimaryKeyConstraint("order_id", name=op.f("pk_charges")),
     )
@@ -98,7 +98,7 @@ def _orders() -> None:
         sa.Column("email", sa.String(length=254), nullable=False),
         sa.Column("address", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("lines", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("total_amount", sa.Integer(), nullable=False),
+        sa.Column("total_amount", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
@@ -116,8 +116,9 @@ def _products() -> None:
         sa.Column("sku", sa.String(length=32), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
-        sa.Column("price_amount", sa.Integer(), nullable=False),
+        sa.Column("price_amount", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("sku", name=op.f("pk_products")),
     )
 
@@ -147,7 +148,7 @@ def _sandbox_charges() -> None:
         "sandbox_charges",
         sa.Column("key", sa.String(length=300), nullable=False),
         sa.Column("token", sa.String(length=64), nullable=False),
-        sa.Column("amount", sa.Integer(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("charge_id", sa.String(length=40), nullable=True),
@@ -195,7 +196,7 @@ def _stock() -> None:
     op.create_table(
         "stock",
         sa.Column("sku", sa.String(length=32), nullable=False),
-        sa.Column("available", sa.Integer(), nullable=False),
+        sa.Column("available", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("available >= 0", name=op.f("ck_stock_never_negative")),
         sa.PrimaryKeyConstraint("sku", name=op.f("pk_stock")),
     )
@@ -240,7 +241,7 @@ def _stock_movements() -> None:
         ),
         sa.Column("sku", sa.String(length=32), nullable=False),
         sa.Column("order_id", sa.String(length=64), nullable=True),
-        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.String(length=20), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["sku"], ["stock.sku"], name=op.f("fk_stock_movements_sku_stock")),

@@ -1,0 +1,200 @@
+"""Values that people and programs type: one rule per kind, to store and to look up.
+
+A rule returns the value in the one form in which it is stored, or raises `PydanticCustomError`, a
+`ValueError` whose text says what to do.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from email.utils import getaddresses
+from typing import Annotated, Any
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler
+from pydantic import GetJsonSchemaHandler as JsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+# As in a character class of a regular expression: characters that are no text. Control characters
+# (a terminal obeys C1 too), separators of lines, characters that change the direction of writing,
+# and those that no reader sees: default-ignorables (Unicode's DerivedCoreProperties), blank
+# letters, and the stand-in for bytes that were no UTF-8.
+BREAKS = r"\u0009\u000A\u000D"
+NOT_TEXT = (
+    r"\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u00AD\u034F\u061C\u115F\u1160"
+    r"\u17B4\u17B5\u180E\u200B\u200E\u200F\u2028-\u202E\u2060-\u206F\u2800\u3164\uFDD0-\uFDEF\uFEFF\uFFA0\uFFF0-\uFFFF"
+)
+_BEYOND_BMP = r"\U0001BCA0-\U0001BCA3\U0001D159\U0001D173-\U0001D17A\U000E0000-\U000E00FF"
+_BEYOND_BMP += r"\U000E01F0-\U000E0FFF"
+# Invisible too, but Persian, Mongolian, Indian scripts and emoji need them between other letters.
+JOINERS = r"\u180B-\u180D\u180F\u200C\u200D\uFE00-\uFE0F"
+_NOT_TEXT = re.compile(f"[{BREAKS}{NOT_TEXT}{_BEYOND_BMP}\ud800-\udfff]")
+_JOINERS = re.compile(f"[{JOINERS}\U000e0100-\U000e01ef]")
+# Not all that `str.strip` removes: U+0085 and U+2028 are refused at the end of a text too.
+_SPACE = " \t\r\n\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u202f\u205f\u3000"
+_FOLDED = re.compile(f"[{BREAKS}]+")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+MAX_INTEGER = 2**63 - 1  # of a column of the databases
+
+
+@dataclass(frozen=True)
+class PlainText:
+    """The rule of a text on one line that a reader sees: `Annotated[str, PlainText(100)]`.
+
+    White space around it is removed, and its letters are composed (NFC). Unless it is `optional`, a
+    text of which nothing can be seen is refused. A text that `folds` may be typed on several lines.
+    """
+
+    max_length: int
+    optional: bool = False
+    folds: bool = False
+
+    def __call__(self, text: str) -> str:
+        """Return the text as it is stored."""
+        text = (_FOLDED.sub(" ", text) if self.folds else text).strip(_SPACE)
+        if not (text.isascii() and text.isprintable()):
+            text = unicodedata.normalize("NFC", text)
+            _refuse_no_text(text)
+        if len(text) > self.max_length:
+            raise PydanticCustomError(
+                "string_too_long",
+                "write at most {max_length} characters",
+                {"max_length": self.max_length},
+            )
+        if not (self.optional and not text) and not _is_visible(text):
+            raise PydanticCustomError("string_too_short", "write a text that can be seen")
+        return text
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self, handler(str))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: JsonSchemaHandler
+    ) -> JsonSchemaValue:
+        refused = NOT_TEXT if self.folds else BREAKS + NOT_TEXT
+        line = f"[^{refused}]*"
+        seen = rf"^{line}[^{refused}{JOINERS}\s]{line}$"
+        rule = {"maxLength": self.max_length, "pattern": f"^{line}$" if self.optional else seen}
+        return handler(schema) | rule | ({} if self.optional else {"minLength": 1})
+
+
+# Why an operator or a customer does what they do.
+REASON = PlainText(200, optional=True, folds=True)
+
+
+def _refuse_no_text(text: str) -> None:
+    found = _NOT_TEXT.search(text)
+    if found is None:
+        return
+    character = found.group()
+    name = unicodedata.name(character, "a control character")
+    raise PydanticCustomError(
+        "plain_text",
+        "use plain text on one line: remove character {position}, U+{code} ({name})",
+        {"position": found.start() + 1, "code": f"{ord(character):04X}", "name": name.lower()},
+    )
+
+
+def _is_visible(text: str) -> bool:
+    if text.isascii():
+        return bool(text)
+    if any(map(str.isalnum, text)):
+        return True
+    kinds = (unicodedata.category(each) for each in _JOINERS.sub("", text))
+    # An unassigned character may be a letter that is younger than Python's tables.
+    return any(kind[0] in "LNPS" or kind == "Cn" for kind in kinds)
+
+
+def only_text(text: str) -> str:
+    """Return the text without the characters that are no text, for values that nobody can mend."""
+    return _NOT_TEXT.sub("", text)
+
+
+def escaped(text: str) -> str:
+    r"""Return the text with escapes, `\u009b`, for what a terminal would obey or hide."""
+    return _NOT_TEXT.sub(lambda found: _escape(found.group()), text)
+
+
+def escaped_lines(text: str) -> str:
+    """Return a text of several lines, each `escaped`; a tab becomes spaces."""
+    return "\n".join(map(escaped, text.expandtabs().split("\n")))
+
+
+def _escape(character: str) -> str:
+    pairs = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{pairs[start : start + 4]}" for start in range(0, len(pairs), 4))
+
+
+def integer(text: str) -> int:
+    """Return the integer that is written in ASCII digits, unlike `int`: `1_0` is none."""
+    number = text.strip()
+    if not _INTEGER.fullmatch(number) or abs(int(number)) > MAX_INTEGER:
+        raise PydanticCustomError("integer", "write a whole number in digits, such as 12")
+    return int(number)
+
+
+def _integer_of_text(value: Any) -> Any:
+    return integer(value) if isinstance(value, str) else value
+
+
+# For an integer in an address, where it is a text: `Annotated[int, Field(ge=1), FROM_DIGITS]`.
+FROM_DIGITS = BeforeValidator(_integer_of_text)
+
+
+def email_address(text: str) -> str:
+    """Return an e-mail address in its one stored form: the host in lower case and in ASCII."""
+    address = PlainText(254)(text)
+    try:
+        valid = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError as error:
+        raise PydanticCustomError(
+            "email", "not an e-mail address: {reason}", {"reason": str(error)}
+        ) from None
+    return valid.ascii_email or address
+
+
+Email = Annotated[str, Field(min_length=3, max_length=254), AfterValidator(email_address)]
+
+
+def email_key(text: str) -> str:
+    """Return the text by which two spellings of an e-mail address are equal.
+
+    What is no address by the rule, as another publisher may have written it, keeps its letters.
+    """
+    address = _bare(text)
+    try:
+        return email_address(address).casefold()
+    except ValueError:
+        return address.casefold()
+
+
+def email_spellings(text: str) -> frozenset[str]:
+    """Return the spellings of an e-mail address that may be stored, in lower case."""
+    key = email_key(text)
+    try:
+        readable = validate_email(key, check_deliverability=False).normalized
+    except EmailNotValidError:
+        readable = key
+    return frozenset({key, readable.casefold()})
+
+
+def email_forms(text: str) -> frozenset[str]:
+    """Return the forms to search texts for that another publisher wrote.
+
+    Databases compare capitals beyond ASCII, and letters that are not composed, as other letters.
+    """
+    return frozenset(
+        unicodedata.normalize(form, letters)
+        for spelling in email_spellings(text)
+        for letters in (spelling, spelling.upper())
+        for form in ("NFC", "NFD")
+    )
+
+
+def _bare(text: str) -> str:
+    """Return the address as a person typed it, without a name or a scheme around it."""
+    typed = unicodedata.normalize("NFKC", only_text(text)).strip()
+    found = [address for _, address in getaddresses([typed]) if "@" in address]
+    address = found[0] if len(found) == 1 and "<" in typed else typed
+    return address.removeprefix("mailto:").removesuffix(".")

@@ -1,0 +1,146 @@
+"""The rules of values that people type: text, number, e-mail address."""
+
+import json
+import unicodedata
+
+import pytest
+
+from events.inputs import (
+    REASON,
+    PlainText,
+    email_address,
+    email_key,
+    email_spellings,
+    escaped,
+    integer,
+    only_text,
+)
+
+INVISIBLE = (
+    "\u2800\u3164\u115f\u1160\uffa0\u200b\u2060\ufeff\u00ad\u034f\u061c\u180e\u17b4\u2064\u206a"
+    "\ufff9\U000e0001\U000e0041\U0001d173\U0001bca0\U0001d159"
+)
+OBEYED = "\x00\x07\x1b\x7f\x80\x9b\x9d\u2028\u2029\u200e\u200f\u202a\u202e\u2066\u2069"
+
+
+@pytest.mark.parametrize("character", INVISIBLE + OBEYED + "\ufffd\uffff\ud800", ids=ascii)
+def test_a_character_that_is_no_text_is_refused_and_named(character: str) -> None:
+    with pytest.raises(ValueError, match=f"remove character 3, U\\+{ord(character):04X} ") as error:
+        PlainText(100)(f"Ad{character}a")
+    with pytest.raises(ValueError, match=r"remove character 4, "):
+        REASON(f"Ada{character}")
+
+    assert character not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "\u00a0\u3000", "\u200d", "\u200c\ufe0f", "\u0301", "\ue000", "\u180b"]
+)
+def test_a_text_of_which_nothing_can_be_seen_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="can be seen"):
+        PlainText(100)(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ada",
+        "Åse Ørn",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\u0915\u094d\u200d\u0937",
+        "👩\u200d🚀",
+        "❤\ufe0f",
+        "葛\U000e0100城",
+        "!",
+        "Nguyễn",
+        "\U0001fae9",
+    ],
+)
+def test_a_text_that_people_write_is_kept(text: str) -> None:
+    assert PlainText(100)(f" {text}\u00a0") == text
+
+
+def test_letters_are_composed_so_that_one_name_is_one_text() -> None:
+    assert PlainText(100)(unicodedata.normalize("NFD", "Zoë")) == "Zoë"
+
+
+def test_a_text_has_a_length_and_may_be_optional() -> None:
+    assert PlainText(3)("abc ") == "abc"
+    assert PlainText(3, optional=True)(" ") == ""
+    with pytest.raises(ValueError, match="at most 3 characters"):
+        PlainText(3)("abcd")
+    with pytest.raises(ValueError, match="plain text on one line"):
+        PlainText(3)("a\nb")
+
+
+def test_a_reason_may_be_typed_on_several_lines() -> None:
+    assert REASON(" changed\r\n my\tmind\n") == "changed  my mind"
+    with pytest.raises(ValueError, match=r"U\+2028"):
+        REASON("a\u2028b")
+
+
+@pytest.mark.parametrize(("text", "number"), [("12", 12), (" 7 ", 7), ("-1", -1), ("+3", 3)])
+def test_a_number_is_read(text: str, number: int) -> None:
+    assert integer(text) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1_0",
+        "\uff11\uff10",
+        "\u0663",
+        "²",
+        "1.0",
+        "1e3",
+        "0x10",
+        "",
+        "9" * 5000,
+        str(2**63),
+        "- 1",
+        "1 0",
+    ],
+)
+def test_what_only_a_program_would_read_as_a_number_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="whole number in digits"):
+        integer(text)
+
+
+SPELLINGS = [
+    "ada@xn--bcher-kva.example",
+    "ada@bücher.example",
+    " ADA@BÜCHER.example ",
+    unicodedata.normalize("NFD", "ada@bücher.example"),
+    "Ada Example <Ada@bücher.example>",
+    "mailto:ada@bücher.example",
+    "ada@bücher.example.",
+    "ada@bücher.example\u200b",
+    "\uff41\uff44\uff41\uff20bücher.example",
+]
+
+
+@pytest.mark.parametrize("typed", SPELLINGS)
+def test_every_spelling_of_an_address_is_the_same_address(typed: str) -> None:
+    assert email_key(typed) == "ada@xn--bcher-kva.example"
+    assert email_spellings(typed) == {"ada@xn--bcher-kva.example", "ada@bücher.example"}
+
+
+def test_two_addresses_are_not_taken_for_the_first() -> None:
+    assert email_key("a@example.org, b@example.org") == "a@example.org, b@example.org"
+
+
+def test_an_address_is_stored_with_its_host_in_ascii() -> None:
+    assert email_address(" Ada@BÜCHER.example ") == "Ada@xn--bcher-kva.example"
+    for wrong in ("ada", "<ada@example.org>", "a@example.org, b@example.org", "a\x00@example.org"):
+        with pytest.raises(ValueError, match=r"address|plain text"):
+            email_address(wrong)
+
+
+def test_what_a_terminal_would_obey_is_escaped_and_json_stays_json() -> None:
+    assert escaped("a\x9bm\u202e\x1b") == "a\\u009bm\\u202e\\u001b"
+    nasty = "\x7f\x9b\u2028\U000e0041"
+    assert json.loads(escaped(json.dumps(nasty, ensure_ascii=False))) == nasty
+
+
+def test_what_nobody_can_mend_is_left_out() -> None:
+    assert only_text("evil\x00\x1b[31m\u200b") == "evil[31m"

@@ -1,0 +1,106 @@
+"""A person is found by whatever form of the address is typed, wherever it is stored."""
+
+import json
+import unicodedata
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from events import publish, reading, transaction
+from events.admin import audit, invalid_messages, subscriptions
+from events.admin.erasure import digest
+from events.catalog import OrderCreated
+from events.personal import ERASED_EMAIL
+from events.tables import InvalidMessageRow, LogEntry
+from events.testing import Bus
+from tasks import erasure, orders
+from tests.tasks.builders import order_created
+from tests.tasks.grace import NAME, erase, everything, placed
+
+STORED = "Grace@xn--mnchen-3ya.example"
+READABLE = "grace@münchen.example"
+TYPED = [
+    STORED,
+    READABLE,
+    READABLE.upper(),
+    f" {READABLE}\u00a0",
+    unicodedata.normalize("NFD", READABLE),
+    f"Grace Hopper <{READABLE}>",
+    f"mailto:{READABLE}",
+    f"{READABLE}.",
+    "\uff47\uff52\uff41\uff43\uff45\uff20münchen.example",
+    "GRACE@XN--MNCHEN-3YA.EXAMPLE",
+]
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_a_customer_is_erased_by_any_spelling(bus: Bus, typed: str) -> None:
+    order = placed(email="Grace@MÜNCHEN.example")
+    bus.drain()
+    assert order.email == STORED
+
+    counts = erase(typed)
+
+    assert counts["orders"] == 1
+    text = everything()
+    assert not [each for each in (STORED, READABLE, NAME) if each.lower() in text]
+    with reading() as session:
+        assert audit.listed(session)[0].target == f"customer {digest(READABLE)}"
+    assert erasure.remaining_columns(typed) == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    [READABLE, READABLE.upper(), STORED.upper(), unicodedata.normalize("NFD", READABLE)],
+)
+@pytest.mark.parametrize("typed", [READABLE, STORED])
+def test_an_address_that_another_publisher_wrote_is_found(
+    any_bus: Bus, written: str, typed: str
+) -> None:
+    """Events and free texts are not bound by the rule of our doors."""
+    event = order_created("o-7", MUG=1).model_copy(update={"email": written, "customer": NAME})
+    with transaction() as session:
+        publish(session, OrderCreated.model_validate(event.model_dump()), subject="ORD-o-7")
+        orders.ensure_order(session, event)
+        subscriptions.pause(session, "payment.refund", who="ada", why=f"complaint of {written}")
+        row = {"queue": "payment", "reason": "test", "error": f"{written}?", "headers": "{}"}
+        invalid_messages.keep(session, **row, body=json.dumps({"to": written}).encode())
+        invalid_messages.keep(session, **row | {"error": ""}, body=f"to {written}".encode())
+
+    counts = erase(typed, force=True)
+
+    assert (counts["orders"], counts["events"], counts["invalid_messages"]) == (1, 1, 2)
+    text = unicodedata.normalize("NFC", everything())
+    assert not [each for each in (STORED, READABLE, NAME) if each.lower() in text]
+    with reading() as session:
+        entry = session.scalars(select(LogEntry).where(LogEntry.subject == "ORD-o-7")).one()
+        assert entry.data["email"] == ERASED_EMAIL
+        assert {row.body for row in session.scalars(select(InvalidMessageRow))} == {b"erased"}
+
+
+def test_another_persons_longer_address_is_left_alone(bus: Bus) -> None:
+    other = placed(email="xgrace@münchen.example")
+    placed(email=READABLE)
+    bus.drain()
+
+    assert erase(READABLE)["orders"] == 1
+
+    with reading() as session:
+        assert orders.find(session, other.id).email == "xgrace@xn--mnchen-3ya.example"
+
+
+def test_an_erasure_that_finds_nobody_is_not_audited(any_bus: Bus) -> None:
+    assert not any(erase("nobody@example.org").values())
+
+    with reading() as session:
+        assert audit.listed(session) == []
+
+
+def test_an_erasure_of_mail_files_alone_is_audited(bus: Bus, mail_dir: Path) -> None:
+    (mail_dir / "1.eml").write_bytes(f"To: {READABLE.upper()}\n\nhello".encode())
+
+    assert erase(STORED)["mail files"] == 1
+
+    with reading() as session:
+        assert [row.action for row in audit.listed(session)] == ["erase"]
