@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from events import Base, clock, get_or_create_locked, reading, subscribe
 from events.catalog import DeliveryDead
 from tasks import gateways
+from tasks.gateways.ports import MAIL_RETRY_POLICY
 from tasks.mail_texts import new_message
 from tasks.settings import settings
 
@@ -59,7 +60,7 @@ def notify(event: DeliveryDead, key: str) -> datetime | None:
 
 
 # One by one: side by side, none would see that the other had just written.
-@subscribe(DeliveryDead, queue="dead_letters", call=notify, batch=1)
+@subscribe(DeliveryDead, queue="dead_letters", call=notify, batch=1, retry=MAIL_RETRY_POLICY)
 def alert(event: DeliveryDead, session: Session, mailed_at: datetime | None) -> None:
     """Count the dead letter under its cause."""
     now = clock.now()

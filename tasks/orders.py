@@ -29,6 +29,7 @@ from tasks.products import quote
 
 FIRST_NUMBER = 1000
 FINAL_STATUSES = ("shipped", "cancelled")
+WITHOUT_ANSWER = ("email", "timeline", "dead_letters")  # queues whose deliveries move no order
 
 
 class Order(Base):
@@ -222,10 +223,15 @@ def listed(session: Session, limit: int = 50, before: int | None = None) -> Sequ
 def stuck(session: Session, *, limit: int = 100) -> Sequence[Order]:
     """Return the oldest open orders without an event to relay, an open delivery or a dead letter.
 
-    An order is stuck after the delivery of a step was discarded: the answer never comes. Orders and
-    deliveries are read in one statement, so an order in progress is never returned.
+    An order is stuck after the delivery of a step was discarded: the answer never comes. A mail or
+    an entry of the timeline is no step. Orders and deliveries are read in one statement, so an
+    order in progress is never returned.
     """
-    open_or_dead = exists().where(Delivery.event_id == LogEntry.id, or_(IS_OPEN, IS_DEAD))
+    open_or_dead = exists().where(
+        Delivery.event_id == LogEntry.id,
+        Delivery.queue.not_in(WITHOUT_ANSWER),
+        or_(IS_OPEN, IS_DEAD),
+    )
     in_progress = exists().where(
         LogEntry.subject == Order.number, or_(LogEntry.relayed_at.is_(None), open_or_dead)
     )

@@ -7,10 +7,11 @@ import click
 from events import reading, transaction
 from events.admin import subscriptions as admin
 from events.tables import SubscriptionRow
+from tasks.durations import policy_json, retry_text
 from tidings.cli.audit_options import who, why_option
 from tidings.cli.output import ago, json_option, print_json, print_table
 
-_COLUMNS = ("subscription", "events", "batch", "attempts", "last seen", "paused")
+_COLUMNS = ("subscription", "events", "batch", "retried", "last seen", "paused")
 
 
 @click.group(invoke_without_command=True)
@@ -81,11 +82,12 @@ def _row(row: SubscriptionRow) -> tuple[object, ...]:
         row.name,
         ", ".join(row.event_types),
         row.batch,
-        row.policy["attempts"],
+        retry_text(admin.policy_of(row.policy)),
         ago(row.last_seen),
         paused,
     )
 
 
 def _plain(row: SubscriptionRow) -> dict[str, Any]:
-    return {column.key: getattr(row, column.key) for column in SubscriptionRow.__table__.columns}
+    plain = {column.key: getattr(row, column.key) for column in SubscriptionRow.__table__.columns}
+    return plain | {"policy": policy_json(admin.policy_of(row.policy))}

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from events.catalog import Money
 from tasks.commands import CONTROL_CHARACTERS
+from web.api.catalog_schemas import Policy
 from web.api.schemas import Parameters
 
 # Not `plain_text`, which strips: a filter must equal a value that is stored.
@@ -181,7 +182,7 @@ class SubscriptionOut(_Response):
     name: str
     queue: str
     event_types: list[str]
-    policy: dict[str, Any]
+    policy: Policy
     batch: int
     first_registered: datetime
     last_seen: datetime

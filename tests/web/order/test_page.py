@@ -5,8 +5,10 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
+from events import transaction
+from tasks.gateways import sandbox_switch
 from tests.tasks.mailserver import MailServer
-from tests.web.pages import HTML, place_order, post, running_services
+from tests.web.pages import HTML, OPS_HTML, place_order, post, running_services
 from tests.web.payloads import OPS
 
 
@@ -177,3 +179,23 @@ def test_an_operator_who_is_logged_in_sees_more_on_the_customers_page(client: Fl
     assert "raw event" in client.get(address, headers=OPS).text
     assert "raw event" in client.get(address.partition("?")[0], headers=OPS).text
     assert "raw event" not in client.get(address).text
+
+
+def test_a_charge_that_cannot_be_made_now_is_shown_without_a_number_of_attempts(
+    client: FlaskClient,
+):
+    with transaction() as session:
+        sandbox_switch(session, "payment", down=False, status=503, retry_after="60")
+    with running_services() as bus:
+        address = place_order(client)
+        for _ in range(12):
+            bus.advance(61)
+        page = client.get(address).text
+        [delivery] = [row for row in bus.deliveries() if row.subscription == "payment.charge_order"]
+        details = client.get(f"/ops/events/{delivery.event_id}", headers=OPS_HTML).text
+
+    assert delivery.attempts > 8
+    assert f"attempt {delivery.attempts + 1}, next" in page
+    assert f"· attempt {delivery.attempts} ·" in page
+    assert not re.search(r"attempt \d+ of", page)
+    assert re.search(rf"{delivery.attempts}, until \d{{4}}-\d\d-\d\d \d\d:\d\d", details)
