@@ -85,9 +85,12 @@ def _mailed_recently(cause: str) -> bool:
 
 def _text(event: DeliveryDead) -> str:
     delivery_id = f"{event.event_id}:{event.subscription}"
+    site = settings().public_url
+    page = f"Open:     {site}/ops/dead-letters/{delivery_id}\n" if site else ""
     return (
         f"{event.subscription} failed to handle {event.event_type}, in {event.attempts} attempts:"
         f"\n\n  {event.fingerprint}\n\n"
+        f"{page}"
         f"Show:     tidings dead-letters show {delivery_id}\n"
         f"Replay:   tidings dead-letters replay {delivery_id}\n\n"
         "Further dead letters of this cause are not mailed within an hour.\n"

@@ -19,7 +19,7 @@ from events.catalog import (
     PaymentRefunded,
 )
 from events.personal import ERASED_EMAIL
-from tasks import gateways
+from tasks import gateways, order_links
 from tasks.gateways.ports import MAIL_RETRY_POLICY
 from tasks.mail_texts import compose
 
@@ -57,9 +57,10 @@ def send(event: OrderEvent, key: str) -> str | None:
         if kind in sent or (kind in UNTRUE_ONCE_CANCELLED and "cancelled" in sent):
             return None
         order = _order_created(session, event)
-    if order.email == ERASED_EMAIL:
-        return None
-    message = compose(event, order, key=key, at=clock.now())
+        if order.email == ERASED_EMAIL:
+            return None
+        page = order_links.link(session, event.order_id)
+    message = compose(event, order, key=key, at=clock.now(), page=page)
     gateways.mailer().send(message)
     return str(message["Message-ID"])
 

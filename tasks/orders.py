@@ -25,6 +25,7 @@ from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import Delivery, LogEntry
 from tasks.commands import PlaceOrder
 from tasks.errors import NotCancellable, UnknownOrder
+from tasks.order_links import token_reader
 from tasks.products import quote
 
 FIRST_NUMBER = 1000
@@ -214,6 +215,12 @@ def _one(session: Session, orders: Select[Order], order_id: str) -> Order:
     return order
 
 
+@token_reader
+def token_of(session: Session, order_id: str) -> str | None:
+    """Return the token that opens the order's page, or nothing if there is no such order."""
+    return session.scalar(select(Order.token).where(Order.id == order_id))
+
+
 def listed(session: Session, limit: int = 50, before: int | None = None) -> Sequence[Order]:
     """Return the latest orders, newest first; `before` is the last key of the previous page."""
     wanted = select(Order).order_by(Order.key.desc()).limit(limit)
@@ -223,9 +230,8 @@ def listed(session: Session, limit: int = 50, before: int | None = None) -> Sequ
 def stuck(session: Session, *, limit: int = 100) -> Sequence[Order]:
     """Return the oldest open orders without an event to relay, an open delivery or a dead letter.
 
-    An order is stuck after the delivery of a step was discarded: the answer never comes. A mail or
-    an entry of the timeline is no step. Orders and deliveries are read in one statement, so an
-    order in progress is never returned.
+    An order is stuck after the delivery of a step was discarded: the answer never comes. A mail is
+    no step. One statement reads orders and deliveries, so no order in progress is returned.
     """
     open_or_dead = exists().where(
         Delivery.event_id == LogEntry.id,

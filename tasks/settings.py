@@ -3,8 +3,10 @@
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tasks.addresses import checked_address
 
 
 class Settings(BaseSettings):
@@ -34,7 +36,18 @@ class Settings(BaseSettings):
         ge=0,
         description="the number of reverse proxies whose forwarded address is trusted",
     )
+    public_url: str = Field(
+        default="",
+        description="the address at which customers reach the shop, for the links in mails;"
+        " without it mails have no link",
+    )
     flower_url: str = Field(default="", description="the URL of Flower for an operator's browser")
+
+    @field_validator("public_url")
+    @classmethod
+    def check_public_url(cls, value: str) -> str:
+        """Return the address without a slash at its end; refuse one that no browser could open."""
+        return checked_address(value) if value else ""
 
 
 @cache

@@ -19,6 +19,7 @@ from tidings.doctor import (
     dead_letters,
     deliveries,
     flower,
+    links,
     orders,
     processes,
     secrets,
@@ -56,6 +57,7 @@ def examine(transport: CeleryTransport, configuration: Any) -> Iterator[Finding]
         "broker", lambda: broker.check(transport, configuration, settings(), _queues(usable=usable))
     )
     yield from guarded("secrets", _check_secrets)
+    yield from guarded("links", lambda: links.check(shop_settings().public_url))
     yield from guarded("flower", lambda: flower.check(os.environ, shop_settings().flower_url))
 
 

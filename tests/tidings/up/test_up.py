@@ -3,6 +3,7 @@
 import signal
 import socket
 from collections.abc import Iterator
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,25 @@ def test_an_order_goes_all_the_way_and_its_mails_are_kept(running: Instance):
 
     wait_until(lambda: running.status(order) == "shipped", within=30, what="shipped")
     wait_until(lambda: len(list((running.data / "mail").glob("*.eml"))) >= 3, what="three mails")
+
+
+def test_the_links_in_mails_open_the_page_of_the_order(running: Instance):
+    begin = f"http://127.0.0.1:{running.port}"
+    assert f"mails:  their links begin with {begin} (PUBLIC_URL)" in running.log()
+    order = running.order()
+    page = f"/orders/{order['id']}?token={order['token']}"
+
+    def mails() -> list[str]:
+        raw = [path.read_bytes() for path in (running.data / "mail").glob("*.eml")]
+        parsed = [message_from_bytes(each, policy=policy.default) for each in raw]
+        texts = [str(each.get_content()) for each in parsed]
+        return [each for each in texts if order["id"] in each]
+
+    wait_until(lambda: len(mails()) == 3, within=30, what="three mails")
+    assert all(begin + page in mail.splitlines() for mail in mails())
+    with open_client(begin, timeout=15) as client:
+        answer = client.get(page)
+    assert (answer.status_code, order["number"] in answer.text) == (200, True)
 
 
 def test_a_scaled_queue_has_that_many_workers(running: Instance):

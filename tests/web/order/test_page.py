@@ -23,6 +23,7 @@ def mail_server():
 @pytest.fixture(autouse=True)
 def _mailed(mail_server: MailServer, environment: pytest.MonkeyPatch) -> None:
     environment.setenv("SMTP_URL", mail_server.url)
+    environment.setenv("PUBLIC_URL", "https://shop.example.com")
 
 
 def _live(address: str) -> str:
@@ -199,3 +200,19 @@ def test_a_charge_that_cannot_be_made_now_is_shown_without_a_number_of_attempts(
     assert f"· attempt {delivery.attempts} ·" in page
     assert not re.search(r"attempt \d+ of", page)
     assert re.search(rf"{delivery.attempts}, until \d{{4}}-\d\d-\d\d \d\d:\d\d", details)
+
+
+def test_the_link_in_a_mail_opens_the_page(client: FlaskClient, mail_server: MailServer):
+    mail_server.empty()
+    with running_services() as bus:
+        address = place_order(client)
+        bus.drain()
+
+    links = {
+        line.removeprefix("https://shop.example.com")
+        for mail in mail_server.mails
+        for line in str(mail.get_content()).splitlines()
+        if line.startswith("https://")
+    }
+    assert links == {address}
+    assert client.get(address).status_code == 200
