@@ -155,7 +155,7 @@ def test_an_interrupted_run_leaves_no_process_and_no_file_behind(scratch: Path):
         assert running.stdout is not None
         found = re.search(r"data in (\S+)", running.stdout.readline())
         assert found is not None
-        wait_until((Path(found[1]) / "faults").exists, within=60, what="the first fault")
+        wait_until((Path(found[1]) / "faults").exists, what="the first fault")
         below = psutil.Process(running.pid).children(recursive=True)
         running.send_signal(signal.SIGINT)
 
