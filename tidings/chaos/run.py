@@ -114,6 +114,7 @@ def _run(stack: Stack, options: Options, watcher: Watcher, stop: threading.Event
     if not stack.up.running():
         findings.insert(0, f"`tidings up` itself ended with exit code {stack.up.exit_code}")
     findings += endings.uncaused(log, injector.counts)
+    findings += injector.invalid_messages.missing()
     return Outcome([*failures, *findings], injector.counts, len(accepted), shop.repeated, figures)
 
 
