@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from tidings.doctor.findings import Finding, notice, or_ok
+from tidings.doctor.findings import Finding, notice, ok, or_ok
 from tidings.http_client import is_loopback
 
 _FIX = "set it to the address at which customers reach the shop, such as https://shop.example.com"
 
 
-def check(public_url: str) -> Iterator[Finding]:
-    """Examine `PUBLIC_URL`."""
+def check(public_url: str, smtp_url: str) -> Iterator[Finding]:
+    """Examine `PUBLIC_URL`, if mails leave this machine."""
+    if is_loopback(urlsplit(smtp_url).hostname or ""):
+        yield ok("links", "mails stay on this machine")
+        return
     yield from or_ok("links", _findings(public_url), f"mails link to {public_url}")
 
 
