@@ -8,6 +8,7 @@ from events.settings import settings
 from events.subscriptions import registered
 from events.transport import queues
 from events.transport.consumer import Consumer
+from events.transport.prefork import TaskPool
 
 exit_if_wrong()  # for the commands of Celery and Flower; those of `tidings` have looked before
 
@@ -43,6 +44,7 @@ task_soft_time_limit = settings().task_soft_time_limit
 task_time_limit = settings().task_time_limit
 
 worker_consumer = Consumer
+worker_pool = TaskPool  # `--pool` selects another
 worker_prefetch_multiplier = 1
 worker_disable_prefetch = not _amqp
 worker_max_tasks_per_child = 1000

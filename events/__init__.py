@@ -3,7 +3,7 @@
 from events.context import Context, acting, current, envelope
 from events.database import Database, reading, relaxed, transaction
 from events.envelope import Actor, Envelope
-from events.errors import DeadLetter, RetryAfter, TidingsError
+from events.errors import DeadLetter, NotNow, RetryAfter, TidingsError
 from events.event import Event, upcaster
 from events.log import publish
 from events.orm import Base, UTCDateTime, get_or_create_locked, insert_if_absent
@@ -18,6 +18,7 @@ __all__ = [
     "DeadLetter",
     "Envelope",
     "Event",
+    "NotNow",
     "Retry",
     "RetryAfter",
     "Subscription",

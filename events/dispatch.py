@@ -24,7 +24,6 @@ from events.errors import CallNotMade, UnknownEvent
 from events.event import Event
 from events.inbox import InFlight, in_flight
 from events.outcome import Outcome, Report, Result
-from events.retry import decide
 from events.subscriptions import Subscription
 from events.tables import delivery_id
 
@@ -222,7 +221,7 @@ class _Run:
             return self._release_one(delivery, DATABASE_RETRY_DELAY, reason)
         failure = Failure(error, self._worker, self._started_at, time.monotonic() - self._began)
         envelope, name = delivery.envelope, self._subscription.name
-        decision = decide(self._subscription.retry, delivery.attempts + 1, error)
+        decision = delivery.decide(self._subscription.retry, error)
         with context.acting(context.caused_by(envelope)), transaction() as session:
             ours = ledger.fail(session, name, envelope.id, failure, decision)
         if not ours:

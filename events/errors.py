@@ -15,10 +15,12 @@ TidingsError
 │   └── BrokerBlocked       the broker can be reached, and accepts no messages from anybody
 ├── QueueUnavailable        the broker refuses one queue; the others can be used
 ├── DeadLetter              raised by a handler: no retry can save this delivery
-└── RetryAfter              raised by a handler: retry in so many seconds
+└── NotNow                  raised by a handler: the outside cannot take it now
+    └── RetryAfter          raised by a handler: retry in so many seconds
 """
 
 from collections.abc import Iterable
+from math import isnan
 
 
 class TidingsError(Exception):
@@ -114,9 +116,16 @@ class DeadLetter(TidingsError):
     """No retry can save this delivery; raised by a handler."""
 
 
-class RetryAfter(TidingsError):
+class NotNow(TidingsError):
+    """The outside cannot take this now, and may later; raised by a handler or its call.
+
+    The delivery is retried for the policy's `give_up_after`, and none of its `attempts` is spent.
+    """
+
+
+class RetryAfter(NotNow):
     """Retry in `seconds`, and not by the subscription's policy; raised by a handler."""
 
     def __init__(self, seconds: float, why: str = "") -> None:
         super().__init__(why or f"asked to be retried in {seconds:g} s")
-        self.seconds = seconds
+        self.seconds = 0.0 if isnan(seconds) else seconds

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from events import log
+from events import clock, log
 from events.envelope import Envelope
 from events.ledger import IS_IN_FLIGHT
+from events.retry import Decision, Retry, decide
 from events.tables import DELIVERIES, EVENTS, SUBSCRIPTIONS
 
 
@@ -19,15 +21,24 @@ class InFlight:
 
     envelope: Envelope
     attempts: int
+    not_now: int
+    failing_since: datetime | None
     lost_count: int
     unfinished_starts: int
     paused: bool
 
+    def decide(self, policy: Retry, error: BaseException) -> Decision:
+        """Decide what follows when the present attempt fails with `error`."""
+        since = self.failing_since
+        elapsed = (clock.now() - since).total_seconds() if since else 0.0
+        return decide(policy, self.attempts + 1, error, not_now=self.not_now, elapsed=elapsed)
+
 
 # Built once: building it took as long as running it, for every message.
 _D, _S = DELIVERIES.c, SUBSCRIPTIONS.c
+_COUNTS = (_D.attempts, _D.not_now, _D.failing_since, _D.lost_count, _D.unfinished_starts)
 _IN_FLIGHT = (
-    select(*log.COLUMNS, _D.attempts, _D.lost_count, _D.unfinished_starts, _S.paused_at)
+    select(*log.COLUMNS, *_COUNTS, _S.paused_at)
     .select_from(DELIVERIES.join(EVENTS, EVENTS.c.id == _D.event_id))
     .outerjoin(SUBSCRIPTIONS, _S.name == _D.subscription)
     .where(
@@ -46,6 +57,8 @@ def in_flight(session: Session, subscription: str, ids: Sequence[UUID]) -> list[
         InFlight(
             log.envelope(row),
             row.attempts,
+            row.not_now,
+            row.failing_since,
             row.lost_count,
             row.unfinished_starts,
             row.paused_at is not None,

@@ -25,7 +25,7 @@ from events import attempts, clock, context, log
 from events.attempts import Failure
 from events.dialects import dialect_of
 from events.retry import Decision
-from events.system_events import DeliveryDead
+from events.system_events import DeliveryDead, death_of
 from events.tables import DELIVERIES, Delivery
 
 
@@ -150,6 +150,8 @@ def fail(
     row = session.scalar(found.with_for_update())
     if row is None:
         return False
+    row.failing_since = row.failing_since or failure.started_at
+    row.not_now += decision.not_now
     if decision.wait is None:
         bury(session, row, failure)
         return True
@@ -165,16 +167,8 @@ def bury(session: Session, row: Delivery, failure: Failure) -> None:
     [cause] = log.read(session, [row.event_id])
     if cause.type == DeliveryDead.type:  # an alert about a dead alert would go round for ever
         return
-    death = DeliveryDead(
-        subscription=row.subscription,
-        queue=row.queue,
-        event_id=str(row.event_id),
-        event_type=cause.type,
-        attempts=row.attempts,
-        fingerprint=row.fingerprint or "",
-    )
     with context.acting(context.caused_by(cause)):
-        log.publish(session, death)
+        log.publish(session, death_of(row, cause.type))
 
 
 def _count_attempt(session: Session, row: Delivery, failure: Failure, **changes: Any) -> None:
@@ -215,7 +209,8 @@ def mark_lost(
 
 def replay(session: Session, where: sa.ColumnElement[bool]) -> list[Delivery]:
     """Send dead deliveries again, with all attempts before them; return them."""
-    fresh = RESET | {"attempts": 0, "died_at": None, "due_at": clock.now()}
+    fresh = RESET | {"attempts": 0, "not_now": 0, "failing_since": None}
+    fresh |= {"died_at": None, "due_at": clock.now()}
     log.wake(session)
     return _settle(session, and_(IS_DEAD, where), state=State.RETRYING, **fresh)
 

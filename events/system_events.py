@@ -1,6 +1,7 @@
 """The events that the bus itself publishes."""
 
 from events.event import Event
+from events.tables import Delivery
 
 
 class DeliveryDead(Event, type="delivery.dead", source="bus"):
@@ -12,3 +13,15 @@ class DeliveryDead(Event, type="delivery.dead", source="bus"):
     event_type: str
     attempts: int
     fingerprint: str
+
+
+def death_of(row: Delivery, event_type: str) -> DeliveryDead:
+    """Return the event that reports the death of a delivery of an event of this type."""
+    return DeliveryDead(
+        subscription=row.subscription,
+        queue=row.queue,
+        event_id=str(row.event_id),
+        event_type=event_type,
+        attempts=row.attempts,
+        fingerprint=row.fingerprint or "",
+    )

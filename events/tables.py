@@ -82,6 +82,8 @@ class Delivery(Base):
     state: Mapped[str] = mapped_column(String(10))
     message: Mapped[str | None] = mapped_column(String(300))  # the id of its latest task message
     attempts: Mapped[int] = mapped_column(default=0)
+    not_now: Mapped[int] = mapped_column(server_default="0")  # those that ended with "not now"
+    failing_since: Mapped[datetime | None]  # the start of the first of them
     sends: Mapped[int] = mapped_column(default=0)
     lost_count: Mapped[int] = mapped_column(default=0)
     unfinished_starts: Mapped[int] = mapped_column(default=0)

@@ -13,6 +13,7 @@ from events import Base, clock, get_or_create_locked, reading, subscribe
 from events.catalog import DeliveryDead
 from events.inputs import escaped
 from tasks import gateways
+from tasks.gateways.ports import MAIL_RETRY_POLICY
 from tasks.mail_settings import mailbox
 from tasks.mail_texts import new_message
 from tasks.settings import settings
@@ -60,7 +61,7 @@ def notify(event: DeliveryDead, key: str) -> datetime | None:
 
 
 # One by one: side by side, none would see that the other had just written.
-@subscribe(DeliveryDead, queue="dead_letters", call=notify, batch=1)
+@subscribe(DeliveryDead, queue="dead_letters", call=notify, batch=1, retry=MAIL_RETRY_POLICY)
 def alert(event: DeliveryDead, session: Session, mailed_at: datetime | None) -> None:
     """Count the dead letter under its cause."""
     now = clock.now()
@@ -85,9 +86,12 @@ def _mailed_recently(cause: str) -> bool:
 
 def _text(event: DeliveryDead) -> str:
     delivery_id = f"{event.event_id}:{event.subscription}"
+    site = settings().public_url
+    page = f"Open:     {site}/ops/dead-letters/{delivery_id}\n" if site else ""
     return (
         f"{event.subscription} failed to handle {event.event_type}, in {event.attempts} attempts:"
         f"\n\n  {escaped(event.fingerprint)}\n\n"
+        f"{page}"
         f"Show:     tidings dead-letters show {delivery_id}\n"
         f"Replay:   tidings dead-letters replay {delivery_id}\n\n"
         "Further dead letters of this cause are not mailed within an hour.\n"

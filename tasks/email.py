@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, Retry, clock, envelope, insert_if_absent, log, reading, subscribe
+from events import Base, clock, envelope, insert_if_absent, log, reading, subscribe
 from events.catalog import (
     OrderCancelled,
     OrderConfirmed,
@@ -19,10 +19,10 @@ from events.catalog import (
     PaymentRefunded,
 )
 from events.personal import ERASED_EMAIL
-from tasks import gateways
+from tasks import gateways, order_links
+from tasks.gateways.ports import MAIL_RETRY_POLICY
 from tasks.mail_texts import compose
 
-RETRY_POLICY = Retry(attempts=10, first=1.0, cap=120.0)
 UNTRUE_ONCE_CANCELLED = {"confirmed", "shipped"}
 
 
@@ -57,38 +57,39 @@ def send(event: OrderEvent, key: str) -> str | None:
         if kind in sent or (kind in UNTRUE_ONCE_CANCELLED and "cancelled" in sent):
             return None
         order = _order_created(session, event)
-    if order.email == ERASED_EMAIL:
-        return None
-    message = compose(event, order, key=key, at=clock.now())
+        if order.email == ERASED_EMAIL:
+            return None
+        page = order_links.link(session, event.order_id)
+    message = compose(event, order, key=key, at=clock.now(), page=page)
     gateways.mailer().send(message)
     return str(message["Message-ID"])
 
 
-@subscribe(OrderCreated, queue="email", call=send, retry=RETRY_POLICY)
+@subscribe(OrderCreated, queue="email", call=send, retry=MAIL_RETRY_POLICY)
 def confirm_receipt(event: OrderCreated, session: Session, message_id: str | None) -> None:
     """Tell the customer that the order was received."""
     _record(session, event, message_id)
 
 
-@subscribe(OrderConfirmed, queue="email", call=send, retry=RETRY_POLICY)
+@subscribe(OrderConfirmed, queue="email", call=send, retry=MAIL_RETRY_POLICY)
 def announce_confirmation(event: OrderConfirmed, session: Session, message_id: str | None) -> None:
     """Tell the customer that the order is confirmed."""
     _record(session, event, message_id)
 
 
-@subscribe(OrderCancelled, queue="email", call=send, retry=RETRY_POLICY)
+@subscribe(OrderCancelled, queue="email", call=send, retry=MAIL_RETRY_POLICY)
 def announce_cancellation(event: OrderCancelled, session: Session, message_id: str | None) -> None:
     """Tell the customer that the order is cancelled, and the reason."""
     _record(session, event, message_id)
 
 
-@subscribe(OrderShipped, queue="email", call=send, retry=RETRY_POLICY)
+@subscribe(OrderShipped, queue="email", call=send, retry=MAIL_RETRY_POLICY)
 def announce_shipment(event: OrderShipped, session: Session, message_id: str | None) -> None:
     """Tell the customer that the order is shipped."""
     _record(session, event, message_id)
 
 
-@subscribe(PaymentRefunded, queue="email", call=send, retry=RETRY_POLICY)
+@subscribe(PaymentRefunded, queue="email", call=send, retry=MAIL_RETRY_POLICY)
 def announce_refund(event: PaymentRefunded, session: Session, message_id: str | None) -> None:
     """Tell the customer that the payment is refunded."""
     _record(session, event, message_id)

@@ -64,14 +64,16 @@ def _(event: PaymentRefunded) -> tuple[str, str]:
     return "is refunded", f"We have refunded {money_text(event.total)}."
 
 
-def compose(event: OrderEvent, order: OrderCreated, *, key: str, at: datetime) -> EmailMessage:
-    """Compose the mail about `event`."""
+def compose(
+    event: OrderEvent, order: OrderCreated, *, key: str, at: datetime, page: str = ""
+) -> EmailMessage:
+    """Compose the mail about `event`; `page` is the address of the order's page, or empty."""
     subject, paragraph = subject_and_body(event)
     message = new_message(f"Your order {order.number} {subject}", key=key, at=at)
     # An addr_spec is one address or an error; the text "a@x.io, v@y.io" would be two recipients.
     message["To"] = Mailbox(display_name=order.customer, addr_spec=order.email)
     # Another publisher may have written a name that a terminal obeys.
-    message.set_content(escaped_lines(_body(paragraph, order)))
+    message.set_content(escaped_lines(_body(paragraph, order, page)))
     return message
 
 
@@ -118,7 +120,7 @@ def _constant_headers(mail_from: str) -> tuple[Any, Any, str]:
     return message["From"], message["Auto-Submitted"], sender.domain
 
 
-def _body(paragraph: str, order: OrderCreated) -> str:
+def _body(paragraph: str, order: OrderCreated, page: str) -> str:
     rows = [
         (f"{line.quantity} × {line.name}", money_text(line.price * line.quantity))
         for line in order.lines
@@ -127,7 +129,7 @@ def _body(paragraph: str, order: OrderCreated) -> str:
     left, right = (max(len(cell) for cell in column) for column in zip(*rows, strict=True))
     table = "\n".join(f"  {item:<{left}}  {price:>{right}}" for item, price in rows)
     return (
-        f"Dear {order.customer},\n\n{paragraph}\n\n{table}\n{_destination(order)}\n"
+        f"Dear {order.customer},\n\n{paragraph}\n\n{table}\n{_destination(order)}{_link(page)}\n"
         f"Tidings, about order {order.number}\n"
     )
 
@@ -139,3 +141,7 @@ def _destination(order: OrderCreated) -> str:
     city = f"{address.postcode} {address.city}".strip()
     place = [address.line1, address.line2, city, address.country]
     return "\nTo: " + ", ".join(part for part in place if part) + "\n"
+
+
+def _link(page: str) -> str:
+    return f"\nYour order, for you alone:\n{page}\n" if page else ""

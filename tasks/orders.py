@@ -22,9 +22,11 @@ from events.orm import BigInt, BigIntPK, PydanticType
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import Delivery, LogEntry
 from tasks.errors import NotCancellable, UnknownOrder
+from tasks.order_links import token_reader
 
 OPEN_STATUSES = ("placed", "confirmed")
 FINAL_STATUSES = ("shipped", "cancelled")
+WITHOUT_ANSWER = ("email", "timeline", "dead_letters")  # queues whose deliveries move no order
 
 
 class Order(Base):
@@ -161,6 +163,12 @@ def _one(session: Session, orders: Select[Order], order_id: str) -> Order:
     return order
 
 
+@token_reader
+def token_of(session: Session, order_id: str) -> str | None:
+    """Return the token that opens the order's page, or nothing if there is no such order."""
+    return session.scalar(select(Order.token).where(Order.id == order_id))
+
+
 def listed(session: Session, limit: int = 50, before: int | None = None) -> Sequence[Order]:
     """Return the latest orders, newest first; `before` is the last key of the previous page."""
     wanted = select(Order).order_by(Order.key.desc()).limit(limit)
@@ -170,10 +178,14 @@ def listed(session: Session, limit: int = 50, before: int | None = None) -> Sequ
 def stuck(session: Session, *, limit: int = 100) -> Sequence[Order]:
     """Return the oldest open orders without an event to relay, an open delivery or a dead letter.
 
-    An order is stuck after the delivery of a step was discarded: the answer never comes. Orders and
-    deliveries are read in one statement, so an order in progress is never returned.
+    An order is stuck after the delivery of a step was discarded: the answer never comes. A mail is
+    no step. One statement reads orders and deliveries, so no order in progress is returned.
     """
-    open_or_dead = exists().where(Delivery.event_id == LogEntry.id, or_(IS_OPEN, IS_DEAD))
+    open_or_dead = exists().where(
+        Delivery.event_id == LogEntry.id,
+        Delivery.queue.not_in(WITHOUT_ANSWER),
+        or_(IS_OPEN, IS_DEAD),
+    )
     in_progress = exists().where(
         LogEntry.subject == Order.number, or_(LogEntry.relayed_at.is_(None), open_or_dead)
     )

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from events.addresses import split_url
 from events.environment import EnvironmentSettings, read
 from events.errors import BadValue
+from tasks.addresses import checked_address
 from tasks.mail_settings import check_mailbox, check_smtp_url
 from tasks.ops_login import check_login, check_logins
 
@@ -43,6 +44,11 @@ class Settings(EnvironmentSettings):
         le=100,
         description="number of reverse proxies whose forwarded address is trusted",
     )
+    public_url: str = Field(
+        default="",
+        description="the address at which customers reach the shop, for the links in mails;"
+        " without it mails have no link",
+    )
     flower_url: str = Field(default="", description="the URL of Flower for an operator's browser")
     flower_url_prefix: str = Field(default="", description="Flower's path behind a proxy")
     flower_port: int = Field(default=5555, ge=0, le=65535, description="port of Flower")
@@ -72,6 +78,12 @@ class Settings(EnvironmentSettings):
         if not prefix or urlsplit(f"/{prefix}").path != f"/{prefix}" or not _is_path(prefix):
             raise BadValue(f"is {value[:40]!r}, which is no path", "write /flower, or unset it")
         return f"/{prefix}"
+
+    @field_validator("public_url")
+    @classmethod
+    def check_public_url(cls, value: str) -> str:
+        """Return the address without a slash at its end; refuse one that no browser could open."""
+        return checked_address(value) if value else ""
 
     @property
     def flower_link(self) -> str:

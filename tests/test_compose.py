@@ -106,7 +106,15 @@ def test_only_one_broker_is_started():
 
 @pytest.mark.parametrize(
     "name",
-    ["POSTGRES_PASSWORD", "BROKER_PASSWORD", "BROKER_URL", "SECRET_KEY", "OPS_AUTH", "SMTP_URL"],
+    [
+        "POSTGRES_PASSWORD",
+        "BROKER_PASSWORD",
+        "BROKER_URL",
+        "SECRET_KEY",
+        "OPS_AUTH",
+        "SMTP_URL",
+        "PUBLIC_URL",
+    ],
 )
 def test_a_secret_that_is_not_given_stops_everything_and_says_which(name: str):
     with pytest.raises(KeyError, match=name):

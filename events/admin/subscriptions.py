@@ -1,6 +1,7 @@
 """Subscriptions as rows: register, pause, resume, unregister, backfill."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from events.database import transaction
 from events.dialects import dialect_of
 from events.errors import UnknownSubscription
 from events.ledger import IS_DEAD, IS_OPEN
+from events.retry import Retry
 from events.subscriptions import Subscription
 from events.tables import Delivery, LogEntry, SubscriptionRow
 
@@ -42,11 +44,10 @@ def _wait_for_fan_outs(session: Session) -> None:
 
 
 def _values(subscription: Subscription) -> dict[str, Any]:
-    retry = subscription.retry
     return {
         "queue": subscription.queue,
         "event_types": subscription.event_types,
-        "policy": {"attempts": retry.attempts, "first": retry.first, "cap": retry.cap},
+        "policy": asdict(subscription.retry),
         "batch": subscription.batch,
     }
 
@@ -90,6 +91,13 @@ def find(session: Session, name: str) -> SubscriptionRow:
     if row is None:
         raise UnknownSubscription(name, session.scalars(select(SubscriptionRow.name)))
     return row
+
+
+def policy_of(registered: Mapping[str, Any]) -> Retry:
+    """Return the retry policy that a subscription's row has in `policy`."""
+    # The row may be that of another version, with fields that this one does not have.
+    known = {each.name for each in fields(Retry)}
+    return Retry(**{name: value for name, value in registered.items() if name in known})
 
 
 def pause(session: Session, name: str, *, who: str, why: str) -> bool:

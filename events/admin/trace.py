@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from events import log
+from events.admin.subscriptions import policy_of
 from events.envelope import Envelope
 from events.retry import Retry
 from events.tables import Attempt, Delivery, SubscriptionRow
@@ -24,7 +25,8 @@ class TracedDelivery:
     queue: str
     state: str
     attempts: int
-    max_attempts: int
+    max_attempts: int | None  # none while "not now" is retried, which has a limit of time
+    gives_up_at: datetime | None
     due_at: datetime
     sent_at: datetime | None
     done_at: datetime | None
@@ -53,7 +55,7 @@ def of_event(session: Session, event_id: UUID) -> TracedEvent | None:
 
 def _traced(session: Session, envelopes: Sequence[Envelope]) -> list[TracedEvent]:
     ids = [envelope.id for envelope in envelopes]
-    policies = {row.name: row.policy for row in session.scalars(select(SubscriptionRow))}
+    policies = {row.name: policy_of(row.policy) for row in session.scalars(select(SubscriptionRow))}
     failed: defaultdict[tuple[UUID, str], list[Attempt]] = defaultdict(list)
     for attempt in session.scalars(
         select(Attempt).where(Attempt.event_id.in_(ids)).order_by(Attempt.id)
@@ -63,21 +65,23 @@ def _traced(session: Session, envelopes: Sequence[Envelope]) -> list[TracedEvent
     for row in session.scalars(
         select(Delivery).where(Delivery.event_id.in_(ids)).order_by(Delivery.subscription)
     ):
-        limit = policies.get(row.subscription, {}).get("attempts", Retry().attempts)
+        policy = policies.get(row.subscription, Retry())
         deliveries[row.event_id].append(
-            _delivery(row, limit, failed[row.event_id, row.subscription])
+            _delivery(row, policy, failed[row.event_id, row.subscription])
         )
     return [TracedEvent(envelope, deliveries[envelope.id]) for envelope in envelopes]
 
 
-def _delivery(row: Delivery, limit: int, failed: list[Attempt]) -> TracedDelivery:
+def _delivery(row: Delivery, policy: Retry, failed: list[Attempt]) -> TracedDelivery:
+    until = timedelta(seconds=policy.give_up_after)
     return TracedDelivery(
         id=row.id,
         subscription=row.subscription,
         queue=row.queue,
         state=row.state,
         attempts=row.attempts,
-        max_attempts=limit,
+        max_attempts=None if row.not_now else policy.attempts,
+        gives_up_at=row.failing_since + until if row.not_now and row.failing_since else None,
         due_at=row.due_at,
         sent_at=row.sent_at,
         done_at=row.done_at,

@@ -8,21 +8,24 @@ from tasks.gateways.ports import (
     Carrier,
     Charged,
     Declined,
+    GatewayBusy,
     GatewayDown,
     GatewayError,
     Mailer,
     Parcel,
     PaymentGateway,
 )
-from tasks.gateways.sandbox import NAMES, is_down, sandbox_switch
+from tasks.gateways.sandbox import MAX_RETRY_AFTER, NAMES, is_down, sandbox_state, sandbox_switch
 from tasks.gateways.shipping import SandboxCarrier
 from tasks.gateways.smtp import SmtpMailer
 
 __all__ = [
+    "MAX_RETRY_AFTER",
     "NAMES",
     "Carrier",
     "Charged",
     "Declined",
+    "GatewayBusy",
     "GatewayDown",
     "GatewayError",
     "Mailer",
@@ -32,6 +35,7 @@ __all__ = [
     "is_down",
     "mailer",
     "payments",
+    "sandbox_state",
     "sandbox_switch",
 ]
 

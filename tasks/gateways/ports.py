@@ -2,36 +2,48 @@
 
 Each request has a key that is the same in every attempt, so that a gateway acts once per key.
 
+The answer of a gateway belongs to one of four classes. A success or a business no is returned.
+`DeadLetter` is a refusal for good. `GatewayDown`, `GatewayBusy` and `RetryAfter` mean "not now":
+they are retried for the policy's `give_up_after`. Any other error is unknown: the policy's
+`attempts` limit it.
+
 TidingsError
-├── GatewayError     the gateway failed at this request; the retry policy applies
-└── GatewayDown      the gateway is unreachable: a `RetryAfter` and a `ConnectionError`
+├── GatewayError     the gateway failed at this request; the outcome is unknown
+└── NotNow
+    ├── GatewayDown  the gateway is unreachable: also a `ConnectionError`
+    └── GatewayBusy  the gateway answers that it cannot take the request now
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Protocol
 
-from events import Retry, RetryAfter, TidingsError
+from events import NotNow, Retry, TidingsError
 from events.catalog import Address, Line, Money
+from events.retry import DAY
 
 # A request that fails by itself becomes a dead letter after about 20 s (half of 1 + 2 + 4 + four
-# times 8), in an outage after about 70 s.
-RETRY_POLICY = Retry(attempts=8, first=1.0, cap=8.0)
-OUTAGE_RETRY_DELAY = (5.0, 15.0)  # seconds
+# times 8); one that a provider cannot take is retried for a day, at the end every five to ten
+# minutes.
+RETRY_POLICY = Retry(attempts=8, first=1.0, cap=8.0, give_up_after=DAY, not_now_cap=600.0)
+# RFC 5321, 4.5.4.1: a mail is retried for four or five days, at the end every half hour or less
+# often. Greylisting refuses the first attempts of some five minutes.
+MAIL_RETRY_POLICY = Retry(
+    attempts=10, first=1.0, cap=120.0, give_up_after=5 * DAY, not_now_cap=3600.0
+)
 
 
 class GatewayError(TidingsError):
     """The gateway failed at this request."""
 
 
-class GatewayDown(RetryAfter, ConnectionError):
-    """The gateway is unreachable. Deliveries are retried after a random delay, not all at once."""
+class GatewayDown(NotNow, ConnectionError):
+    """The gateway is unreachable."""
 
-    def __init__(self, reason: str) -> None:
-        delay = random.uniform(*OUTAGE_RETRY_DELAY)  # noqa: S311  it spreads load, it is no secret
-        super().__init__(delay, reason)
+
+class GatewayBusy(NotNow):
+    """The gateway answers that it cannot take the request now."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from events import DeadLetter, reading
 from tasks.gateways.ports import GatewayDown, GatewayError
 from tasks.gateways.sandbox import check
+from tasks.gateways.smtp_answers import describe, error_of
 from tasks.mail_settings import PORTS
 from tasks.settings import settings
 
@@ -22,26 +23,23 @@ class SmtpMailer:
     """A mailer that keeps idle connections for a while: to open one costs more than a mail."""
 
     def send(self, message: EmailMessage) -> None:
-        """Send one mail. Raises `DeadLetter` if the server refuses it for good.
+        """Send one mail.
 
-        No error contains an address.
+        Raises `DeadLetter` if the server refuses it for good, and `NotNow` if the server cannot
+        take it now or is unreachable. No error contains an address.
         """
         with reading() as session:
-            check(session, "email")
+            check(session, "email", lambda sandbox, code, _: error_of("the mail", code))
         url = settings().smtp_url
-        try:
-            server = _idle.take(url) or _connect(url)
-        except OSError as error:
-            raise GatewayDown(f"the mail server is unreachable: {type(error).__name__}") from error
+        server = _idle.take(url) or _reached(url)
         try:
             server.send_message(message)
-        except smtplib.SMTPRecipientsRefused as refused:
+        except smtplib.SMTPException as refused:
             _quit(server)
-            code, _ = next(iter(refused.recipients.values()))
-            raise _refusal("the recipient", code) from None
-        except smtplib.SMTPResponseException as refused:
-            _quit(server)
-            raise _refusal("the mail", refused.smtp_code) from None
+            raise _error(refused) from None
+        except OSError as error:  # a time-out, a lost connection
+            server.close()
+            raise GatewayDown(f"the mail server was lost: {type(error).__name__}") from error
         except BaseException:
             server.close()
             raise
@@ -91,6 +89,22 @@ def _quit(server: smtplib.SMTP) -> None:
     server.close()
 
 
+def _reached(url: str) -> smtplib.SMTP:
+    """Return a connection that is ready for a mail.
+
+    A refusal here, a greeting or a login, is about us and not about the mail, so it is an outage
+    whatever its code: mails wait until somebody has corrected it.
+    """
+    try:
+        return _connect(url)
+    except smtplib.SMTPResponseException as refused:
+        reply = describe(refused.smtp_code, _bytes(refused))
+        kind = type(refused).__name__
+        raise GatewayDown(f"the mail server refuses the connection: {kind} {reply}") from None
+    except OSError as error:  # includes SMTPException
+        raise GatewayDown(f"the mail server is unreachable: {type(error).__name__}") from error
+
+
 def _connect(url: str) -> smtplib.SMTP:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
@@ -105,13 +119,30 @@ def _connect(url: str) -> smtplib.SMTP:
             server.starttls(context=ssl.create_default_context())
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
+        server.ehlo_or_helo_if_needed()
     except OSError:  # includes SMTPException
         server.close()
         raise
     return server
 
 
-def _refusal(refused: str, code: int) -> Exception:
-    if code >= 500:
-        return DeadLetter(f"the mail server refuses {refused}: {code}")
-    return GatewayError(f"the mail server cannot take {refused} now: {code}")
+def _error(refused: smtplib.SMTPException) -> Exception:
+    """Return the error for what smtplib raises while it sends a mail."""
+    match refused:
+        case smtplib.SMTPRecipientsRefused(recipients=recipients):
+            code, text = next(iter(recipients.values()))
+            return error_of("the recipient", code, text)
+        case smtplib.SMTPSenderRefused():
+            return error_of("the sender (MAIL_FROM)", refused.smtp_code, _bytes(refused))
+        case smtplib.SMTPResponseException():
+            return error_of("the mail", refused.smtp_code, _bytes(refused))
+        case smtplib.SMTPServerDisconnected():
+            return GatewayDown("the mail server was lost: SMTPServerDisconnected")
+        case smtplib.SMTPNotSupportedError():
+            return DeadLetter("the mail server takes no address with letters beyond ASCII")
+    return GatewayError(f"the mail could not be sent: {type(refused).__name__}")
+
+
+def _bytes(refused: smtplib.SMTPResponseException) -> bytes:
+    text = refused.smtp_error
+    return text if isinstance(text, bytes) else text.encode(errors="replace")

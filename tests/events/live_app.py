@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from celery import Celery
+from celery.signals import worker_process_init
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, DeadLetter, Event, Retry, subscribe, transport
@@ -134,6 +135,15 @@ def ask(event: Asked, key: str) -> str:
 def record_answer(event: Asked, session: Session, answer: str) -> None:
     """Record the answer of the outside service."""
     session.add(Effect(number=event.number, what=answer))
+
+
+@worker_process_init.connect
+def die_once(**_: object) -> None:
+    """Kill the first child of a worker while it starts, if the test names a file to note it in."""
+    note = os.environ.get("KILL_FIRST_CHILD")
+    if note and not Path(note).exists():
+        Path(note).touch()
+        die()
 
 
 app = Celery("live")

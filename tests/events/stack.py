@@ -59,7 +59,6 @@ class Stack:
         worker.launch()
         wait_until(
             lambda: self.consumes(name),
-            within=40,
             what=f"{name} to consume; its log: {worker.log()}",
         )
         return worker
@@ -76,9 +75,7 @@ class Stack:
         relay = Process([sys.executable, "-m", "tests.events.live_app"], home, self.env | settings)
         self.relays.append(relay)
         relay.launch()
-        wait_until(
-            lambda: self.beats("relay"), within=20, what=f"the relay to run; its log: {relay.log()}"
-        )
+        wait_until(lambda: self.beats("relay"), what=f"the relay to run; its log: {relay.log()}")
         return relay
 
     def beats(self, kind: str) -> bool:

@@ -62,11 +62,9 @@ def test_the_calls_of_a_batch_run_side_by_side_and_are_recorded_together(
     subscription = new_subscription(record, call=gateway, batch=20)
     ids = note(*map(str, range(6)))
     send(subscription)
-    began = time.monotonic()
     report = dispatch(subscription, ids, worker="w")
 
     assert str(report) == "handled 6"
-    assert time.monotonic() - began < 6 * 0.3
     assert 2 <= gateway.most <= calls.MAX_THREADS
     assert marks() == {f"{number} of N-1": 1 for number in range(6)}
 

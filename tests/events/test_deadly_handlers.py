@@ -59,7 +59,6 @@ def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_hand
     )
     wait_until(
         lambda: any_stack.effects("heard") == Counter(NEIGHBOURS),
-        within=20,
         what="every answer heard",
     )
     assert any_stack.effects("answered") == Counter(NEIGHBOURS)

@@ -132,7 +132,7 @@ def test_an_order_goes_all_the_way_through_what_the_compose_file_starts(
 ):
     migration = containers.process("migrate")
     migration.launch()
-    wait_until(lambda: not migration.running(), within=60, what="the end of the migration")
+    wait_until(lambda: not migration.running(), what="the end of the migration")
     assert migration.exit_code == 0, migration.log()
     processes = {
         name: containers.process(name) for name in containers.services if name != "migrate"
@@ -140,7 +140,7 @@ def test_an_order_goes_all_the_way_through_what_the_compose_file_starts(
     try:
         for process in processes.values():
             process.launch()
-        wait_until(lambda: containers.healthy("web"), within=60, what="a healthy web service")
+        wait_until(lambda: containers.healthy("web"), what="a healthy web service")
         _wait_for_shipping(containers)
         wait_until(lambda: len(inbox[0].subjects) >= 2, what="mails about the order")
         assert [

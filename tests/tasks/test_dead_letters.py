@@ -84,6 +84,17 @@ def test_the_operator_is_told_what_died_and_what_to_do(operator: MailServer, bus
     assert "tidings dead-letters replay e-0:payment.charge_order" in mail.get_content()
 
 
+def test_the_alert_links_to_the_page_of_the_dead_letter(
+    operator: MailServer, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://shop.example.com")
+    settings.cache_clear()
+    dead(bus)
+
+    page = "https://shop.example.com/ops/dead-letters/e-0:payment.charge_order"
+    assert f"Open:     {page}" in operator.mails[0].get_content().splitlines()
+
+
 def test_many_that_die_of_one_cause_are_one_mail_an_hour(operator: MailServer, bus: Bus) -> None:
     dead(bus, times=5)
     assert len(operator.mails) == 1

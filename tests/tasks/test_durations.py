@@ -2,7 +2,9 @@
 
 import pytest
 
-from tasks.durations import duration_text
+from events import Retry
+from tasks.durations import duration_text, policy_json, retry_text
+from tasks.gateways.ports import MAIL_RETRY_POLICY, RETRY_POLICY
 
 
 @pytest.mark.parametrize(
@@ -21,3 +23,16 @@ from tasks.durations import duration_text
 )
 def test_a_duration_has_the_largest_unit_that_counts_two(seconds: float, text: str):
     assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("policy", "text"),
+    [
+        (Retry(), '6 attempts within 31 sec; "not now" for 24 hr'),
+        (Retry(attempts=1, give_up_after=0.0), '1 attempt; "not now" for 0.00 sec'),
+        (RETRY_POLICY, '8 attempts within 39 sec; "not now" for 24 hr'),
+        (MAIL_RETRY_POLICY, '10 attempts within 6 min; "not now" for 5 days'),
+    ],
+)
+def test_a_policy_is_told_with_its_total_times(policy: Retry, text: str):
+    assert retry_text(policy) == policy_json(policy)["text"] == text

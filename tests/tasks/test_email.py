@@ -4,7 +4,9 @@ import pytest
 from sqlalchemy import select
 
 from events import log, publish, reading, transaction
+from events.admin import dead_letters
 from events.catalog import OrderCancelled, OrderShipped
+from events.retry import DAY
 from events.testing import Bus
 from tasks import email
 from tasks.email import Mail
@@ -145,6 +147,53 @@ def test_a_mail_that_the_server_cannot_take_now_is_tried_again(
     mail_server.refuse_mails = ""
     bus.advance(120)
     assert len(mail_server.mails) == 3
+
+
+def test_a_mail_server_that_greylists_for_five_minutes_kills_no_mail(
+    bus: Bus, mail_server: MailServer
+) -> None:
+    bus.fail_fast = False
+    mail_server.refuse_recipients = "450 4.2.0 <ada@example.org>: greylisted, see the postmaster"
+    placed()
+    for _ in range(60):
+        bus.advance(5)
+    assert recorded() == []
+
+    mail_server.refuse_recipients = ""
+    bus.advance(160)
+    assert recorded() == ["confirmed", "received", "shipped"]
+    assert not [row for row in bus.deliveries() if row.state == "dead"]
+
+
+def test_a_mail_is_given_up_after_five_days_of_not_now(bus: Bus, mail_server: MailServer) -> None:
+    bus.fail_fast = False
+    mail_server.refuse_mails = "451 4.3.0 later"
+    placed()
+    for _ in range(5 * 24 - 1):
+        bus.advance(3600)
+    mails = [row for row in bus.deliveries() if row.queue == "email"]
+    assert {row.state for row in mails} == {"retrying"}
+
+    for _ in range(3):
+        bus.advance(3600)
+    mails = [row for row in bus.deliveries() if row.queue == "email"]
+    assert {row.state for row in mails} == {"dead"}
+    assert all(row.not_now == row.attempts > 50 for row in mails)
+
+
+def test_a_replayed_mail_has_all_its_time_again(bus: Bus, mail_server: MailServer) -> None:
+    bus.fail_fast = False
+    mail_server.refuse_mails = "550 5.7.1 no"
+    placed("tok_declined")
+    bus.drain()
+    bus.advance(6 * DAY)
+    mail_server.refuse_mails = "450 4.2.0 greylisted"
+    with transaction() as session:
+        dead_letters.replay(session, who="ada", queue="email")
+    bus.drain()
+    bus.advance(4 * DAY)
+
+    assert {row.state for row in bus.deliveries() if row.queue == "email"} == {"retrying"}
 
 
 @pytest.mark.parametrize(

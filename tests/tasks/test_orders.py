@@ -20,6 +20,7 @@ from tests.tasks.builders import (
     placed,
     stocked,
 )
+from tests.tasks.mailserver import MailServer
 
 
 def history(session: Session, number: str) -> list[str]:
@@ -172,6 +173,21 @@ def test_an_order_whose_step_was_discarded_is_stuck_until_it_is_cancelled(any_bu
     any_bus.drain()
     assert stuck() == []
     assert (found(order).status, found(order).stock) == ("cancelled", "released")
+
+
+def test_an_order_is_stuck_although_its_mails_are_still_retried(
+    bus: Bus, mail_server: MailServer
+) -> None:
+    bus.fail_fast = False
+    mail_server.refuse_mails = "450 4.2.0 greylisted"
+    order = placed("tok_broken")
+    for _ in range(10):
+        bus.advance(60)
+    with transaction() as session:
+        dead_letters.discard(session, who="ada", queue="payment")
+
+    assert {row.state for row in bus.deliveries() if row.queue == "email"} == {"retrying"}
+    assert stuck() == [order.number]
 
 
 def test_orders_that_ended_are_not_stuck(any_bus: Bus) -> None:

@@ -13,6 +13,7 @@ from events.messages import Message
 from events.tables import Delivery, LogEntry
 from events.transport import CeleryTransport
 from tasks.celery import app
+from tidings.chaos.invalid_messages import InvalidMessages
 from tidings.chaos.stack import Stack
 from tidings.chaos.valkey import Valkey
 
@@ -58,6 +59,7 @@ class Faults:
         self._stack, self._rng = stack, rng
         self._transport = CeleryTransport(app)
         self._frozen: list[tuple[float, Callable[[], None]]] = []
+        self.invalid_messages = InvalidMessages()
 
     def known(self) -> list[Fault]:
         """Return all faults that this stack allows."""
@@ -109,6 +111,8 @@ class Faults:
             if victim is None:
                 return None
             title = _title(victim)
+            if isinstance(self._stack.broker, Valkey):
+                self.invalid_messages.may_be_lost()  # between its pop and its unacknowledged list
             victim.kill()
             return title
 
@@ -138,6 +142,7 @@ class Faults:
 
     def _empty(self) -> str | None:
         assert self._stack.broker is not None
+        self.invalid_messages.may_be_lost()
         self._stack.broker.empty()
         return "all messages deleted"
 
@@ -149,9 +154,11 @@ class Faults:
         if isinstance(broker, Valkey) and self._rng.random() < _RAW_SHARE:
             item = self._rng.choice(_RAW)
             broker.put_raw(queue, item)
+            self.invalid_messages.put += 1
             return f"{item!r} on {queue}"
         body, headers = self._rng.choice(_BODIES), dict(self._rng.choice(_HEADERS))
         broker.put(queue, body, headers)
+        self.invalid_messages.put += 1
         return f"{body[:20]!r} with headers {headers} on {queue}"
 
     def _resend(self) -> str | None:

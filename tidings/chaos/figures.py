@@ -12,16 +12,14 @@ from sqlalchemy.orm import Session
 
 from events.tables import Attempt, Delivery, InvalidMessageRow, LogEntry
 from tasks.orders import Order
+from tidings.chaos import endings
 
 _ABSORBED = re.compile(r"succeeded in [0-9.e-]+s: '[^']*duplicate(?: (\d+))?")
-_ENDED = re.compile(
-    r"^up +\| (?P<name>\S+) (?P<how>was killed by \w+|ended with exit code \d+) after", re.MULTILINE
-)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The counts of a run. `own_ends` are ends of processes other than by an injected SIGKILL."""
+    """The counts of a run."""
 
     ends: dict[str, int]
     events: int
@@ -33,13 +31,11 @@ class Figures:
     mails: int
     mails_twice: int
     restarts: int
-    own_ends: dict[str, int]
 
 
 def count_figures(session: Session, *, mails: Path, log: str) -> Figures:
     """Count the rows of the tables, the mails of the mail sink and the lines of the log."""
     ids = _message_ids(mails.glob("*.eml"))
-    endings = [(each["name"], each["how"]) for each in _ENDED.finditer(log)]
     sends_again = select(func.sum(Delivery.sends - 1)).where(Delivery.sends > 1)
     return Figures(
         ends=_ends(session),
@@ -51,8 +47,7 @@ def count_figures(session: Session, *, mails: Path, log: str) -> Figures:
         absorbed=sum(int(count or 1) for count in _ABSORBED.findall(log)),
         mails=ids.total(),
         mails_twice=sum(count - 1 for count in ids.values()),
-        restarts=len(endings),
-        own_ends=dict(Counter(f"{name} {how}" for name, how in endings if "SIGKILL" not in how)),
+        restarts=endings.count(log).total(),
     )
 
 

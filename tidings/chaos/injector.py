@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events.errors import BrokerDown
 from tidings.chaos.faults import DOWNTIME, Fault, Faults
+from tidings.chaos.invalid_messages import InvalidMessages
 from tidings.chaos.stack import Stack
 
 REPAIR_TIMEOUT = 10.0  # seconds
@@ -60,6 +61,11 @@ class Injector:
             self.counts[fault.name] += 1
             self._write(f"{fault.name}: {what}")
         return what
+
+    @property
+    def invalid_messages(self) -> InvalidMessages:
+        """The account of the invalid messages."""
+        return self._faults.invalid_messages
 
     def tick(self) -> None:
         """Thaw processes whose time is over, and restart a RabbitMQ that was killed."""

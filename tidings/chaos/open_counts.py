@@ -24,15 +24,12 @@ class OpenCounts:
 
 
 def count_open(session: Session) -> OpenCounts:
-    """Count the open events and deliveries."""
+    """Count the open events and deliveries, in one statement.
+
+    On PostgreSQL each statement has a snapshot of its own: of two, the first would miss the event
+    that a handler publishes, and the second the delivery that it settles by the same commit.
+    """
     unrelayed = select(func.count(LogEntry.position)).where(LogEntry.relayed_at.is_(None))
     deliveries = select(func.count(Delivery.subscription))
-    counts = [
-        session.scalar(each) or 0
-        for each in (
-            unrelayed,
-            deliveries.where(IS_OPEN),
-            deliveries.where(Delivery.state == "done"),
-        )
-    ]
-    return OpenCounts(*counts)
+    counts = (unrelayed, deliveries.where(IS_OPEN), deliveries.where(Delivery.state == "done"))
+    return OpenCounts(*session.execute(select(*(each.scalar_subquery() for each in counts))).one())

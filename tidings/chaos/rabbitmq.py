@@ -107,7 +107,10 @@ class RabbitMQ(Process):
             self._request("DELETE", f"/api/queues/%2F/{quote(queue['name'], safe='')}/contents")
 
     def put(self, queue: str, body: bytes, headers: dict[str, Any]) -> None:
-        """Put a message of any shape on a queue of the default virtual host."""
+        """Put a message of any shape on a queue of the default virtual host.
+
+        Raises `httpx.HTTPError` if the broker did not take it.
+        """
         message = {
             "properties": {
                 "headers": headers,
@@ -118,7 +121,10 @@ class RabbitMQ(Process):
             "payload": base64.b64encode(body).decode(),
             "payload_encoding": "base64",
         }
-        self._request("POST", "/api/exchanges/%2F/amq.default/publish", message)
+        path = "/api/exchanges/%2F/amq.default/publish"
+        response = self._request("POST", path, message).raise_for_status()
+        if not response.json()["routed"]:  # no such queue, or none that has a leader
+            raise httpx.HTTPError(f"{queue} did not take the message")
 
     def _request(self, method: str, path: str, body: object = None) -> httpx.Response:
         # The API requires this header also where there is no body.

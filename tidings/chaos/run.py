@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from events import Database, reading
 from events.database import use
 from tasks.orders import Order
+from tidings.chaos import endings
 from tidings.chaos.audit import audit
 from tidings.chaos.customers import Customers, RetryingShop, plan_orders
 from tidings.chaos.figures import Figures, count_figures
@@ -112,6 +113,8 @@ def _run(stack: Stack, options: Options, watcher: Watcher, stop: threading.Event
         figures = count_figures(session, mails=stack.data_dir.mails, log=log)
     if not stack.up.running():
         findings.insert(0, f"`tidings up` itself ended with exit code {stack.up.exit_code}")
+    findings += endings.uncaused(log, injector.counts)
+    findings += injector.invalid_messages.missing()
     return Outcome([*failures, *findings], injector.counts, len(accepted), shop.repeated, figures)
 
 

@@ -4,13 +4,17 @@ from typing import Any
 
 import click
 
+from events.admin import event_catalog
+from events.admin.event_catalog import CatalogEntry
 from events.event import Event
 from events.event import catalog as event_classes
-from events.subscriptions import discover, registered
+from events.subscriptions import discover
+from tasks.durations import policy_json, retry_text
 from tidings.cli.output import json_option, print_json, print_table
 from tidings.cli.parameters import WholeNumber
 
 _COLUMNS = ("event", "version", "published by", "subscribers", "description")
+_RETRY_COLUMNS = ("subscription", "retried")
 
 
 @click.command()
@@ -22,18 +26,22 @@ _COLUMNS = ("event", "version", "published by", "subscribers", "description")
 )
 @json_option
 def catalog(*, event_type: str | None, version: int | None, as_json: bool) -> None:
-    """Show every event with its versions, its publisher and its subscribers."""
+    """Show every event with its versions, its publisher and its subscribers, and their retries."""
     discover("tasks", skip={"celery"})
     if event_type is not None:
         print_json(_find(event_type, version).model_json_schema())
         return
     if version is not None:
         raise click.UsageError("--version needs --schema")
-    entries = [_entry(event_class) for event_class in event_classes()]
+    subscribers = event_catalog.of_code()
+    entries = [_entry(each) for each in event_catalog.entries(subscribers)]
     if as_json:
         print_json(entries)
         return
     print_table(_COLUMNS, [_row(entry) for entry in entries], empty="the catalog is empty")
+    click.echo()
+    retries = [(each.name, retry_text(each.policy)) for each in subscribers]
+    print_table(_RETRY_COLUMNS, sorted(retries), empty="no subscription")
 
 
 def _find(event_type: str, version: int | None) -> type[Event]:
@@ -53,15 +61,15 @@ def _find(event_type: str, version: int | None) -> type[Event]:
     )
 
 
-def _entry(event_class: type[Event]) -> dict[str, Any]:
+def _entry(entry: CatalogEntry) -> dict[str, Any]:
+    event_class = entry.event_class
     return {
         "type": event_class.type,
         "version": event_class.version,
         "source": event_class.source,
-        "subscribers": sorted(
-            each.name for each in registered().values() if event_class in each.types
-        ),
-        "description": (event_class.__doc__ or "").strip().partition("\n")[0],
+        "subscribers": [each.name for each in entry.subscribers],
+        "retries": {each.name: policy_json(each.policy) for each in entry.subscribers},
+        "description": entry.description,
         "schema": event_class.model_json_schema(),
     }
 

@@ -163,7 +163,6 @@ def _sum_up(outcome: Outcome) -> None:
         ("mails", figures.mails),
         ("mails received twice (permitted)", figures.mails_twice),
         ("processes restarted", figures.restarts),
-        *((f"not killed: {what}", count) for what, count in sorted(figures.own_ends.items())),
     ]
     print_table(("figure", "count"), rows, empty="")
     echo()

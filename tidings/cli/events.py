@@ -122,7 +122,7 @@ def _print(each: TracedEvent) -> None:
         (
             row.subscription,
             row.state,
-            f"{row.attempts} of {row.max_attempts}",
+            f"{row.attempts} of {row.max_attempts}" if row.max_attempts else row.attempts,
             row.due_at,
             row.done_at,
             (row.error or "").partition("\n")[0],

@@ -4,10 +4,13 @@ import click
 
 from events import reading, transaction
 from events.admin import audit, dead_letters
-from tasks.gateways import NAMES, is_down, sandbox_switch
+from tasks.gateways import MAX_RETRY_AFTER, NAMES, sandbox_state, sandbox_switch
 from tidings.cli.audit_options import who, why_option
 from tidings.cli.encoding import echo
 from tidings.cli.output import counted
+from tidings.cli.parameters import WholeNumber
+
+_MAIL = "email"
 
 
 @click.command()
@@ -16,30 +19,58 @@ from tidings.cli.output import counted
     "--down/--up",
     "down",
     default=None,
-    help="Break or restore the gateway; without either, show its state.",
+    help="Break or restore the gateway; without an option, show its state.",
+)
+@click.option(
+    "--answer",
+    "status",
+    type=WholeNumber(300, 599),
+    help="Answer each request with this status of HTTP, or each mail with this code of SMTP.",
+)
+@click.option(
+    "--retry-after",
+    metavar="SECONDS|DATE",
+    help="The Retry-After of these answers, as it would stand in the header.",
 )
 @why_option
-def sandbox(gateway: str, *, down: bool | None, why: str) -> None:
+def sandbox(
+    gateway: str, *, down: bool | None, status: int | None, retry_after: str | None, why: str
+) -> None:
     """Break or restore one of the built-in gateways, for all processes at once."""
-    if down is None:
+    _check(gateway, down=down, status=status, retry_after=retry_after)
+    if down is None and status is None:
         with reading() as session:
-            echo(f"the {gateway} sandbox is {'down' if is_down(session, gateway) else 'up'}")
+            echo(f"the {gateway} sandbox is {sandbox_state(session, gateway)}")
         return
-    dead = _switch(gateway, down=down, why=why)
-    if down:
-        echo(
-            f"the {gateway} sandbox is down; its deliveries are retried for about a minute, "
-            "then they become dead letters"
-        )
-        return
-    replay = f"; {counted(dead, 'dead letter')}: tidings dead-letters replay --queue {gateway}"
-    echo(f"the {gateway} sandbox is up{replay if dead else ''}")
-
-
-def _switch(gateway: str, *, down: bool, why: str) -> int:
-    """Switch the gateway and return the number of its queue's dead letters."""
+    broken = bool(down) or status is not None
     with transaction() as session:
-        sandbox_switch(session, gateway, down=down)
-        action = "break" if down else "restore"
+        sandbox_switch(session, gateway, down=bool(down), status=status, retry_after=retry_after)
+        state = sandbox_state(session, gateway)
+        action = "break" if broken else "restore"
         audit.record(session, who=who(), action=action, target=f"{gateway} sandbox", why=why)
-        return dead_letters.count(session, queue=gateway)
+        dead = dead_letters.count(session, queue=gateway)
+    follows = ""
+    if broken:
+        follows = "; `tidings catalog` tells how long its deliveries are retried"
+    elif dead:
+        follows = f"; {counted(dead, 'dead letter')}: tidings dead-letters replay --queue {gateway}"
+    echo(f"the {gateway} sandbox is {state}{follows}")
+
+
+def _check(gateway: str, *, down: bool | None, status: int | None, retry_after: str | None) -> None:
+    if status is not None and down is not None:
+        raise click.UsageError("give one of --down, --up and --answer")
+    if status is not None and gateway == _MAIL and status < 400:
+        raise click.BadParameter(
+            "a mail server refuses with 4xx (not now) or 5xx (for good)", param_hint="--answer"
+        )
+    if retry_after is None:
+        return
+    if status is None or gateway == _MAIL:
+        raise click.UsageError(
+            "--retry-after belongs to --answer of payment or shipping: HTTP has it, SMTP does not"
+        )
+    if len(retry_after) > MAX_RETRY_AFTER:
+        raise click.BadParameter(
+            f"longer than {MAX_RETRY_AFTER} characters", param_hint="--retry-after"
+        )

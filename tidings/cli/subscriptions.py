@@ -7,11 +7,12 @@ import click
 from events import reading, transaction
 from events.admin import subscriptions as admin
 from events.tables import SubscriptionRow
+from tasks.durations import policy_json, retry_text
 from tidings.cli.audit_options import who, why_option
 from tidings.cli.encoding import echo
 from tidings.cli.output import ago, json_option, nothing_found, print_json, print_table
 
-_COLUMNS = ("subscription", "events", "batch", "attempts", "last seen", "paused")
+_COLUMNS = ("subscription", "events", "batch", "retried", "last seen", "paused")
 
 
 @click.group(invoke_without_command=True)
@@ -86,11 +87,12 @@ def _row(row: SubscriptionRow) -> tuple[object, ...]:
         row.name,
         ", ".join(row.event_types),
         row.batch,
-        row.policy["attempts"],
+        retry_text(admin.policy_of(row.policy)),
         ago(row.last_seen),
         paused,
     )
 
 
 def _plain(row: SubscriptionRow) -> dict[str, Any]:
-    return {column.key: getattr(row, column.key) for column in SubscriptionRow.__table__.columns}
+    plain = {column.key: getattr(row, column.key) for column in SubscriptionRow.__table__.columns}
+    return plain | {"policy": policy_json(admin.policy_of(row.policy))}

@@ -11,15 +11,17 @@ from events import clock
 from events.ledger import IS_OPEN
 from events.tables import Delivery, LogEntry, SubscriptionRow
 from tasks.durations import duration_text
-from tidings.doctor.findings import Finding, or_ok, problem
+from tidings.doctor.findings import Finding, notice, or_ok, problem
 
 UNSENT_AFTER = timedelta(minutes=1)  # normally a due delivery is sent within a second
+POSTPONED_AFTER = timedelta(minutes=15)  # longer than the usual greylisting
 UNHANDLED_AFTER = timedelta(minutes=15)  # the workers cannot keep up
 
 
 def check(session: Session) -> Iterator[Finding]:
     """Find what is overdue."""
     yield from or_ok("deliveries", _overdue(session), "nothing is overdue")
+    yield from _postponed(session)
 
 
 def _overdue(session: Session) -> Iterator[Finding]:
@@ -49,6 +51,27 @@ def _overdue(session: Session) -> Iterator[Finding]:
             "deliveries",
             f"{count} deliveries are sent but not handled, the oldest for {_since(oldest, now)}",
             "start more workers for the queues whose backlog `tidings queues` shows",
+        )
+
+
+def _postponed(session: Session) -> Iterator[Finding]:
+    """Yield a notice for each queue whose gateway has said "not now" for a while."""
+    now = clock.now()
+    postponed = (
+        select(
+            Delivery.queue, func.count(), func.min(Delivery.failing_since), func.max(Delivery.error)
+        )
+        .where(IS_OPEN, Delivery.not_now > 0, Delivery.failing_since < now - POSTPONED_AFTER)
+        .group_by(Delivery.queue)
+        .order_by(Delivery.queue)
+    )
+    for queue, count, since, error in session.execute(postponed):
+        assert since is not None
+        yield notice(
+            "deliveries",
+            f'{count} deliveries of queue {queue} are told "not now", the oldest for '
+            f"{_since(since, now)}: {error}",
+            "nothing is lost: they are retried; `tidings catalog` tells for how long",
         )
 
 

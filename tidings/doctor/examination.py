@@ -19,6 +19,7 @@ from tidings.doctor import (
     dead_letters,
     deliveries,
     flower,
+    links,
     orders,
     processes,
     secrets,
@@ -56,6 +57,7 @@ def examine(transport: CeleryTransport, configuration: Any) -> Iterator[Finding]
         "broker", lambda: broker.check(transport, configuration, settings(), _queues(usable=usable))
     )
     yield from guarded("secrets", _check_secrets)
+    yield from guarded("links", _check_links)
     yield from guarded("flower", lambda: flower.check(os.environ, shop_settings().flower_link))
 
 
@@ -70,6 +72,11 @@ def _queues(*, usable: bool) -> set[str]:
         return {each.queue for each in registered().values()}
     with reading() as session:
         return set(session.scalars(select(SubscriptionRow.queue)))
+
+
+def _check_links() -> Iterator[Finding]:
+    shop = shop_settings()
+    yield from links.check(shop.public_url, shop.smtp_url)
 
 
 def _check_secrets() -> Iterator[Finding]:

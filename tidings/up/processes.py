@@ -68,6 +68,7 @@ def environment(options: Options, data_dir: DataDir, sockets: Sockets) -> dict[s
         "SECRET_KEY": data_dir.secret("secret_key", partial(secrets.token_urlsafe, 32)),
         "OPS_AUTH": login,
         "MAIL_DIR": str(data_dir.mails),
+        "PUBLIC_URL": sockets.url,
         "FLOWER_URL": f"http://{ports.HOST}:{options.flower_port}{read(Settings).flower_url_prefix}",
         # Not an argument of Flower: every user of the machine could read it.
         "FLOWER_BASIC_AUTH": login,

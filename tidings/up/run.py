@@ -121,4 +121,5 @@ def _announce(output: Output, data_dir: DataDir, sockets: Sockets, *, own_login:
         login = f"login {os.environ['OPS_AUTH']} (kept in {data_dir.folder / 'ops_auth'})"
     output.announce(f"ready: {sockets.url}")
     output.announce(f"ops:    {sockets.url}/ops   {login}")
+    output.announce(f"mails:  their links begin with {os.environ['PUBLIC_URL']} (PUBLIC_URL)")
     output.announce(f"flower: {os.environ['FLOWER_URL']}   the same login")

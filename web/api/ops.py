@@ -9,8 +9,9 @@ from flask_openapi.models.tag import Tag
 from pydantic import BaseModel
 
 from events import log, reading, transaction
-from events.admin import dead_letters, queues, subscriptions
+from events.admin import dead_letters, event_catalog, queues, subscriptions
 from tasks import orders
+from web.api.catalog_schemas import CatalogOut, catalog_event
 from web.api.openapi import OPS_AUTH
 from web.api.ops_schemas import (
     Changed,
@@ -179,6 +180,15 @@ def resume(path: SubscriptionPath, body: Reason) -> dict[str, Any]:
     with transaction() as session:
         subscriptions.resume(session, path.name, who=operator_name(), why=body.reason)
         return _json(SubscriptionOut.model_validate(subscriptions.find(session, path.name)))
+
+
+@bp.get("/catalog", responses={200: CatalogOut})
+def list_catalog() -> dict[str, Any]:
+    """List every version of every event, with its subscribers and how long each is retried."""
+    with reading() as session:
+        subscribers = event_catalog.of_database(session)
+    events = [catalog_event(entry) for entry in event_catalog.entries(subscribers)]
+    return _json(CatalogOut(events=events))
 
 
 @bp.get("/queues", responses={200: Queues})

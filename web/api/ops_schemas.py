@@ -17,6 +17,7 @@ from events.catalog import Money
 from events.inputs import FROM_DIGITS, MAX_INTEGER, REASON, PlainText
 from tasks.assortment import NewProduct, ProductChange
 from tasks.commands import order_number
+from web.api.catalog_schemas import Policy
 from web.api.schemas import Parameters
 
 Limit = Annotated[int, Field(ge=1, le=500), FROM_DIGITS]
@@ -207,7 +208,7 @@ class SubscriptionOut(_Response):
     name: str
     queue: str
     event_types: list[str]
-    policy: dict[str, Any]
+    policy: Policy
     batch: int
     first_registered: datetime
     last_seen: datetime

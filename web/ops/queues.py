@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from events import heartbeat, reading, transaction
 from events.admin import queues, subscriptions
+from tasks.durations import retry_text
 from web import forms
 from web.security import operator_name
 
@@ -20,6 +21,8 @@ def show_list() -> ResponseReturnValue:
             queues=queues.overview(session),
             processes=heartbeat.alive(session),
             subscriptions=subscriptions.listed(session),
+            policy_of=subscriptions.policy_of,
+            retry_text=retry_text,
         )
 
 

@@ -192,5 +192,6 @@ def _open_step(stage: Stage, trace: Trace) -> Step:
     if worst.state == "dead":
         plural = "attempt" if worst.attempts == 1 else "attempts"
         return Step(stage.label, "bad", f"gave up after {worst.attempts} {plural}")
-    note = f"attempt {worst.attempts + 1} of {worst.max_attempts}, next"
+    limit = f" of {worst.max_attempts}" if worst.max_attempts else ""
+    note = f"attempt {worst.attempts + 1}{limit}, next"
     return Step(stage.label, "wait", note, worst.due_at)

@@ -67,7 +67,7 @@ class AttemptItem:
     error_type: str
     error: str
     number: int
-    max_attempts: int
+    max_attempts: int | None
     dead: bool
     next_attempt_at: datetime | None
     outcome: str

@@ -44,7 +44,7 @@ def test_a_registration_stores_queue_types_batch_and_policy(
         ["sample.noted", "sample.replied"],
         7,
     )
-    assert row.policy == {"attempts": 2, "first": 3, "cap": 4}
+    assert admin.policy_of(row.policy) == Retry(attempts=2, first=3, cap=4)
     assert row.first_registered == row.last_seen == time()
 
 

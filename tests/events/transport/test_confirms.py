@@ -154,7 +154,7 @@ def test_a_killed_node_is_down_and_when_it_is_back_what_it_confirmed_is_there(
     finally:
         rabbitmq_node.start()
 
-    wait_until(lambda: takes(celery_transport), within=40, what="a queue with a leader")
+    wait_until(lambda: takes(celery_transport), what="a queue with a leader")
     assert celery_transport.waiting("notes") >= 21
 
 

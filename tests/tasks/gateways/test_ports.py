@@ -1,7 +1,10 @@
-"""The retry policy of the gateways."""
+"""The retry policies of the gateways."""
 
-from events.retry import decide
-from tasks.gateways.ports import RETRY_POLICY, GatewayDown, GatewayError
+import pytest
+
+from events import Retry
+from events.retry import DAY, decide
+from tasks.gateways.ports import MAIL_RETRY_POLICY, RETRY_POLICY, GatewayDown, GatewayError
 
 
 def test_a_request_that_always_fails_is_given_up_within_half_a_minute_or_so() -> None:
@@ -18,8 +21,21 @@ def test_a_request_that_always_fails_is_given_up_within_half_a_minute_or_so() ->
     assert 15 <= sum(longest) / 2 <= 25  # with full jitter, on average
 
 
-def test_a_gateway_that_is_down_is_asked_again_after_more_than_the_usual_wait() -> None:
-    for attempt in range(1, RETRY_POLICY.attempts):
-        wait = decide(RETRY_POLICY, attempt, GatewayDown("payment sandbox is down")).wait
-        assert wait is not None
-        assert 5 <= wait <= 15
+@pytest.mark.parametrize(
+    ("policy", "days"), [(RETRY_POLICY, 1), (MAIL_RETRY_POLICY, 5)], ids=["gateways", "mails"]
+)
+def test_a_gateway_that_is_down_is_asked_for_days_with_growing_pauses(
+    policy: Retry, days: int
+) -> None:
+    waits, elapsed = [], 0.0
+    for number in range(1000):
+        error = GatewayDown("payment sandbox is down")
+        wait = decide(policy, number + 1, error, not_now=number, elapsed=elapsed).wait
+        if wait is None:
+            break
+        waits.append(wait)
+        elapsed += wait
+
+    assert elapsed == pytest.approx(days * DAY)
+    assert 5 <= waits[0] <= 10
+    assert waits[60] >= policy.not_now_cap / 2

@@ -51,6 +51,15 @@ def test_the_catalog_names_every_version_and_its_subscribers():
     assert "order.created" in told("catalog")
 
 
+def test_the_catalog_tells_how_long_each_subscriber_is_retried():
+    entries = {(each["type"], each["version"]): each for each in answered("catalog")}
+    policy = entries["order.created", 2]["retries"]["email.confirm_receipt"]
+
+    assert (policy["attempts"], policy["give_up_after"]) == (10, 5 * 86_400)
+    assert policy["text"] == '10 attempts within 6 min; "not now" for 5 days'
+    assert policy["text"] in told("catalog")
+
+
 def test_the_catalog_gives_the_schema_of_each_version():
     assert "shipping_address" in told("catalog", "--schema", "order.created")
     assert "shipping_address" not in told("catalog", "--schema", "order.created", "--version", "1")

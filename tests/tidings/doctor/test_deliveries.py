@@ -62,3 +62,29 @@ def test_deliveries_that_were_sent_and_never_handled_are_found(well: None) -> No
     assert found.startswith(
         "deliveries: 6 deliveries are sent but not handled, the oldest for 20 min"
     )
+
+
+def test_a_gateway_that_has_said_not_now_for_long_is_noticed_by_queue(well: None) -> None:
+    placed()
+    with transaction() as session:
+        do_round(session, Counter(), can_send=False)
+        session.execute(
+            update(Delivery)
+            .where(Delivery.queue == "email")
+            .values(
+                state="retrying",
+                not_now=4,
+                failing_since=clock.now() - timedelta(hours=3),
+                due_at=clock.now() + timedelta(hours=1),
+                error="GatewayDown: the mail server is unreachable",
+            )
+        )
+
+    findings = examined()
+
+    assert problems(findings) == []
+    [notice] = [each for each in findings if each.level == "notice"]
+    assert notice.message == (
+        '1 deliveries of queue email are told "not now", the oldest for 3 hr: '
+        "GatewayDown: the mail server is unreachable"
+    )

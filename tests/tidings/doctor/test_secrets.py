@@ -163,7 +163,6 @@ def run_flower(valkey_url: str, tmp_path: Path) -> Iterator[Callable[..., str]]:
         started[-1].launch()
         wait_until(
             lambda: next(flower.check({}, f"http://127.0.0.1:{port}")).level != "notice",
-            within=40,
             what="an answer of Flower",
         )
         return f"http://127.0.0.1:{port}"

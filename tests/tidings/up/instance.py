@@ -18,6 +18,7 @@ CLEARED = (
     "DATABASE_URL",
     "BROKER_URL",
     "SMTP_URL",
+    "PUBLIC_URL",
     "OPS_AUTH",
     "SECRET_KEY",
     "MAIL_DIR",

@@ -161,7 +161,7 @@ def test_everything_is_bound_to_loopback(sockets: Sockets):
 def test_the_environment_of_the_processes_is_complete_and_what_was_set_already_wins(
     tmp_path: Path, sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ):
-    for name in ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SMTP_URL", "MAIL_DIR"):
+    for name in ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SMTP_URL", "MAIL_DIR", "PUBLIC_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPS_AUTH", "me:mine")
     monkeypatch.setenv("LOG_LEVEL", "DEBUG")
@@ -172,6 +172,7 @@ def test_the_environment_of_the_processes_is_complete_and_what_was_set_already_w
     assert made["BROKER_URL"] == f"redis+socket://{tmp_path}/broker.sock"
     assert made["OPS_AUTH"] == made["FLOWER_BASIC_AUTH"] == "me:mine"
     assert len(made["SECRET_KEY"]) >= 32
+    assert made["PUBLIC_URL"] == sockets.url
     assert "LOG_LEVEL" not in made
 
 

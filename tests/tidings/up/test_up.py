@@ -3,6 +3,7 @@
 import signal
 import socket
 from collections.abc import Iterator
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,27 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
 def test_an_order_goes_all_the_way_and_its_mails_are_kept(running: Instance):
     order = running.order()
 
-    wait_until(lambda: running.status(order) == "shipped", within=30, what="shipped")
+    wait_until(lambda: running.status(order) == "shipped", what="shipped")
     wait_until(lambda: len(list((running.data / "mail").glob("*.eml"))) >= 3, what="three mails")
+
+
+def test_the_links_in_mails_open_the_page_of_the_order(running: Instance):
+    begin = f"http://127.0.0.1:{running.port}"
+    assert f"mails:  their links begin with {begin} (PUBLIC_URL)" in running.log()
+    order = running.order()
+    page = f"/orders/{order['id']}?token={order['token']}"
+
+    def mails() -> list[str]:
+        raw = [path.read_bytes() for path in (running.data / "mail").glob("*.eml")]
+        parsed = [message_from_bytes(each, policy=policy.default) for each in raw]
+        texts = [str(each.get_content()) for each in parsed]
+        return [each for each in texts if order["id"] in each]
+
+    wait_until(lambda: len(mails()) == 3, what="three mails")
+    assert all(begin + page in mail.splitlines() for mail in mails())
+    with open_client(begin, timeout=15) as client:
+        answer = client.get(page)
+    assert (answer.status_code, order["number"] in answer.text) == (200, True)
 
 
 def test_a_scaled_queue_has_that_many_workers(running: Instance):
@@ -59,7 +79,7 @@ def test_a_process_that_is_killed_is_started_again_and_says_so(running: Instance
         lambda: [each for each in running.titled(name) if each != killed], what=f"another {name}"
     )
     order = running.order()  # at once: the supervisor keeps the socket open while the web is away
-    wait_until(lambda: running.status(order) == "shipped", within=60, what="shipped")
+    wait_until(lambda: running.status(order) == "shipped", what="shipped")
 
 
 def test_a_second_up_on_the_same_data_says_who_has_it(running: Instance):
@@ -140,7 +160,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed_and_the_next_one_finishes_
 
     assert gone(processes)
     assert instance.login() == login
-    wait_until(lambda: instance.status(order) == "shipped", within=60, what="shipped")
+    wait_until(lambda: instance.status(order) == "shipped", what="shipped")
     assert instance.end(signal.SIGINT) == 0
 
 
@@ -148,7 +168,7 @@ def test_a_migration_that_fails_ends_up_with_its_reason(tmp_path: Path):
     instance = Instance(tmp_path, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     instance.launch()
 
-    wait_until(lambda: not instance.running(), within=60, what="the end")
+    wait_until(lambda: not instance.running(), what="the end")
 
     assert instance.said("the database at postgresql://nobody@127.0.0.1:1/none failed: ")
     assert instance.said("Error: the migration failed with exit code 1")

@@ -202,7 +202,20 @@ def test_subscriptions_are_listed_with_their_policies(operator: Operator, bus: B
 
     assert charge["queue"] == "payment"
     assert charge["event_types"] == ["order.created"]
-    assert charge["policy"]["attempts"] >= 1
+    assert charge["policy"]["attempts"] == 8
+    assert charge["policy"]["text"] == '8 attempts within 39 sec; "not now" for 24 hr'
+
+
+def test_the_catalog_lists_each_event_with_its_subscribers_and_their_retries(
+    operator: Operator, bus: Bus
+):
+    events = operator.get("/api/v1/catalog")["events"]
+    first, newest = [each for each in events if each["type"] == "order.created"]
+
+    assert (first["version"], first["subscribers"]) == (1, [])
+    retried = {each["name"]: each["policy"]["give_up_after"] for each in newest["subscribers"]}
+    assert retried["payment.charge_order"] == 86_400
+    assert "shipping_address" in newest["data_schema"]["properties"]
 
 
 def test_queues_are_listed_with_backlog_and_workers(operator: Operator, bus: Bus):

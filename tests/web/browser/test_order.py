@@ -204,9 +204,10 @@ def test_a_lost_connection_is_reported_and_retried_with_growing_pauses(tab: Page
 
     tab.route(LIVE, lose)
     expect(tab.locator(".live")).to_have_text("connection lost, reconnecting")
-    while len(requests) < 3:  # ends with the test's own time limit
+    while len(requests) < 4:  # ends with the test's own time limit
         tab.wait_for_timeout(50)
-    assert requests[2] - requests[1] > 1.5 * (requests[1] - requests[0])
+    # Each pause is twice the one before it; a busy machine may lengthen any of them.
+    assert requests[3] - requests[2] > 1.5 * (requests[1] - requests[0])
     tab.unroute(LIVE)
     expect(tab.locator(".live")).to_have_text("live")
 

@@ -5,8 +5,10 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
+from events import transaction
+from tasks.gateways import sandbox_switch
 from tests.tasks.mailserver import MailServer
-from tests.web.pages import HTML, place_order, post, running_services
+from tests.web.pages import HTML, OPS_HTML, place_order, post, running_services
 from tests.web.payloads import OPS
 
 
@@ -21,6 +23,7 @@ def mail_server():
 @pytest.fixture(autouse=True)
 def _mailed(mail_server: MailServer, environment: pytest.MonkeyPatch) -> None:
     environment.setenv("SMTP_URL", mail_server.url)
+    environment.setenv("PUBLIC_URL", "https://shop.example.com")
 
 
 def _live(address: str) -> str:
@@ -177,3 +180,39 @@ def test_an_operator_who_is_logged_in_sees_more_on_the_customers_page(client: Fl
     assert "raw event" in client.get(address, headers=OPS).text
     assert "raw event" in client.get(address.partition("?")[0], headers=OPS).text
     assert "raw event" not in client.get(address).text
+
+
+def test_a_charge_that_cannot_be_made_now_is_shown_without_a_number_of_attempts(
+    client: FlaskClient,
+):
+    with transaction() as session:
+        sandbox_switch(session, "payment", down=False, status=503, retry_after="60")
+    with running_services() as bus:
+        address = place_order(client)
+        for _ in range(12):
+            bus.advance(61)
+        page = client.get(address).text
+        [delivery] = [row for row in bus.deliveries() if row.subscription == "payment.charge_order"]
+        details = client.get(f"/ops/events/{delivery.event_id}", headers=OPS_HTML).text
+
+    assert delivery.attempts > 8
+    assert f"attempt {delivery.attempts + 1}, next" in page
+    assert f"· attempt {delivery.attempts} ·" in page
+    assert not re.search(r"attempt \d+ of", page)
+    assert re.search(rf"{delivery.attempts}, until \d{{4}}-\d\d-\d\d \d\d:\d\d", details)
+
+
+def test_the_link_in_a_mail_opens_the_page(client: FlaskClient, mail_server: MailServer):
+    mail_server.empty()
+    with running_services() as bus:
+        address = place_order(client)
+        bus.drain()
+
+    links = {
+        line.removeprefix("https://shop.example.com")
+        for mail in mail_server.mails
+        for line in str(mail.get_content()).splitlines()
+        if line.startswith("https://")
+    }
+    assert links == {address}
+    assert client.get(address).status_code == 200

@@ -156,6 +156,8 @@ def _deliveries() -> None:
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("message", sa.String(length=300), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("not_now", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sends", sa.Integer(), nullable=False),
         sa.Column("lost_count", sa.Integer(), nullable=False),
         sa.Column("unfinished_starts", sa.Integer(), nullable=False),

@@ -177,6 +177,8 @@ def _sandbox_switches() -> None:
         "sandbox_switches",
         sa.Column("name", sa.String(length=20), nullable=False),
         sa.Column("down", sa.Boolean(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("retry_after", sa.String(length=100), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_sandbox_switches")),
     )
 

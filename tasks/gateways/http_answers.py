@@ -1,0 +1,44 @@
+"""The classes of HTTP answers: what a gateway over HTTP raises for a status that is no success."""
+
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from events import DeadLetter, RetryAfter, clock
+from tasks.gateways.ports import GatewayBusy, GatewayError
+
+NOT_NOW = frozenset({429, 503})  # Too Many Requests, Service Unavailable
+# Request Timeout, Conflict, Locked, Too Early: the same request may succeed later.
+UNKNOWN = frozenset({408, 409, 423, 425})
+
+
+def error_of(gateway: str, status: int, retry_after: str | None = None) -> Exception:
+    """Return the error for `status`, which is 300 or more.
+
+    `retry_after` is the header of that name as it was sent. 429 and 503 are "not now". From 500 on
+    the outcome is unknown, unless the header says when to come back. The rest is refused for good.
+    """
+    answer = f"{gateway} answers {status}"
+    if status < 500 and status not in NOT_NOW | UNKNOWN:
+        return DeadLetter(f"{answer}: it refuses the request")
+    seconds = seconds_until(retry_after)
+    if seconds is not None:
+        return RetryAfter(seconds, f"{answer}: retry after {seconds:.0f} s")
+    return GatewayBusy(answer) if status in NOT_NOW else GatewayError(answer)
+
+
+def seconds_until(retry_after: str | None) -> float | None:
+    """Return the seconds that a Retry-After asks for; nothing if there is none or it is no time.
+
+    RFC 9110, 10.2.3: a number of seconds or a date.
+    """
+    text = (retry_after or "").strip()
+    if re.fullmatch(r"[0-9]+", text):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - clock.now()).total_seconds())

@@ -1,0 +1,28 @@
+"""The classes of SMTP replies: what a mailer raises for a reply that is no success."""
+
+import re
+
+from events import DeadLetter
+from tasks.gateways.ports import GatewayBusy, GatewayError
+
+# RFC 3463: the enhanced status code, such as 4.2.0. The text after it may hold an address.
+_ENHANCED = re.compile(rb"\s*([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
+
+
+def error_of(refused: str, code: int, text: bytes = b"") -> Exception:
+    """Return the error for a reply to a mail; `refused` says what it is about.
+
+    RFC 5321, 4.2.1: 4xx is "not now", 5xx is a refusal for good. Any other reply is unknown.
+    """
+    reply = describe(code, text)
+    if 400 <= code < 500:
+        return GatewayBusy(f"the mail server cannot take {refused} now: {reply}")
+    if 500 <= code < 600:
+        return DeadLetter(f"the mail server refuses {refused}: {reply}")
+    return GatewayError(f"the mail server gives no valid reply to {refused}: {reply}")
+
+
+def describe(code: int, text: bytes) -> str:
+    """Return the codes of a reply, without its text."""
+    enhanced = _ENHANCED.match(text)
+    return f"{code} {enhanced[1].decode()}" if enhanced else str(code)

@@ -1,0 +1,119 @@
+"""The classes of SMTP replies: refused for good, not now, unknown."""
+
+import pytest
+
+from events import Database, DeadLetter, NotNow, clock, transaction
+from tasks.gateways import sandbox_switch
+from tasks.gateways.ports import GatewayBusy, GatewayDown, GatewayError
+from tasks.gateways.smtp import SmtpMailer
+from tasks.mail_texts import compose
+from tasks.settings import settings
+from tests.tasks.builders import order_created
+from tests.tasks.gateways.scripted import HANG_UP, scripted_server
+
+ADDRESS = "ada@example.org"
+
+
+def send_one(email: str = ADDRESS) -> None:
+    order = order_created().model_copy(update={"email": email})
+    SmtpMailer().send(compose(order, order, key="e:email.x", at=clock.now()))
+
+
+def error_with(answers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Exception:
+    """Return the error of a mail to a server that answers so."""
+    with scripted_server(answers) as url, monkeypatch.context() as patch:
+        patch.setenv("SMTP_URL", url)
+        settings.cache_clear()
+        with pytest.raises(Exception, match=r".") as caught:
+            send_one()
+    settings.cache_clear()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind", "text"),
+    [
+        ({"RCPT": "450 4.2.0 <ada@example.org> greylisted"}, GatewayBusy, "now: 450 4.2.0"),
+        ({"RCPT": "451 try again"}, GatewayBusy, "the recipient now: 451"),
+        ({"RCPT": "452 4.2.2 ada@example.org is full"}, GatewayBusy, "now: 452 4.2.2"),
+        ({"RCPT": "421 4.7.0 too many"}, GatewayBusy, "the recipient now: 421 4.7.0"),
+        ({"RCPT": "550 5.1.1 no ada@example.org"}, DeadLetter, "refuses the recipient: 550 5.1.1"),
+        ({"MAIL": "451 4.7.1 later"}, GatewayBusy, "the sender (MAIL_FROM) now: 451 4.7.1"),
+        ({"MAIL": "421 closing"}, GatewayBusy, "the sender (MAIL_FROM) now: 421"),
+        ({"MAIL": "553 not yours"}, DeadLetter, "refuses the sender (MAIL_FROM): 553"),
+        ({"DATA": "451 later"}, GatewayBusy, "the mail now: 451"),
+        ({"DATA": "554 no"}, DeadLetter, "refuses the mail: 554"),
+        ({".": "421 4.3.2 closing"}, GatewayBusy, "the mail now: 421 4.3.2"),
+        ({".": "554 5.7.1 spam from ada@example.org"}, DeadLetter, "refuses the mail: 554 5.7.1"),
+        ({".": "299 what"}, GatewayError, "no valid reply to the mail: 299"),
+        ({".": "nonsense"}, GatewayError, "no valid reply to the mail: -1"),
+        ({"RCPT": "354 go on"}, GatewayError, "no valid reply to the recipient: 354"),
+    ],
+)
+def test_a_reply_to_a_mail_belongs_to_a_class(
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: dict[str, str],
+    kind: type[Exception],
+    text: str,
+) -> None:
+    error = error_with(answers, monkeypatch)
+
+    assert type(error) is kind
+    assert text in str(error)
+    assert "@example" not in str(error)
+    assert isinstance(error, NotNow) is (kind is GatewayBusy)
+
+
+@pytest.mark.parametrize(
+    ("answers", "text"),
+    [
+        ({"greeting": "554 5.7.1 you are on a list"}, "SMTPConnectError 554 5.7.1"),
+        ({"greeting": "421 too many connections"}, "SMTPConnectError 421"),
+        ({"EHLO": "550 who", "HELO": "550 who"}, "SMTPHeloError 550"),
+        ({"greeting": HANG_UP}, "unreachable: SMTPServerDisconnected"),
+        ({"MAIL": HANG_UP}, "lost: SMTPServerDisconnected"),
+        ({"RCPT": HANG_UP}, "lost: SMTPServerDisconnected"),
+        ({".": HANG_UP}, "lost: SMTPServerDisconnected"),
+    ],
+)
+def test_what_is_about_the_connection_and_not_about_the_mail_is_an_outage(
+    database: Database, monkeypatch: pytest.MonkeyPatch, answers: dict[str, str], text: str
+) -> None:
+    error = error_with(answers, monkeypatch)
+
+    assert isinstance(error, GatewayDown)
+    assert text in str(error)
+
+
+def test_a_login_that_is_refused_is_an_outage_that_names_the_code(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {"EHLO": "250-here\r\n250 AUTH PLAIN", "AUTH": "535 5.7.8 wrong, ada"}
+    with scripted_server(answers) as url:
+        monkeypatch.setenv("SMTP_URL", url.replace("smtp://", "smtp://ada:secret@"))
+        settings.cache_clear()
+        with pytest.raises(GatewayDown, match=r"SMTPAuthenticationError 535 5\.7\.8$"):
+            send_one()
+    settings.cache_clear()
+
+
+def test_an_address_that_the_server_cannot_write_is_refused_for_good(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scripted_server({}) as url:
+        monkeypatch.setenv("SMTP_URL", url)
+        settings.cache_clear()
+        with pytest.raises(DeadLetter, match="letters beyond ASCII"):
+            send_one("zofie@exámple.org")
+    settings.cache_clear()
+
+
+@pytest.mark.parametrize(("code", "kind"), [(450, GatewayBusy), (550, DeadLetter)])
+def test_the_sandbox_rehearses_a_reply(
+    database: Database, code: int, kind: type[Exception]
+) -> None:
+    with transaction() as session:
+        sandbox_switch(session, "email", down=False, status=code)
+    with pytest.raises(kind, match=f"the mail.*: {code}"):
+        send_one()
