@@ -35,6 +35,7 @@ FILLED_IN = {
     "SECRET_KEY": "0f9d3c4a7be15268",
     "OPS_AUTH": "ada:correct horse",
     "SMTP_URL": "smtp://mail.example.org",
+    "PUBLIC_URL": "https://shop.example.org",
 }
 
 

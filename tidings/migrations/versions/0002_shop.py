@@ -5,8 +5,7 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
+branch_labels = depends_on = None
 
 
 def upgrade() -> None:
@@ -19,9 +18,7 @@ def upgrade() -> None:
     _products()
     _rate_limits()
     _reservations()
-    _sandbox_charges()
-    _sandbox_parcels()
-    _sandbox_switches()
+    _sandbox_charges(), _sandbox_parcels(), _sandbox_switches()
     _shipments()
     _stock()
     _timeline()
