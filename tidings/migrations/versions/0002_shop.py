@@ -16,11 +16,9 @@ def upgrade() -> None:
     _mails()
     _orders()
     _products()
-    _rate_limits()
-    _reservations()
+    _rate_limits(), _reservations()
     _sandbox_charges(), _sandbox_parcels(), _sandbox_switches()
-    _shipments()
-    _stock()
+    _shipments(), _stock()
     _timeline()
     _sandbox_refunds()
     _stock_movements()
@@ -104,7 +102,9 @@ def _orders() -> None:
         sa.UniqueConstraint("number", name=op.f("uq_orders_number")),
     )
     op.create_index(op.f("ix_orders_email"), "orders", ["email"])
-    op.create_index(op.f("ix_orders_status"), "orders", ["status"])
+    is_open = sa.text("status IN ('placed', 'confirmed')")
+    where = {"sqlite_where": is_open, "postgresql_where": is_open}
+    op.create_index("ix_orders_open", "orders", ["created_at"], **where)
 
 
 def _products() -> None:
