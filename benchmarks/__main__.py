@@ -5,6 +5,8 @@ orders: whole orders under `tidings up`, from POST to shipped, and the hold time
 accept: orders per second of one web process, beside plain Flask with Celery
 latency: one order at a time on an idle shop
 fan_out: events per second of one relay with four subscribers
+scale_out: effects per second of 1, 2 and 4 workers of a queue
+growth: pages and speed on an empty database, and on one with a million events
 cost: memory, CPU, start-up
 kills: messages lost and done twice when workers are killed
 
@@ -17,13 +19,25 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import accept, cost, fan_out, handle, kills, latency, machine, orders, plot
+from benchmarks import (
+    accept,
+    cost,
+    fan_out,
+    growth,
+    handle,
+    kills,
+    latency,
+    machine,
+    orders,
+    plot,
+    scale_out,
+)
 from benchmarks.contest import Stalled
 from benchmarks.options import Options, options_of, parser, stop_on_sigterm
 from benchmarks.report import Result
 from benchmarks.servers import Servers
 
-SHORT = (handle, orders, accept, latency, fan_out, cost)
+SHORT = (handle, orders, accept, latency, fan_out, scale_out, cost)
 
 
 def main() -> None:
@@ -36,7 +50,7 @@ def main() -> None:
     with Servers(options.database, options.broker) as servers:
         about = machine.describe(servers.versions)
         _print(about, options)
-        chosen = SHORT if options.quick else (*SHORT, kills)  # lost messages take long to come back
+        chosen = SHORT if options.quick else (*SHORT, growth, kills)  # minutes each
         results = [_run(benchmark, servers, options) for benchmark in chosen]
     found = {"machine": about, "database": options.database, "broker": options.broker}
     found |= {"quick": options.quick, "rounds": options.rounds}

@@ -8,6 +8,7 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     Index,
@@ -206,7 +207,7 @@ def stuck(session: Session, *, limit: int = 100) -> Sequence[Order]:
         LogEntry.subject == Order.number, or_(LogEntry.relayed_at.is_(None), open_or_dead)
     )
     # SQLite uses the index only if it sees the statuses in the statement.
-    statuses = bindparam("statuses", OPEN_STATUSES, expanding=True, literal_execute=True)
+    statuses: Any = bindparam("statuses", OPEN_STATUSES, expanding=True, literal_execute=True)
     wanted = select(Order).where(Order.status.in_(statuses), ~in_progress)
     return session.scalars(wanted.order_by(Order.created_at).limit(limit)).all()
 

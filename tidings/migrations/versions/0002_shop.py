@@ -10,18 +10,12 @@ branch_labels = depends_on = None
 
 def upgrade() -> None:
     """Create the tables of the shop and its sandbox."""
-    _alerts()
-    _charges()
-    _idempotency_keys()
-    _mails()
-    _orders()
-    _products()
-    _rate_limits(), _reservations()
-    _sandbox_charges(), _sandbox_parcels(), _sandbox_switches()
-    _shipments(), _stock()
-    _timeline()
-    _sandbox_refunds()
-    _stock_movements()
+    for create in (
+        *(_alerts, _charges, _idempotency_keys, _mails, _orders, _products, _rate_limits),
+        *(_reservations, _sandbox_charges, _sandbox_parcels, _sandbox_switches, _shipments),
+        *(_stock, _timeline, _sandbox_refunds, _stock_movements),
+    ):
+        create()
 
 
 def _alerts() -> None:
@@ -103,8 +97,13 @@ def _orders() -> None:
     )
     op.create_index(op.f("ix_orders_email"), "orders", ["email"])
     is_open = sa.text("status IN ('placed', 'confirmed')")
-    where = {"sqlite_where": is_open, "postgresql_where": is_open}
-    op.create_index("ix_orders_open", "orders", ["created_at"], **where)
+    op.create_index(
+        "ix_orders_open",
+        "orders",
+        ["created_at"],
+        sqlite_where=is_open,
+        postgresql_where=is_open,
+    )
 
 
 def _products() -> None:

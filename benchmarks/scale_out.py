@@ -1,0 +1,61 @@
+"""Measure the effects per second of 1, 2 and 4 worker processes of one queue.
+
+Run: python -m benchmarks.scale_out --database postgres --broker rabbitmq
+
+A backlog waits when the workers start. The relay, the database and the broker take their share of
+the same cores, so the sum ends where the cores do.
+"""
+
+import os
+from dataclasses import replace
+
+from sqlalchemy import func, select
+
+from benchmarks.contest import TIDINGS, Contender, Run
+from benchmarks.effects import effects
+from benchmarks.options import Options, run_alone
+from benchmarks.report import Result, Row, progress
+from benchmarks.servers import Servers
+
+WORKERS = (1, 2, 4)
+_WITHIN = 120.0  # seconds for one run
+_ONE_BY_ONE = replace(TIDINGS, name="Tidings, batch=1", env={"BATCH": "1"})
+
+
+def measure(servers: Servers, options: Options) -> Result:
+    """Let each number of workers work off a backlog in each round."""
+    rows = []
+    for contender, messages in ((TIDINGS, 20_000), (_ONE_BY_ONE, 3000)):
+        found = {count: Row(_name(contender, count), "effects/s") for count in WORKERS}
+        for number in range(options.rounds):
+            baseline = 0.0
+            for count, row in found.items():
+                progress(f"scale_out: round {number + 1} of {options.rounds}, {row.name}")
+                rate = _rate(servers, contender, count, int(options.choose(messages, messages / 5)))
+                baseline = baseline or rate
+                row.values.append(rate)
+                row.ratios.append(rate / baseline)
+        rows += found.values()
+    return Result("scale_out", f"several workers of one queue on {os.cpu_count()} cores", rows)
+
+
+def _name(contender: Contender, workers: int) -> str:
+    return f"{contender.name}, {workers} worker{'s' * (workers > 1)}"
+
+
+def _rate(servers: Servers, contender: Contender, workers: int, messages: int) -> float:
+    run = Run(contender, servers)
+    try:
+        run.send(messages)
+        for _ in range(workers):
+            run.worker()
+        run.wait(messages, _WITHIN)
+        with run.engine.connect() as connection:
+            span = select(func.max(effects.c.at) - func.min(effects.c.at))
+            return (messages - 1) / (connection.scalar(span) or 1.0)
+    finally:
+        run.close()
+
+
+if __name__ == "__main__":
+    run_alone(measure, __doc__)
