@@ -1,8 +1,10 @@
 """Everything behind real proxies: nginx or Caddy with TLS and prefixes, PgBouncer, and a forward
 proxy in the environment that does not answer."""
 
+import json
 import re
 import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
@@ -19,7 +21,7 @@ from sqlalchemy import make_url
 from tests.pgbouncer import PgBouncer
 from tests.reverse_proxies import ReverseProxy
 from tests.servers import free_port, wait_until
-from tests.tidings.up.instance import ORDER, Instance
+from tests.tidings.up.instance import ORDER, TIDINGS, Instance
 from tests.web.browser.test_order import fill_in
 from tests.web.pages import HTML, VALID_FORM, hidden_field
 
@@ -260,3 +262,26 @@ def test_the_relay_hears_past_the_pooler(instance: Instance):
 
     assert "notifications" not in instance.ask("/readyz")
     assert "database.away" not in instance.log()
+
+
+def test_the_doctor_names_the_pooler_and_finds_nothing_broken_by_it(instance: Instance):
+    examined = subprocess.run(
+        [TIDINGS, "doctor", "--json", "--data-dir", str(instance.data)],
+        env=instance.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    findings = {(each["part"], each["level"]) for each in json.loads(examined.stdout)}
+    assert ("pooler", "notice") in findings
+    assert ("relay", "ok") in findings
+    assert not {part for part, level in findings if level == "problem"} & {
+        "database",
+        "writing",
+        "migrations",
+        "relay",
+        "workers",
+        "flower",
+    }
