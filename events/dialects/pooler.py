@@ -10,10 +10,8 @@ import re
 from typing import Any
 
 import psycopg
-import structlog
 from sqlalchemy import Connection, Engine, event
 
-logger = structlog.get_logger("tidings.database")
 _REFUSED = "unsupported startup parameter"
 _WORD = re.compile(r"(?:-c\s+)?(?:\\.|[^\s\\])+", re.DOTALL)  # a backslash protects a space
 _SETTING = re.compile(r"-(?:c\s*|-)([A-Za-z_][\w.]*)=(.*)", re.DOTALL)
@@ -57,12 +55,10 @@ class Connector:
                 raise
             self._note(arguments)
             return dialect.connect(*args, **_without_session(arguments))
-        if self._pooled is None:
-            self._pooled = False
-            if is_pooled(connection):
-                self._note(arguments)
-                if "prepare_threshold" not in arguments:
-                    connection.prepare_threshold = None
+        if self._pooled is None and is_pooled(connection):
+            self._note(arguments)
+            connection.prepare_threshold = arguments.get("prepare_threshold")
+        self._pooled = bool(self._pooled)
         return connection
 
     def begin(self, connection: Connection) -> None:
@@ -76,14 +72,16 @@ class Connector:
     def _note(self, arguments: dict[str, Any]) -> None:
         self._pooled = True
         settings = settings_of(str(arguments.get("options", "")))
-        self._settings = "; ".join(
-            f"SET LOCAL {name} = '{value.replace(chr(39), chr(39) * 2)}'"
-            for name, value in settings.items()
-        ).encode()
-        logger.debug(
-            "database.pooler",
-            note="statements are not prepared, and settings are made in each transaction",
+        # Not SET LOCAL, which takes a list such as a search path for one name.
+        calls = (
+            f"set_config('{name}', {_quoted(value)}, true)" for name, value in settings.items()
         )
+        self._settings = f"SELECT {', '.join(calls)}".encode() if settings else b""
+
+
+def _quoted(value: str) -> str:
+    doubled = value.replace("'", "''")
+    return f"'{doubled}'"
 
 
 def _without_session(arguments: dict[str, Any]) -> dict[str, Any]:

