@@ -94,6 +94,7 @@ def test_every_link_form_and_redirect_of_the_site_has_the_prefix(behind: Any):
     assert {link.split("/")[1] for link in accepted.json["links"].values()} == {"shop"}
     assert accepted.headers["Location"].startswith("/shop/api/v1/orders/")
     assert client.get("/orders", headers=PREFIX).location == "/shop/"
+    assert client.get("/openapi", headers=PREFIX).location == "/shop/openapi/"
     document = client.get("/openapi/openapi.json", headers=PREFIX).json
     assert document["servers"] == [{"url": "/shop"}]
     assert "servers" not in client.get("/openapi/openapi.json").json
