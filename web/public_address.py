@@ -104,10 +104,12 @@ def refuse_bad_address() -> None:
         return
     if complaint := request.environ.get(COMPLAINT):
         raise BadAddress(complaint)
-    allowed, host = settings().host_names, request.host.lower()
+    allowed = settings().host_names
+    if not allowed:
+        return
+    host = _PORT.sub("", request.host.lower()).removesuffix(".")
     # Werkzeug compares no IPv6 address: it cuts the name at the first colon.
-    is_allowed = _PORT.sub("", host) in allowed or host_is_trusted(host, allowed)
-    if allowed and not is_allowed:
+    if host not in allowed and not host_is_trusted(host, allowed):
         raise UnknownHost(f"this site is not {request.host!r}; ALLOWED_HOSTS lists its names")
 
 

@@ -55,10 +55,13 @@ class Connector:
                 raise
             self._note(arguments)
             return dialect.connect(*args, **_without_session(arguments))
-        if self._pooled is None and is_pooled(connection):
-            self._note(arguments)
-            connection.prepare_threshold = arguments.get("prepare_threshold")
-        self._pooled = bool(self._pooled)
+        if self._pooled is None:
+            if is_pooled(connection):
+                self._note(arguments)
+            else:
+                self._pooled = False
+        if self._pooled:  # perhaps another thread has found it out meanwhile
+            connection.prepare_threshold = None
         return connection
 
     def begin(self, connection: Connection) -> None:
@@ -70,13 +73,13 @@ class Connector:
             driver.execute(begin + self._settings)
 
     def _note(self, arguments: dict[str, Any]) -> None:
-        self._pooled = True
         settings = settings_of(str(arguments.get("options", "")))
         # Not SET LOCAL, which takes a list such as a search path for one name.
         calls = (
             f"set_config('{name}', {_quoted(value)}, true)" for name, value in settings.items()
         )
         self._settings = f"SELECT {', '.join(calls)}".encode() if settings else b""
+        self._pooled = True
 
 
 def _quoted(value: str) -> str:
@@ -86,7 +89,7 @@ def _quoted(value: str) -> str:
 
 def _without_session(arguments: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in arguments.items() if name != "options"}
-    return {"prepare_threshold": None} | kept
+    return kept | {"prepare_threshold": None}  # 0, which guides advise, would prepare at once
 
 
 def admit_pooler(engine: Engine) -> None:

@@ -148,6 +148,21 @@ def test_the_same_statements_run_on_any_session_of_the_server(pooled: Database) 
     assert len(pids) > 1
 
 
+def test_nothing_is_prepared_even_if_the_address_asks_for_it(pooled: Database) -> None:
+    url = pooled.url.update_query_dict({"prepare_threshold": "0"})
+    eager = Database(url.render_as_string(hide_password=False))
+
+    def read(_: int) -> None:
+        with eager.transaction() as session:
+            session.execute(text("SELECT count(*) FROM events"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(read, range(100)))
+    with eager.reading() as session:
+        assert session.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
+    eager.close()
+
+
 def test_a_pooler_is_told_from_the_server(pooled: Database, postgres_url: str) -> None:
     with psycopg.connect(postgres_url) as server:
         assert not is_pooled(server)

@@ -217,6 +217,7 @@ def test_only_allowed_hosts_are_answered_if_there_are_any(
             "shop.example",
             "SHOP.example:8443",
             "www.shop.example",
+            "shop.example.:8443",
             "[::1]:8000",
             "evil.example",
             "shop.example.evil.example",
