@@ -8,8 +8,7 @@ TidingsError
     ├── StillRunning          the first request with the Idempotency-Key is not finished
     ├── WrongToken            no order has this id and this token
     ├── ForeignOrigin         a page of another site requested a change
-    ├── UnknownHost           the request is for a host that is none of ours
-    └── BadAddress            host or forwarded headers are no address
+    └── BadAddress            host or forwarded headers are no address of this site
 """
 
 from collections.abc import Iterable
@@ -89,12 +88,8 @@ class ForeignOrigin(WebError):
     """A page of another site requested a change with the login of its reader."""
 
 
-class UnknownHost(WebError):
-    """The request is for a host that is none of `ALLOWED_HOSTS`."""
-
-
 class BadAddress(WebError):
-    """The host or the forwarded headers of a request are no address."""
+    """The host or the forwarded headers of a request are no address of this site."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +127,6 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
     StillRunning: (HTTPStatus.CONFLICT, "Still running", RETRY_SOON),
     WrongToken: (HTTPStatus.FORBIDDEN, "Wrong token", {}),
     ForeignOrigin: (HTTPStatus.FORBIDDEN, "Foreign origin", {}),
-    UnknownHost: (HTTPStatus.BAD_REQUEST, "Unknown host", {}),
     BadAddress: (HTTPStatus.BAD_REQUEST, "Bad address", {}),
     UnknownDelivery: (HTTPStatus.NOT_FOUND, "Unknown dead letter", {}),
     UnknownSubscription: (HTTPStatus.NOT_FOUND, "Unknown subscription", {}),

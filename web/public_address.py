@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.sansio.utils import host_is_trusted
 
 from tasks.settings import settings as shop_settings
-from web.errors import BadAddress, UnknownHost
+from web.errors import BadAddress
 from web.settings import settings
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def refuse_bad_address() -> None:
     host = _PORT.sub("", request.host.lower()).removesuffix(".")
     # Werkzeug compares no IPv6 address: it cuts the name at the first colon.
     if host not in allowed and not host_is_trusted(host, allowed):
-        raise UnknownHost(f"this site is not {request.host!r}; ALLOWED_HOSTS lists its names")
+        raise BadAddress(f"this site is not {request.host!r}; ALLOWED_HOSTS lists its names")
 
 
 def make_redirect_relative(response: Response) -> Response:
