@@ -1,9 +1,7 @@
 """A running `tidings up` seen from outside: its processes, its tables, its HTTP interface."""
 
-import json
 import re
 import time
-import urllib.request
 from collections import Counter
 from types import TracebackType
 
@@ -14,6 +12,7 @@ from benchmarks.contest import BIN, Stalled, until
 from benchmarks.effects import connect
 from benchmarks.queries import LEFT
 from benchmarks.servers import Process, Servers
+from tidings.http_client import open_client
 
 _READY = 60.0  # seconds
 _ENOUGH = 500  # pieces in stock, so that no order is cancelled
@@ -91,9 +90,8 @@ class Shop:
 
     def skus(self) -> str:
         """Return the products with plenty in stock, separated by commas."""
-        url = f"{self.url}/api/v1/products"
-        with urllib.request.urlopen(url, timeout=15) as answer:  # noqa: S310  the shop's own
-            products = json.load(answer)["products"]
+        with open_client(self.url, timeout=15) as client:
+            products = client.get("/api/v1/products").raise_for_status().json()["products"]
         return ",".join(each["sku"] for each in products if each["available"] >= _ENOUGH)
 
     def settle(self, within: float = 60.0) -> None:

@@ -26,12 +26,14 @@ def beat(
     trouble: str | None = None,
     blocked: bool = False,
     queue_troubles: Mapping[str, QueueTrouble] = MappingProxyType({}),
+    deaf: str | None = None,
 ) -> None:
     """Record that process `name` is alive, in a transaction of its own.
 
     `kind` is web, relay or worker; `slots` is the number of handlers that it can run at once;
     `trouble` is an error to show beside it, `blocked` if it is that the broker accepts no messages;
-    `queue_troubles` are the queues that the broker refuses.
+    `queue_troubles` are the queues that the broker refuses; `deaf` is the reason why a relay polls
+    the database instead of being notified.
     """
     now = clock.now()
     with relaxed() as session:
@@ -52,7 +54,7 @@ def beat(
             )
             session.execute(delete(Heartbeat).where(Heartbeat.last_seen < now - EXPIRES_AFTER))
         row.last_seen, row.skew = now, clock.skew()
-        row.trouble, row.blocked = trouble, blocked
+        row.trouble, row.blocked, row.deaf = trouble, blocked, deaf
         row.queues, row.queue_troubles = list(queues), dict(queue_troubles)
 
 

@@ -22,6 +22,10 @@ class Settings(EnvironmentSettings):
         default="sqlite:///var/tidings.sqlite",
         description="address of the database of the log and the ledger",
     )
+    database_direct_url: str = Field(
+        default="",
+        description="address of PostgreSQL itself where DATABASE_URL is a pooler's, for the relay",
+    )
     broker_url: str = Field(
         default="redis://127.0.0.1:6379/0",
         description="address of the broker that task messages go to",
@@ -58,6 +62,15 @@ class Settings(EnvironmentSettings):
 
     _check_database_url = field_validator("database_url")(check_database_url)
     _check_broker_url = field_validator("broker_url")(check_broker_url)
+
+    @field_validator("database_direct_url")
+    @classmethod
+    def check_direct_url(cls, value: str) -> str:
+        """Return the URL in SQLAlchemy's form."""
+        url = check_database_url(value)
+        if not url.startswith("postgresql"):
+            raise BadValue("names no PostgreSQL", "write postgresql://user:password@host/name")
+        return url
 
     @field_validator("log_level")
     @classmethod

@@ -182,6 +182,7 @@ class Heartbeat(Base):
     trouble: Mapped[str | None] = mapped_column(Text)
     blocked: Mapped[bool]  # `trouble` is that the broker accepts no messages; it can be reached
     queue_troubles: Mapped[dict[str, QueueTrouble]] = mapped_column(JSON)  # by queue
+    deaf: Mapped[str | None] = mapped_column(Text)
 
 
 class InvalidMessageRow(Base):

@@ -42,7 +42,7 @@ class Settings(EnvironmentSettings):
         default=0,
         ge=0,
         le=100,
-        description="number of reverse proxies whose forwarded address is trusted",
+        description="number of reverse proxies whose forwarded headers are trusted",
     )
     public_url: str = Field(
         default="",

@@ -11,12 +11,30 @@ from web import (
     health,
     metrics,
     ops,
+    public_address,
     rate_limit,
+    refused_forms,
     request_context,
     security,
     shop,
 )
 from web.api import openapi
+
+PARTS = (
+    errors,
+    public_address,
+    request_context,
+    metrics,
+    security,
+    rate_limit,
+    refused_forms,
+    health,
+    filters,
+    api,
+    shop,
+    ops,
+    buffering,
+)
 
 
 def create_app() -> OpenAPI:
@@ -29,18 +47,6 @@ def create_app() -> OpenAPI:
     database.reset_after_fork()
     database.go_first()  # an order that is being accepted goes before all others
     app = openapi.create(__name__)
-    for part in (
-        errors,
-        request_context,
-        metrics,
-        security,
-        rate_limit,
-        health,
-        filters,
-        api,
-        shop,
-        ops,
-        buffering,
-    ):
+    for part in PARTS:
         part.init_app(app)
     return app

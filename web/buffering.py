@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 TURNS = 8  # requests at a time
+MAX_DISCARDED = 1024 * 1024  # bytes of a body that is refused
 
 
 class BufferedRequests:
     """A WSGI middleware that reads each body, of `max_body` bytes at most, and then calls `app`.
 
-    A longer body is left to the application, which refuses it.
+    A longer body is left to the application, which refuses it. It is read and thrown away first, up
+    to `MAX_DISCARDED` bytes: a proxy that still writes when the connection ends answers 502 instead
+    of the refusal.
     """
 
     def __init__(self, app: "WSGIApplication", *, max_body: int, turns: int = TURNS) -> None:
@@ -47,8 +50,18 @@ class BufferedRequests:
         chunked = not length and environ.get("wsgi.input_terminated", False)
         if chunked or (length.isdecimal() and 0 < int(length) <= self._max_body):
             body = environ["wsgi.input"].read(self._max_body + 1 if chunked else int(length))
+            if len(body) > self._max_body:
+                _discard(environ["wsgi.input"])
             environ["wsgi.input"] = BytesIO(body)
             environ["CONTENT_LENGTH"] = str(len(body))
+        elif length.isdecimal() and int(length) <= MAX_DISCARDED:
+            _discard(environ["wsgi.input"])
+
+
+def _discard(body: Any) -> None:
+    left = MAX_DISCARDED
+    while left > 0 and (chunk := body.read(64 * 1024)):
+        left -= len(chunk)
 
 
 def init_app(app: Flask) -> None:

@@ -7,7 +7,8 @@ TidingsError
     ├── KeyReused             the Idempotency-Key was used with another body
     ├── StillRunning          the first request with the Idempotency-Key is not finished
     ├── WrongToken            no order has this id and this token
-    └── ForeignOrigin         a page of another site requested a change
+    ├── ForeignOrigin         a page of another site requested a change
+    └── BadAddress            host or forwarded headers are no address of this site
 """
 
 from collections.abc import Iterable
@@ -86,8 +87,9 @@ class WrongToken(WebError):
 class ForeignOrigin(WebError):
     """A page of another site requested a change with the login of its reader."""
 
-    def __init__(self, origin: str) -> None:
-        super().__init__(f"requests from pages of {origin} cannot change data here")
+
+class BadAddress(WebError):
+    """The host or the forwarded headers of a request are no address of this site."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
     StillRunning: (HTTPStatus.CONFLICT, "Still running", RETRY_SOON),
     WrongToken: (HTTPStatus.FORBIDDEN, "Wrong token", {}),
     ForeignOrigin: (HTTPStatus.FORBIDDEN, "Foreign origin", {}),
+    BadAddress: (HTTPStatus.BAD_REQUEST, "Bad address", {}),
     UnknownDelivery: (HTTPStatus.NOT_FOUND, "Unknown dead letter", {}),
     UnknownSubscription: (HTTPStatus.NOT_FOUND, "Unknown subscription", {}),
 }

@@ -62,6 +62,8 @@ def _relay_and_broker(session: Session) -> dict[str, Any]:
         found["trouble"] = states[worst]
     if troubles := heartbeat.queue_troubles(session):
         found["queues"] = troubles
+    if any(relay.deaf for relay in relays):
+        found["notifications"] = "unheard"
     return found
 
 

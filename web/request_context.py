@@ -9,13 +9,13 @@ from uuid import UUID
 from flask import Flask, Request, Response, g, request
 from uuid_utils.compat import uuid7
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from events import Actor, Context, acting
 from events.inputs import only_text
-from tasks.settings import settings as shop_settings
 from web.client_address import client_address
-from web.errors import MAX_ERRORS, FieldError, ForeignOrigin, InvalidInput, MalformedJson
+from web.errors import MAX_ERRORS, FieldError, InvalidInput, MalformedJson
+from web.origins import refuse_foreign_origins
+from web.public_address import refuse_bad_address
 from web.security import ops_user
 from web.settings import settings
 
@@ -76,6 +76,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def enter_context() -> None:
     """Set the context that every event of this request inherits."""
     g.correlation_id = _correlation_id()
+    refuse_bad_address()
     refuse_foreign_origins()
     refuse_duplicate_parameters()
     actor = Actor(
@@ -101,17 +102,6 @@ def set_correlation_header(response: Response) -> Response:
     """Return the id of the request to the client."""
     response.headers[CORRELATION_HEADER] = str(g.correlation_id)
     return response
-
-
-def refuse_foreign_origins() -> None:
-    """Refuse a change that a page of another site requests: browsers add a Basic login to it."""
-    if request.method in ("GET", "HEAD", "OPTIONS"):
-        return
-    origin = request.headers.get("Origin")
-    if origin is None or request.headers.get("Sec-Fetch-Site") == "same-origin":
-        return
-    if origin.partition("://")[2] != request.host:
-        raise ForeignOrigin(only_text(origin)[:100])
 
 
 def refuse_duplicate_parameters() -> None:
@@ -149,12 +139,9 @@ def _agent(sent: str | None) -> str | None:
 
 
 def init_app(app: Flask) -> None:
-    """Set the context of each request, limit its body, and trust the configured proxies."""
+    """Set the context of each request, and limit its body."""
     app.request_class = JsonRequest
     app.config["MAX_CONTENT_LENGTH"] = settings().max_body
-    proxies = shop_settings().trusted_proxies
-    if proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     app.before_request(enter_context)
     app.after_request(set_correlation_header)
     app.teardown_request(leave_context)

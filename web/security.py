@@ -125,6 +125,10 @@ class SessionCookie(SecureCookieSessionInterface):
             return self.session_class()
         return super().open_session(app, request)
 
+    def get_cookie_path(self, app: Flask) -> str:
+        """Return the path prefix of the site, so that no other site of the host gets the cookie."""
+        return request.script_root or "/"
+
     def get_cookie_secure(self, app: Flask) -> bool:
         """Return True if browsers may send the cookie over https only."""
         return request.is_secure
@@ -135,7 +139,10 @@ def init_app(app: Flask) -> None:
     app.secret_key = shop_settings().secret_key or _temporary_secret()
     app.session_interface = SessionCookie()
     app.config.update(
-        SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_NAME="tidings"
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_NAME="tidings",
+        WTF_CSRF_SSL_STRICT=False,  # it asks for a Referer; `web.origins` asks better
     )
     csrf.init_app(app)
     app.after_request(set_headers)

@@ -1,5 +1,6 @@
 """The settings of the web alone, read from the environment at first use."""
 
+import re
 from functools import cache
 
 from limits import parse_many
@@ -9,6 +10,8 @@ from events.environment import EnvironmentSettings, read
 from events.errors import BadValue
 
 OFF = "off"
+
+_HOST_NAME = re.compile(r"\.?[^\s/:@*\[\]]+|\[[0-9a-fA-F:.]+\]")
 
 
 class Settings(EnvironmentSettings):
@@ -24,6 +27,26 @@ class Settings(EnvironmentSettings):
         le=1 << 30,
         description="largest request body in bytes; a larger one is answered with 413",
     )
+    allowed_hosts: str = Field(
+        default="",
+        description="the host names of this site, separated by commas; `.shop.example` stands for "
+        "all below it; unset means any",
+    )
+
+    @property
+    def host_names(self) -> list[str]:
+        """The names of `ALLOWED_HOSTS`."""
+        return [name for each in self.allowed_hosts.lower().split(",") if (name := each.strip())]
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def check_host_names(cls, value: str) -> str:
+        """Refuse a URL or a port, which no request would match."""
+        for name in filter(None, map(str.strip, value.split(","))):
+            if not _HOST_NAME.fullmatch(name):
+                fix = "write host names alone, such as shop.example,www.shop.example"
+                raise BadValue(f"has {name[:40]!r}, which is no host name", fix)
+        return value
 
     @field_validator("rate_limit")
     @classmethod

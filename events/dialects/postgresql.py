@@ -31,6 +31,7 @@ from sqlalchemy.types import TypeEngine
 from events import clock
 from events.dialects.conninfo import connection_parameters
 from events.dialects.dialect import LOCK_TIMEOUT, POOL_SIZE, Dialect, Engines
+from events.dialects.pooler import admit_pooler
 
 IDLE_LIMIT = 2.0  # seconds after which a connection is tested before it is used again
 _CLOCK = "SELECT clock_timestamp()"
@@ -64,6 +65,7 @@ class PostgreSQL(Dialect):
             max_overflow=20,
             connect_args=connection_parameters(url, options),
         )
+        admit_pooler(engine)
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", _ping_if_idle)
         return engine

@@ -40,6 +40,7 @@ class Relay:
         self._queues = UnavailableQueues()
         self._broker_error: BrokerDown | None = None
         self._database_error: str | None = None
+        self._deaf: str | None = None  # why it hears no notifications
         self._retry_delay = 0.0
         self._retry_broker_at = 0.0
         self._upkeep_at = 0.0
@@ -61,6 +62,7 @@ class Relay:
                     else:
                         self._report_database_back()
                         signal.wait(wait, stop)
+                        self._deaf = signal.trouble
         finally:
             signal.close()
             self._leave()
@@ -173,6 +175,7 @@ class Relay:
             trouble=str(self._broker_error) if self._broker_error else None,
             blocked=isinstance(self._broker_error, BrokerBlocked),
             queue_troubles=self._queues.troubles(),
+            deaf=self._deaf,
         )
 
     def _report_database_error(self, error: SQLAlchemyError) -> None:

@@ -1,26 +1,23 @@
 """Waking the relay: a notification on PostgreSQL, a changed file on SQLite."""
 
-import select
 import sqlite3
 import threading
 import time
 from typing import Protocol
 
-import psycopg
-
 from events.database import Database
-from events.dialects import connection_parameters
-from events.log import CHANNEL
+from events.relay.listener import Listener
 
 # Seconds between two looks at SQLite's version, each some 15 µs. The next hop of an order follows
 # soon after a commit, so the relay looks often for a while.
 BUSY_INTERVAL, IDLE_INTERVAL = 0.002, 0.01
 BUSY_TIME = 0.25  # seconds after a commit
-STOP_INTERVAL = 0.25  # seconds until a stop is noticed while waiting for PostgreSQL
 
 
 class Wakeup(Protocol):
-    """A way to wait for another process's commit."""
+    """A way to wait for another process's commit; `trouble` says why it has to poll."""
+
+    trouble: str | None
 
     def wait(self, timeout: float, stop: threading.Event) -> None:
         """Return after a commit since the last wait, after `timeout` seconds, or at `stop`."""
@@ -31,7 +28,7 @@ class Wakeup(Protocol):
 
 def wakeup(database: Database) -> Wakeup:
     """Return the wake-up for the database."""
-    return SqliteWakeup(database) if database.sqlite else PostgresWakeup(database)
+    return SqliteWakeup(database) if database.sqlite else Listener(database)
 
 
 class SqliteWakeup:
@@ -44,6 +41,7 @@ class SqliteWakeup:
         self._connection = sqlite3.connect(
             database.url.database or "", isolation_level=None, check_same_thread=False
         )
+        self.trouble: str | None = None
         self._seen = -1
         self._busy_until = 0.0
 
@@ -69,38 +67,3 @@ class SqliteWakeup:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
-
-
-class PostgresWakeup:
-    """Listens on a connection of its own; a lost connection costs latency only."""
-
-    def __init__(self, database: Database) -> None:
-        self._parameters = connection_parameters(database.url)
-        self._connection: psycopg.Connection | None = None
-
-    def wait(self, timeout: float, stop: threading.Event) -> None:
-        """Wait for a notification; return at once after a new LISTEN, which missed some."""
-        deadline = time.monotonic() + timeout
-        try:
-            if self._connection is None:
-                self._connection = self._listen()
-                return
-            connection = self._connection
-            while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
-                if list(connection.notifies(timeout=0)):
-                    return
-                select.select([connection.fileno()], [], [], min(STOP_INTERVAL, left))
-        except (psycopg.Error, OSError, ValueError):
-            self.close()
-            stop.wait(min(1.0, timeout))
-
-    def _listen(self) -> psycopg.Connection:
-        connection = psycopg.connect(autocommit=True, **self._parameters)
-        connection.execute(f"LISTEN {CHANNEL}")
-        return connection
-
-    def close(self) -> None:
-        """Close the connection; never raises."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()

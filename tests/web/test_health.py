@@ -106,6 +106,14 @@ def test_a_broker_in_alarm_is_blocked_and_not_down(client: FlaskClient):
     assert _metrics(client)["tidings_relays", "blocked", "out of memory; free some"] == 1
 
 
+def test_a_relay_that_hears_no_notifications_is_said_and_not_fatal(client: FlaskClient):
+    heartbeat.beat("relay@here", "relay", deaf="LISTEN does not work through a pooler")
+
+    answer = client.get("/readyz")
+
+    assert (answer.status_code, answer.json["notifications"]) == (200, "unheard")
+
+
 def test_accepted_orders_are_counted_once(client: FlaskClient):
     before = _metrics(client).get(("tidings_orders_accepted_total",), 0.0)
 

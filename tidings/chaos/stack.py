@@ -22,12 +22,15 @@ _DRAIN_TIMEOUT = 5.0  # seconds; a clean end is not part of the run
 _DEFAULTS = {"LEASE": "15", "TASK_SOFT_TIME_LIMIT": "10", "TASK_TIME_LIMIT": "12"}
 _REMOVED_VARIABLES = (
     "DATABASE_URL",
+    "DATABASE_DIRECT_URL",
     "BROKER_URL",
     "SMTP_URL",
     "OPS_AUTH",
     "MAIL_DIR",
     "OPERATOR_EMAIL",
     "RATE_LIMIT",
+    "TRUSTED_PROXIES",
+    "ALLOWED_HOSTS",
     "LOG_LEVEL",
     "LOG_FORMAT",
 )

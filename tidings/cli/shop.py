@@ -21,10 +21,15 @@ class Shop:
     """A client of the API at one address."""
 
     def __init__(self, url: str) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ShopError(f"{url!r} is not the address of a shop; write http://127.0.0.1:8000")
         self.url = url.rstrip("/")
-        self._client = open_client(self.url, timeout=SOCKET_TIMEOUT)
+        try:
+            if not url.startswith(("http://", "https://")):
+                raise httpx.InvalidURL("no scheme")
+            self._client = open_client(self.url, timeout=SOCKET_TIMEOUT)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise ShopError(
+                f"{url!r} is not the address of a shop; write http://127.0.0.1:8000"
+            ) from error
 
     def products(self) -> list[dict[str, Any]]:
         """Return all products with their prices and stock."""

@@ -13,6 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from events import clock
 from events.database import Database
 from events.db_errors import describe_error
+from events.dialects.pooler import is_pooled
+from events.settings import settings
 from tidings import migrations
 from tidings.doctor.clocks import FIX as FIX_CLOCK
 from tidings.doctor.clocks import MAX_SKEW
@@ -114,6 +116,7 @@ def _postgres(connection: Connection, url: str) -> Iterator[Finding]:
     else:
         yield ok("database", f"PostgreSQL {version} at {url}")
     yield _encoding(connection)
+    yield from _pooler(connection)
     yield _durability(connection)
     yield _skew(connection)
 
@@ -123,6 +126,17 @@ def _encoding(connection: Connection) -> Finding:
     if encoding == "UTF8":
         return ok("encoding", "the database stores every name")
     return problem("encoding", f"the database has {encoding}: orders with other names fail", FIX)
+
+
+def _pooler(connection: Connection) -> Iterator[Finding]:
+    if is_pooled(connection.connection.dbapi_connection):
+        yield notice(
+            "pooler",
+            "a connection pooler stands between; each transaction makes its settings again",
+            ""
+            if settings().database_direct_url
+            else "set DATABASE_DIRECT_URL to the address of the server itself, for the relay",
+        )
 
 
 def _durability(connection: Connection) -> Finding:

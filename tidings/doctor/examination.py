@@ -84,6 +84,7 @@ def _check_secrets() -> Iterator[Finding]:
     urls = {
         "BROKER_URL": bus.broker_url,
         "DATABASE_URL": bus.database_url,
+        "DATABASE_DIRECT_URL": bus.database_direct_url,
         "SMTP_URL": shop.smtp_url,
     }
     yield from secrets.check(secret_key=shop.secret_key, ops_auth=shop.ops_auth, urls=urls)

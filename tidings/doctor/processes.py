@@ -6,8 +6,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from events import heartbeat
+from events.relay.listener import POLL_INTERVAL
 from events.tables import SubscriptionRow
-from tidings.doctor.findings import Finding, ok, or_ok, problem
+from tidings.doctor.findings import Finding, notice, ok, or_ok, problem
 
 
 def check(session: Session) -> Iterator[Finding]:
@@ -36,6 +37,12 @@ def _relays(session: Session) -> Iterator[Finding]:
             yield problem("relay", f"{each.name} reports: {each.trouble}", fix)
         else:
             yield ok("relay", f"{each.name} is running")
+        if each.deaf:
+            yield notice(
+                "relay",
+                f"{each.name} hears no notifications of PostgreSQL and looks for events every "
+                f"{POLL_INTERVAL:g} s: {each.deaf}",
+            )
     for queue, trouble in heartbeat.queue_troubles(session).items():
         yield problem("relay", f"queue {queue} {trouble['reason']}", trouble["fix"])
 

@@ -1,5 +1,8 @@
 """The OpenAPI document and its page, /openapi: Swagger UI from a package, started by a script."""
 
+from typing import Any
+
+from flask import request
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.info import Info
 from flask_openapi.models.security_scheme import SecurityScheme
@@ -58,9 +61,20 @@ PAGE = """<!doctype html>
 """
 
 
+class Documented(OpenAPI):
+    """An application whose document names the path prefix under which a proxy shows it."""
+
+    @property
+    def api_doc(self) -> dict[str, Any]:
+        """The document; it is the same for all requests but for the prefix."""
+        document: dict[str, Any] = super().api_doc
+        root = request.script_root
+        return document | {"servers": [{"url": root}]} if root else document
+
+
 def create(import_name: str) -> OpenAPI:
     """Create an application that documents its endpoints and refuses invalid input as a problem."""
-    app = OpenAPI(
+    app = Documented(
         import_name,
         info=INFO,
         security_schemes=SCHEMES,

@@ -26,17 +26,17 @@ from tasks.countries import countries
 from tasks.errors import NotCancellable, OrderError
 from tasks.money import LOCALE
 from web import forms
-from web.errors import KeyReused, render
+from web.errors import KeyReused
 from web.order.page import OrderPage
 from web.orders import accept_order, authorized_order
 from web.rate_limit import limit_orders
+from web.refused_forms import refusal, render_refusal
 from web.security import ops_user
 from web.shop.form import PAYMENT_METHODS, OrderForm
 
 bp = Blueprint("shop", __name__)
 DEFAULTS = {"country": "DE"}
 KEY_REUSED = "This form was sent before with other contents. Send it again if this is a new order."
-EXPIRED = "The form had been open for too long. Nothing was lost: please send it again."
 
 
 @bp.get("/")
@@ -103,11 +103,11 @@ def _render_form(form: OrderForm, *, status: int = 200, key: str | None = None) 
 
 
 @bp.errorhandler(CSRFError)
-def show_expired_form(error: CSRFError) -> ResponseReturnValue:
-    """Show the order form with its values again after its CSRF token has expired."""
+def show_refused_form(error: CSRFError) -> ResponseReturnValue:
+    """Show the order form with its values again, with the reason why its token was refused."""
     if request.endpoint != "shop.place_order":
-        return render(error)
-    form = OrderForm(request.form, {"": EXPIRED})
+        return render_refusal(error)
+    form = OrderForm(request.form, {"": refusal(error)})
     return _render_form(form, status=400, key=request.form.get("key"))
 
 

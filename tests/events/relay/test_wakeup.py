@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from events import Database, transaction
 from events.log import wake
-from events.relay.wakeup import PostgresWakeup, Wakeup, wakeup
+from events.relay.listener import Listener
+from events.relay.wakeup import Wakeup, wakeup
 from tests.events.sample import note
 from tests.servers import wait_until
 
@@ -122,7 +123,7 @@ def test_a_timeout_of_zero_returns_at_once(waiting: Wakeup, any_database: Databa
 
 def test_a_lost_connection_is_opened_again(postgres_url: str) -> None:
     database = Database(postgres_url)
-    waiting = PostgresWakeup(database)
+    waiting = Listener(database)
     never = threading.Event()
     try:
         waiting.wait(0.1, never)
@@ -151,7 +152,7 @@ def _wake(database: Database) -> None:
 
 
 def test_an_unreachable_database_costs_the_timeout_and_raises_nothing() -> None:
-    waiting = PostgresWakeup(Database("postgresql://nobody@127.0.0.1:1/nothing"))
+    waiting = Listener(Database("postgresql://nobody@127.0.0.1:1/nothing"))
 
     assert 0.09 < took(waiting, 0.1) < SOON
     waiting.close()

@@ -36,6 +36,18 @@ def test_a_queue_that_the_broker_refuses_is_found_and_the_relay_not_blamed(well:
     ]
 
 
+def test_a_relay_that_hears_no_notifications_is_noticed_with_its_reason(well: None) -> None:
+    heartbeat.beat("relay@here", "relay", deaf="a notification was not heard; set the address")
+
+    [found] = [each for each in examined() if each.level == "notice"]
+
+    assert found.part == "relay"
+    assert found.message == (
+        "relay@here hears no notifications of PostgreSQL and looks for events every 0.1 s: "
+        "a notification was not heard; set the address"
+    )
+
+
 def test_a_queue_without_a_worker_is_found_and_the_worker_named(well: None) -> None:
     heartbeat.leave("payment@here")
 

@@ -16,6 +16,7 @@ from tidings.http_client import open_client
 TIDINGS = str(Path(sys.executable).parent / "tidings")
 CLEARED = (
     "DATABASE_URL",
+    "DATABASE_DIRECT_URL",
     "BROKER_URL",
     "SMTP_URL",
     "PUBLIC_URL",

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.browser
 LIVE = re.compile("/live")
 
 
-def fill_in(tab: Page, *, card: str = "tok_ok", name: str = "Ada Example") -> None:
-    tab.goto("/")
+def fill_in(tab: Page, *, card: str = "tok_ok", name: str = "Ada Example", to: str = "/") -> None:
+    tab.goto(to)
     tab.get_by_label("Blue mug").fill("2")
     tab.get_by_label("T-shirt M").fill("1")
     tab.get_by_label("Name").fill(name)

@@ -106,6 +106,7 @@ def _heartbeats() -> None:
         sa.Column("trouble", sa.Text(), nullable=True),
         sa.Column("blocked", sa.Boolean(), nullable=False),
         sa.Column("queue_troubles", sa.JSON(), nullable=False),
+        sa.Column("deaf", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_heartbeats")),
     )
 

@@ -1,0 +1,99 @@
+"""PostgreSQL behind a pooler such as PgBouncer, which lends a session for one transaction only.
+
+A pooler refuses the startup parameter `options` or ignores it, and a statement that was prepared in
+one session does not exist in the next. So behind one, nothing is prepared, and the settings of the
+session are made again in each transaction. A pooler is recognised by itself: by its refusal, or
+because it announces another process id than that of the server's session.
+"""
+
+import re
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, event
+
+_REFUSED = "unsupported startup parameter"
+_WORD = re.compile(r"(?:-c\s+)?(?:\\.|[^\s\\])+", re.DOTALL)  # a backslash protects a space
+_SETTING = re.compile(r"-(?:c\s*|-)([A-Za-z_][\w.]*)=(.*)", re.DOTALL)
+
+
+def is_pooled(connection: Any) -> bool:
+    """Tell whether a pooler stands between psycopg's connection and the server."""
+    answer = connection.pgconn.exec_(b"SELECT pg_backend_pid()").get_value(0, 0)
+    return answer is not None and int(answer) != connection.info.backend_pid
+
+
+def settings_of(options: str) -> dict[str, str]:
+    """Return the settings of libpq's `options`, such as `-c timezone=utc`."""
+    words = (re.sub(r"\\(.)", r"\1", word) for word in _WORD.findall(options))
+    found = (_SETTING.fullmatch(word) for word in words)
+    return {each[1]: each[2] for each in found if each}
+
+
+def prefer_writable(arguments: dict[str, Any]) -> None:
+    """Let libpq choose the primary of several hosts, unless the address says otherwise."""
+    if "," in str(arguments.get("host", "")):
+        arguments.setdefault("target_session_attrs", "read-write")
+
+
+class Connector:
+    """Opens the connections of an engine, directly or through a pooler."""
+
+    def __init__(self) -> None:
+        self._pooled: bool | None = None  # not known before the first connection
+        self._settings = b""
+
+    def connect(self, dialect: Any, _: Any, args: Any, arguments: dict[str, Any]) -> Any:
+        """Open a connection as the event `do_connect` of SQLAlchemy asks for it."""
+        prefer_writable(arguments)
+        if self._pooled:
+            return dialect.connect(*args, **_without_session(arguments))
+        try:
+            connection = dialect.connect(*args, **arguments)
+        except psycopg.OperationalError as error:
+            if _REFUSED not in str(error):
+                raise
+            self._note(arguments)
+            return dialect.connect(*args, **_without_session(arguments))
+        if self._pooled is None:
+            if is_pooled(connection):
+                self._note(arguments)
+            else:
+                self._pooled = False
+        if self._pooled:  # perhaps another thread has found it out meanwhile
+            connection.prepare_threshold = None
+        return connection
+
+    def begin(self, connection: Connection) -> None:
+        """Make the session's settings in a transaction that begins, behind a pooler."""
+        if self._pooled and self._settings:
+            driver: Any = connection.connection.dbapi_connection
+            # A reader has no transaction, in which alone a setting would last.
+            begin = b"BEGIN; " if driver.autocommit else b""
+            driver.execute(begin + self._settings)
+
+    def _note(self, arguments: dict[str, Any]) -> None:
+        settings = settings_of(str(arguments.get("options", "")))
+        # Not SET LOCAL, which takes a list such as a search path for one name.
+        calls = (
+            f"set_config('{name}', {_quoted(value)}, true)" for name, value in settings.items()
+        )
+        self._settings = f"SELECT {', '.join(calls)}".encode() if settings else b""
+        self._pooled = True
+
+
+def _quoted(value: str) -> str:
+    doubled = value.replace("'", "''")
+    return f"'{doubled}'"
+
+
+def _without_session(arguments: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in arguments.items() if name != "options"}
+    return kept | {"prepare_threshold": None}  # 0, which guides advise, would prepare at once
+
+
+def admit_pooler(engine: Engine) -> None:
+    """Let `engine` connect directly or through a pooler."""
+    connector = Connector()
+    event.listen(engine, "do_connect", connector.connect)
+    event.listen(engine, "begin", connector.begin)
