@@ -7,13 +7,15 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = depends_on = None
 
+KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     """Create the tables of the shop and its sandbox."""
     for create in (
-        *(_alerts, _charges, _idempotency_keys, _mails, _orders, _products, _rate_limits),
-        *(_reservations, _sandbox_charges, _sandbox_parcels, _sandbox_switches, _shipments),
-        *(_stock, _timeline, _sandbox_refunds, _stock_movements),
+        *(_alerts, _charges, _idempotency_keys, _mails, _orders, _indexes_of_orders, _products),
+        *(_rate_limits, _reservations, _sandbox_charges, _sandbox_parcels, _sandbox_switches),
+        *(_shipments, _stock, _timeline, _sandbox_refunds, _stock_movements),
     ):
         create()
 
@@ -69,12 +71,7 @@ def _mails() -> None:
 def _orders() -> None:
     op.create_table(
         "orders",
-        sa.Column(
-            "key",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=True,
-            nullable=False,
-        ),
+        sa.Column("key", KEY, autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("number", sa.String(length=64), nullable=False),
         sa.Column("token", sa.String(length=64), nullable=False),
@@ -95,6 +92,9 @@ def _orders() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_orders_id")),
         sa.UniqueConstraint("number", name=op.f("uq_orders_number")),
     )
+
+
+def _indexes_of_orders() -> None:
     op.create_index(op.f("ix_orders_email"), "orders", ["email"])
     is_open = sa.text("status IN ('placed', 'confirmed')")
     op.create_index(
@@ -231,12 +231,7 @@ def _sandbox_refunds() -> None:
 def _stock_movements() -> None:
     op.create_table(
         "stock_movements",
-        sa.Column(
-            "id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=True,
-            nullable=False,
-        ),
+        sa.Column("id", KEY, autoincrement=True, nullable=False),
         sa.Column("sku", sa.String(length=32), nullable=False),
         sa.Column("order_id", sa.String(length=64), nullable=True),
         sa.Column("quantity", sa.BigInteger(), nullable=False),
