@@ -27,6 +27,7 @@ class PlacedOrder:
     id: str
     number: str
     token: str
+    email: str
     lines: tuple[Line, ...]
     total: Money
     status: str = "placed"
@@ -106,4 +107,4 @@ def _save(
     }
     insert_row = _insert_numbered(dialect_of(session).name)
     key, number = session.connection().execute(insert_row, row).one()
-    return PlacedOrder(key, order_id, number, token, lines, total)
+    return PlacedOrder(key, order_id, number, token, command.customer.email, lines, total)

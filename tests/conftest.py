@@ -16,10 +16,13 @@ from sqlalchemy.orm import Session
 
 import events.database
 from events import Base, Database, transaction
+from tests.chromium import chromium
 from tests.disks import Disk
 from tests.servers import Valkey, missing
 from tidings.chaos import rabbitmq
 from tidings.chaos.rabbitmq import RabbitMQ
+
+__all__ = ["chromium"]  # a fixture
 
 _numbers = count(1)
 # It logs at exit, when the handlers are closed already.

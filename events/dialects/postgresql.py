@@ -15,7 +15,6 @@ from sqlalchemy import (
     Engine,
     Insert,
     Table,
-    TypeDecorator,
     bindparam,
     create_engine,
     event,
@@ -26,7 +25,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import Session
-from sqlalchemy.types import TypeEngine
 
 from events import clock
 from events.dialects.conninfo import connection_parameters
@@ -116,14 +114,9 @@ class PostgreSQL(Dialect):
 
 @cache
 def _insert_arrays(table: Table, names: tuple[str, ...]) -> Insert:
-    arrays = [bindparam(name, type_=ARRAY(_plain(table.c[name].type))) for name in names]
+    arrays = [bindparam(name, type_=ARRAY(table.c[name].type)) for name in names]
     rows = func.unnest(*arrays).table_valued(*names).render_derived()
     return postgresql.insert(table).from_select(names, select(*(rows.c[name] for name in names)))
-
-
-def _plain(kind: TypeEngine[Any]) -> TypeEngine[Any]:
-    """Return the database's own type: a conversion in Python for each value took a fifth of all."""
-    return kind.impl_instance if isinstance(kind, TypeDecorator) else kind
 
 
 def _note_use(_: Any, record: Any) -> None:

@@ -56,6 +56,7 @@ class Containers:
         moved = {
             "0.0.0.0": "127.0.0.1",
             ":8000": f":{self.port}",
+            "=8000": f"={self.port}",
             "=5555": f"={self.flower_port}",
             ":5555": f":{self.flower_port}",
         }

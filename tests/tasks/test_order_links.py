@@ -114,7 +114,6 @@ def test_a_public_address_is_read_in_its_normal_form(
         ("https://ada:secret@shop.example.com", "it holds a login"),
         ("https://shop.example.com?from=mail", "nothing may follow its path"),
         ("https://shop.example.com/#top", "nothing may follow its path"),
-        (" https://shop.example.com", "white space"),
         ("https://shop.example.com/a b", "white space"),
         ("https://shop.example.com\nBcc: v@y.io", "white space"),
     ],

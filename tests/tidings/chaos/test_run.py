@@ -22,7 +22,11 @@ from tidings.chaos.run import Options, Watcher, run
 from tidings.chaos.servers import ChaosTrouble
 from tidings.chaos.stack import Stack
 
-PRODUCTS = [{"sku": "MUG", "available": 200}, {"sku": "LAMP", "available": 3}]
+PRICE = {"amount": 1250, "currency": "EUR"}
+PRODUCTS = [
+    {"sku": "MUG", "available": 200, "price": PRICE},
+    {"sku": "LAMP", "available": 3, "price": PRICE},
+]
 LOG = """\
 up           | relay was killed by SIGKILL after 3 s; restarting it in 0.5 s
 up           | shipping ended with exit code 1 after 42 s; restarting it in 0.5 s

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from events import reading, transaction
 from events.catalog import OrderCreated
 from events.testing import Bus
-from tasks import inventory, orders
+from tasks import inventory, orders, placing
 from tests.web.payloads import NO_ROWS, OPS, bearer, order_payload, row_counts
 
 
@@ -210,7 +210,7 @@ def test_an_order_that_fails_to_be_saved_leaves_nothing_behind(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the disk is on fire")
 
-    monkeypatch.setattr(orders, "publish", broken)
+    monkeypatch.setattr(placing, "publish", broken)
     answer = client.post("/api/v1/orders", json=order_payload(), headers={"Idempotency-Key": "k"})
 
     assert answer.status_code == 500

@@ -10,45 +10,17 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 from flask import Flask
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
 import tasks.settings
 from events import clock
 from events.testing import Bus, ManualClock
-from tests.servers import free_port, missing
+from tests.chromium import TIMEOUT
+from tests.servers import free_port
 from tests.web.pages import shop_subscriptions
 from tests.web.payloads import OPS_AUTH
 from tidings.up.mail_sink import MailStore
-
-TIMEOUT = 30_000  # milliseconds; a machine that runs all tests at once is slow
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a screen."""
-    if not CHROMIUM.exists():
-        missing("chromium (Debian's package)")
-    expect.set_options(timeout=TIMEOUT)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=QUIET,
-            # Customers have this cache. With it, go_back() sees no load event.
-            ignore_default_args=["--disable-back-forward-cache"],
-        )
-        yield browser
-        browser.close()
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,8 @@ def addresses(client: FlaskClient) -> dict[str, str]:
         return {"order": order.id, "number": order.number, "event": str(first.id)}
 
 
-@pytest.mark.parametrize("page", PAGES)
 def test_no_query_of_a_page_reads_a_whole_table(
-    page: str, client: FlaskClient, addresses: dict[str, str]
+    client: FlaskClient, addresses: dict[str, str]
 ) -> None:
     executed: list[tuple[str, Any]] = []
     event.listen(
@@ -70,11 +69,13 @@ def test_no_query_of_a_page_reads_a_whole_table(
         lambda c, cursor, statement, values, *_: executed.append((statement, values)),
     )
 
-    assert client.get(page.format(**addresses), headers=OPS_HTML).status_code == 200
+    for page in PAGES:
+        answer = client.get(page.format(**addresses), headers=OPS_HTML)
+        assert answer.status_code == 200, page
 
-    queries = [each for each in executed if each[0].lstrip().startswith("SELECT")]
-    assert queries or page == "/ops/catalog" or page == "/ops/mails"
-    plans = [each for each in map(_explained, queries) if not _LATEST.search(each)]
+    queries = {sql: values for sql, values in executed if sql.lstrip().startswith("SELECT")}
+    assert len(queries) > len(PAGES)
+    plans = [each for each in map(_explained, queries.items()) if not _LATEST.search(each)]
     assert [each for each in plans if _WHOLE.search(each)] == []
 
 
