@@ -45,7 +45,9 @@ def accept_order(
 
     request_text = command.model_dump_json() if key is not None else ""
     result = _accepting.run(
-        lambda session: idempotency.once(session, key, request_text, lambda: place(session))
+        lambda session: idempotency.once(
+            session, key, request_text, lambda: place(session), customer=command.customer.email
+        )
     )
     if not result.replayed:
         orders_accepted().inc()
