@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
@@ -111,12 +111,18 @@ def read(session: Session, ids: Collection[UUID]) -> list[Envelope]:
     return [envelope(row) for row in rows]
 
 
+_ABOUT = (
+    select(*COLUMNS).where(EVENTS.c.subject == bindparam("subject")).order_by(EVENTS.c.position)
+)
+_ABOUT_OF_TYPE = _ABOUT.where(EVENTS.c.type == bindparam("event_type"))
+
+
 def about(session: Session, subject: str, event_type: str | None = None) -> Sequence[Envelope]:
     """Return every envelope about `subject`, of one event type if given, oldest first."""
-    wanted = select(*COLUMNS).where(LogEntry.subject == subject).order_by(LogEntry.position)
+    statement, values = _ABOUT, {"subject": subject}
     if event_type is not None:
-        wanted = wanted.where(LogEntry.type == event_type)
-    return [envelope(row) for row in session.execute(wanted)]
+        statement, values = _ABOUT_OF_TYPE, values | {"event_type": event_type}
+    return [envelope(row) for row in session.execute(statement, values)]
 
 
 def listed(

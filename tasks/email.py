@@ -6,7 +6,7 @@ the same Message-ID.
 
 from datetime import datetime
 
-from sqlalchemy import String, select
+from sqlalchemy import String, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, envelope, insert_if_absent, log, reading, subscribe
@@ -37,6 +37,8 @@ class Mail(Base):
     sent_at: Mapped[datetime]
 
 
+_MAILS = Mail.metadata.tables[Mail.__tablename__].c
+_KINDS_SENT = select(_MAILS.kind).where(_MAILS.order_id == bindparam("order_id"))
 KINDS: dict[type[OrderEvent], str] = {
     OrderCreated: "received",
     OrderConfirmed: "confirmed",
@@ -53,7 +55,7 @@ def send(event: OrderEvent, key: str) -> str | None:
     """
     kind = KINDS[type(event)]
     with reading() as session:
-        sent = set(session.scalars(select(Mail.kind).where(Mail.order_id == event.order_id)))
+        sent = set(session.scalars(_KINDS_SENT, {"order_id": event.order_id}))
         if kind in sent or (kind in UNTRUE_ONCE_CANCELLED and "cancelled" in sent):
             return None
         order = _order_created(session, event)

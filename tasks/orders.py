@@ -180,10 +180,14 @@ def _one(session: Session, orders: Select[Order], order_id: str) -> Order:
     return order
 
 
+_TABLE = Order.metadata.tables[Order.__tablename__]
+_TOKEN = select(_TABLE.c.token).where(_TABLE.c.id == bindparam("order_id"))
+
+
 @token_reader
 def token_of(session: Session, order_id: str) -> str | None:
     """Return the token that opens the order's page, or nothing if there is no such order."""
-    return session.scalar(select(Order.token).where(Order.id == order_id))
+    return session.scalar(_TOKEN, {"order_id": order_id})
 
 
 def listed(session: Session, limit: int = 50, before: int | None = None) -> Sequence[Order]:

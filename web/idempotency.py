@@ -61,16 +61,24 @@ class Result:
 
 
 def once(
-    session: Session, key: str | None, request: str, work: Callable[[], dict[str, Any]]
+    session: Session,
+    key: str | None,
+    request: str,
+    work: Callable[[], dict[str, Any]],
+    *,
+    customer: str,
 ) -> Result:
     """Do `work` once per `key` of this tenant and user; without a key, each time.
+
+    Without a login the e-mail address of the `customer` stands for the user: who guesses the key of
+    another neither gets the result nor occupies the key.
 
     Raises `KeyReused` if the key was used with another `request`, and `StillRunning` if its first
     use is not finished.
     """
     if key is None:
         return Result(work())
-    digest, body = _digest(key), _hash(request)
+    digest, body = _digest(key, customer), _hash(request)
     _lock(session, digest)
     row = session.get(IdempotencyKey, digest)
     if row is not None and row.created_at > clock.now() - KEY_TTL:
@@ -100,9 +108,10 @@ def erase(session: Session, person: Person) -> int:
     return len(rows)
 
 
-def _digest(key: str) -> str:
+def _digest(key: str, customer: str) -> str:
     actor = current().actor
-    return _hash("\0".join((actor.tenant or "", actor.user or "", key)))
+    owner = ("user", actor.user) if actor.user else ("customer", customer.casefold())
+    return _hash("\0".join((actor.tenant or "", *owner, key)))
 
 
 def _hash(text: str) -> str:

@@ -24,6 +24,8 @@ from sqlalchemy.orm import Session
 
 from events import heartbeat, reading
 from events.admin import queues
+from web.security import demand_login, ops_user
+from web.settings import settings
 
 bp = Blueprint("metrics", __name__)
 DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -96,7 +98,9 @@ def _relays(session: Session) -> Metric:
 
 @bp.get("/metrics")
 def metrics() -> ResponseReturnValue:
-    """Return the metrics for Prometheus."""
+    """Return the metrics for Prometheus, to operators only if `METRICS_ACCESS` says so."""
+    if settings().metrics_access == "login" and ops_user() is None:
+        demand_login()
     registry = CollectorRegistry()
     registry.register(LedgerCollector())
     if os.environ.get(DIRECTORY):

@@ -20,7 +20,7 @@ from web import idempotency
 from web.errors import WrongToken
 from web.idempotency import Result
 from web.metrics import orders_accepted
-from web.security import ops_user
+from web.security import ops_user, refuse_limited_login
 
 _accepting = GroupCommit()
 
@@ -45,7 +45,9 @@ def accept_order(
 
     request_text = command.model_dump_json() if key is not None else ""
     result = _accepting.run(
-        lambda session: idempotency.once(session, key, request_text, lambda: place(session))
+        lambda session: idempotency.once(
+            session, key, request_text, lambda: place(session), customer=command.customer.email
+        )
     )
     if not result.replayed:
         orders_accepted().inc()
@@ -75,14 +77,15 @@ def _facts(order: PlacedOrder) -> dict[str, object]:
 def authorized_order(session: Session, order_id: UUID, query_token: str) -> Order:
     """Return the order if the request has its token, as Bearer token or in the query, or the login.
 
-    Raises 401 if it has neither, and `WrongToken` for a wrong id as for a wrong token: only
-    operators get `UnknownOrder`.
+    Raises 401 if it has neither, 429 after too many failed logins, and `WrongToken` for a wrong id
+    as for a wrong token: only operators get `UnknownOrder`.
     """
     if ops_user():
         return orders.find(session, str(order_id))
     sent = request.authorization
     token = sent.token if sent is not None and sent.type == "bearer" else query_token
     if not token:
+        refuse_limited_login()
         raise Unauthorized(
             "This address needs the order's token, or the ops login. "
             "The link that came with the order has the token.",

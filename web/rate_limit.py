@@ -1,4 +1,4 @@
-"""The limit on orders from one address, counted for all web processes in the database."""
+"""The limit on orders from one address, and its counts, for all web processes in the database."""
 
 import hashlib
 import math
@@ -40,7 +40,7 @@ R = TypeVar("R")
 
 
 class RateLimitCount(Base):
-    """The orders from one address, as a hash, in the present window of a limit."""
+    """The orders or failed logins of one address, as a hash, in the present window of a limit."""
 
     __tablename__ = "rate_limits"
 
@@ -61,9 +61,9 @@ class Window:
 class DatabaseStorage(Storage):
     """A storage of `limits` in the table `rate_limits`.
 
-    A process counts by itself at first, and adds to the common count in steps: most addresses send
-    one order, and cost the database nothing. Beyond a limit it does not ask the database again.
-    While the database cannot be written, each process counts for itself.
+    A process counts a high limit by itself at first, and adds to the common count in steps: most
+    addresses send one order, and cost the database nothing. Beyond a limit it does not ask the
+    database again. While the database cannot be written, each process counts for itself.
     """
 
     STORAGE_SCHEME = ("database",)  # type: ignore[assignment]  # `limits` only reads it
@@ -104,7 +104,9 @@ class DatabaseStorage(Storage):
     def get(self, key: str) -> int:
         """Return the count, as far as this process knows it."""
         window = self._windows.get(key)
-        return window.count + window.pending if window else 0
+        if window is None or window.ends_at <= clock.now():
+            return 0
+        return window.count + window.pending
 
     def get_expiry(self, key: str) -> float:
         """Return the end of the window as seconds since 1970, by this machine's clock."""
@@ -205,8 +207,14 @@ def _is_exempt(address: str) -> bool:
         return False
 
 
-def _count(address: str) -> None:
+def limiter() -> FixedWindowRateLimiter:
+    """Return the limiter of this application, whose counts all its processes share."""
     strategy: FixedWindowRateLimiter = current_app.extensions[_STRATEGY]
+    return strategy
+
+
+def _count(address: str) -> None:
+    strategy = limiter()
     for limit in parse_many(settings().rate_limit or DEFAULT):
         if not strategy.hit(limit, "orders", address):
             ends_at = strategy.get_window_stats(limit, "orders", address).reset_time

@@ -3,6 +3,7 @@
 import hmac
 import secrets
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import ParamSpec, TypeVar, cast
 
 import structlog
@@ -24,8 +25,10 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from tasks.settings import settings as shop_settings
+from web import failed_logins
 
 REALM = "Tidings ops"
+_DIGEST_KEY = secrets.token_bytes(32)
 log = structlog.get_logger()
 csrf = CSRFProtect()
 auth = HTTPBasicAuth(realm=REALM)
@@ -47,27 +50,57 @@ def operator_name() -> str:
 def ops_user() -> str | None:
     """Return the ops user whose login this request carries, if it carries one."""
     if "ops_user" not in g:
-        sent = request.authorization
-        basic = sent is not None and sent.type == "basic"
-        g.ops_user = (
-            verify_login(sent.username or "", sent.password or "") if sent and basic else None
-        )
+        g.ops_user = _check_login()
     user: str | None = g.ops_user
     return user
 
 
 @auth.verify_password  # type: ignore[untyped-decorator]
-def verify_login(user: str, password: str) -> str | None:
-    """Return the user's name if this is the login of `OPS_AUTH`. While that is unset, none is."""
-    expected = shop_settings().ops_auth
-    sent = f"{user}:{password}".encode(errors="replace")
-    matches = hmac.compare_digest(sent, (expected or secrets.token_hex()).encode())
-    return user if expected and matches else None
+def verify_login(_user: str, _password: str) -> str | None:
+    """Return the name of the user whose login was checked when the request began."""
+    return ops_user()
+
+
+def _check_login() -> str | None:
+    """Return the user's name if the request has the login of `OPS_AUTH`.
+
+    A wrong one is counted and logged once, whatever the address: each would tell right from wrong.
+    """
+    if request.headers.get("Authorization", "").partition(" ")[0].lower() != "basic":
+        return None
+    sent = request.authorization  # None if it is not Base64 of UTF-8
+    user = (sent.username if sent else None) or ""
+    password = (sent.password if sent else None) or ""
+    limited = failed_logins.is_limited()
+    if not limited and _is_right(user, password):
+        return user
+    g.login_limited = limited or not failed_logins.count()
+    known_password = shop_settings().ops_auth.partition(":")[2]
+    failed_logins.record(user, password, known_password, limited=g.login_limited)
+    return None
+
+
+def _is_right(user: str, password: str) -> bool:
+    """Compare in a time that tells neither length nor letters. While `OPS_AUTH` is unset, no
+    login is right."""
+    expected = shop_settings().ops_auth or secrets.token_hex()
+    return hmac.compare_digest(_digest(f"{user}:{password}"), _digest(expected))
+
+
+def _digest(login: str) -> bytes:
+    return hmac.digest(_DIGEST_KEY, login.encode(errors="replace"), "sha256")
+
+
+def refuse_limited_login() -> None:
+    """Raise 429 if the request has a login of a network with too many failed ones."""
+    if g.get("login_limited"):
+        raise failed_logins.too_many()
 
 
 @auth.error_handler  # type: ignore[untyped-decorator]
-def demand_login(_: int) -> Response:
-    """Answer 401 with a challenge for the ops login."""
+def demand_login(_: int = HTTPStatus.UNAUTHORIZED) -> Response:
+    """Answer 401 with a challenge for the ops login, or 429 after too many failed ones."""
+    refuse_limited_login()
     raise Unauthorized(
         "This address needs the ops login (OPS_AUTH).",
         www_authenticate=WWWAuthenticate("basic", {"realm": REALM}),
@@ -108,7 +141,9 @@ SWAGGER_HEADERS = _headers(
 
 
 def set_headers(response: Response) -> Response:
-    """Set the security headers."""
+    """Set the security headers; what an operator is shown is stored nowhere."""
+    if g.get("ops_user") and not (request.endpoint or "").endswith("static"):
+        response.headers["Cache-Control"] = "no-store"
     swagger = request.path.startswith("/openapi")
     response.headers.extend(SWAGGER_HEADERS if swagger else STRICT_HEADERS)
     if request.is_secure:

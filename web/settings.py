@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from typing import Literal
 
 from limits import parse_many
 from pydantic import Field, field_validator
@@ -20,6 +21,14 @@ class Settings(EnvironmentSettings):
     rate_limit: str = Field(
         default="",
         description="limit on orders from one address, such as `600/minute`; `off` for none",
+    )
+    login_limit: str = Field(
+        default="10/minute",
+        description="limit on failed logins from one network, such as `10/minute`; `off` for none",
+    )
+    metrics_access: Literal["open", "login"] = Field(
+        default="open",
+        description="access to /metrics: `open` to all who reach it, or `login` for that of /ops",
     )
     max_body: int = Field(
         default=64 * 1024,
@@ -48,10 +57,10 @@ class Settings(EnvironmentSettings):
                 raise BadValue(f"has {name[:40]!r}, which is no host name", fix)
         return value
 
-    @field_validator("rate_limit")
+    @field_validator("rate_limit", "login_limit")
     @classmethod
-    def parse_rate_limit(cls, value: str) -> str:
-        """Refuse a malformed rate when the process starts, not at the first order."""
+    def parse_limit(cls, value: str) -> str:
+        """Refuse a malformed rate when the process starts, not at the first request."""
         if value.casefold() == OFF:
             return OFF
         try:

@@ -79,6 +79,36 @@ def test_a_key_belongs_to_its_tenant_and_user(any_app: Flask):
     assert len({answer.json["id"] for answer in answers}) == 4
 
 
+@pytest.mark.parametrize("email", ["eve@example.org", "ada@example.com", "ada@example.orgx"])
+def test_a_customer_who_repeats_the_key_of_another_gets_an_order_of_their_own(
+    any_app: Flask, email: str
+):
+    first = _place(any_app, order_payload())
+
+    other = _place(any_app, payload_with("customer.email", email))
+
+    assert (other.status_code, other.headers["Idempotency-Replayed"]) == (202, "false")
+    assert other.json["id"] != first.json["id"]
+    assert other.json["token"] != first.json["token"]
+    assert _place(any_app, order_payload()).json == first.json
+
+
+def test_the_key_of_a_customer_stays_theirs_in_any_capitals_of_the_address(any_app: Flask):
+    _place(any_app, order_payload())
+
+    second = _place(any_app, payload_with("customer.email", "Ada@EXAMPLE.org"))
+
+    assert (second.status_code, second.json["title"]) == (422, "Idempotency key reused")
+
+
+def test_an_operator_is_known_by_the_login_and_not_by_the_customer_of_the_order(any_app: Flask):
+    _place(any_app, order_payload(), **OPS)
+
+    second = _place(any_app, payload_with("customer.email", "eve@example.org"), **OPS)
+
+    assert (second.status_code, second.json["title"]) == (422, "Idempotency key reused")
+
+
 def test_a_refused_order_leaves_its_key_free(any_app: Flask):
     refused = _place(any_app, payload_with("items.0.sku", "NO-SUCH-THING"))
     assert (refused.status_code, row_counts()) == (422, NO_ROWS)
@@ -107,7 +137,7 @@ def test_a_key_whose_first_use_still_runs_is_told_so(any_app: Flask):
     if database().sqlite:
         pytest.skip("on SQLite the second request waits for the result of the first")
     with any_app.app_context(), transaction() as session:
-        idempotency.once(session, "k-1", "another request", dict)
+        idempotency.once(session, "k-1", "another request", dict, customer="ada@example.org")
         while_running = _place(any_app, order_payload())
 
     assert (while_running.status_code, while_running.json["title"]) == (409, "Still running")

@@ -44,8 +44,9 @@ WRONG_LOGINS: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize(("method", "path"), OPS_PATHS)
 def test_what_operators_do_needs_their_login(no_write_client: FlaskClient, method: str, path: str):
+    address = {"REMOTE_ADDR": f"198.51.100.{OPS_PATHS.index((method, path))}"}
     answers = {
-        name: no_write_client.open(path, method=method, headers=headers)
+        name: no_write_client.open(path, method=method, headers=headers, environ_overrides=address)
         for name, headers in WRONG_LOGINS.items()
     }
 

@@ -1,4 +1,4 @@
-"""Two workers of one web: one count of orders, and one limit on them."""
+"""Two workers of one web: one count of orders, one limit on them, one on failed logins."""
 
 import re
 from collections import Counter
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.payloads import order_payload
+from tests.web.payloads import OPS_AUTH, order_payload
 from tests.web.process import WebProcess
 from tidings.http_client import open_client
 
@@ -48,3 +48,15 @@ def test_the_limit_on_orders_is_one_for_all_workers(
     address = run_web(workers=2, RATE_LIMIT="10/hour").address
 
     assert _place(address, 30) == {202: 10, 429: 20}
+
+
+def test_the_limit_on_failed_logins_is_one_for_all_workers(
+    stocked_any: None, run_web: Callable[..., WebProcess]
+):
+    address = run_web(workers=2, OPS_AUTH=OPS_AUTH).address
+    statuses: Counter[int] = Counter()
+    for _ in range(30):
+        with open_client(address, timeout=10) as client:
+            statuses[client.get("/ops", auth=("ada", "wrong")).status_code] += 1
+
+    assert statuses == {401: 10, 429: 20}

@@ -20,6 +20,7 @@ from tidings.doctor import (
     deliveries,
     flower,
     links,
+    metrics,
     orders,
     processes,
     secrets,
@@ -27,6 +28,7 @@ from tidings.doctor import (
 )
 from tidings.doctor import database as database_part
 from tidings.doctor.findings import Finding, guarded, unknown
+from web.settings import settings as web_settings
 
 _OF_TABLES: tuple[Callable[[Session], Iterator[Finding]], ...] = (
     processes.check,
@@ -58,6 +60,7 @@ def examine(transport: CeleryTransport, configuration: Any) -> Iterator[Finding]
     )
     yield from guarded("secrets", _check_secrets)
     yield from guarded("links", _check_links)
+    yield from guarded("metrics", lambda: metrics.check(web_settings().metrics_access))
     yield from guarded("flower", lambda: flower.check(os.environ, shop_settings().flower_link))
 
 

@@ -14,22 +14,27 @@ from pathlib import Path
 import psutil
 from sqlalchemy import URL
 
-from events import TidingsError
+from tidings.up.private_files import (
+    CannotStart,
+    close_files,
+    close_folder,
+    take_folder,
+)
 
+__all__ = ["CannotStart", "DataDir", "new_ops_login"]
 LOCK_TIMEOUT = 15.0  # seconds for the last processes of a killed `up` to end
+_FILES = ("tidings.sqlite*", "up.lock", "ops_auth*", "secret_key*", "flower_url")
 # The address of a unix socket holds 104 bytes on macOS; other characters need quoting in a URL.
 _SOCKET_PATH = re.compile(r"[\w./-]{1,100}", re.ASCII)
-
-
-class CannotStart(TidingsError):
-    """`up` cannot start; nothing was started."""
 
 
 class DataDir:
     """A data directory. Only one `up` uses it at a time."""
 
     def __init__(self, folder: Path) -> None:
+        self._given = folder.absolute()
         self.folder = folder.resolve()
+        self.mode_before: int | None = None  # that of a folder to which others could write
 
     @property
     def database(self) -> Path:
@@ -66,11 +71,14 @@ class DataDir:
         """Lock the data directory. Every process of `up` inherits the lock, so it is free when the
         last of them has ended.
 
-        Raises `CannotStart` if another `up` holds it or the directory cannot be written.
+        Raises `CannotStart` if another `up` holds it, the directory cannot be written, or another
+        user can write to it.
         """
         with self._writable():
-            for folder in (self.folder, self.mails, self.broker, self.broker_socket.parent):
-                _make_private(folder)
+            self.mode_before = take_folder(self._given)
+            for folder in {self.mails, self.broker, self.broker_socket.parent} - {self.folder}:
+                close_folder(folder)
+            close_files(self.folder, _FILES)
             file = (self.folder / "up.lock").open("a+b", buffering=0)
         with file:
             self._lock(file.fileno())
@@ -135,9 +143,3 @@ class DataDir:
 def new_ops_login() -> str:
     """Return a new login for the ops pages and Flower."""
     return f"ops:{secrets.token_urlsafe(12)}"
-
-
-def _make_private(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise CannotStart(f"{folder} belongs to another user; name another --data-dir")

@@ -13,6 +13,7 @@ from tidings.up import broker, ports, readiness
 from tidings.up.data_dir import CannotStart, DataDir
 from tidings.up.earlier_database import refuse_earlier_database
 from tidings.up.output import Output
+from tidings.up.private_files import UMASK
 from tidings.up.process import adopt_orphans, save_memory
 from tidings.up.processes import Options, Sockets, environment, programs, worker_counts
 from tidings.up.program import Program, Stage, command
@@ -27,6 +28,7 @@ def run(options: Options) -> None:
 
     Raises `CannotStart`, and `InvalidSettings`.
     """
+    os.umask(UMASK)  # of every process that it starts, so that no other user reads their files
     forget_empty_variables()
     require_all_valid()
     refuse_earlier_database(options.data_dir)
@@ -44,6 +46,7 @@ def run(options: Options) -> None:
         try:
             output.log("starting")
             _warn_of_root(output)
+            _tell_mended(output, data_dir)
             if _start(supervisor, data_dir, sockets, options, own_broker=own_broker):
                 _announce(output, data_dir, sockets, own_login=own_login)
             supervisor.serve()
@@ -73,6 +76,14 @@ def _warn_of_root(output: Output) -> None:
     if os.geteuid() == 0:
         output.log("running as root; a separate user would be safer")
         warnings.filterwarnings("ignore", "You're running the worker with superuser privileges")
+
+
+def _tell_mended(output: Output, data_dir: DataDir) -> None:
+    if data_dir.mode_before is not None:
+        output.log(
+            f"other users could write to {data_dir.folder} (mode {data_dir.mode_before:04o}); "
+            "it is closed to them now (mode 0700)"
+        )
 
 
 def _start(

@@ -43,7 +43,7 @@ bp = APIBlueprint(
     url_prefix="/api/v1",
     abp_tags=[OPS],
     abp_security=OPS_AUTH,
-    abp_responses=problems(401, 422, 500, 503),
+    abp_responses=problems(401, 422, 429, 500, 503),
 )
 CHANGE_PROBLEMS = problems(400, 403, 404, 413, 415)
 

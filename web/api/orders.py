@@ -102,7 +102,7 @@ def _addresses(script_root: str) -> tuple[str, str, str]:
 @bp.get(
     "/orders/<uuid:order_id>",
     security=ORDER_AUTH,
-    responses={200: OrderState, 304: None, **problems(401, 403, 404)},
+    responses={200: OrderState, 304: None, **problems(401, 403, 404, 429)},
 )
 def show_order(path: OrderPath, query: TokenQuery) -> Response:
     """Show the state of an order."""
@@ -113,7 +113,7 @@ def show_order(path: OrderPath, query: TokenQuery) -> Response:
 @bp.post(
     "/orders/<uuid:order_id>/cancel",
     security=ORDER_AUTH,
-    responses={200: OrderState, **problems(400, 401, 403, 404, 409, 413, 415)},
+    responses={200: OrderState, **problems(400, 401, 403, 404, 409, 413, 415, 429)},
     request_body=optional_body(Cancellation),
 )
 def cancel_order(path: OrderPath, query: TokenQuery, body: Cancellation) -> Response:

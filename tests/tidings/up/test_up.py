@@ -174,6 +174,14 @@ def test_a_migration_that_fails_ends_up_with_its_reason(tmp_path: Path):
     assert instance.said("Error: the migration failed with exit code 1")
 
 
+def test_no_other_user_can_read_a_file_of_the_data_directory(running: Instance):
+    running.order()
+    reachable = [running.data, *running.data.iterdir()]
+
+    assert {path.name for path in reachable} > {"tidings.sqlite", "mail", "broker", "ops_auth"}
+    assert [path for path in reachable if path.lstat().st_mode & 0o077] == []
+
+
 def test_sigterm_ends_everything_and_leaves_no_process_and_no_lock(running: Instance):
     """The last test of this file: nothing runs after it."""
     processes = running.processes()
