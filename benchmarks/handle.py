@@ -34,12 +34,12 @@ def measure(servers: Servers, options: Options) -> Result:
         for contender in chosen:
             row = rows[contender]
             progress(f"handle: round {number + 1} of {options.rounds}, {contender.name}")
-            rate = _try(servers, contender, int(guesses[contender] * options.choose(4, 1)), row)
-            baseline = rate if contender is BASELINE else baseline
-            if rate:
-                guesses[contender] = rate
-                row.values.append(rate)
-                row.ratios.extend([rate / baseline] if baseline else [])
+            found = _try(servers, contender, int(guesses[contender] * options.choose(4, 1)), row)
+            baseline = found if contender is BASELINE else baseline
+            if found:
+                guesses[contender] = found
+                row.values.append(found)
+                row.ratios.extend([found / baseline] if baseline else [])
     return Result("handle", TITLE, list(rows.values()), NOTES)
 
 
@@ -54,17 +54,19 @@ def _try(servers: Servers, contender: Contender, messages: int, row: Row) -> flo
         row.note = f"skipped: does not speak to {servers.broker}"
         return 0.0
     try:
-        return _rate(servers, contender, min(max(messages, _LEAST), _MOST))
+        return rate(servers, contender, min(max(messages, _LEAST), _MOST))
     except Stalled as stalled:
         row.note = f"failed: {stalled}"
         return 0.0
 
 
-def _rate(servers: Servers, contender: Contender, messages: int) -> float:
+def rate(servers: Servers, contender: Contender, messages: int, *, workers: int = 1) -> float:
+    """Return the effects per second of so many workers on a backlog. Raises `Stalled`."""
     run = Run(contender, servers)
     try:
         run.send(messages)
-        run.worker()
+        for _ in range(workers):
+            run.worker()
         run.wait(messages, _WITHIN)
         with run.engine.connect() as connection:
             span = select(func.max(effects.c.at) - func.min(effects.c.at))

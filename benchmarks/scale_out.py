@@ -9,16 +9,13 @@ the same cores, so the sum ends where the cores do.
 import os
 from dataclasses import replace
 
-from sqlalchemy import func, select
-
-from benchmarks.contest import TIDINGS, Contender, Run
-from benchmarks.effects import effects
+from benchmarks.contest import TIDINGS, Contender
+from benchmarks.handle import rate
 from benchmarks.options import Options, run_alone
 from benchmarks.report import Result, Row, progress
 from benchmarks.servers import Servers
 
 WORKERS = (1, 2, 4)
-_WITHIN = 120.0  # seconds for one run
 _ONE_BY_ONE = replace(TIDINGS, name="Tidings, batch=1", env={"BATCH": "1"})
 
 
@@ -31,30 +28,17 @@ def measure(servers: Servers, options: Options) -> Result:
             baseline = 0.0
             for count, row in found.items():
                 progress(f"scale_out: round {number + 1} of {options.rounds}, {row.name}")
-                rate = _rate(servers, contender, count, int(options.choose(messages, messages / 5)))
-                baseline = baseline or rate
-                row.values.append(rate)
-                row.ratios.append(rate / baseline)
+                backlog = int(options.choose(messages, messages / 5))
+                found_rate = rate(servers, contender, backlog, workers=count)
+                baseline = baseline or found_rate
+                row.values.append(found_rate)
+                row.ratios.append(found_rate / baseline)
         rows += found.values()
     return Result("scale_out", f"several workers of one queue on {os.cpu_count()} cores", rows)
 
 
 def _name(contender: Contender, workers: int) -> str:
     return f"{contender.name}, {workers} worker{'s' * (workers > 1)}"
-
-
-def _rate(servers: Servers, contender: Contender, workers: int, messages: int) -> float:
-    run = Run(contender, servers)
-    try:
-        run.send(messages)
-        for _ in range(workers):
-            run.worker()
-        run.wait(messages, _WITHIN)
-        with run.engine.connect() as connection:
-            span = select(func.max(effects.c.at) - func.min(effects.c.at))
-            return (messages - 1) / (connection.scalar(span) or 1.0)
-    finally:
-        run.close()
 
 
 if __name__ == "__main__":
