@@ -77,14 +77,14 @@ def test_the_answers_to_idempotency_keys_no_longer_open_the_order(bus: Bus) -> N
     answer = {"id": order.id, "status": "placed", "token": order.token}
     with transaction() as session:
         for key in ("k-0", "k-1"):
-            idempotency.once(session, key, "order", lambda: answer)
+            idempotency.once(session, key, "order", lambda: answer, customer="")
 
     assert erase()["idempotency answers"] == 2
 
     assert order.token not in everything()
     with transaction() as session:
         again = idempotency.once(
-            session, "k-0", "order", lambda: pytest.fail("it was placed twice")
+            session, "k-0", "order", lambda: pytest.fail("it was placed twice"), customer=""
         )
     assert again.body == {"id": order.id, "status": "placed", "token": "erased"}
 
