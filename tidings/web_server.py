@@ -3,8 +3,10 @@
 A slow body keeps one of many threads, and `web.buffering` none of the few turns.
 """
 
+import multiprocessing
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
@@ -17,6 +19,7 @@ from granian.net import SocketHolder  # type: ignore[attr-defined]  # its `__all
 from granian.server.mp import MPServer
 
 import web
+from events import TidingsError
 from tidings.prctl import end_with_parent
 from web.metrics import DIRECTORY
 
@@ -26,19 +29,20 @@ if TYPE_CHECKING:
 THREADS = 1024  # slow bodies at a time in one process; a thread exists only while it is used
 BACKLOG = 1024
 STOP_TIMEOUT = 15  # seconds for the requests that are being answered
+RESPAWN_DELAY = 0.2  # seconds
 HEAD_TIMEOUT = 10_000  # milliseconds for the head of a request
 
 
-class WebServer(MPServer):
-    """The web on `address` and `port`, or on a listening socket that this process inherited."""
+class CannotListen(TidingsError):
+    """An address that another program has, or that is none of this machine's."""
 
-    def __init__(
-        self, *, address: str, port: int, workers: int = 1, listening: int | None = None
-    ) -> None:
+
+class WebServer(MPServer):
+    """The web on a listening socket, which may be inherited."""
+
+    def __init__(self, listening: socket.socket, *, workers: int = 1) -> None:
         super().__init__(
             "web",
-            address=address,
-            port=port,
             interface=Interfaces.WSGI,
             workers=workers,
             blocking_threads=THREADS,
@@ -55,6 +59,7 @@ class WebServer(MPServer):
 
     def run(self) -> None:
         """Serve until SIGINT or SIGTERM."""
+        multiprocessing.set_start_method("fork", force=True)  # for the socket, and for `load`
         parent = os.getpid()
 
         def load() -> "WSGIApplication":
@@ -74,12 +79,30 @@ class WebServer(MPServer):
             os.environ[DIRECTORY] = folder
             yield
 
+    def _respawn_workers(self, *args: Any, **options: Any) -> None:
+        """Replace a worker that died, however soon after the one before it.
+
+        Granian gives up at the second death within 5.5 seconds, and takes the other workers along.
+        """
+        time.sleep(RESPAWN_DELAY)
+        super()._respawn_workers(*args, **options)
+        server: Any = self
+        server.respawned_wrks.clear()
+
     def _init_shared_socket(self) -> None:
+        """Listen once for all workers: while one is replaced, connections wait for the next."""
         server: Any = self  # its attributes have no types
-        if self._listening is None:
-            super()._init_shared_socket()  # type: ignore[no-untyped-call]
-            return
         holder: Any = SocketHolder
-        server._sfd = self._listening
-        server._shd = holder(self._listening, False, BACKLOG)
-        server._sso = socket.socket(fileno=self._listening)
+        server._sso = self._listening
+        server._sfd = self._listening.fileno()
+        server._shd = holder(server._sfd, False, BACKLOG)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there. Raises `CannotListen`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CannotListen(f"cannot listen on {host}, port {port}: {reason}") from None

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -68,6 +69,7 @@ def web(tmp_path: Path) -> Iterator[Web]:
     database.close()
     served.launch()
     wait_until(served.listens, what="the web to listen")
+    assert httpx.get(f"{served.url}/livez", timeout=30).status_code == 200
     yield served
     served.stop()
     assert "Traceback" not in served.log()
@@ -136,8 +138,33 @@ def test_a_request_that_is_being_answered_outlives_sigterm(web: Web) -> None:
 
 
 def test_no_worker_outlives_its_main_process(web: Web) -> None:
-    [worker] = [each for each in psutil.Process(web.pid).children() if "worker" in each.name()]
+    [worker] = _workers(web)
 
     web.kill()
 
     wait_until(lambda: not worker.is_running(), what="the end of the worker")
+
+
+def test_a_worker_that_dies_again_and_again_is_replaced_each_time(web: Web) -> None:
+    for _ in range(3):  # Granian itself would end at the second death within 5.5 seconds
+        [worker] = _workers(web)
+        worker.kill()
+        wait_until(lambda old=worker: [*_workers(web)] not in ([], [old]), what="another worker")
+
+    assert web.order().status_code == 202
+    assert web.running()
+
+
+def _workers(web: Web) -> list[psutil.Process]:
+    return [each for each in psutil.Process(web.pid).children() if each.is_running()]
+
+
+def test_a_port_that_is_taken_is_named(web: Web, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "tidings", "web", "--port", str(web.port)]
+    second = subprocess.run(
+        words, cwd=tmp_path, env=web.env, capture_output=True, text=True, check=False
+    )
+
+    assert second.returncode == 1
+    assert f"cannot listen on 127.0.0.1, port {web.port}: " in second.stderr
+    assert "Traceback" not in second.stderr

@@ -170,7 +170,7 @@ def _sum_up(outcome: Outcome) -> None:
 
 def _report(findings: list[str], folder: Path) -> None:
     (folder / "findings").write_text("\n".join(findings) + "\n")
-    echo(click.style(f"{len(findings)} promises were broken:", fg="red", bold=True))
+    echo(f"{len(findings)} promises were broken:", fg="red", bold=True)
     for finding in findings[:_MAX_PRINTED]:
         echo(f"  {finding}")
     if len(findings) > _MAX_PRINTED:

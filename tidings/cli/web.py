@@ -1,9 +1,11 @@
 """`tidings web`: the HTTP API and the pages."""
 
+import socket
+
 import click
 
 from tidings.all_settings import require_all_valid
-from tidings.web_server import WebServer
+from tidings.web_server import WebServer, listen
 
 
 @click.command()
@@ -16,4 +18,5 @@ from tidings.web_server import WebServer
 def web(host: str, port: int, workers: int, fd: int | None) -> None:
     """Serve the HTTP API and the pages, until SIGINT or SIGTERM."""
     require_all_valid()
-    WebServer(address=host, port=port, workers=workers, listening=fd).run()
+    listening = listen(host, port) if fd is None else socket.socket(fileno=fd)
+    WebServer(listening, workers=workers).run()
