@@ -5,14 +5,12 @@ one, the right password too, because an answer to it would say that it is right.
 seen no failure of that network learns of its limit at the first one.
 """
 
-import math
-import time
-
 import structlog
 from flask import request
 from limits import RateLimitItem, parse_many
 from werkzeug.exceptions import TooManyRequests
 
+from web import rate_limit
 from web.client_address import client_address, client_network
 from web.rate_limit import limiter
 from web.settings import OFF, settings
@@ -58,10 +56,10 @@ def too_many() -> TooManyRequests:
         ),
         default=0.0,
     )
-    return TooManyRequests(
+    return rate_limit.too_many(
         "Too many logins from this network failed. Wait until the time that Retry-After names; "
         "until then its right logins are refused too.",
-        retry_after=max(1, math.ceil(ends_at - time.time()) + 1),
+        ends_at,
     )
 
 

@@ -218,9 +218,12 @@ def _count(address: str) -> None:
     for limit in parse_many(settings().rate_limit or DEFAULT):
         if not strategy.hit(limit, "orders", address):
             ends_at = strategy.get_window_stats(limit, "orders", address).reset_time
-            raise TooManyRequests(
-                f"This address may place {limit}.", retry_after=math.ceil(ends_at - time.time()) + 1
-            )
+            raise too_many(f"This address may place {limit}.", ends_at)
+
+
+def too_many(message: str, ends_at: float) -> TooManyRequests:
+    """Return the error for a window that ends then, in seconds since 1970."""
+    return TooManyRequests(message, retry_after=max(1, math.ceil(ends_at - time.time()) + 1))
 
 
 def init_app(app: Flask) -> None:
