@@ -6,11 +6,10 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from events import heartbeat, reading
-from events.admin import audit, queues
+from events.admin import audit, invalid_messages, queues
 from events.admin.queues import QueueView
 from events.tables import Heartbeat
 from tasks import orders
-from web.ops.dead_letters import count_decisions
 
 bp = Blueprint("overview", __name__)
 
@@ -31,7 +30,7 @@ def show() -> ResponseReturnValue:
             stuck_orders=orders.stuck(session, limit=20),
             waiting=sum(row.waiting for row in rows),
             retrying=sum(row.retrying for row in rows),
-            decisions=count_decisions(),
+            decisions=sum(row.dead for row in rows) + invalid_messages.count(session),
             unrelayed=queues.unrelayed(session),
             audit=audit.listed(session, limit=15),
         )
