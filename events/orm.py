@@ -99,13 +99,13 @@ def insert_if_absent(session: Session, kind: type[Row], *rows: dict[str, Any]) -
 
 @cache
 def _insert_missing(dialect: str, kind: type[Base]) -> Any:
-    return DIALECTS[dialect].insert(_table(kind)).on_conflict_do_nothing()
+    return DIALECTS[dialect].insert(table_of(kind)).on_conflict_do_nothing()
 
 
 @cache
 def _insert_or_lock(dialect: str, kind: type[Base]) -> Any:
     """Insert a row, or lock the one with its key by an update that changes nothing; return it."""
-    table = _table(kind)
+    table = table_of(kind)
     [key] = table.primary_key
     row = DIALECTS[dialect].insert(table)
     locked = row.on_conflict_do_update(index_elements=[key], set_={key.name: key})
@@ -113,7 +113,8 @@ def _insert_or_lock(dialect: str, kind: type[Base]) -> Any:
     return statement.execution_options(populate_existing=True)
 
 
-def _table(kind: type[Base]) -> Table:
+def table_of(kind: type[Base]) -> Table:
+    """Return the table of a class: a statement on it costs less than one of the ORM."""
     return kind.metadata.tables[kind.__tablename__]
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from events.orm import Base, BigIntPK
+from events.orm import Base, BigIntPK, table_of
 
 
 def _where(condition: str) -> dict[str, Any]:
@@ -212,5 +212,5 @@ class Pruning(Base):
 
 # For the statements of the hot path: without the ORM each costs some 30 µs less.
 EVENTS, DELIVERIES, SUBSCRIPTIONS = (
-    Base.metadata.tables[each.__tablename__] for each in (LogEntry, Delivery, SubscriptionRow)
+    table_of(each) for each in (LogEntry, Delivery, SubscriptionRow)
 )

@@ -18,6 +18,7 @@ from events.catalog import (
     OrderShipped,
     PaymentRefunded,
 )
+from events.orm import table_of
 from events.personal import ERASED_EMAIL
 from tasks import gateways, order_links
 from tasks.gateways.ports import MAIL_RETRY_POLICY
@@ -37,7 +38,7 @@ class Mail(Base):
     sent_at: Mapped[datetime]
 
 
-_MAILS = Mail.metadata.tables[Mail.__tablename__].c
+_MAILS = table_of(Mail).c
 _KINDS_SENT = select(_MAILS.kind).where(_MAILS.order_id == bindparam("order_id"))
 KINDS: dict[type[OrderEvent], str] = {
     OrderCreated: "received",

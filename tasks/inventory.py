@@ -16,7 +16,7 @@ from events.catalog import (
     OrderCancelled,
     OrderCreated,
 )
-from events.orm import BigInt, BigIntPK, PydanticType
+from events.orm import BigInt, BigIntPK, PydanticType, table_of
 from tasks.errors import AmountTooLarge
 
 MAX_STOCK = 10**12  # of one product
@@ -132,7 +132,7 @@ _LEVELS = (
     .order_by(Stock.sku)  # transactions that lock the same rows in another order deadlock
     .with_for_update()
 )
-_STOCK, _MOVEMENTS = (each.metadata.tables[each.__tablename__] for each in (Stock, Movement))
+_STOCK, _MOVEMENTS = table_of(Stock), table_of(Movement)
 _CHANGE = (
     update(_STOCK)
     .where(_STOCK.c.sku == bindparam("of"))

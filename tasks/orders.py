@@ -31,7 +31,7 @@ from events.admin.erasure import redact_column, register_eraser
 from events.admin.person import Person
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed, OrderCreated
 from events.ledger import IS_DEAD, IS_OPEN
-from events.orm import BigInt, BigIntPK, PydanticType
+from events.orm import BigInt, BigIntPK, PydanticType, table_of
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import Delivery, LogEntry
 from tasks.errors import NotCancellable, UnknownOrder
@@ -180,7 +180,7 @@ def _one(session: Session, orders: Select[Order], order_id: str) -> Order:
     return order
 
 
-_TABLE = Order.metadata.tables[Order.__tablename__]
+_TABLE = table_of(Order)
 _TOKEN = select(_TABLE.c.token).where(_TABLE.c.id == bindparam("order_id"))
 
 

@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from events import clock, publish
 from events.catalog import Address, Line, Money, OrderCreated
 from events.dialects import DIALECTS, dialect_of
+from events.orm import table_of
 from tasks.commands import PlaceOrder
 from tasks.orders import Order
 from tasks.products import quote
@@ -58,7 +59,7 @@ def place(
     return order
 
 
-_TABLE = Order.metadata.tables[Order.__tablename__]
+_TABLE = table_of(Order)
 _GIVEN = (
     "id",
     "token",

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, insert_if_absent
 from events.catalog import Line, Money
-from events.orm import BigInt
+from events.orm import BigInt, table_of
 from tasks.commands import MAX_QUANTITY, Item, PlaceOrder
 from tasks.errors import (
     AmountTooLarge,
@@ -113,7 +113,7 @@ def _check_stock(
             raise InsufficientStock(message, field=f"items.{skus.index(line.sku)}.quantity")
 
 
-_P = Product.metadata.tables[Product.__tablename__].c
+_P = table_of(Product).c
 _PRICES = select(_P.sku, _P.name, _P.price_amount, _P.currency).where(
     _P.sku.in_(bindparam("skus", expanding=True)), _P.active
 )
