@@ -106,6 +106,28 @@ class RabbitMQ(Process):
         for queue in response.json() if response.is_success else ():
             self._request("DELETE", f"/api/queues/%2F/{quote(queue['name'], safe='')}/contents")
 
+    def has_stored_queues(self, host: str = "/") -> bool:
+        """Tell whether the node's files know every quorum queue of a virtual host.
+
+        RabbitMQ 3.10 writes them within a second of the declaration. Killed before, it keeps the
+        queue, without a leader.
+        """
+        path = f"/api/queues/{quote(host, safe='')}?disable_stats=true"
+        found = [
+            queue["name"]
+            for queue in self._request("GET", path).raise_for_status().json()
+            if queue["type"] == "quorum"
+        ]
+        prefix = quote(host, safe="")
+        files = [
+            file.read_bytes()
+            for name in ("names.dets", "meta.dets")
+            for file in self.home.glob(f"data/*/quorum/*/{name}")
+        ]
+        return len(files) == 2 and all(
+            f"{prefix}_{queue}".encode() in content for queue in found for content in files
+        )
+
     def put(self, queue: str, body: bytes, headers: dict[str, Any]) -> None:
         """Put a message of any shape on a queue of the default virtual host.
 

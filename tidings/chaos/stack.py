@@ -87,6 +87,8 @@ class Stack:
         until(lambda: self._is_ready() or not self.up.running(), within=STARTUP_TIMEOUT)
         if not self._is_ready() or not self.up.running():
             raise ChaosTrouble(f"`tidings up` did not become ready:\n{self.up.log()[-3000:]}")
+        if self.rabbitmq and not until(self.rabbitmq.has_stored_queues, within=STARTUP_TIMEOUT):
+            raise ChaosTrouble(f"RabbitMQ did not store its queues in {STARTUP_TIMEOUT:g} s")
 
     def _is_ready(self) -> bool:
         return "ready: " in self.up.log()

@@ -41,19 +41,6 @@ def takes(celery_transport: CeleryTransport) -> bool:
         return False
 
 
-def has_written_down(queue: str, node: RabbitMQ) -> bool:
-    """Look for a queue in the node's files.
-
-    A node (3.10) that is killed just after the declaration keeps the queue without a leader.
-    """
-    files = [
-        file
-        for name in ("names.dets", "meta.dets")
-        for file in node.home.glob(f"data/*/quorum/*/{name}")
-    ]
-    return len(files) == 2 and all(queue.encode() in file.read_bytes() for file in files)
-
-
 @pytest.fixture
 def connection(rabbitmq_url: str) -> Iterator[Connection]:
     """A connection to an empty virtual host."""
@@ -142,10 +129,7 @@ def test_a_killed_node_is_down_and_when_it_is_back_what_it_confirmed_is_there(
 ) -> None:
     celery_transport.send([message() for _ in range(20)])
     host = rabbitmq_url.rpartition("/")[2]
-    wait_until(
-        lambda: has_written_down(f"{host}_notes", rabbitmq_node),
-        what="the node to have written down that it has a queue",
-    )
+    wait_until(lambda: rabbitmq_node.has_stored_queues(host), what="the queue in the node's files")
     rabbitmq_node.kill()
     try:
         for _ in range(2):
