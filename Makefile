@@ -46,7 +46,7 @@ demo: setup ## place 100 mixed orders in the shop of `make up`
 # `loadfile` keeps the tests of a file on one worker, which then share its servers. Without
 # `--no-loadscope-reorder` the files with few but long tests would run last.
 test: setup ## run the tests, with CI=true also the slow ones
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(CI),,-m "not slow")
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(CI),,-m "not slow") $(OPTIONS)
 
 check: setup ## check lint rules, format, types and import contracts
 	$(BIN)/ruff check .

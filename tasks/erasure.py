@@ -62,11 +62,17 @@ def erase(email: str, *, who: str, why: str = "", force: bool = False) -> dict[s
 
 
 def remaining_columns(email: str) -> list[str]:
-    """Return the columns that still contain the address: their tables have no eraser."""
+    """Return the columns that still contain the address, with the module of their table.
+
+    No eraser covers them.
+    """
     columns = [each for table in Base.metadata.sorted_tables for each in table.columns]
+    modules = {
+        mapper.local_table: f" ({mapper.class_.__module__})" for mapper in Base.registry.mappers
+    }
     with reading() as session:
         return [
-            f"{each.table.name}.{each.name}"
+            f"{each.table.name}.{each.name}{modules.get(each.table, '')}"
             for each in columns
             if _holds_text(each) and _contains(session, each, email)
         ]

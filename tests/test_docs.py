@@ -17,23 +17,18 @@ import tasks.settings
 import web.settings
 from tasks.commands import PlaceOrder
 from tasks.products import SEED
+from tests import tutorial
 from tests.compose import ROOT
 from tidings.cli import main as tidings
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-TUTORIAL = (ROOT / "docs/tutorial.md").read_text()
-
-
-def _code(path: str) -> str:
-    """Return the block of the tutorial for the file `path`."""
-    [block] = re.findall(rf"<!-- {re.escape(path)} -->\n```python\n(.*?)```", TUTORIAL, re.DOTALL)
-    return str(block)
 
 
 def test_the_subscriber_of_the_tutorial_works_as_it_is_written(tmp_path: Path):
     (tmp_path / "tasks").mkdir()
-    (tmp_path / "tasks/loyalty.py").write_text(_code("tasks/loyalty.py"))
-    (tmp_path / "test_loyalty.py").write_text(_code("tests/tasks/test_loyalty.py"))
+    (tmp_path / "tasks/loyalty.py").write_text(tutorial.files()["tasks/loyalty.py"])
+    test = tutorial.files()["tests/tasks/test_loyalty.py"]
+    (tmp_path / "test_loyalty.py").write_text(test)
     (tmp_path / "dropped_in.py").write_text(
         f"import tasks\n\ntasks.__path__.append({str(tmp_path / 'tasks')!r})\n"
     )
@@ -261,13 +256,12 @@ def test_each_file_that_a_document_names_exists():
             document.read_text(),
         )
     ]
-    to_be_written = {"tasks/loyalty.py", "tests/tasks/test_loyalty.py"}
 
     assert named
     assert [
         (document, name)
         for document, name in named
-        if name not in to_be_written and not (ROOT / name).exists()
+        if name not in tutorial.files() and not (ROOT / name).exists()
     ] == []
 
 
@@ -275,7 +269,7 @@ def test_the_handler_of_the_readme_is_the_one_of_the_tutorial():
     blocks, _ = _blocks((ROOT / "README.md").read_text())
     [handler] = [block for language, block in blocks if language == "python"]
 
-    assert handler in _code("tasks/loyalty.py")
+    assert handler in tutorial.files()["tasks/loyalty.py"]
 
 
 def test_the_readme_can_be_read_in_one_go():

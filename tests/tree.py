@@ -33,3 +33,9 @@ def modules(*, tests: bool = True) -> Iterator[tuple[str, str]]:
     for name, text in texts().items():
         if name.endswith(".py") and name.split("/")[0] in roots:
             yield name, text
+
+
+def revisions() -> list[str]:
+    """Return the numbers of all migrations, the first one first."""
+    versions = (ROOT / "tidings/migrations/versions").glob("[0-9]*.py")
+    return sorted(each.name.partition("_")[0] for each in versions)

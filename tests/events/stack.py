@@ -11,10 +11,10 @@ from events import Database, heartbeat, publish, reading, transaction
 from events.admin import subscriptions
 from events.subscriptions import registered
 from events.tables import Delivery
+from tests.events import live_app
 from tests.events.live_app import Asked, Effect, Pinged
 from tests.servers import Process, wait_until
 
-QUEUES = ("pings", "answers", "calls")
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,7 +34,11 @@ class Stack:
         with transaction() as session:
             subscriptions.register(
                 session,
-                [each for each in registered().values() if each.queue in QUEUES],
+                [
+                    each
+                    for each in registered().values()
+                    if each.handler.__module__ == live_app.__name__
+                ],
             )
 
     def work(self, queue: str, *options: str, **settings: str) -> Process:

@@ -43,8 +43,9 @@ def _named(name: str, function: Callable[..., Any] = handle) -> Callable[..., An
 
 @pytest.fixture(autouse=True)
 def registry() -> Iterator[None]:
-    """Restore the registered subscriptions after the test."""
+    """Begin with no subscription, whatever other modules registered, and restore theirs."""
     before = dict(_registry)
+    _registry.clear()
     yield
     _registry.clear()
     _registry.update(before)

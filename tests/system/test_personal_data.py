@@ -19,13 +19,14 @@ import tasks.settings
 import web
 import web.settings
 from events import Database, heartbeat, reading
-from events.admin import dead_letters, queues
+from events.admin import dead_letters
+from events.admin import queues as queue_admin
 from tests.servers import Process, Valkey, wait_until
+from tests.tasks.conftest import queues
 from tests.tasks.mailserver import MailServer
 from tidings.migrations.run import migrate
 
 ROOT = Path(__file__).parents[2]
-QUEUES = "inventory,payment,shipping,email,orders,timeline,dead_letters"
 OPS = "ada:correct horse battery"
 MARKS = (
     "hopper",
@@ -125,7 +126,7 @@ def processes(env: dict[str, str], shop: FlaskClient, tmp_path: Path) -> Iterato
         "tasks",
         "worker",
         "-Q",
-        QUEUES,
+        ",".join(queues()),
         "-n",
         "all@test",
         "-c",
@@ -229,8 +230,8 @@ def _all_is_over() -> bool:
     """Return true if every mail was refused for good and nothing is open."""
     with reading() as session:
         is_open = any(
-            each.waiting + each.retrying for each in queues.overview(session)
-        ) or queues.unrelayed(session)
+            each.waiting + each.retrying for each in queue_admin.overview(session)
+        ) or queue_admin.unrelayed(session)
         return dead_letters.count(session) >= 3 and not is_open
 
 

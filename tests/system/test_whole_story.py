@@ -1,6 +1,5 @@
 """All of Tidings under `tidings up`: each sandbox card, a new service, broken parts."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from tests import tutorial
 from tests.servers import wait_until
 from tests.tidings.up.instance import Instance
 from tidings.http_client import open_client
@@ -35,12 +35,7 @@ class Whole(Instance):
                 ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__")
             )
         shutil.copy(ROOT / "celeryconfig.py", code)
-        [loyalty] = re.findall(
-            r"<!-- tasks/loyalty.py -->\n```python\n(.*?)```",
-            (ROOT / "docs/tutorial.md").read_text(),
-            re.DOTALL,
-        )
-        (code / "tasks/loyalty.py").write_text(loyalty)
+        (code / "tasks/loyalty.py").write_text(tutorial.files()["tasks/loyalty.py"])
         super().__init__(home, PYTHONPATH=str(code), OPS_AUTH=LOGIN)
         self.command = [*TIDINGS, *self.command[1:]]
         self.broken: dict[str, Any] = {}

@@ -1,30 +1,27 @@
 """The shop in one process: every service on an in-process bus, with a real mail server."""
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from events import Database, transaction
-from events.subscriptions import Subscription, registered
+from events.subscriptions import Subscription, discover, registered
 from events.testing import Bus
 from tasks.settings import settings
 from tests.tasks.builders import stocked
 from tests.tasks.mailserver import MailServer
 
-QUEUES = ("inventory", "payment", "shipping", "email", "orders", "timeline", "dead_letters")
-for module in ("checkout", "dead_letters", "email", "inventory", "payment", "shipping", "timeline"):
-    importlib.import_module(f"tasks.{module}")
-
 
 def services() -> list[Subscription]:
-    """Return the subscriptions of the shop; tests may have registered others."""
-    return [
-        each
-        for each in registered().values()
-        if each.queue in QUEUES and each.handler.__module__.startswith("tasks.")
-    ]
+    """Return the subscriptions of all modules of `tasks`; tests may have registered others."""
+    discover("tasks", skip={"celery"})
+    return [each for each in registered().values() if each.handler.__module__.startswith("tasks.")]
+
+
+def queues() -> list[str]:
+    """Return the queues of all services."""
+    return sorted({each.queue for each in services()})
 
 
 @pytest.fixture(scope="session")
@@ -47,23 +44,33 @@ def mail_server(
     settings.cache_clear()
 
 
-def _shop(database: Database) -> Iterator[Bus]:
-    with Bus(subscriptions=services()) as bus:
+@pytest.fixture
+def bus_subscriptions() -> list[Subscription]:
+    """Return those of the whole shop; a test of one service overrides it with its own."""
+    return services()
+
+
+def _shop(subscriptions: list[Subscription]) -> Iterator[Bus]:
+    with Bus(subscriptions=subscriptions) as bus:
         with transaction() as session:
             stocked(session, MUG=10, TEE=10, LAMP=1)
         yield bus
 
 
 @pytest.fixture
-def bus(database: Database, mail_server: MailServer) -> Iterator[Bus]:
+def bus(
+    database: Database, mail_server: MailServer, bus_subscriptions: list[Subscription]
+) -> Iterator[Bus]:
     """Run the whole shop on SQLite, with ten mugs, ten shirts and one lamp in stock."""
-    yield from _shop(database)
+    yield from _shop(bus_subscriptions)
 
 
 @pytest.fixture
-def any_bus(any_database: Database, mail_server: MailServer) -> Iterator[Bus]:
+def any_bus(
+    any_database: Database, mail_server: MailServer, bus_subscriptions: list[Subscription]
+) -> Iterator[Bus]:
     """Run the whole shop on SQLite and on PostgreSQL."""
-    yield from _shop(any_database)
+    yield from _shop(bus_subscriptions)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from events.tables import SubscriptionRow
 from tasks import inventory
 from tasks.products import SEED, Product
 from tests.tidings.cli.calls import told
+from tests.tree import revisions
 from tidings import migrations
 from tidings.migrations.run import (
     BrokenReferences,
@@ -34,6 +35,7 @@ from tidings.migrations.run import (
 
 migrations.load_tables()
 OURS = ("tasks", "web", "events")
+REVISIONS = revisions()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -78,7 +80,7 @@ def _table(added: Table | object) -> str:
 def test_migrate_leaves_a_shop_that_is_open(empty: Database):
     done = migrate(empty)
 
-    assert done.applied == ["0001", "0002"]
+    assert done.applied == REVISIONS
     assert done.seeded
     with reading() as session:
         assert session.scalar(select(func.count()).select_from(Product)) == len(SEED)
@@ -102,21 +104,21 @@ def test_two_migrates_at_once_take_turns(empty: Database):
     with ThreadPoolExecutor(2) as pool:
         done = [each.result() for each in [pool.submit(migrate, empty) for _ in range(2)]]
 
-    assert sorted(len(each.applied) for each in done) == [0, 2]
+    assert sorted(len(each.applied) for each in done) == [0, len(REVISIONS)]
     assert sorted(each.seeded for each in done) == [False, True]
 
 
 def test_a_module_that_was_dropped_in_gets_its_table(empty: Database):
     table = Table(
-        "points",
+        "table_of_this_test",
         Base.metadata,
         Column("email", String(200), primary_key=True),
         Column("points", Integer),
     )
     try:
-        assert "points" in migrate(empty).created
-        assert "points" not in migrate(empty).created
-        assert "points" in inspect(empty.reader).get_table_names()
+        assert "table_of_this_test" in migrate(empty).created
+        assert "table_of_this_test" not in migrate(empty).created
+        assert "table_of_this_test" in inspect(empty.reader).get_table_names()
     finally:
         Base.metadata.remove(table)
 
@@ -156,5 +158,7 @@ def test_on_sqlite_a_migration_that_breaks_references_is_undone(tmp_path: Path):
 
 
 def test_the_command_says_what_it_did(empty: Database):
-    assert told("migrate").startswith("applied migration 0001\napplied migration 0002\n")
+    applied = "".join(f"applied migration {each}\n" for each in REVISIONS)
+
+    assert told("migrate").startswith(applied)
     assert told("migrate").startswith("the database is up to date; ")

@@ -42,8 +42,10 @@ def erase(*, email: str, force: bool, why: str, yes: bool) -> None:
         print_table(("rows", "changed"), counts.items(), empty="")
     if left := erasure.remaining_columns(address):
         click.echo(
-            f"the address is still in {', '.join(left)}; "
-            "register an eraser for each with events.admin.erasure.register_eraser",
+            f"the address is still in {', '.join(left)}: no eraser covers that; everything else is "
+            "erased. Write an eraser beside the table, with @register_eraser of "
+            'events.admin.erasure, as docs/how-to.md shows under "Erase a customer"; then repeat '
+            "this command",
             err=True,
         )
         raise click.exceptions.Exit(PROBLEMS_FOUND)

@@ -20,6 +20,15 @@ TABLES_OF_WEB = (
 )  # the import adds it to the metadata
 
 
+# Alembic then formats the draft as `make check` wants it.
+_FORMAT = {
+    "hooks": "ruff",
+    "ruff.type": "module",
+    "ruff.module": "ruff",
+    "ruff.options": "format --quiet REVISION_SCRIPT_FILENAME",
+}
+
+
 def load_tables() -> None:
     """Import every module that defines tables, including services dropped into `tasks`."""
     subscriptions.discover("tasks", skip={"celery"})
@@ -51,6 +60,8 @@ def draft(connection: Connection, message: str) -> list[Path]:
     """Write the migration from the database's schema to the tables in the code."""
     load_tables()
     config = _config(connection)
+    for option, value in _FORMAT.items():
+        config.set_section_option("post_write_hooks", option, value)
     number = f"{len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1:04}"
     made = command.revision(config, message, autogenerate=True, rev_id=number)
     return [Path(each.path) for each in (made if isinstance(made, list) else [made]) if each]

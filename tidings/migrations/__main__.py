@@ -18,7 +18,7 @@ def main(message: str) -> None:
         database.close()
     for path in drafted:
         name = path.relative_to(Path.cwd())
-        print(f"drafted {name}; review it, then run `make format` and `make test`")
+        print(f"drafted {name}; read it, then run `make check` and `make test`")
 
 
 if __name__ == "__main__":

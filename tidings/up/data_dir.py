@@ -66,6 +66,11 @@ class DataDir:
         digest = hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"tidings-{os.getuid()}-{digest}" / "broker.sock"
 
+    @property
+    def restart_socket(self) -> Path:
+        """The unix socket of `tidings restart`, in a folder that only its owner can enter."""
+        return self.broker_socket.with_name("up.sock")
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Lock the data directory. Every process of `up` inherits the lock, so it is free when the

@@ -1,6 +1,7 @@
 """The run of `tidings up`, from the checks before the start to the end of the last process."""
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +10,15 @@ from functools import partial
 
 from events import clock
 from tidings.all_settings import forget_empty_variables, require_all_valid
-from tidings.up import broker, ports, readiness
+from tidings.up import broker, ports, readiness, restart
 from tidings.up.data_dir import CannotStart, DataDir
 from tidings.up.earlier_database import refuse_earlier_database
 from tidings.up.output import Output
 from tidings.up.private_files import UMASK
 from tidings.up.process import adopt_orphans, save_memory
 from tidings.up.processes import Options, Sockets, environment, programs, worker_counts
-from tidings.up.program import Program, Stage, command
+from tidings.up.program import Program, Stage, command, executable
+from tidings.up.restart import Handover
 from tidings.up.supervisor import Supervisor
 from tidings.up.warmup import freeze
 
@@ -30,34 +32,66 @@ def run(options: Options) -> None:
     """
     os.umask(UMASK)  # of every process that it starts, so that no other user reads their files
     forget_empty_variables()
+    before = restart.take_handover()
+    as_typed = dict(os.environ)
     require_all_valid()
     refuse_earlier_database(options.data_dir)
-    data_dir = DataDir(options.data_dir)
-    with data_dir.locked(), _listening(options) as sockets:
-        flower_port = ports.find_free(options.flower_port, "--flower-port")
-        options = replace(options, flower_port=flower_port)
+    after = _run(options, DataDir(options.data_dir), before)
+    if after:
+        restart.execute_again(after, as_typed)
+
+
+def _run(options: Options, data_dir: DataDir, before: Handover | None) -> Handover | None:
+    """Run everything; return what the next program keeps if a restart was requested."""
+    with (
+        data_dir.locked(),
+        _listening(options, before) as sockets,
+        restart.listening(data_dir) as requests,
+    ):
+        port = before.flower_port if before else options.flower_port
+        options = replace(options, flower_port=ports.find_free(port, "--flower-port"))
         own_broker, own_login = not os.environ.get("BROKER_URL"), not os.environ.get("OPS_AUTH")
         os.environ.update(environment(options, data_dir, sockets))
         data_dir.write("flower_url", os.environ["FLOWER_URL"])
         output = _open_output()
-        save_memory()
-        adopt_orphans()
-        supervisor = Supervisor(output, sockets.all)
+        supervisor = Supervisor(output, (*sockets.all, requests))
+        supervisor.accept_from(requests)
         try:
-            output.log("starting")
-            _warn_of_root(output)
-            _tell_mended(output, data_dir)
+            _greet(output, data_dir)
             if _start(supervisor, data_dir, sockets, options, own_broker=own_broker):
                 _announce(output, data_dir, sockets, own_login=own_login)
-            supervisor.serve()
+                if before:
+                    restart.tell_ready(before.request, sockets.url)
+            after = _serve(supervisor, output, sockets, options)
         finally:
             supervisor.drain()
             supervisor.close()
+        return None if supervisor.stopping else after
+
+
+def _serve(
+    supervisor: Supervisor, output: Output, sockets: Sockets, options: Options
+) -> Handover | None:
+    """Supervise until a signal to stop, or until a restart was requested that can succeed."""
+    while request := supervisor.serve():
+        restart.tell(request, "checking the changed code")
+        check = executable(sys.executable, "-P", "-m", "tidings.up.new_code", *options.scale)
+        code = supervisor.finish(Program("new code", check, Stage.WEB))
+        if code == 0:
+            said = "restarting when running tasks are finished"
+            output.log(said)
+            restart.tell(request, said)
+            return Handover(sockets.web.dup(), options.flower_port, request)
+        if code is not None:
+            output.log(f"the changed code failed with exit code {code}; nothing was restarted")
+        restart.tell(request, "the changed code does not work; nothing was restarted")
+        restart.end(request)
+    return None
 
 
 @contextmanager
-def _listening(options: Options) -> Iterator[Sockets]:
-    with ports.listen(options.port, "--port") as web:
+def _listening(options: Options, before: Handover | None) -> Iterator[Sockets]:
+    with before.web if before else ports.listen(options.port, "--port") as web:
         sockets = Sockets(web, None if os.environ.get("SMTP_URL") else ports.listen(0, ""))
         try:
             yield sockets
@@ -70,6 +104,12 @@ def _open_output() -> Output:
     if output.terminal:  # the processes write to pipes and cannot detect the terminal
         os.environ.setdefault("LOG_FORMAT", "console")
     return output
+
+
+def _greet(output: Output, data_dir: DataDir) -> None:
+    output.log("starting")
+    _warn_of_root(output)
+    _tell_mended(output, data_dir)
 
 
 def _warn_of_root(output: Output) -> None:
@@ -95,6 +135,8 @@ def _start(
     own_broker: bool,
 ) -> bool:
     """Start everything and wait until it is ready; false if it is stopped before that."""
+    save_memory()
+    adopt_orphans()
     freeze()
     counts = worker_counts(options.scale)
     if own_broker:

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from socket import socket
 
 from tidings.up.output import Output
@@ -61,7 +62,8 @@ class Supervisor:
         self._wakeup, self._wakeup_writer = os.pipe()
         for end in (self._wakeup, self._wakeup_writer):
             os.set_blocking(end, False)
-        self._selector.register(self._wakeup, selectors.EVENT_READ)
+        self._selector.register(self._wakeup, selectors.EVENT_READ, self._handle_signals)
+        self._requests: list[socket] = []
         for number in SIGNALS:
             signal.signal(number, ignore)
         signal.set_wakeup_fd(self._wakeup_writer, warn_on_full_buffer=False)
@@ -96,10 +98,16 @@ class Supervisor:
             self._turn(_POLL_INTERVAL)
         return True
 
-    def serve(self) -> None:
-        """Supervise until a signal to stop."""
-        while not self.stopping:
+    def accept_from(self, listening: socket) -> None:
+        """Accept connections on a socket, for `serve` to return."""
+        accept = partial(self._accept, listening)
+        self._selector.register(listening, selectors.EVENT_READ, accept)
+
+    def serve(self) -> socket | None:
+        """Supervise until a connection arrives, and return it; `None` after a signal to stop."""
+        while not self.stopping and not self._requests:
             self._turn(None)
+        return None if self.stopping else self._requests.pop(0)
 
     def drain(self) -> None:
         """Stop all programs, one stage after the other; kill those that exceed their grace."""
@@ -135,7 +143,9 @@ class Supervisor:
         sockets = [each.fileno() for each in self._sockets if each not in slot.program.sockets]
         closes = [self._wakeup, self._wakeup_writer, *outputs, *sockets]
         slot.due, slot.process = None, Process(slot.program, closes)
-        self._selector.register(slot.process.output, selectors.EVENT_READ, slot)
+        self._selector.register(
+            slot.process.output, selectors.EVENT_READ, partial(self._read, slot)
+        )
 
     def _turn(self, timeout: float | None) -> None:
         """Wait for output, a signal, a death or a due restart, and handle it."""
@@ -143,10 +153,7 @@ class Supervisor:
         waits = [slot.due - now for slot in self._slots.values() if slot.due is not None]
         waits += [] if timeout is None else [timeout]
         for key, _ in self._selector.select(max(0.0, min(waits)) if waits else None):
-            if key.fd == self._wakeup:
-                self._handle_signals()
-            elif isinstance(key.data, Slot):
-                self._read(key.data)
+            key.data()
         self._reap()
         for slot in self._slots.values():
             if slot.due is not None and slot.due <= time.monotonic() and not self._draining:
@@ -163,6 +170,9 @@ class Supervisor:
             if len(self._stop_signals) == 1
             else "killing everything"
         )
+
+    def _accept(self, listening: socket) -> None:
+        self._requests.append(listening.accept()[0])
 
     def _read(self, slot: Slot) -> None:
         if slot.process is None:

@@ -1,5 +1,11 @@
 """`tidings erase`."""
 
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy.orm import Mapped, mapped_column
+
+from events import Base, transaction
 from events.testing import Bus
 from tests.tasks.builders import found, placed
 from tests.tidings.cli.calls import audited, call, told
@@ -33,3 +39,36 @@ def test_erase_refuses_while_an_order_is_open_and_says_which(bus: Bus, dead: str
 
 def test_erase_wants_an_address(bus: Bus):
     assert call("erase", "--email", "ada", "--yes").exit_code == 2
+
+
+@pytest.fixture
+def table_without_eraser(bus: Bus) -> Iterator[type[Base]]:
+    """A table of a service that stores the customer's address."""
+
+    class Friend(Base):
+        __tablename__ = "friends_of_this_test"
+
+        email: Mapped[str] = mapped_column(primary_key=True)
+
+    table = Base.metadata.tables["friends_of_this_test"]
+    with transaction() as session:
+        table.create(session.connection())
+        session.add(Friend(email="ada@example.org"))
+    yield Friend
+    Base.metadata.remove(table)
+
+
+def test_erase_says_how_a_table_without_an_eraser_gets_one(
+    bus: Bus, table_without_eraser: type[Base]
+):
+    order = placed()
+    bus.drain()
+
+    result = call("erase", "--email", "ada@example.org", "--yes")
+
+    assert result.exit_code == 3
+    where = f"friends_of_this_test.email ({__name__})"
+    assert result.stderr.startswith(f"the address is still in {where}: no eraser covers that; ")
+    assert "@register_eraser" in result.stderr
+    assert "docs/how-to.md" in result.stderr
+    assert found(order).email == "erased@erased.invalid"

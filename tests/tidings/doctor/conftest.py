@@ -12,7 +12,7 @@ from events.admin import subscriptions
 from events.settings import Settings
 from events.transport import CeleryTransport
 from tests.tasks.builders import stocked
-from tests.tasks.conftest import QUEUES, services
+from tests.tasks.conftest import queues, services
 from tests.tidings.doctor.examined import Examine
 from tidings.doctor import broker
 from tidings.doctor.findings import Finding
@@ -31,7 +31,7 @@ def well(any_database: Database) -> None:
         stocked(session, MUG=5)
         subscriptions.register(session, services())
     heartbeat.beat("relay@here", "relay")
-    for queue in QUEUES:
+    for queue in queues():
         heartbeat.beat(f"{queue}@here", "worker", [queue])
 
 

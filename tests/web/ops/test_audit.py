@@ -22,7 +22,7 @@ from tidings.cli import main
 
 SUBSCRIPTION = "payment.charge_order"
 READ_ONLY = {
-    *("up", "web", "relay", "migrate", "demo", "chaos"),
+    *("up", "restart", "web", "relay", "migrate", "demo", "chaos"),
     *("queues", "events", "doctor", "catalog"),
 }
 
