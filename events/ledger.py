@@ -96,6 +96,11 @@ def unmark_sent(session: Session, subscription: str, ids: Collection[UUID]) -> N
     _update(session, _these(subscription, ids), IS_OPEN, sent_at=None)
 
 
+def unmark_all_sent(session: Session) -> None:
+    """Make all deliveries in flight due: a restored ledger has other messages than the broker."""
+    _update(session, IS_IN_FLIGHT, **RESET, due_at=clock.now())
+
+
 def defer(session: Session, subscription: str, ids: Collection[UUID], due_at: datetime) -> None:
     """Move the due time of deliveries that are to be sent."""
     _update(session, _these(subscription, ids), IS_TO_SEND, due_at=due_at)

@@ -49,10 +49,11 @@ KINDS: dict[type[OrderEvent], str] = {
 }
 
 
-def send(event: OrderEvent, key: str) -> str | None:
+def send(event: OrderEvent, _: str) -> str | None:
     """Send the mail about `event`; return its Message-ID.
 
-    Return nothing if it was sent before, or if the order was cancelled meanwhile.
+    Return nothing if it was sent before, or if the order was cancelled meanwhile. The Message-ID is
+    made of the order and the kind of the mail: after a restore another event asks for it again.
     """
     kind = KINDS[type(event)]
     with reading() as session:
@@ -63,6 +64,7 @@ def send(event: OrderEvent, key: str) -> str | None:
         if order.email == ERASED_EMAIL:
             return None
         page = order_links.link(session, event.order_id)
+    key = f"{event.order_id}:{kind}"
     message = compose(event, order, key=key, at=clock.now(), page=page)
     gateways.mailer().send(message)
     return str(message["Message-ID"])

@@ -16,8 +16,7 @@ from events.orm import table_of
 from tasks.commands import PlaceOrder
 from tasks.orders import Order
 from tasks.products import quote
-
-FIRST_NUMBER = 1000
+from tasks.restores import FIRST_NUMBER, LAST_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ _GIVEN = (
 @cache
 def _insert_numbered(dialect: str) -> Any:
     """Insert an order whose number is made from its key; return both."""
-    taken = select(DIALECTS[dialect].next_key(_TABLE.c.key).label("key")).subquery()
+    taken = select(DIALECTS[dialect].next_key(_TABLE.c.key, LAST_KEY).label("key")).subquery()
     number = literal("ORD-") + cast(taken.c.key + FIRST_NUMBER, String)
     values = [bindparam(name, type_=_TABLE.c[name].type) for name in _GIVEN]
     rows = select(taken.c.key, number, *values)

@@ -34,11 +34,16 @@ def prepare_shipment(event: OrderCreated, session: Session) -> None:
     get_or_create_locked(session, Shipment, event.order_id, state="prepared")
 
 
-def hand_over(event: OrderConfirmed, key: str) -> Parcel | None:
+PARCEL_KEY = ":parcel"
+
+
+def hand_over(event: OrderConfirmed, _: str) -> Parcel | None:
     """Hand the parcel to the carrier. Of a cancelled order, close the key instead.
 
-    An earlier attempt may have handed it over, or may still be in progress.
+    An earlier attempt may have handed it over, or may still be in progress. The key is the order's
+    and not the delivery's: after a restore the order is confirmed again, by another event.
     """
+    key = event.order_id + PARCEL_KEY
     with reading() as session:
         known = session.get(Shipment, event.order_id)
     if known and known.state == "cancelled":

@@ -42,8 +42,15 @@ class Dialect(Protocol):
         """Wake the listeners of `channel` when the transaction commits."""
         return
 
-    def next_key(self, key: Column[int]) -> ColumnElement[int]:
-        """Return the expression of the next value of an auto-incremented key, for an INSERT."""
+    def next_key(self, key: Column[int], skipped: ColumnElement[int]) -> ColumnElement[int]:
+        """Return the expression of the next value of an auto-incremented key, for an INSERT.
+
+        It is above all keys that were skipped: `skipped` is the highest of them.
+        """
+
+    def skip_keys(self, session: Session, key: Column[int], last: int) -> None:
+        """Give no value up to `last` to an auto-incremented key, where the database counts them."""
+        return
 
     def insert_rows(self, session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         """Insert many rows, which all have the same columns."""

@@ -72,9 +72,14 @@ class PostgreSQL(Dialect):
         """Send NOTIFY."""
         session.execute(text(f"NOTIFY {channel}"))
 
-    def next_key(self, key: Column[int]) -> ColumnElement[int]:
+    def next_key(self, key: Column[int], skipped: ColumnElement[int]) -> ColumnElement[int]:
         """Take the next value of the column's sequence."""
         return func.nextval(func.pg_get_serial_sequence(key.table.name, key.name))
+
+    def skip_keys(self, session: Session, key: Column[int], last: int) -> None:
+        """Move the column's sequence on, never back."""
+        sequence = func.pg_get_serial_sequence(key.table.name, key.name)
+        session.execute(select(func.setval(sequence, func.greatest(func.nextval(sequence), last))))
 
     def insert_rows(self, session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         """Send each column as one array: row by row, 800 rows took four times as long."""

@@ -55,9 +55,10 @@ class SQLite(Dialect):
             reader=engine(_existing(url), begin=partial(_begin, "BEGIN"), synchronous="FULL"),
         )
 
-    def next_key(self, key: Column[int]) -> ColumnElement[int]:
+    def next_key(self, key: Column[int], skipped: ColumnElement[int]) -> ColumnElement[int]:
         """Take the highest key and one: the transaction has the write lock."""
-        return select(func.coalesce(func.max(key), 0) + 1).scalar_subquery()
+        highest = select(func.coalesce(func.max(key), 0)).scalar_subquery()
+        return func.max(highest, skipped) + 1  # the function of two values, not the aggregate
 
     def overwrite_deleted_rows(self, session: Session) -> None:
         """Switch secure_delete on, or the old text stays in the file's free space."""

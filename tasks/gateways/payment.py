@@ -1,15 +1,16 @@
 """The payment sandbox: stores charges in its own table, one per key. The token sets the outcome."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, select
+from sqlalchemy import ForeignKey, String, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, clock, get_or_create_locked, relaxed
+from events import Base, clock, get_or_create_locked, reading, relaxed
 from events.catalog import Money
 from events.orm import BigInt
-from tasks.gateways.ports import Charged, Declined, GatewayError
+from tasks.gateways.ports import Charged, ChargeRecord, Declined, GatewayError
 from tasks.gateways.sandbox import check
 
 FLAKY_FAILURES = 2
@@ -77,6 +78,26 @@ class SandboxPayments:
                 raise GatewayError(f"the payment sandbox has no charge {charge_id}")
             values = {"refund_id": f"re_{secrets.token_hex(8)}", "at": clock.now()}
             return get_or_create_locked(session, SandboxRefund, charge_id, **values).refund_id
+
+    def charges(self, since: datetime) -> Sequence[ChargeRecord]:
+        """Return the charges that were made or refunded since then, oldest first."""
+        refund = SandboxCharge.charge_id == SandboxRefund.charge_id
+        recent = or_(SandboxCharge.at >= since, SandboxRefund.at >= since)
+        wanted = select(SandboxCharge, SandboxRefund.refund_id).outerjoin(SandboxRefund, refund)
+        with reading() as session:
+            check(session, "payment")
+            rows = session.execute(wanted.where(recent).order_by(SandboxCharge.at)).all()
+        return [
+            ChargeRecord(
+                key=row.key,
+                charge_id=row.charge_id,
+                total=Money(amount=row.amount, currency=row.currency),
+                at=row.at,
+                refunded=refund_id is not None,
+            )
+            for row, refund_id in rows
+            if row.charge_id
+        ]
 
 
 def _charge(session: Session, key: str, token: str, total: Money) -> SandboxCharge:

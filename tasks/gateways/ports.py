@@ -16,6 +16,7 @@ TidingsError
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from email.message import EmailMessage
 from typing import Protocol
 
@@ -68,6 +69,27 @@ class Parcel:
     tracking: str
 
 
+@dataclass(frozen=True)
+class ChargeRecord:
+    """A charge in the books of the gateway."""
+
+    key: str
+    charge_id: str
+    total: Money
+    at: datetime
+    refunded: bool
+
+
+@dataclass(frozen=True)
+class ParcelRecord:
+    """A parcel in the books of the carrier."""
+
+    key: str
+    tracking: str
+    at: datetime
+    recalled: bool
+
+
 class PaymentGateway(Protocol):
     """A service that charges cards and refunds charges."""
 
@@ -87,6 +109,13 @@ class PaymentGateway(Protocol):
         """Refund a whole charge, once whatever the key; return the refund's id."""
         ...
 
+    def charges(self, since: datetime) -> Sequence[ChargeRecord]:
+        """Return the charges that were made or refunded since then, oldest first.
+
+        They are compared with the log after a restore.
+        """
+        ...
+
 
 class Carrier(Protocol):
     """A service that delivers parcels and brings them back."""
@@ -101,6 +130,10 @@ class Carrier(Protocol):
 
     def recall(self, key: str, *, tracking: str) -> None:
         """Have a parcel brought back; a repeated call changes nothing."""
+        ...
+
+    def parcels(self, since: datetime) -> Sequence[ParcelRecord]:
+        """Return the parcels that were handed over or recalled since then, oldest first."""
         ...
 
 

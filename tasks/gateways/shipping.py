@@ -4,12 +4,12 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import String, select
+from sqlalchemy import String, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from events import Base, clock, get_or_create_locked, relaxed
+from events import Base, clock, get_or_create_locked, reading, relaxed
 from events.catalog import Address, Line
-from tasks.gateways.ports import GatewayError, Parcel
+from tasks.gateways.ports import GatewayError, Parcel, ParcelRecord
 from tasks.gateways.sandbox import check
 
 CARRIER = "Sandbox Parcel"
@@ -78,3 +78,15 @@ class SandboxCarrier:
             if parcel is None:
                 raise GatewayError(f"the shipping sandbox has no parcel {tracking}")
             parcel.recalled_at = parcel.recalled_at or clock.now()
+
+    def parcels(self, since: datetime) -> Sequence[ParcelRecord]:
+        """Return the parcels that were handed over or recalled since then, oldest first."""
+        recent = or_(SandboxParcel.at >= since, SandboxParcel.recalled_at >= since)
+        with reading() as session:
+            check(session, "shipping")
+            rows = session.scalars(select(SandboxParcel).where(recent).order_by(SandboxParcel.at))
+            return [
+                ParcelRecord(row.key, row.tracking, row.at, recalled=row.recalled_at is not None)
+                for row in rows
+                if not row.closed
+            ]

@@ -214,11 +214,12 @@ def timelines_are_whole(session: Session) -> Iterator[str]:
 
 
 def _owners(session: Session) -> dict[str, str]:
-    """Return the order's id for each event's id."""
-    rows = session.execute(select(LogEntry.id, _ORDER_ID))
-    return {str(event_id): order_id for event_id, order_id in rows if order_id}
+    """Return the order's id for each event's id and for each order's own."""
+    rows = session.execute(select(LogEntry.id, _ORDER_ID)).all()
+    orders = {order_id: order_id for _, order_id in rows if order_id}
+    return orders | {str(event_id): order_id for event_id, order_id in rows if order_id}
 
 
 def _owner(owners: dict[str, str], key: str) -> str | None:
-    """Return the order of a gateway call, whose idempotency key begins with the event's id."""
+    """Return the order of a gateway call, whose key begins with the id of event or order."""
     return owners.get(key.partition(":")[0])

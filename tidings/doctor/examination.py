@@ -23,6 +23,7 @@ from tidings.doctor import (
     metrics,
     orders,
     processes,
+    restores,
     secrets,
     subscriptions,
 )
@@ -37,6 +38,7 @@ _OF_TABLES: tuple[Callable[[Session], Iterator[Finding]], ...] = (
     deliveries.check,
     dead_letters.check,
     orders.check,
+    restores.check,
 )
 
 

@@ -1,0 +1,1 @@
+"""Backup and restore of an SQLite database, checked, while its shop runs or before it starts."""
