@@ -91,16 +91,17 @@ def test_an_older_backup_that_is_restored_amid_orders_repeats_nothing(
     told(shop, "sandbox", "payment", "--up")  # the backup has it down
     for order in [*early, newest := shop.order()]:
         shipped(shop, order)
-    assert newest["number"] not in numbers
     assert len({*numbers, newest["number"]}) == 6
-    again = rows(shop, "SELECT key, charge_id FROM sandbox_charges ORDER BY key")
-    assert set(world) < set(again)
-    assert len(again) == len(world) + 1
-    now = rows(shop, "SELECT tracking FROM sandbox_parcels ORDER BY tracking")
-    assert set(parcels) < set(now)
-    assert len(now) == len(parcels) + 1
+    _one_more(world, rows(shop, "SELECT key, charge_id FROM sandbox_charges ORDER BY key"))
+    _one_more(parcels, rows(shop, "SELECT tracking FROM sandbox_parcels ORDER BY tracking"))
     _same_mails_only(shop, newest)
     _doubts_are_listed_until_they_are_settled(shop, world, early)
+
+
+def _one_more(before: list[Any], after: list[Any]) -> None:
+    """See that the world did one thing more and nothing again."""
+    assert set(before) < set(after)
+    assert len(after) == len(before) + 1
 
 
 def _same_mails_only(shop: Instance, newest: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ class Restored:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the replaced database tells: its highest order key, and the orders that are lost."""
+    """The highest order key of the replaced database, and the number of orders that are lost."""
 
     last_key: int
     lost_orders: int

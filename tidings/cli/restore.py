@@ -70,7 +70,8 @@ def restore(
 def _tell_lost(restored: Restored) -> None:
     if restored.lost_orders:
         orders = counted(restored.lost_orders, "order")
-        echo(f"{orders} of the replaced database are not in the backup")
+        verb = "is" if restored.lost_orders == 1 else "are"
+        echo(f"{orders} of the replaced database {verb} not in the backup")
 
 
 def _tell(record: Restore) -> None:
