@@ -6,7 +6,7 @@ two changes at the same time only one succeeds.
 
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -196,8 +196,12 @@ def listed(session: Session, limit: int = 50, before: int | None = None) -> Sequ
     return session.scalars(wanted if before is None else wanted.where(Order.key < before)).all()
 
 
-def stuck(session: Session, *, limit: int = 100) -> Sequence[Order]:
+def stuck(
+    session: Session, *, limit: int = 100, among: Collection[str] | None = None
+) -> Sequence[Order]:
     """Return the oldest open orders without an event to relay, an open delivery or a dead letter.
+
+    `among` are the ids of the orders in question, unless it is all of them.
 
     An order is stuck after the delivery of a step was discarded: the answer never comes. A mail is
     no step. One statement reads orders and deliveries, so no order in progress is returned.
@@ -213,7 +217,19 @@ def stuck(session: Session, *, limit: int = 100) -> Sequence[Order]:
     # SQLite uses the index only if it sees the statuses in the statement.
     statuses: Any = bindparam("statuses", OPEN_STATUSES, expanding=True, literal_execute=True)
     wanted = select(Order).where(Order.status.in_(statuses), ~in_progress)
+    if among is not None:
+        wanted = wanted.where(Order.id.in_(among))
     return session.scalars(wanted.order_by(Order.created_at).limit(limit)).all()
+
+
+def with_dead_letter(session: Session, numbers: Collection[str]) -> set[str]:
+    """Return those of these order numbers that have a dead letter."""
+    dead = select(LogEntry.subject).join(Delivery, Delivery.event_id == LogEntry.id)
+    return {
+        number
+        for number in session.scalars(dead.where(IS_DEAD, LogEntry.subject.in_(numbers)))
+        if number
+    }
 
 
 def may_read(order: Order, token: str | None) -> bool:

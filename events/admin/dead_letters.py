@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, literal, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from events import ledger
@@ -57,12 +57,20 @@ def listed(
     subscription: str | None = None,
     fingerprint: str | None = None,
     limit: int = 100,
+    before: tuple[datetime, str] | None = None,
 ) -> list[DeadLetterView]:
-    """Return the dead letters that match, the latest death first."""
+    """Return the dead letters that match, the latest death first.
+
+    `before` is the time of death and the id of the last one on the previous page.
+    """
     chosen = _matching({"queue": queue, "subscription": subscription, "fingerprint": fingerprint})
-    return _views(session, _joined().where(chosen).order_by(Delivery.died_at.desc()).limit(limit))
+    if before is not None:
+        chosen = and_(chosen, tuple_(*_ORDER) < tuple_(literal(before[0]), *parse(before[1])))
+    latest_first = [column.desc() for column in _ORDER]
+    return _views(session, _joined().where(chosen).order_by(*latest_first).limit(limit))
 
 
+_ORDER = (Delivery.died_at, Delivery.event_id, Delivery.subscription)  # one second may have many
 _CAUSE = (Delivery.subscription, Delivery.fingerprint)
 _LATEST = (
     select(Delivery.error, LogEntry.type)

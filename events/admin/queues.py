@@ -96,6 +96,27 @@ def _oldest(session: Session) -> dict[str, float]:
     return {queue: (now - since[event_id]).total_seconds() for queue, event_id in first.items()}
 
 
+@dataclass(frozen=True)
+class Backlog:
+    """The deliveries of one subscription that are not done: waiting, retrying and dead ones."""
+
+    waiting: int = 0
+    retrying: int = 0
+    dead: int = 0
+
+
+def by_subscription(session: Session) -> dict[str, Backlog]:
+    """Return the backlog of each subscription that has one, counted on the indexes."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for part in (IS_TO_SEND, IS_IN_FLIGHT, IS_DEAD):
+        found = select(Delivery.subscription, Delivery.state, func.count()).where(part)
+        grouped = found.group_by(Delivery.subscription, Delivery.state)
+        for name, state, count in session.execute(grouped):
+            counts[name, state] += count
+    states = (State.PENDING, State.RETRYING, State.DEAD)
+    return {name: Backlog(*(counts[name, state] for state in states)) for name, _ in counts}
+
+
 def unrelayed(session: Session) -> int:
     """Return the number of events that the relay has not fanned out yet."""
     return (

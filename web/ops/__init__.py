@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, g, request
 
 from tasks.settings import settings
 from web.ops import (
     catalog,
     dead_letters,
     events,
+    find,
     mails,
+    navigation,
     orders,
     overview,
     product,
@@ -19,7 +21,10 @@ from web.ops import (
 from web.security import require_ops
 
 bp = Blueprint("ops", __name__, url_prefix="/ops")
-for page in (overview, orders, products, product, events, dead_letters, queues, catalog, mails):
+for page in (
+    *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
+    find,
+):
     bp.register_blueprint(page.bp)
 
 
@@ -36,9 +41,15 @@ def add_ops_flag() -> dict[str, Any]:
 
 
 @bp.app_context_processor
+def add_error_pages() -> dict[str, Any]:
+    """Let the error pages of operators keep the navigation, whether or not an address matched."""
+    return {"on_ops_page": bool(g.get("ops_user")) and f"{request.path}/".startswith("/ops/")}
+
+
+@bp.app_context_processor
 def add_navigation_data() -> dict[str, Any]:
     """Give the navigation its data, as functions: most pages do not show it."""
-    return {"count_decisions": dead_letters.count_decisions, "flower_url": flower_url}
+    return {"navigation": navigation.navigation, "flower_url": flower_url}
 
 
 def flower_url() -> str:

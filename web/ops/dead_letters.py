@@ -1,6 +1,7 @@
 """/ops/dead-letters: dead letters grouped by cause, invalid messages, and decisions on both."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from events import inputs, log, reading, transaction
 from events.admin import dead_letters, invalid_messages
+from events.admin.dead_letters import DeadLetterView, Group
 from events.errors import UnknownDelivery
 from events.tables import Delivery
 from web import forms
@@ -19,30 +21,45 @@ MAX_ROWS = 100
 Selection = dict[str, str]
 
 
-def count_decisions(at_most: int | None = None) -> int:
-    """Count the dead letters and invalid messages that need a decision; stop at `at_most`."""
-    with reading() as session:
-        dead = dead_letters.count(session, at_most=at_most)
-        return dead + invalid_messages.count(session)
-
-
 @bp.get("")
 def show_list() -> ResponseReturnValue:
     """List the groups, the latest dead letters one by one, and the invalid messages."""
     selection = {
         name: value
-        for name in ("subscription", "fingerprint")
+        for name in ("queue", "subscription", "fingerprint")
         if (value := forms.stored(name, request.args.get(name, "")))
     }
     with reading() as session:
+        groups = dead_letters.groups(session)
+        found = dead_letters.listed(session, limit=MAX_ROWS + 1, before=_before(), **selection)
         return render_template(
             "ops/dead_letters.html",
-            groups=dead_letters.groups(session),
-            letters=dead_letters.listed(session, limit=MAX_ROWS, **selection),
+            groups=groups,
+            letters=found[:MAX_ROWS],
+            older=_cursor(found[MAX_ROWS - 1]) if len(found) > MAX_ROWS else None,
+            selected=sum(group.count for group in groups if _matches(group, selection)),
             selection=selection,
             invalid_messages=invalid_messages.listed(session, limit=MAX_ROWS),
             invalid_messages_count=invalid_messages.count(session),
         )
+
+
+def _matches(group: Group, selection: Selection) -> bool:
+    return all(getattr(group, name) == value for name, value in selection.items())
+
+
+def _cursor(letter: DeadLetterView) -> str:
+    return f"{letter.died_at.isoformat()}_{letter.id}"
+
+
+def _before() -> tuple[datetime, str] | None:
+    """Return the dead letter before which the page begins; a bad one means the first page."""
+    died_at, _, delivery_id = request.args.get("before", "").partition("_")
+    try:
+        dead_letters.parse(delivery_id)
+        return datetime.fromisoformat(died_at).astimezone(UTC), delivery_id
+    except (ValueError, OverflowError, UnknownDelivery):
+        return None
 
 
 def _selected_groups() -> list[Selection]:

@@ -1,10 +1,12 @@
 """/ops/orders: all orders, newest first, and the page of each with an operator's actions."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from events import reading, transaction
 from events.admin import dead_letters, trace
@@ -22,17 +24,37 @@ PAGE_SIZE = 50
 
 @bp.get("")
 def show_list() -> ResponseReturnValue:
-    """List the orders; the search field redirects to the order with its number."""
-    number = forms.argument("number")
+    """List the orders, or the stuck ones; the search field redirects to the order it names."""
+    number, only_stuck = forms.argument("number"), forms.argument("state") == "stuck"
     with reading() as session:
         if number:
             order_id = session.scalar(select(Order.id).where(Order.number == order_number(number)))
             if order_id:
                 return redirect(url_for(".show", order_id=order_id))
-        rows = orders.listed(session, limit=PAGE_SIZE + 1, before=forms.before())
-    older = rows[PAGE_SIZE - 1].key if len(rows) > PAGE_SIZE else None
-    page = render_template("ops/orders.html", orders=rows[:PAGE_SIZE], older=older, number=number)
+        all_stuck = orders.stuck(session, limit=PAGE_SIZE + 1)
+        rows = (
+            all_stuck
+            if only_stuck
+            else orders.listed(session, limit=PAGE_SIZE + 1, before=forms.before())
+        )
+        page = render_template(
+            "ops/orders.html",
+            orders=rows[:PAGE_SIZE],
+            older=rows[PAGE_SIZE - 1].key if len(rows) > PAGE_SIZE and not only_stuck else None,
+            number=number,
+            only_stuck=only_stuck,
+            stuck_count=len(all_stuck),
+            page_size=PAGE_SIZE,
+            marks=_marks(session, rows),
+        )
     return page, 404 if number else 200
+
+
+def _marks(session: Session, rows: Sequence[Order]) -> dict[str, str]:
+    """Return what keeps each order that does not go on by itself, by its number."""
+    stuck = orders.stuck(session, among=[row.id for row in rows])
+    dead = orders.with_dead_letter(session, [row.number for row in rows])
+    return dict.fromkeys(dead, "dead letter") | {row.number: "stuck" for row in stuck}
 
 
 @bp.get("/<uuid:order_id>")

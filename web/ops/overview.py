@@ -1,68 +1,61 @@
-"""/ops: the state of orders, queues and processes at a glance, with the latest audit entries."""
+"""/ops: the answer to whether orders are processed, what needs a person, and the latest acts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
 from events import heartbeat, reading
-from events.admin import audit, invalid_messages, queues
-from events.admin.queues import QueueView
-from events.tables import Heartbeat
-from tasks import orders
+from events.admin import audit, queues, subscriptions
+from web.ops import needs
+from web.ops.needs import Need
 
 bp = Blueprint("overview", __name__)
+MAX_HEADLINE = 90  # characters
 
 
 @bp.get("")
 def show() -> ResponseReturnValue:
     """Show if orders are processed, and what keeps them from it."""
     with reading() as session:
-        rows = queues.overview(session)
+        rows, found = queues.overview(session), needs.listed(session)
+        headline, tone = _headline(found)
         return render_template(
             "ops/overview.html",
+            headline=headline,
+            tone=tone,
+            needs=found,
             queues=rows,
-            warnings=[
-                *_relay_warnings(heartbeat.live_relays(session)),
-                *_queue_warnings(rows),
-                *_worker_warnings(rows),
-            ],
-            stuck_orders=orders.stuck(session, limit=20),
             waiting=sum(row.waiting for row in rows),
             retrying=sum(row.retrying for row in rows),
-            decisions=sum(row.dead for row in rows) + invalid_messages.count(session),
+            dead=sum(row.dead for row in rows),
             unrelayed=queues.unrelayed(session),
-            audit=audit.listed(session, limit=15),
+            paused=[row for row in subscriptions.listed(session) if row.paused_at],
+            machinery=_machinery(session),
+            audit=audit.listed(session, limit=10),
         )
 
 
-def _relay_warnings(relays: Sequence[Heartbeat]) -> Iterator[str]:
-    if not relays:
-        yield (
-            "No relay is alive: orders are accepted and saved, but not processed. "
-            "Start one with: tidings relay."
-        )
-    for relay in relays:
-        if relay.trouble:
-            cannot = "can send nothing" if relay.blocked else "cannot reach the broker"
-            yield (
-                f"{relay.name} {cannot}: {relay.trouble}. "
-                "Orders are accepted and saved, but not processed."
-            )
+def _headline(found: Sequence[Need]) -> tuple[str, str]:
+    """Return the answer in one sentence, and the tone of the worst of what was found."""
+    if not found:
+        return "No problems: orders are accepted and processed", "done"
+    tone = "bad" if any(each.tone == "bad" for each in found) else "wait"
+    stopping = [each for each in found if each.stops]
+    if not stopping:
+        return "Orders are accepted and processed, but some need a decision", tone
+    cause = stopping[0].title
+    more = f", and {len(stopping) - 1} more" if len(stopping) > 1 else ""
+    headline = f"Orders are accepted, but not all are processed: {cause}{more}"
+    if len(headline) > MAX_HEADLINE:
+        headline = "Orders are accepted, but not all are processed"
+    return headline, tone
 
 
-def _queue_warnings(rows: Sequence[QueueView]) -> Iterator[str]:
-    for row in rows:
-        if row.trouble:
-            yield (
-                f"Queue {row.name} {row.trouble}. To fix it: {row.fix}. "
-                "Its deliveries wait; all other queues are served."
-            )
-
-
-def _worker_warnings(rows: Sequence[QueueView]) -> Iterator[str]:
-    for row in rows:
-        backlog = row.waiting + row.retrying
-        if backlog and not row.workers:
-            deliveries = "1 delivery is" if backlog == 1 else f"{backlog} deliveries are"
-            yield f"Queue {row.name} has no worker; {deliveries} waiting in it."
+def _machinery(session: Session) -> list[tuple[str, list[str]]]:
+    processes = heartbeat.alive(session)
+    return [
+        (label, [each.name for each in processes if each.kind == kind])
+        for label, kind in (("Relay", "relay"), ("Workers", "worker"))
+    ]

@@ -18,10 +18,12 @@ MAX_QUANTITY = 100_000  # of one restocking
 def show_list() -> ResponseReturnValue:
     """List the products with price and stock."""
     with reading() as session:
+        stock_levels = inventory.stock_levels(session)
         return render_template(
             "ops/products.html",
             products=products.listed(session, inactive=True),
-            stock_levels=inventory.stock_levels(session),
+            stock_levels=stock_levels,
+            in_stock=[each for each, left in stock_levels.items() if left],
             max_quantity=MAX_QUANTITY,
         )
 

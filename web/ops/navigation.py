@@ -1,0 +1,78 @@
+"""The operators' navigation: its entries, and the numbers beside two of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flask import g, url_for
+from sqlalchemy.exc import SQLAlchemyError
+
+from events import reading
+from events.admin import dead_letters
+from web.ops import needs
+
+MAX_COUNT = 10_000  # of dead letters that every page counts
+MAIN = (
+    ("ops", "ops.overview.show", "Overview"),
+    ("orders", "ops.orders.show_list", "Orders"),
+    ("dead", "ops.dead_letters.show_list", "Dead letters"),
+    ("queues", "ops.queues.show_list", "Queues"),
+    ("events", "ops.events.show_list", "Events"),
+)
+MORE = (
+    ("catalog", "ops.catalog.show_list", "Catalog"),
+    ("products", "ops.products.show_list", "Products"),
+    ("mails", "ops.mails.show_list", "Mails"),
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A link of the navigation; `name` is what its page calls itself, `count` may be empty."""
+
+    name: str
+    url: str
+    label: str
+    count: str = ""
+
+
+@dataclass(frozen=True)
+class Navigation:
+    """The entries in one line, those under More, and who is logged in."""
+
+    main: list[Entry]
+    more: list[Entry]
+    dead: str
+    operator: str
+
+
+def navigation(*, counted: bool = True) -> Navigation:
+    """Return the navigation; an error page after a failure of the database has it uncounted."""
+    counts = _counts() if counted else {}
+    return Navigation(
+        main=list(_entries(MAIN, counts)),
+        more=list(_entries(MORE, counts)),
+        dead=counts.get("dead", ""),
+        operator=g.get("ops_user") or "",
+    )
+
+
+def _entries(
+    entries: tuple[tuple[str, str, str], ...], counts: dict[str, str]
+) -> Iterator[Entry]:
+    for name, endpoint, label in entries:
+        yield Entry(name, url_for(endpoint), label, counts.get(name, ""))
+
+
+def _counts() -> dict[str, str]:
+    try:
+        with reading() as session:
+            dead = dead_letters.count(session, at_most=MAX_COUNT)
+            return {"ops": _text(len(needs.listed(session))), "dead": _text(dead)}
+    except SQLAlchemyError:  # an error page must not fail for want of a number
+        return {}
+
+
+def _text(number: int) -> str:
+    if not number:
+        return ""
+    return f"{number:,}" if number < MAX_COUNT else f"{MAX_COUNT:,}+"

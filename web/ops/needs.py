@@ -1,0 +1,126 @@
+"""The things that need a person, the worst for customers first: one row of the overview each."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from flask import url_for
+from sqlalchemy.orm import Session
+
+from events import heartbeat
+from events.admin import dead_letters, invalid_messages, queues
+from events.admin.dead_letters import Group
+from events.admin.queues import QueueView
+from events.tables import Heartbeat
+from tasks import orders
+from tasks.orders import Order
+
+MAX_STUCK = 20  # orders that are named
+
+
+@dataclass(frozen=True)
+class Need:
+    """A thing that needs a person: its title and text, where to act, or the command to run."""
+
+    title: str
+    text: str = ""
+    url: str = ""
+    action: str = ""
+    command: str = ""
+    tone: str = "bad"
+    stops: bool = False  # orders are accepted, but some or all are not processed
+    links: list[tuple[str, str]] = field(default_factory=list)
+
+
+def listed(session: Session) -> list[Need]:
+    """Return what needs a person now."""
+    return [
+        *_relays(heartbeat.live_relays(session)),
+        *_queues(queues.overview(session)),
+        *_stuck(orders.stuck(session, limit=MAX_STUCK + 1)),
+        *_causes(dead_letters.groups(session)),
+        *_invalid_messages(invalid_messages.count(session)),
+    ]
+
+
+def _relays(relays: Sequence[Heartbeat]) -> Iterator[Need]:
+    if not relays:
+        yield Need(
+            "No relay is alive",
+            "Orders are accepted and saved, but not processed.",
+            command="tidings relay",
+            stops=True,
+        )
+    for relay in relays:
+        if relay.trouble:
+            cannot = "can send nothing" if relay.blocked else "cannot reach the broker"
+            text = f"{relay.trouble}. Orders are accepted and saved, but not processed."
+            yield Need(f"{relay.name} {cannot}", text, stops=True)
+
+
+def _queues(rows: Iterable[QueueView]) -> Iterator[Need]:
+    for row in sorted(rows, key=lambda row: (-row.waiting - row.retrying, row.name)):
+        url = url_for("ops.queues.show_list", _anchor=f"queue-{row.name}")
+        if row.trouble:
+            text = f"To fix it: {row.fix}. Its deliveries wait; all other queues are served."
+            yield Need(f"Queue {row.name} {row.trouble}", text, url, "Look", stops=True)
+        elif not row.workers:
+            yield Need(
+                f"Queue {row.name} has no worker",
+                f"{_deliveries(row.waiting + row.retrying)} in it.",
+                url,
+                command=worker_command(row.name),
+                stops=True,
+            )
+
+
+def _deliveries(number: int) -> str:
+    if number == 1:
+        return "1 delivery is waiting"
+    return f"{number:,} deliveries are waiting" if number else "Nothing is waiting"
+
+
+def worker_command(queue: str) -> str:
+    """Return the command that starts a worker of a queue."""
+    return f"celery -A tasks worker -Q {queue} -n {queue}@%h"
+
+
+def _stuck(found: Sequence[Order]) -> Iterator[Need]:
+    if not found:
+        return
+    one = len(found) == 1
+    more = "" if len(found) <= MAX_STUCK else f"more than {MAX_STUCK} "
+    number = "1 order is" if one else f"{more or len(found)} orders are".replace("  ", " ")
+    yield Need(
+        f"{number[:1].upper()}{number[1:]} stuck",
+        f"A delivery was discarded, so the next step never happens. Cancel {'it' if one else 'them'}"
+        "; the completed steps are then undone.",
+        url=url_for("ops.orders.show_list", state="stuck"),
+        links=[
+            (each.number, url_for("ops.orders.show", order_id=each.id))
+            for each in found[:MAX_STUCK]
+        ],
+    )
+
+
+def _causes(groups: Iterable[Group]) -> Iterator[Need]:
+    for group in groups:
+        chosen = {"subscription": group.subscription, "fingerprint": group.fingerprint}
+        yield Need(
+            f"{group.count:,} {'delivery' if group.count == 1 else 'deliveries'} of "
+            f"{group.subscription} died",
+            group.error,
+            url_for("ops.dead_letters.show_list", **chosen),
+            "Decide",
+        )
+
+
+def _invalid_messages(count: int) -> Iterator[Need]:
+    if count:
+        yield Need(
+            f"{count:,} invalid {'message' if count == 1 else 'messages'}",
+            "They came on the queues of Tidings, but Tidings did not send them, or they were "
+            "damaged on the way.",
+            url_for("ops.dead_letters.show_list", _anchor="invalid-messages"),
+            "Look",
+            tone="wait",
+        )
