@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from web.filters import date_and_time, duration, masked, time_of_day
+from web.filters import date_and_time, day, duration, masked, number, plural, time_of_day
 
 NOON = datetime(2026, 3, 1, 12, 0, 5, 42_000, tzinfo=UTC)
 
@@ -27,10 +27,22 @@ def test_a_duration_is_written_in_one_unit(seconds: float | None, text: str):
 
 
 def test_times_are_written_as_precisely_as_the_page_needs():
-    assert date_and_time(NOON) == "2026-03-01 12:00:05"
+    assert day(NOON) == "Sun 1 Mar 2026"
     assert time_of_day(NOON) == "12:00:05"
     assert time_of_day(NOON, "milliseconds") == "12:00:05.042"
-    assert date_and_time(None) == time_of_day(None) == ""
+    assert date_and_time(None) == day(None) == time_of_day(None) == ""
+
+
+def test_a_time_has_its_day_and_the_year_only_if_it_is_not_this_one():
+    with clock_at(NOON):
+        assert date_and_time(NOON) == "Sun 1 Mar 12:00:05"
+        assert date_and_time(NOON.replace(year=2025)) == "Sat 1 Mar 2025 12:00:05"
+
+
+def test_numbers_have_commas_and_their_noun():
+    assert number(1204) == "1,204"
+    assert plural(1, "order") == "1 order"
+    assert plural(1204, "delivery", "deliveries") == "1,204 deliveries"
 
 
 def test_a_masked_address_is_known_to_its_owner_only():

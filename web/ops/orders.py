@@ -1,6 +1,7 @@
 """/ops/orders: all orders, newest first, and the page of each with an operator's actions."""
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, url_for
@@ -72,10 +73,13 @@ def show_live_part(order_id: UUID) -> ResponseReturnValue:
 
 
 def _page(order_id: UUID) -> OrderPage:
+    ask = forms.argument("ask")
     return OrderPage(
-        live_url=url_for("ops.orders.show_live_part", order_id=order_id),
+        page_url=partial(url_for, "ops.orders.show", order_id=order_id),
+        live_url=url_for("ops.orders.show_live_part", order_id=order_id, ask=ask or None),
         cancel_url=url_for("ops.orders.cancel", order_id=order_id),
         ops=True,
+        ask=ask,
     )
 
 

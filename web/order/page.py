@@ -1,5 +1,6 @@
 """The page of an order, whole or only the part that changes. Operators see more on it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ from tasks import timeline
 from tasks.email import Mail
 from tasks.orders import Order
 from web.order import progress
-from web.order.progress import OrderProgress, Status
+from web.order.progress import OrderProgress
+from web.order.status import Status
 from web.order.trace import Trace
 
 
@@ -21,12 +23,15 @@ from web.order.trace import Trace
 class OrderPage:
     """A page with the addresses of its changing part and of its cancel form.
 
-    `ops` shows the errors, the customer and the replay form too.
+    `ops` shows the errors, the customer and the replay form too. `ask` is the form that is open,
+    cancel or replay; without JavaScript a page with an open form does not refresh itself.
     """
 
+    page_url: Callable[..., str]
     live_url: str
     cancel_url: str
     ops: bool
+    ask: str = ""
 
     def render(self, session: Session, order: Order) -> Response:
         """Render the whole page."""
@@ -47,14 +52,21 @@ class OrderPage:
         return response
 
     def _variables(self, session: Session, order: Order) -> dict[str, Any]:
-        return {"order": order, "progress": _progress(session, order), **vars(self)}
+        found = _progress(session, order)
+        is_open = {"cancel": found.cancellable, "replay": self.ops and bool(found.dead)}
+        return {
+            "order": order,
+            "progress": found,
+            "headline": found.for_operator if self.ops else found.for_customer,
+            "open_form": self.ask if is_open.get(self.ask) else "",
+            **vars(self),
+        }
 
 
 def _progress(session: Session, order: Order) -> OrderProgress:
     texts = {entry.event_id: entry.text for entry in timeline.entries(session, order.id)}
-    status = Status(
-        order.status, order.payment, order.reason, _has_unrelayed_events(session, order.number)
-    )
+    unrelayed = _has_unrelayed_events(session, order.number)
+    status = Status(order.number, order.status, order.payment, order.reason, unrelayed)
     mails = session.scalars(select(Mail).where(Mail.order_id == order.id)).all()
     return progress.build(status, Trace(trace.of(session, order.number)), texts, mails)
 

@@ -20,73 +20,59 @@ from events.catalog import (
 )
 from events.ledger import OPEN
 from tasks.email import Mail
-from web.filters import time_of_day
+from web.order import headline
+from web.order.headline import Headline
+from web.order.status import Pill, Status
 from web.order.timeline import Item, items
 from web.order.trace import INTERNAL_QUEUES, Trace
 
 
 @dataclass(frozen=True)
-class Pill:
-    """A label for the state of the order, in the colour of its tone."""
-
-    text: str
-    tone: str = ""
-
-
-@dataclass(frozen=True)
 class Step:
-    """One of the five steps of an order; a retrying one is due again at `due_at`."""
+    """One of the five steps of an order; a retrying one is due again at `due_at`.
+
+    `at` is the time of a completed step. Customers read `plain_label` and `plain_note`.
+    """
 
     label: str
     tone: str
     note: str = ""
     due_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Status:
-    """The state in the order's row."""
-
-    status: str
-    payment: str
-    reason: str | None
-    has_unrelayed_events: bool = False
+    at: datetime | None = None
+    plain_label: str = ""
+    plain_note: str = ""
 
 
 @dataclass(frozen=True)
 class OrderProgress:
     """Everything on the page that changes while the order is processed."""
 
-    pills: list[Pill]
+    for_customer: Headline
+    for_operator: Headline
     steps: list[Step]
     items: list[Item]
     dead: list[TracedDelivery]
     final: bool
     cancellable: bool
     paid: bool
-    cancellation: str
-    headline: str
 
 
 def build(
     status: Status, trace: Trace, texts: dict[UUID, str], mails: Sequence[Mail] = ()
 ) -> OrderProgress:
     """Build the progress from the row, the trace, the description of each event, and the mails."""
-    steps = list(_steps(status, trace))
-    done = [step.label.lower() for step in steps if step.tone == "done"]
     pills = [*_status_pills(status), *_delivery_pills(trace)]
     cancelled = status.status == "cancelled" and status.reason
+    cancellation = f"Cancelled: {status.reason}" if cancelled else ""
     return OrderProgress(
-        pills=pills,
-        steps=steps,
+        for_customer=headline.for_customer(status, trace, cancellation),
+        for_operator=headline.for_operator(status.number, pills, cancellation),
+        steps=list(_steps(status, trace)),
         items=items(trace, texts, mails),
         dead=[delivery for delivery in trace.deliveries if delivery.state == "dead"],
         final=_final(status, trace),
         cancellable=status.status in ("placed", "confirmed"),
         paid=status.payment == "charged",
-        cancellation=f"Cancelled: {status.reason}" if cancelled else "",
-        headline=f"{', '.join(pill.text for pill in pills)}. "
-        f"Done: {', '.join(done) or 'nothing yet'}.",
     )
 
 
@@ -138,6 +124,7 @@ class Stage:
     """A step that an event completes, another one fails, and a third one reverses."""
 
     label: str
+    plain_label: str
     queue: str
     completed_by: type[Event]
     failed_by: type[Event] | None = None
@@ -148,6 +135,7 @@ class Stage:
 
 RESERVED = Stage(
     "Stock reserved",
+    "Items set aside",
     "inventory",
     InventoryReserved,
     InventoryReservationFailed,
@@ -156,42 +144,56 @@ RESERVED = Stage(
     "given back",
 )
 PAID = Stage(
-    "Paid", "payment", PaymentCharged, PaymentFailed, "declined", PaymentRefunded, "refunded"
+    "Paid", "Paid", "payment", PaymentCharged, PaymentFailed, "declined", PaymentRefunded, "refunded"
 )
-CONFIRMED = Stage("Confirmed", "orders", OrderConfirmed)
-SHIPPED = Stage("Shipped", "shipping", OrderShipped)
+CONFIRMED = Stage("Confirmed", "Confirmed", "orders", OrderConfirmed)
+SHIPPED = Stage("Shipped", "On its way", "shipping", OrderShipped)
 
 
 def _steps(status: Status, trace: Trace) -> Iterator[Step]:
-    yield Step("Placed", "done", time_of_day(trace.started_at, "milliseconds"))
+    yield Step("Placed", "done", at=trace.started_at, plain_label="Placed")
     yield _step(RESERVED, trace)
     yield _step(PAID, trace)
     if status.status == "cancelled":
-        cancelled = trace.first(OrderCancelled)
-        yield Step("Cancelled", "bad", trace.offset(cancelled) if cancelled else "")
-        yield Step("Shipped", "todo", "will not be shipped")
+        event = trace.first(OrderCancelled)
+        offset, at = (trace.offset(event), event.time) if event else ("", None)
+        yield Step("Cancelled", "bad", offset, at=at, plain_label="Cancelled")
+        yield Step("Shipped", "todo", "will not be shipped", plain_label=SHIPPED.plain_label)
         return
     yield _step(CONFIRMED, trace)
     yield _step(SHIPPED, trace)
 
 
 def _step(stage: Stage, trace: Trace) -> Step:
+    plain = stage.plain_label
     if completed := trace.first(stage.completed_by):
         undone = trace.first(stage.reversed_by) if stage.reversed_by else None
-        reversal = f", {stage.reversal} {trace.offset(undone)}" if undone else ""
-        return Step(stage.label, "done", trace.offset(completed) + reversal)
+        offset = trace.offset(completed)
+        if undone is None:
+            return Step(stage.label, "done", offset, at=completed.time, plain_label=plain)
+        note = f"{offset}, {stage.reversal} {trace.offset(undone)}"
+        return Step(
+            stage.label, "done", note, at=undone.time, plain_label=plain, plain_note=stage.reversal
+        )
     if stage.failed_by and (failed := trace.first(stage.failed_by)):
-        return Step(stage.label, "bad", f"{stage.failure} {trace.offset(failed)}")
+        note = f"{stage.failure} {trace.offset(failed)}"
+        return Step(
+            stage.label, "bad", note, at=failed.time, plain_label=plain, plain_note=stage.failure
+        )
     return _open_step(stage, trace)
 
 
 def _open_step(stage: Stage, trace: Trace) -> Step:
-    worst = trace.worst_delivery(stage.queue)
+    worst, plain = trace.worst_delivery(stage.queue), stage.plain_label
     if worst is None:
-        return Step(stage.label, "todo")
+        return Step(stage.label, "todo", plain_label=plain)
     if worst.state == "dead":
-        plural = "attempt" if worst.attempts == 1 else "attempts"
-        return Step(stage.label, "bad", f"gave up after {worst.attempts} {plural}")
+        note = f"gave up after {worst.attempts} {'attempt' if worst.attempts == 1 else 'attempts'}"
+        return Step(
+            stage.label, "bad", note, plain_label=plain, plain_note="we are looking into it"
+        )
     limit = f" of {worst.max_attempts}" if worst.max_attempts else ""
     note = f"attempt {worst.attempts + 1}{limit}, next"
-    return Step(stage.label, "wait", note, worst.due_at)
+    return Step(
+        stage.label, "wait", note, worst.due_at, plain_label=plain, plain_note="we try again"
+    )

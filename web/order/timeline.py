@@ -21,6 +21,11 @@ from web.order.trace import INTERNAL_QUEUES, Trace
 
 TONES = {"done": "done", "retrying": "wait", "dead": "bad"}
 NOTES = {"pending": "waiting", "retrying": "retrying", "dead": "gave up"}
+PLAIN_TROUBLE = {
+    "payment": "The bank did not answer",
+    "shipping": "The carrier did not answer",
+    "email": "A mail could not be sent",
+}
 FAILURES = {
     each.type for each in (InventoryReservationFailed, PaymentFailed, OrderCancelled, DeliveryDead)
 }
@@ -73,6 +78,14 @@ class AttemptItem:
     outcome: str
     flower_task_id: str
     kind: str = "attempt"
+
+    @property
+    def plain_text(self) -> str:
+        """The failure in the words of a customer, who is not shown the error."""
+        trouble = PLAIN_TROUBLE.get(self.queue, "A step took longer than usual")
+        if self.dead:
+            return f"{trouble}. We are looking into it."
+        return f"{trouble}. {'We try again.' if self.next_attempt_at else 'We tried again.'}"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The pages of the shop: the order form and the order. They work without JavaScript."""
 
 import secrets
+from functools import partial
 from uuid import UUID
 
 from flask import (
@@ -143,9 +144,12 @@ def _token() -> str:
 
 
 def _page(order_id: UUID) -> OrderPage:
-    token = _token() or None
+    where = {"order_id": order_id, "token": _token() or None}
+    ask = forms.argument("ask")
     return OrderPage(
-        live_url=url_for("shop.show_live_part", order_id=order_id, token=token),
-        cancel_url=url_for("shop.cancel_order", order_id=order_id, token=token),
+        page_url=partial(url_for, "shop.show_order", **where),
+        live_url=url_for("shop.show_live_part", **where, ask=ask or None),
+        cancel_url=url_for("shop.cancel_order", **where),
         ops=ops_user() is not None,
+        ask=ask,
     )

@@ -76,6 +76,10 @@ function replaceParts(live, html) {
     const old = live.querySelector(`[data-part="${part.dataset.part}"]`);
     if (!old || rendered.get(part.dataset.part) === part.outerHTML) continue;
     rendered.set(part.dataset.part, part.outerHTML);
+    for (const field of part.querySelectorAll("input[id]")) {
+      const typed = document.getElementById(field.id);
+      if (typed) field.value = typed.value;
+    }
     old.replaceWith(document.adoptNode(part));
   }
   if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
@@ -153,8 +157,30 @@ function countSelected(form) {
   update();
 }
 
+/** Let commands be copied where the browser allows it. */
+function offerCopies() {
+  if (!navigator.clipboard) return;
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.previousElementSibling.textContent);
+      button.textContent = "Copied";
+    });
+  }
+}
+
+/** Close an open menu by a click elsewhere, and by Escape. */
+function closeMenus() {
+  const close = (except) =>
+    document.querySelectorAll(".more[open], .menu[open]").forEach((menu) => menu === except || (menu.open = false));
+  addEventListener("click", (event) => close(event.target.closest(".more, .menu")));
+  addEventListener("keydown", (event) => event.key === "Escape" && close());
+}
+
 document.querySelectorAll("#live").forEach(follow);
 document.querySelectorAll("form:has(#total)").forEach(showTotal);
 document.querySelectorAll("form:has([data-counts-selected])").forEach(countSelected);
 preventDoubleSubmit();
+offerCopies();
+closeMenus();
 if (document.querySelector("#live")) setInterval(countDown, 500);

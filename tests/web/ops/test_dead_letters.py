@@ -48,9 +48,9 @@ def test_dead_letters_are_grouped_by_what_went_wrong_and_counted_in_the_head(
     page = client.get("/ops/dead-letters", headers=OPS_HTML).text
 
     assert "deliveries need a decision" in page or "delivery needs a decision" in page
-    assert "<b>GatewayError</b> payment sandbox: 500 for this card" in page
+    assert "<b>GatewayError</b>: payment sandbox: 500 for this card" in page
     assert "Replay 1" in page
-    assert '<span class="badge">' in client.get("/ops/products", headers=OPS_HTML).text
+    assert '<span class="badge">1</span>' in client.get("/ops/products", headers=OPS_HTML).text
 
 
 def _group(client: FlaskClient) -> str:
@@ -106,7 +106,8 @@ def test_one_dead_letter_is_shown_with_every_attempt_and_can_be_settled(
     page = client.get(address, headers=OPS_HTML).text
     settled = post(client, address, f"{address}/{act}", OPS, reason="looked at")
 
-    assert "→ dead letter" in page
+    assert "</svg> dead letter</span>" in page
+    assert "payment.charge_order gave ORD-1001 up after 8 attempts" in page
     assert "Traceback (most recent call last)" in page
     assert settled.status_code == 200
     assert _state(dead) == state

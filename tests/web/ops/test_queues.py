@@ -23,8 +23,9 @@ def test_a_subscription_is_paused_and_resumed_with_a_reason(client: FlaskClient)
         ).text
 
     assert "by ada: &lt;b&gt;bank&lt;/b&gt; holiday" in paused
-    assert 'class="pill wait">paused' in paused
-    assert 'class="pill wait">paused' not in resumed
+    assert "</svg> paused</span>" in paused
+    assert "1 of 2 paused" in paused
+    assert "</svg> paused</span>" not in resumed
     assert [act for _, act, _ in audit_log()] == ["resume", "pause"]
     with reading() as session:
         assert subscriptions.find(session, "payment.charge_order").paused_at is None
@@ -58,6 +59,6 @@ def test_the_queues_page_and_the_api_name_a_refused_queue_with_its_fix(client: F
     page = client.get("/ops/queues", headers=OPS_HTML).text
     [queue] = client.get("/api/v1/queues", headers=OPS).json["queues"]
 
-    assert "is &lt;full&gt;" in page
+    assert "Is &lt;full&gt;." in page
     assert "To fix it: start workers for it." in page
     assert (queue["name"], queue["trouble"], queue["fix"]) == ("payment", *full.values())
