@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from events import clock
 from web.filters import date_and_time, day, duration, masked, number, plural, time_of_day
 
 NOON = datetime(2026, 3, 1, 12, 0, 5, 42_000, tzinfo=UTC)
@@ -34,9 +35,12 @@ def test_times_are_written_as_precisely_as_the_page_needs():
 
 
 def test_a_time_has_its_day_and_the_year_only_if_it_is_not_this_one():
-    with clock_at(NOON):
+    clock.follow(lambda: NOON)
+    try:
         assert date_and_time(NOON) == "Sun 1 Mar 12:00:05"
         assert date_and_time(NOON.replace(year=2025)) == "Sat 1 Mar 2025 12:00:05"
+    finally:
+        clock.follow(None)
 
 
 def test_numbers_have_commas_and_their_noun():

@@ -60,7 +60,11 @@ def list_dead_letters(*, grouped: bool, limit: int, as_json: bool, **selected: s
     if grouped and any(selected.values()):
         raise click.UsageError("--group shows all dead letters; omit the other filters")
     with reading() as session:
-        found = admin.groups(session) if grouped else admin.listed(session, limit=limit, **selected)
+        found = (
+            admin.groups(session)
+            if grouped
+            else admin.listed(session, limit=limit, before=None, **selected)
+        )
     if as_json:
         print_json([asdict(each) for each in found])
         return

@@ -56,9 +56,7 @@ def navigation(*, counted: bool = True) -> Navigation:
     )
 
 
-def _entries(
-    entries: tuple[tuple[str, str, str], ...], counts: dict[str, str]
-) -> Iterator[Entry]:
+def _entries(entries: tuple[tuple[str, str, str], ...], counts: dict[str, str]) -> Iterator[Entry]:
     for name, endpoint, label in entries:
         yield Entry(name, url_for(endpoint), label, counts.get(name, ""))
 

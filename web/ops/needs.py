@@ -88,12 +88,11 @@ def _stuck(found: Sequence[Order]) -> Iterator[Need]:
     if not found:
         return
     one = len(found) == 1
-    more = "" if len(found) <= MAX_STUCK else f"more than {MAX_STUCK} "
-    number = "1 order is" if one else f"{more or len(found)} orders are".replace("  ", " ")
+    number = str(len(found)) if len(found) <= MAX_STUCK else f"More than {MAX_STUCK}"
     yield Need(
-        f"{number[:1].upper()}{number[1:]} stuck",
-        f"A delivery was discarded, so the next step never happens. Cancel {'it' if one else 'them'}"
-        "; the completed steps are then undone.",
+        "1 order is stuck" if one else f"{number} orders are stuck",
+        "A delivery was discarded, so the next step never happens. "
+        f"Cancel {'it' if one else 'them'}; the completed steps are then undone.",
         url=url_for("ops.orders.show_list", state="stuck"),
         links=[
             (each.number, url_for("ops.orders.show", order_id=each.id))
@@ -104,12 +103,15 @@ def _stuck(found: Sequence[Order]) -> Iterator[Need]:
 
 def _causes(groups: Iterable[Group]) -> Iterator[Need]:
     for group in groups:
-        chosen = {"subscription": group.subscription, "fingerprint": group.fingerprint}
         yield Need(
             f"{group.count:,} {'delivery' if group.count == 1 else 'deliveries'} of "
             f"{group.subscription} died",
             group.error,
-            url_for("ops.dead_letters.show_list", **chosen),
+            url_for(
+                "ops.dead_letters.show_list",
+                subscription=group.subscription,
+                fingerprint=group.fingerprint,
+            ),
             "Decide",
         )
 

@@ -46,6 +46,7 @@ def _headline(found: Sequence[Need]) -> tuple[str, str]:
     if not stopping:
         return "Orders are accepted and processed, but some need a decision", tone
     cause = stopping[0].title
+    cause = cause[:1].lower() + cause[1:] if cause.startswith(("Queue", "No ")) else cause
     more = f", and {len(stopping) - 1} more" if len(stopping) > 1 else ""
     headline = f"Orders are accepted, but not all are processed: {cause}{more}"
     if len(headline) > MAX_HEADLINE:

@@ -1,4 +1,4 @@
-"""The headline of an order's page: for its customer in words of the shop, for operators in states."""
+"""The headline of an order's page: in words of the shop for customers, in states for operators."""
 
 from dataclasses import dataclass
 

@@ -144,7 +144,14 @@ RESERVED = Stage(
     "given back",
 )
 PAID = Stage(
-    "Paid", "Paid", "payment", PaymentCharged, PaymentFailed, "declined", PaymentRefunded, "refunded"
+    "Paid",
+    "Paid",
+    "payment",
+    PaymentCharged,
+    PaymentFailed,
+    "declined",
+    PaymentRefunded,
+    "refunded",
 )
 CONFIRMED = Stage("Confirmed", "Confirmed", "orders", OrderConfirmed)
 SHIPPED = Stage("Shipped", "On its way", "shipping", OrderShipped)

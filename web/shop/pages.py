@@ -2,6 +2,7 @@
 
 import secrets
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from flask import (
@@ -144,7 +145,7 @@ def _token() -> str:
 
 
 def _page(order_id: UUID) -> OrderPage:
-    where = {"order_id": order_id, "token": _token() or None}
+    where: dict[str, Any] = {"order_id": order_id, "token": _token() or None}
     ask = forms.argument("ask")
     return OrderPage(
         page_url=partial(url_for, "shop.show_order", **where),

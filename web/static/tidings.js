@@ -150,10 +150,10 @@ function countSelected(form) {
   const button = form.querySelector("[data-counts-selected]");
   const label = button.textContent;
   const update = () => {
-    const selected = [...form.querySelectorAll("input[type=checkbox]:checked")];
+    const selected = [...form.elements].filter((field) => field.matches("input[type=checkbox]:checked"));
     button.textContent = selected.length ? `${label} (${selected.reduce((sum, box) => sum + Number(box.dataset.count || 1), 0)})` : label;
   };
-  form.addEventListener("change", update);
+  document.addEventListener("change", update); // the boxes stand elsewhere, among forms of their own
   update();
 }
 

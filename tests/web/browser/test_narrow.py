@@ -41,7 +41,7 @@ def test_no_page_scrolls_sideways(site: Site, narrow_tab: Page):
     place(narrow_tab, name=LONG, card="tok_broken")
     stuck = narrow_tab.url
     with site.services():
-        expect(narrow_tab.get_by_text("payment could not charge order").first).to_be_visible()
+        expect(narrow_tab.get_by_text("The bank did not answer").first).to_be_visible()
         assert overflow(narrow_tab) <= 0
         place(narrow_tab, name=LONG)
         wait_until_final(narrow_tab)

@@ -34,14 +34,17 @@ def test_an_operator_finds_a_dead_letter_reads_its_attempts_and_replays_its_grou
             ops_tab.wait_for_timeout(100)
     ops_tab.goto("/ops")
     ops_tab.get_by_role("link", name="Dead letters 1").first.click()
+    expect(ops_tab.get_by_role("link", name="Dead letters 1").first).to_have_attribute(
+        "aria-current", "page"
+    )
     expect(ops_tab.get_by_role("heading", name="1 delivery needs a decision")).to_be_visible()
-    ops_tab.locator("#letters tbody a").click()
+    ops_tab.locator("#letters tbody a").first.click()
     ops_tab.get_by_text("traceback").first.click()
     expect(ops_tab.get_by_text("Traceback (most recent call last)").first).to_be_visible()
     ops_tab.go_back(wait_until="commit")
     ops_tab.get_by_label("Select GatewayError").check()
     expect(ops_tab.get_by_role("button", name="Replay selected (1)")).to_be_visible()
-    ops_tab.get_by_label("Reason").fill("the bank is awake")
+    ops_tab.locator("#reason").fill("the bank is awake")
     ops_tab.get_by_role("button", name="Replay selected (1)").click()
 
     expect(ops_tab.get_by_text("Replayed 1 delivery.")).to_be_visible()
@@ -57,25 +60,28 @@ def test_enter_in_the_reason_is_for_the_selected_groups_only(site: Site, ops_tab
             _make_retries_due()
             ops_tab.wait_for_timeout(100)
     ops_tab.goto("/ops/dead-letters")
-    ops_tab.get_by_label("Reason").fill("because")
-    ops_tab.get_by_label("Reason").press("Enter")
+    ops_tab.locator("#reason").fill("because")
+    ops_tab.locator("#reason").press("Enter")
     expect(ops_tab.get_by_text("select the groups to replay or discard").first).to_be_visible()
 
     ops_tab.goto("/ops/dead-letters")
     expect(ops_tab.get_by_role("heading", name="1 delivery needs a decision")).to_be_visible()
     ops_tab.get_by_label("Select GatewayError").check()
-    ops_tab.get_by_label("Reason").fill("because")
-    ops_tab.get_by_label("Reason").press("Enter")
+    ops_tab.locator("#reason").fill("because")
+    ops_tab.locator("#reason").press("Enter")
     expect(ops_tab.get_by_text("Replayed 1 delivery.")).to_be_visible()
 
 
 def test_an_operator_pauses_a_subscription_and_resumes_it(site: Site, ops_tab: Page):
     with site.services():
         ops_tab.goto("/ops/queues")
-        row = ops_tab.get_by_role("row", name="payment.charge_order")
+        ops_tab.locator("#queue-payment").get_by_text("2 subscriptions").click()
+        row = ops_tab.locator("[id='subscription-payment.charge_order']")
+        row.get_by_text("Pause…").click()
         row.get_by_label("Reason").fill("bank holiday")
         row.get_by_role("button", name="Pause").click()
         expect(ops_tab.get_by_text("payment.charge_order is paused.")).to_be_visible()
+        row.get_by_text("Resume…").click()
         row.get_by_label("Reason").fill("over")
         row.get_by_role("button", name="Resume").click()
         expect(ops_tab.get_by_text("payment.charge_order is resumed.")).to_be_visible()

@@ -36,7 +36,9 @@ def _state(delivery_id: str) -> str:
 def test_an_order_with_a_dead_letter_is_replayed_from_its_page(client: FlaskClient, dead: str):
     address = client.get("/ops/orders?number=1001", headers=OPS_HTML).location
 
-    page = post(client, address, f"{address}/replay", OPS, reason="the gateway is mended")
+    page = post(
+        client, f"{address}?ask=replay", f"{address}/replay", OPS, reason="the gateway is mended"
+    )
 
     assert "Replayed" in page.text
     assert _state(dead) == "retrying"

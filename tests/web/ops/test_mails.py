@@ -44,4 +44,4 @@ def test_without_a_mail_sink_the_page_says_so(
     environment.setenv("MAIL_DIR", str(tmp_path / "none"))
     tasks_settings.settings.cache_clear()
 
-    assert "There is no local mail sink" in client.get("/ops/mails", headers=OPS_HTML).text
+    assert "No local mail sink" in client.get("/ops/mails", headers=OPS_HTML).text

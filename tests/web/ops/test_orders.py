@@ -46,7 +46,9 @@ def test_a_senseless_page_number_is_the_first_page(no_write_client: FlaskClient,
 def test_an_operator_may_cancel_an_order_and_gives_a_reason(client: FlaskClient):
     address = "/ops" + place_order(client).partition("?")[0]
 
-    page = post(client, address, f"{address}/cancel", OPS, reason="the customer called")
+    page = post(
+        client, f"{address}?ask=cancel", f"{address}/cancel", OPS, reason="the customer called"
+    )
 
     assert "Cancelled: the customer called" in page.text
     assert ("ada", "cancel", "the customer called") in audit_log()

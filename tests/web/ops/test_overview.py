@@ -21,7 +21,9 @@ def test_the_overview_warns_when_nothing_can_be_processed(client: FlaskClient):
     assert "No relay is alive" in before
     assert "relay@a cannot reach the broker" in after
     assert "connection refused. Orders are accepted and saved, but not processed." in after
-    assert "Queue payment has no worker</a></h3>\n            <p>1 delivery is waiting in it." in after
+    assert (
+        "Queue payment has no worker</a></h3>\n            <p>1 delivery is waiting in it." in after
+    )
     assert "celery -A tasks worker -Q payment -n payment@%h" in after
 
 
