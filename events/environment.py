@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
@@ -13,6 +14,37 @@ from events.errors import BadValue, TidingsError
 
 WRONG_SETTINGS = 2  # the exit code of a process that was started with wrong settings
 _MAX_SHOWN = 40  # characters of a wrong value
+_MAX_SECRET = 10_000  # bytes of a file with a secret
+
+
+@dataclass(frozen=True)
+class _SecretFile:
+    """A file with the value of a setting. Its path is never shown: it may be the secret itself."""
+
+    path: str
+    is_given_twice: bool
+
+    def read(self, variable: str) -> str:
+        """Return the content without the line break at its end. Raises `BadValue`."""
+        if self.is_given_twice:
+            raise BadValue(f"is given by {variable} too", "unset one of the two")
+        fix = f"let {variable} name a readable file with the value and nothing else"
+        path = Path(self.path)
+        if path.exists() and not path.is_file():
+            raise BadValue(f"is to be in the file of {variable}, which is no file", fix)
+        try:
+            with path.open("rb") as file:
+                content = file.read(_MAX_SECRET + 1).decode()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise BadValue(f"is to be in the file of {variable}: {reason}", fix) from None
+        except ValueError:  # no UTF-8, or a NUL in the path
+            raise BadValue(f"is to be in the file of {variable}, which is no text", fix) from None
+        content = content.removesuffix("\n").removesuffix("\r")
+        if not content.strip() or len(content) > _MAX_SECRET:
+            state = "too long" if content.strip() else "empty"
+            raise BadValue(f"is to be in the file of {variable}, which is {state}", fix)
+        return content
 
 
 class EnvironmentSettings(BaseSettings):
@@ -24,6 +56,7 @@ class EnvironmentSettings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, validate_default=False)
     as_is: ClassVar[tuple[str, ...]] = ()  # fields that others read from the environment too
+    secrets: ClassVar[tuple[str, ...]] = ()  # fields that NAME_FILE may give, as the path of a file
 
     @model_validator(mode="before")
     @classmethod
@@ -37,7 +70,22 @@ class EnvironmentSettings(BaseSettings):
             else value
             for name, value in values.items()
         }
-        return {name: value for name, value in clean.items() if value != ""}
+        given = {name: value for name, value in clean.items() if value != ""}
+        return given | {
+            name: _SecretFile(path, is_given_twice=name in given)
+            for name in cls.secrets
+            if (path := os.environ.get(f"{name.upper()}_FILE", "").strip())
+        }
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def read_secret_file(cls, value: Any, info: ValidationInfo) -> Any:
+        """Return the content of the file that NAME_FILE names."""
+        if not isinstance(value, _SecretFile):
+            return value
+        name = str(info.field_name)
+        content = value.read(f"{name.upper()}_FILE")
+        return content if name in cls.as_is else content.strip()
 
     @field_validator("*", mode="before")
     @classmethod
@@ -98,6 +146,15 @@ def require_valid() -> None:
     """Raise `InvalidSettings` unless all settings can work."""
     if wrong := wrong_settings():
         raise InvalidSettings(wrong)
+
+
+def read_secret_files() -> None:
+    """Set the variables that files give, for those who read the environment and no settings."""
+    for kind in EnvironmentSettings.__subclasses__():
+        for name in kind.secrets:
+            if os.environ.get(f"{name.upper()}_FILE", "").strip():
+                os.environ[name.upper()] = str(getattr(read(kind), name))
+                del os.environ[f"{name.upper()}_FILE"]
 
 
 def exit_if_wrong() -> None:

@@ -17,6 +17,7 @@ class Settings(EnvironmentSettings):
     """Each field is the environment variable of the same name in capitals."""
 
     as_is = ("broker_url",)  # Celery's own commands read it too
+    secrets = ("database_url", "database_direct_url", "broker_url")
 
     database_url: str = Field(
         default="sqlite:///var/tidings.sqlite",

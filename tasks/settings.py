@@ -20,6 +20,7 @@ class Settings(EnvironmentSettings):
     """The settings; each field is the environment variable of the same name in capitals."""
 
     as_is = ("ops_auth", "flower_basic_auth")  # Flower compares them to the last space
+    secrets = ("secret_key", "ops_auth", "smtp_url", "flower_basic_auth")
 
     secret_key: str = Field(
         default="", description="signs sessions and CSRF tokens; required by the web"

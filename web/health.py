@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from events import heartbeat, reading
+from events.admin import queues
 from events.db_errors import describe_error, unavailable_reason
 
 log = structlog.get_logger()
@@ -60,6 +61,8 @@ def _relay_and_broker(session: Session) -> dict[str, Any]:
     found: dict[str, Any] = {"relay": "up", "broker": worst}
     if worst == "blocked":
         found["trouble"] = states[worst]
+    if unserved := queues.without_worker(session):
+        found["queues_without_worker"] = unserved
     if troubles := heartbeat.queue_troubles(session):
         found["queues"] = troubles
     if any(relay.deaf for relay in relays):

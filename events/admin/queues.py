@@ -123,3 +123,11 @@ def unrelayed(session: Session) -> int:
         session.scalar(select(func.count(LogEntry.position)).where(LogEntry.relayed_at.is_(None)))
         or 0
     )
+
+
+def without_worker(session: Session) -> list[str]:
+    """Return the queues of subscriptions that no live worker consumes, by name."""
+    served = {
+        queue for row in heartbeat.alive(session) if row.kind == "worker" for queue in row.queues
+    }
+    return sorted(set(session.scalars(select(SubscriptionRow.queue))) - served)

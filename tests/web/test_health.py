@@ -7,9 +7,12 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 import events.database
-from events import Database, heartbeat
+from events import Database, heartbeat, transaction
+from events.admin import subscriptions
+from events.subscriptions import Subscription
 from events.tables import QueueTrouble
 from events.testing import Bus
+from tests.tasks.conftest import services
 from tests.web.payloads import order_payload
 
 
@@ -158,3 +161,25 @@ def test_metrics_hold_no_personal_data(client: FlaskClient):
 
     assert "ada" not in text.lower()
     assert "127.0.0.1" not in text
+
+
+def test_a_queue_whose_worker_consumes_nothing_is_named_and_counts_none(
+    client: FlaskClient,
+):
+    with transaction() as session:
+        subscriptions.register(session, [payment_of_the_shop()])
+    heartbeat.beat("relay@here", "relay")
+    heartbeat.beat("payment@here", "worker", [])
+
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json is not None
+    assert answer.json["queues_without_worker"] == ["payment"]
+    assert _metrics(client)["tidings_workers", "payment"] == 0
+
+    heartbeat.beat("payment@here", "worker", ["payment"])
+    assert "queues_without_worker" not in (client.get("/readyz").json or {})
+
+
+def payment_of_the_shop() -> Subscription:
+    return next(each for each in services() if each.name == "payment.charge_order")

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from events.environment import WRONG_SETTINGS
+from events.environment import WRONG_SETTINGS, read_secret_files
 from events.transport import CeleryTransport
 from tasks.celery import app
 from tidings.all_settings import all_wrong_settings, forget_empty_variables
@@ -46,7 +46,9 @@ def doctor(*, data_dir: Path, as_json: bool) -> None:
     Exit code 2: settings that cannot work; nothing else is examined.
     """
     forget_empty_variables()
-    os.environ.update(discovery.environment(data_dir))  # before anything reads a setting
+    if not all_wrong_settings():
+        read_secret_files()
+        os.environ.update(discovery.environment(data_dir))  # before anything reads a setting
     if wrong := all_wrong_settings():
         findings = [problem("settings", f"{each.name} {each.reason}", each.fix) for each in wrong]
         _print(findings, as_json=as_json)

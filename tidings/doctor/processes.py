@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from events import heartbeat
+from events.admin.queues import without_worker
 from events.relay.listener import POLL_INTERVAL
 from events.tables import SubscriptionRow
 from tidings.doctor.findings import Finding, notice, ok, or_ok, problem
@@ -50,11 +51,16 @@ def _relays(session: Session) -> Iterator[Finding]:
 def _workers(session: Session) -> Iterator[Finding]:
     queues = set(session.scalars(select(SubscriptionRow.queue)))
     missing = (
-        problem(
-            "workers",
-            f"queue {queue} has no worker",
-            f"start one: celery -A tasks worker -Q {queue} -n {queue}@%h",
-        )
-        for queue in sorted(queues - served_queues(session))
+        problem("workers", f"queue {queue} has no worker", _fix(session, queue))
+        for queue in without_worker(session)
     )
     yield from or_ok("workers", missing, f"all {len(queues)} queues have a worker")
+
+
+def _fix(session: Session, queue: str) -> str:
+    start = f"start one: celery -A tasks worker -Q {queue} -n {queue}@%h"
+    workers = [each for each in heartbeat.alive(session) if each.kind == "worker"]
+    if any(not each.queues for each in workers):
+        add = f"celery -A tasks control add_consumer {queue}"
+        return f"{start}; or, if its consumer was cancelled: {add}"
+    return start

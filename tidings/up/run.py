@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from events import clock
+from events.environment import read_secret_files
 from tidings.all_settings import forget_empty_variables, require_all_valid
 from tidings.up import broker, ports, readiness, restart
 from tidings.up.data_dir import CannotStart, DataDir
@@ -35,6 +36,7 @@ def run(options: Options) -> None:
     before = restart.take_handover()
     as_typed = dict(os.environ)
     require_all_valid()
+    read_secret_files()
     refuse_earlier_database(options.data_dir)
     after = _run(options, DataDir(options.data_dir), before)
     if after:

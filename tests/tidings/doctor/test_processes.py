@@ -57,6 +57,17 @@ def test_a_queue_without_a_worker_is_found_and_the_worker_named(well: None) -> N
     assert found.fix == "start one: celery -A tasks worker -Q payment -n payment@%h"
 
 
+def test_a_queue_whose_consumer_was_cancelled_is_found_with_the_command_that_adds_it(
+    well: None,
+) -> None:
+    heartbeat.beat("payment@here", "worker", [])
+
+    [found] = [each for each in examined() if each.level == "problem"]
+
+    assert (found.part, found.message) == ("workers", "queue payment has no worker")
+    assert found.fix.endswith("celery -A tasks control add_consumer payment")
+
+
 @pytest.mark.parametrize(("skew", "told"), [(90.0, "90 s ahead of"), (-90.0, "90 s behind")])
 def test_a_process_whose_machine_has_another_time_is_named(
     skew: float, told: str, well: None

@@ -1,0 +1,136 @@
+"""Flower with the app of the shop: read-only, in no frame, and its login from a file."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from events import Database, heartbeat, reading
+from events.admin import queues, subscriptions
+from tests.servers import Process, free_port, wait_until
+from tests.tasks.conftest import services
+from tidings.http_client import open_client
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+ROOT = Path(__file__).parents[2]
+CELERY = [sys.executable, "-m", "celery", "-A", "tasks"]
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def environment(database: Database, valkey_url: str) -> dict[str, str]:
+    with database.transaction() as session:
+        subscriptions.register(session, services())
+    url = database.url.render_as_string()
+    return {**os.environ, "DATABASE_URL": url, "BROKER_URL": valkey_url, "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture
+def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Starts a command of Celery and ends it after the test."""
+    started: list[Process] = []
+
+    def run(name: str, *words: str, **variables: str) -> Process:
+        home = tmp_path / name
+        home.mkdir()
+        process = Process([*CELERY, *words], home, environment | variables)
+        process.launch()
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+
+
+def flower(start: Start, **variables: str) -> str:
+    """Start Flower; return its address when it knows the worker."""
+    port = free_port()
+    process = start("flower", "flower", "--address=127.0.0.1", f"--port={port}", **variables)
+    url = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        try:
+            with open_client(url, timeout=5) as client:
+                return client.get("/healthcheck").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    wait_until(lambda: answers() or not process.running(), what="Flower")
+    assert process.running(), process.log()
+    return url
+
+
+def served() -> dict[str, int]:
+    with reading() as session:
+        return {each.name: each.workers for each in queues.overview(session)}
+
+
+def test_flower_shows_itself_in_no_frame_and_changes_nothing(start: Start, tmp_path: Path) -> None:
+    login = tmp_path / "login"
+    login.write_text("ada:correct horse\n")
+    start("worker", "worker", "-Q", "payment,shipping", "-n", "both@test", "--pool=solo")
+    wait_until(lambda: served()["payment"] == 1, what="the worker")
+    url = flower(start, FLOWER_BASIC_AUTH_FILE=str(login))
+
+    with open_client(url, timeout=15) as client:
+        assert client.get("/workers").status_code == 401
+        page = client.get("/workers", auth=("ada", "correct horse"))
+        cancel = client.post(
+            "/api/worker/queue/cancel-consumer/both@test",
+            params={"queue": "payment"},
+            auth=("ada", "correct horse"),
+        )
+
+    assert page.status_code == 200
+    assert page.headers["X-Frame-Options"] == "DENY"
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    assert cancel.status_code == 403
+    assert cancel.headers["X-Frame-Options"] == "DENY"
+    assert served()["payment"] == 1
+
+
+def test_a_queue_whose_consumer_was_cancelled_is_one_without_a_worker(
+    start: Start, environment: dict[str, str]
+) -> None:
+    worker = start("worker", "worker", "-Q", "payment,shipping", "-n", "both@test", "--pool=solo")
+    wait_until(lambda: served()["payment"] == served()["shipping"] == 1, what="the worker")
+
+    control(environment, "cancel_consumer", "payment")
+
+    wait_until(lambda: served()["payment"] == 0, what="a heartbeat without the queue")
+    assert served()["shipping"] == 1
+    assert worker.running()
+
+    control(environment, "add_consumer", "payment")
+    wait_until(lambda: served()["payment"] == 1, what="a heartbeat with the queue")
+
+
+def test_a_worker_of_one_queue_that_consumes_none_is_alive_and_serves_none(
+    start: Start, environment: dict[str, str]
+) -> None:
+    start("worker", "worker", "-Q", "payment", "-n", "payment@test", "--pool=solo")
+    wait_until(lambda: served()["payment"] == 1, what="the worker")
+
+    control(environment, "cancel_consumer", "payment")
+
+    wait_until(lambda: served()["payment"] == 0, what="a heartbeat without a queue")
+    with reading() as session:
+        [worker] = [each for each in heartbeat.alive(session) if each.kind == "worker"]
+    assert (worker.name, worker.queues) == ("payment@test", [])
+
+
+def control(environment: dict[str, str], *words: str) -> None:
+    done = subprocess.run(
+        [*CELERY, "control", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
