@@ -28,20 +28,14 @@ accept_content = ["json"]
 task_serializer = result_serializer = event_serializer = "json"
 timezone = "UTC"
 
-# The ledger has the state: no result backend, no retries by Celery, no queue that is not listed.
-task_ignore_result = True
+# A mistyped queue is an error. The queues of ordinary tasks are listed beside those of the
+# subscriptions; what a delivery needs is set on its task (`events.transport.worker`).
+_queues_of_ordinary_tasks = ("celery",)  # the default of `delay`
+task_default_queue = _queues_of_ordinary_tasks[0]
 task_create_missing_queues = False
-task_queues = queues((each.queue for each in registered().values()), quorum=_amqp)
-task_publish_retry = False
-
-# A message is requeued when its worker dies; the ledger absorbs the copy and limits the crashes.
-task_acks_late = True
-task_reject_on_worker_lost = True
-task_retry_on_worker_lost = False
-task_acks_on_failure = True
-task_acks_on_timeout = False
-task_soft_time_limit = settings().task_soft_time_limit
-task_time_limit = settings().task_time_limit
+task_queues = queues(
+    (*(each.queue for each in registered().values()), *_queues_of_ordinary_tasks), quorum=_amqp
+)
 
 worker_consumer = Consumer
 worker_pool = TaskPool  # `--pool` selects another
@@ -50,7 +44,6 @@ worker_disable_prefetch = not _amqp
 worker_max_tasks_per_child = 1000
 worker_max_memory_per_child = 300_000  # kB
 worker_send_task_events = True
-task_track_started = True
 worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 worker_cancel_long_running_tasks_on_connection_loss = False
@@ -65,7 +58,9 @@ broker_transport_options = (
     {"confirm_publish": False, "read_timeout": 30, "write_timeout": 30, "connect_timeout": 5}
     if _amqp
     else {
-        "visibility_timeout": 120,
+        # Celery's default. Above the longest countdown of an ordinary task, or it runs twice; the
+        # deliveries of a dead worker are found by their lease.
+        "visibility_timeout": 3600,
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         "socket_timeout": 10,

@@ -10,9 +10,11 @@ from events.transport import dead_queue
 
 
 def queues(names: Iterable[str], *, quorum: bool) -> list[Queue]:
-    """Return one queue per name, each on a direct exchange of its own.
+    """Return one queue per name, each on an exchange of its own.
 
-    On RabbitMQ they are quorum queues, whose dead letters go to the dead queue.
+    On RabbitMQ they are quorum queues, whose dead letters go to the dead queue, and the exchanges
+    are of the type topic: Celery delays a task with a countdown at the broker then, and otherwise
+    in a worker, which receives nothing else as long.
     """
     arguments = {
         "x-queue-type": "quorum",
@@ -24,9 +26,14 @@ def queues(names: Iterable[str], *, quorum: bool) -> list[Queue]:
     }
     chosen = arguments if quorum else None
     return [
-        Queue(name, Exchange(name, type="direct"), routing_key=name, queue_arguments=chosen)
+        Queue(name, _exchange(name, quorum=quorum), routing_key=name, queue_arguments=chosen)
         for name in sorted(set(names))
     ]
+
+
+def _exchange(queue: str, *, quorum: bool) -> Exchange:
+    # Under the queue's own name an earlier version left a direct exchange.
+    return Exchange(f"{queue}.topic", type="topic") if quorum else Exchange(queue, type="direct")
 
 
 def exists(channel: Any, queue: str) -> bool:

@@ -1,6 +1,6 @@
 """A consumer that quarantines messages which Celery discards, or which end its process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import structlog
@@ -9,7 +9,8 @@ from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
 from events.subscriptions import registered
-from events.transport.protocol import InvalidMessage, validate
+from events.transport.ordinary import ordinary_tasks, validate_ordinary
+from events.transport.protocol import InvalidMessage, validate, without_foreign_headers
 from events.transport.quarantine import quarantine_message
 from events.transport.refused_queues import RefusedQueues
 
@@ -36,6 +37,7 @@ class Consumer(consumer.Consumer):
 
     connection_errors: Any
     _refused: RefusedQueues | None = None
+    _ordinary: Collection[str] = ()
 
     def update_strategies(self) -> None:
         """Set up the tasks, and leave out queues that the broker refuses.
@@ -43,6 +45,7 @@ class Consumer(consumer.Consumer):
         Celery calls this before it declares the queues.
         """
         super().update_strategies()
+        self._ordinary = ordinary_tasks(self.app)
         self._refused = self._refused or RefusedQueues(self)
         self._refused.leave_out()
 
@@ -52,7 +55,7 @@ class Consumer(consumer.Consumer):
 
         def handle_if_valid(message: Any) -> None:
             try:
-                _validate(message)
+                _validate(message, self._ordinary)
                 handle(message)
             except InvalidMessage as error:
                 self._quarantine(message, str(error))
@@ -104,11 +107,17 @@ class Consumer(consumer.Consumer):
         message.ack_log_error(logger, self.connection_errors)
 
 
-def _validate(message: Any) -> None:
+def _validate(message: Any, ordinary: Collection[str]) -> None:
+    """Check a message, for a delivery or for an ordinary task. Raises `InvalidMessage`."""
+    name = message.headers.get("task") if isinstance(message.headers, dict) else None
+    if isinstance(name, str) and name in ordinary:
+        validate_ordinary(message.headers, message.payload)
+        return
+    if isinstance(name, str) and name not in registered():
+        raise InvalidMessage(f"unknown task {name[:100]!r}; no module of this worker has it")
     if len(message.body or b"") > MAX_BODY:
         raise InvalidMessage("too large")
     if message.content_type != "application/json":
         raise InvalidMessage(f"content type {message.content_type!r} is not application/json")
     validate(message.headers, message.payload)
-    if message.headers["task"] not in registered():
-        raise InvalidMessage("unknown task")
+    message.headers = without_foreign_headers(message.headers)

@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import structlog
+
 from events.transport.quarantine import quarantine_message
+
+logger = structlog.get_logger("tidings.transport")
 
 NAME = "tidings.dead"  # of the exchange and of the queue
 MAX_DRAINED = 500  # messages taken at one time, so that a flood does not block the relay
@@ -35,21 +39,28 @@ class DeadQueue:
             self._unstored = self._unstored or self.channel.basic_get(NAME)
             if not self._unstored:
                 return drained
-            _quarantine(self._unstored)
+            _settle(self._unstored)
             self.channel.basic_ack(self._unstored.delivery_tag)
             self._unstored = None
         return MAX_DRAINED
 
 
-def _quarantine(message: Any) -> None:
+def _settle(message: Any) -> None:
+    """Quarantine a message, unless it is an ordinary task that its publisher let expire."""
     death = _first_death(message.headers or {})
-    queue = str(death.get("queue") or NAME)
-    reason = f"given up by the broker: {death.get('reason') or 'unknown'}"
-    quarantine_message(message, queue, reason)
+    queue, reason = str(death.get("queue") or NAME), str(death.get("reason") or "unknown")
+    if reason == "expired":  # a worker would have dropped it too; no message of ours expires
+        logger.info("message.expired", queue=queue)
+        return
+    quarantine_message(message, queue, f"given up by the broker: {reason}")
 
 
 def _first_death(headers: dict[str, Any]) -> dict[str, Any]:
-    """Return the oldest entry of `x-death`, whose content any publisher can forge."""
+    """Return the oldest entry of `x-death`, whose content any publisher can forge.
+
+    Those of the queues in which Celery delays tasks are left out.
+    """
     deaths = headers.get("x-death")
-    first = deaths[-1] if isinstance(deaths, list) and deaths else None
-    return first if isinstance(first, dict) else {}
+    known = [each for each in deaths if isinstance(each, dict)] if isinstance(deaths, list) else []
+    found = [each for each in known if not str(each.get("queue")).startswith("celery_delayed_")]
+    return found[-1] if found else {}

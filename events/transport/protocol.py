@@ -1,4 +1,4 @@
-"""Celery's task message, protocol 2: how ours is encoded, and the check of those that arrive.
+"""Celery's task message, protocol 2: how that of a delivery is encoded and checked.
 
 https://docs.celeryq.dev/en/stable/internals/protocol.html
 """
@@ -7,6 +7,7 @@ import json
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from celery.app.task import Context
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from events.errors import TidingsError
@@ -14,6 +15,12 @@ from events.messages import Message
 
 OPTIONS = ("callbacks", "errbacks", "chain", "chord")  # Celery's; always empty in our messages
 
+# Celery makes each header an attribute of the request; under one of these names it would replace
+# what Celery itself reads or calls there.
+_OF_CELERY = frozenset(name for name in dir(Context) if not name.startswith("__"))
+
+TaskName = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
+TaskId = Annotated[str, Field(pattern=r"^[!-~]{1,400}$")]
 ShortText = Annotated[str, Field(max_length=1000)]
 Unset = Literal[False, 0, ""] | None  # the values of Celery for a header that is not used
 
@@ -23,17 +30,15 @@ class InvalidMessage(TidingsError):
 
 
 class Headers(BaseModel):
-    """The headers that a task message may have.
+    """The headers that Celery reads, with the values that they may have in a delivery's message.
 
-    A list of what is allowed, because Celery takes any name that it finds there for an attribute of
-    the request, a `chain` of further tasks included, and many values of a wrong type end the worker
-    process.
+    Many values of a wrong type end the worker process.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="ignore")
 
-    task: str = Field(pattern=r"^[!-~]{1,200}$")
-    id: str = Field(pattern=r"^[!-~]{1,400}$")
+    task: TaskName
+    id: TaskId
     retries: int = Field(default=0, ge=0, lt=1 << 31)
     lang: ShortText | None = None
     root_id: ShortText | None = None
@@ -52,23 +57,43 @@ class Headers(BaseModel):
     group_index: Unset = None
     shadow: Unset = None
     replaced_task_nesting: Unset = None
+    headers: dict[str, Any] | None = None  # where some instrumentations repeat theirs
 
 
 def validate(headers: Any, payload: Any) -> None:
-    """Check the headers and the decoded body of a message. Raises `InvalidMessage`."""
+    """Check the headers and the decoded body of a delivery's message. Raises `InvalidMessage`."""
+    validate_headers(Headers, headers)
+    _validate_body(*validate_parts(payload))
+
+
+def validate_headers(model: type[BaseModel], headers: Any) -> None:
+    """Check the headers that Celery reads. Foreign ones, such as `traceparent`, may be there."""
     if not isinstance(headers, dict) or not all(isinstance(name, str) for name in headers):
         raise InvalidMessage("headers are not a table with names that are text")
+    for name in sorted(headers.keys() & (_OF_CELERY - model.model_fields.keys())):
+        raise InvalidMessage(f"header {name!r}: Celery would take it for a part of the request")
     try:
-        Headers.model_validate(
-            # RabbitMQ adds headers of its own that begin with "x-".
-            {name: value for name, value in headers.items() if not name.startswith("x-")}
-        )
+        model.model_validate(headers)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         raise InvalidMessage(f"header {str(first['loc'][0])[:50]!r}: {first['msg']}") from None
+
+
+def validate_parts(payload: Any) -> tuple[Any, Any, Any]:
+    """Return arguments, named arguments and options of a decoded body."""
     if not isinstance(payload, list | tuple) or len(payload) != 3:
         raise InvalidMessage("body is not [arguments, named arguments, options]")
-    _validate_body(*payload)
+    arguments, named, options = payload
+    return arguments, named, options
+
+
+def without_foreign_headers(headers: dict[str, Any]) -> dict[str, Any]:
+    """Return the headers of a delivery's message without those that nothing of ours reads."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name in Headers.model_fields or name.startswith("x-")  # those of RabbitMQ
+    }
 
 
 def _validate_body(arguments: Any, named: Any, options: Any) -> None:

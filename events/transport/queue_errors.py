@@ -10,7 +10,7 @@ from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
 
 _AFTERWARDS = "the relay then sends its messages"
 _OTHER_ARGUMENT = re.compile(
-    r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) .*"
+    r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']+)'.*"
     r"received (?P<ours>.*?) but current is (?P<theirs>.*)",
     re.DOTALL,
 )
@@ -111,7 +111,7 @@ def _of_argument(queue: str, found: re.Match[str]) -> QueueUnavailable:
     name, kind = found["argument"], found["kind"]
     command = f"rabbitmqctl delete_queue {queue}"
     if kind == "exchange":
-        command = f"rabbitmqadmin delete exchange name={queue}"
+        command = f"rabbitmqadmin delete exchange name={found['name']}"
     return QueueUnavailable(
         queue,
         f"has {'an exchange with ' if kind == 'exchange' else ''}other arguments than expected: "

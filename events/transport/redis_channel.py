@@ -15,8 +15,10 @@ from events.transport.quarantine import quarantine
 
 RETRY_DELAY = 1.0  # seconds until an item that the database did not take is read again
 
-# kombu's envelope has a dozen; a thousand, nested, end the worker when it encodes them again.
-MAX_BRACKETS = 100
+# kombu's envelope has a dozen brackets; a thousand, nested, end the worker when it encodes them
+# again.
+MAX_BRACKETS = 100  # of an item whose depth needs no look
+MAX_DEPTH = 50
 
 
 class Channel(redis.Channel):
@@ -50,14 +52,22 @@ class Channel(redis.Channel):
         return key, item
 
     def _check(self, item: bytes, queue: str) -> None:
-        if item.count(b"[") + item.count(b"{") > MAX_BRACKETS:
-            raise ValueError("too many brackets for an envelope")
-        message = self.Message(loads(bytes_to_str(item)), channel=self)
+        envelope = loads(bytes_to_str(item))
+        if item.count(b"[") + item.count(b"{") > MAX_BRACKETS and _depth(envelope) > MAX_DEPTH:
+            raise ValueError("too deep for an envelope")
+        message = self.Message(envelope, channel=self)
         where = message.delivery_info
-        if where["exchange"] not in ("", queue) or where["routing_key"] != queue:
+        if not self._leads_to(queue, where["exchange"], where["routing_key"]):
             raise ValueError("its delivery info names another queue")
         if not isinstance(message.delivery_tag, str) or not isinstance(message.body, bytes | None):
             raise TypeError("its delivery tag or body is not text")
+
+    def _leads_to(self, queue: str, exchange: Any, routing_key: Any) -> bool:
+        """Tell whether a message belongs on this queue; of a dead worker kombu puts it back so."""
+        if exchange in ("", queue) and routing_key == queue:
+            return True
+        known = exchange in (self.state.exchanges or ()) and isinstance(routing_key, str)
+        return known and queue in self._lookup(exchange, routing_key)
 
     def _quarantine(self, key: bytes, item: bytes, queue: str, error: Exception) -> None:
         try:
@@ -66,6 +76,17 @@ class Channel(redis.Channel):
             with self.conn_or_acquire() as client:
                 client.lpush(key, item)
             time.sleep(RETRY_DELAY)
+
+
+def _depth(value: Any) -> int:
+    """Return how deep lists and tables are nested."""
+    level, depth = [value], 0
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [
+            inner for each in level for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return depth
 
 
 class Transport(redis.Transport):

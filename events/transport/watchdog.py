@@ -21,6 +21,7 @@ from celery.bootsteps import StartStopStep
 from celery.concurrency.prefork import TaskPool
 from celery.worker.components import Pool
 
+from events.settings import settings
 from events.transport.request import TIME_LIMIT_EXCEEDED, report_crash
 
 logger = structlog.get_logger("tidings.transport")
@@ -44,6 +45,7 @@ class RunningTask:
 
 _running: dict[int, RunningTask] = {}
 _active = threading.Event()
+_limit = 0.0  # seconds; of the watchdog, once it is active
 
 
 class HandlerExited(Exception):
@@ -54,6 +56,8 @@ class HandlerExited(Exception):
 def time_limited(subscription: str, event_ids: Sequence[UUID], worker: str) -> Iterator[None]:
     """Put the block, which this thread runs, under the watchdog's time limit."""
     thread = threading.get_ident()
+    if _active.is_set() and not _running:
+        _exit_later(_limit)
     _running[thread] = RunningTask(subscription, event_ids, worker, time.monotonic())
     try:
         yield
@@ -80,18 +84,20 @@ class TimeLimitWatchdog(StartStopStep):
 
     def start(self, worker: Any) -> None:
         """Start the thread. It runs until the process ends, also while the worker shuts down."""
+        global _limit
+        _limit = settings().task_time_limit
         _active.set()
-        limit = float(worker.time_limit)
         threading.Thread(
-            target=self._watch, args=(limit,), name="time-limit-watchdog", daemon=True
+            target=self._watch, args=(_limit,), name="time-limit-watchdog", daemon=True
         ).start()
 
     def _watch(self, limit: float) -> None:
         while True:
             time.sleep(_CHECK_INTERVAL)
-            # A C timer that needs no GIL: a handler that never releases it, in a regular
-            # expression for example, keeps this thread from running.
-            faulthandler.dump_traceback_later(limit + _EXIT_DELAY, exit=True, file=2)
+            if _running:
+                _exit_later(limit)
+            else:  # an ordinary task has the limits of Celery, which are none here
+                faulthandler.cancel_dump_traceback_later()
             for thread, task in list(_running.items()):
                 if time.monotonic() - task.started > limit:
                     self._end_worker(thread, task, limit)
@@ -113,6 +119,15 @@ class TimeLimitWatchdog(StartStopStep):
         report.start()
         report.join(_REPORT_TIMEOUT)
         os._exit(1)  # sys.exit would wait for the thread that does not return
+
+
+def _exit_later(limit: float) -> None:
+    """End the process a while after the limit, unless this is called again before.
+
+    A C timer that needs no GIL: a handler that never releases it, in a regular expression for
+    example, keeps the watchdog's thread from running.
+    """
+    faulthandler.dump_traceback_later(limit + _EXIT_DELAY, exit=True, file=2)
 
 
 def _current_line(thread: int) -> str:

@@ -14,25 +14,40 @@ from events.database import reset_after_fork
 from events.db_errors import describe_error, is_transient
 from events.dispatch import dispatch
 from events.outcome import Result
-from events.subscriptions import Subscription
+from events.settings import settings
+from events.subscriptions import Subscription, registered
 from events.transport import amqp_message
 from events.transport.bootsteps import Heartbeat, ShortLockTimeout
 from events.transport.redis_channel import Transport as RedisTransport
 from events.transport.request import LedgerRequest
 from events.transport.watchdog import TimeLimitWatchdog, time_limited
 
+# A message is requeued when its worker dies; the ledger absorbs the copy and limits the crashes. It
+# retries the row, not the message, and has the state, so that there is no result to keep.
+_OPTIONS: dict[str, Any] = {
+    "bind": True,
+    "shared": False,  # another app of this process has none of them
+    "typing": False,
+    "ignore_result": True,
+    "track_started": False,
+    "acks_late": True,
+    "reject_on_worker_lost": True,
+    "retry_on_worker_lost": False,
+    "acks_on_failure": True,
+    "acks_on_timeout": False,
+    "Request": LedgerRequest,
+}
+
 
 def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
-    """Give `app` one task per subscription, the bootsteps, and our channel and message classes."""
+    """Give `app` one task per subscription, the bootsteps, and our channel and message classes.
+
+    Ordinary tasks of the app keep Celery's semantics: what a delivery needs is set on its task.
+    """
     for subscription in subscriptions:
-        declare: Any = app.task(
-            name=subscription.name,
-            bind=True,
-            typing=False,
-            throws=(DeadLettered,),
-            Request=LedgerRequest,
-        )
+        declare: Any = app.task(name=subscription.name, throws=(DeadLettered,), **_OPTIONS)
         declare(_task(subscription))
+    app.on_after_finalize.connect(_set_time_limits, weak=False)
     app.steps["consumer"].add(Heartbeat)
     app.steps["worker"].update((ShortLockTimeout, TimeLimitWatchdog))
     aliases: dict[str, Any] = TRANSPORT_ALIASES  # kombu calls an alias that is no text
@@ -41,6 +56,14 @@ def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
     setup_logging.connect(_keep_logging, weak=False)
     celeryd_init.connect(_configure_logging, weak=False)
     reset_after_fork()
+
+
+def _set_time_limits(sender: Celery, **_: Any) -> None:
+    """Set the limits of the deliveries; the environment is not read before the app is used."""
+    for name in registered().keys() & sender.tasks.keys():
+        task: Any = sender.tasks[name]
+        task.soft_time_limit = settings().task_soft_time_limit
+        task.time_limit = settings().task_time_limit
 
 
 def _configure_logging(sender: str, **_: Any) -> None:

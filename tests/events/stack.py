@@ -41,12 +41,20 @@ class Stack:
                 ],
             )
 
-    def work(self, queue: str, *options: str, **settings: str) -> Process:
-        """Start a worker for `queue`."""
-        home = self.home / f"{queue}-{len(self.workers)}"
+    def work(
+        self,
+        queue: str,
+        *options: str,
+        app: str = "tests.events.live_app",
+        concurrency: int = 1,
+        **settings: str,
+    ) -> Process:
+        """Start a worker for `queue`, or for several with commas between them."""
+        first = queue.partition(",")[0]
+        home = self.home / f"{first}-{len(self.workers)}"
         home.mkdir()
-        name = f"{queue}{len(self.workers)}@test"
-        celery = [sys.executable, "-m", "celery", "-A", "tests.events.live_app", "worker"]
+        name = f"{first}{len(self.workers)}@test"
+        celery = [sys.executable, "-m", "celery", "-A", app, "worker"]
         command = [
             *celery,
             "-Q",
@@ -54,7 +62,7 @@ class Stack:
             "-n",
             name,
             "-c",
-            "1",
+            str(concurrency),
             "--without-mingle",
             "--without-gossip",
             *options,

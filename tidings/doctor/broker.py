@@ -48,7 +48,7 @@ def _certificate(settings: Settings) -> Iterator[Finding]:
 
 
 def _time_limits(configuration: Any, settings: Settings, *, amqp: bool) -> Iterator[Finding]:
-    hard, soft = float(configuration.task_time_limit), float(configuration.task_soft_time_limit)
+    hard, soft = settings.task_time_limit, settings.task_soft_time_limit
     if soft >= hard:
         yield problem(
             "time limits",

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from socket import socket
 
-from events import subscriptions
+from events import transport
 from events.environment import read
+from tasks.celery import app
 from tasks.settings import Settings
 from tidings.up import broker, mail_sink, ports
 from tidings.up.data_dir import CannotStart, DataDir, new_ops_login
@@ -20,7 +21,7 @@ _WORKER_GRACE = 40.0  # seconds; longer than the time limit of a task
 
 
 class UnknownQueue(CannotStart):
-    """No subscription uses this queue."""
+    """No subscription and no ordinary task uses this queue."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,11 @@ def environment(options: Options, data_dir: DataDir, sockets: Sockets) -> dict[s
 
 def worker_counts(scale: Mapping[str, int]) -> dict[str, int]:
     """Return the number of workers of each queue, 1 by default. Raises `UnknownQueue`."""
-    queues = sorted({each.queue for each in subscriptions.registered().values()})
+    queues = sorted(transport.all_queues(app))
     if unknown := sorted(set(scale) - set(queues)):
         raise UnknownQueue(
-            f"no subscription uses queue {unknown[0]!r}; --scale takes one of {', '.join(queues)}"
+            f"no subscription or task uses queue {unknown[0]!r}; "
+            f"--scale takes one of {', '.join(queues)}"
         )
     return {queue: scale.get(queue, 1) for queue in queues}
 

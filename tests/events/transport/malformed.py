@@ -16,6 +16,9 @@ _BODY, _HEADERS = encode(
 )
 _IDS, _NAMED, _OPTIONS = json.loads(_BODY)
 
+_ORDINARY: dict[str, Any] = {"task": "mixed.add", "id": "t-1", "retries": 0}
+_SUM: list[Any] = [[1, 2], {}, dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))]
+
 
 @dataclass(frozen=True)
 class Malformed:
@@ -121,6 +124,50 @@ UNDECODABLE = [
     Malformed("wrong compression", _HEADERS | {"compression": "application/x-gzip"}),
     Malformed("unknown task", _HEADERS | {"task": "pings.no_such_handler"}),
     Malformed("a task of Celery's own", _HEADERS | {"task": "celery.backend_cleanup"}),
+]
+
+
+def _ordinary(headers: dict[str, Any], payload: Any = _SUM) -> Malformed:
+    return Malformed(
+        f"{headers} {str(payload)[:30]!r}", _ORDINARY | headers, json.dumps(payload).encode()
+    )
+
+
+# Messages for ordinary tasks that would end the worker process, or be dropped by it.
+WRONG_ORDINARY = [
+    *(
+        _ordinary({name: value})
+        for name, values in {
+            "id": (None, 5, ["t-1"], "", "new\nline"),
+            "retries": ("3", [], -1, True),
+            "eta": ("soon", 5, {}, "9999-12-31T23:59:59+00:00"),
+            "expires": ([], 60, "never"),
+            "timelimit": (5, "ab", [1], ["1", None], {"a": 1}),
+            "stamped_headers": ("abc", ["absent"]),
+            "stamps": ("a",),
+            "shadow": (5,),
+            "group": (["g"],),
+            "argsrepr": (5,),
+            "called_directly": (True,),
+            "update": (1,),
+            "get": ("x",),
+            "chain": ([],),
+            "headers": ("x",),
+        }.items()
+        for value in values
+    ),
+    *(
+        _ordinary({}, payload)
+        for payload in (
+            *(None, 5, "text", [], {}, [1], [1, 2], [1, 2, 3], {"args": [], "kwargs": {}}),
+            *([[1], None, {}], [[1], [], {}], ["ab", {}, {}], [[1], {}, 5], [[1], {}, {"id": 1}]),
+            [[1], {}, {"chain": "x"}],
+        )
+    ),
+    _ordinary({"task": "mixed.no_such_task"}),
+    Malformed("no JSON", _ORDINARY, b"{not json"),
+    Malformed("pickle", _ORDINARY, b"\x80", "application/x-python-serialize", "binary"),
+    Malformed("no id", {"task": "mixed.add"}, json.dumps(_SUM).encode()),
 ]
 EVERYTHING = [*WRONG_HEADERS, *WRONG_BODIES, *UNDECODABLE]
 

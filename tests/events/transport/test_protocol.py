@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.messages import Message
-from events.transport.protocol import InvalidMessage, encode, validate
+from events.transport.protocol import InvalidMessage, encode, validate, without_foreign_headers
 from tests.events.transport.malformed import WRONG_BODIES, WRONG_HEADERS, Malformed
 
 LABEL = "order.created ORD-1042, 36 more"
@@ -101,7 +101,17 @@ def test_what_brokers_and_celery_add_to_the_headers_does_no_harm() -> None:
         "replaced_task_nesting": 0,
     }
 
-    validate(headers | by_rabbitmq | by_apply_async, json.loads(body))
+    by_instrumentation: dict[str, object] = {
+        "traceparent": "none that one could read",
+        "sentry-trace": 5,
+        "baggage": ["a"],
+        "headers": {"sentry-trace": "x"},
+    }
+
+    validate(headers | by_rabbitmq | by_apply_async | by_instrumentation, json.loads(body))
+
+    kept = without_foreign_headers(headers | by_rabbitmq | by_instrumentation)
+    assert kept == headers | by_rabbitmq | {"headers": {"sentry-trace": "x"}}
 
 
 def test_a_task_message_holds_ids_and_a_label_and_nothing_else_of_the_event() -> None:

@@ -17,11 +17,7 @@ from tests.tidings.doctor.examined import Examine
 from tidings.doctor import broker
 from tidings.doctor.findings import Finding
 
-TIMES = {
-    "task_time_limit": 30,
-    "task_soft_time_limit": 25,
-    "broker_transport_options": {"visibility_timeout": 120},
-}
+OPTIONS = {"visibility_timeout": 120}
 
 
 @pytest.fixture
@@ -40,12 +36,13 @@ def examine() -> Iterator[Examine]:
     """Examines a broker, with times that fit unless the test says otherwise."""
     made: list[CeleryTransport] = []
 
-    def look(url: str, *queues: str, lease: float = 40.0, **times: Any) -> list[Finding]:
+    def look(url: str, *queues: str, options: Any = None, **times: float) -> list[Finding]:
         app = Celery("examined", broker=url)
         transport.install(app, [])
         made.append(CeleryTransport(app))
-        settings = Settings(broker_url=url, lease=lease)
-        return list(broker.check(made[-1], SimpleNamespace(**TIMES | times), settings, queues))
+        settings = Settings(broker_url=url, **times)
+        configuration = SimpleNamespace(broker_transport_options=options or OPTIONS)
+        return list(broker.check(made[-1], configuration, settings, queues))
 
     yield look
     for each in made:

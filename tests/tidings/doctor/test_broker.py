@@ -142,7 +142,7 @@ def test_a_password_that_the_broker_does_not_take_is_found(
             "the visibility timeout (120 s) must be longer than TASK_TIME_LIMIT (120 s)",
         ),
         (
-            {"broker_transport_options": {"visibility_timeout": 10}},
+            {"options": {"visibility_timeout": 10}},
             "the visibility timeout (10 s) must be longer than TASK_TIME_LIMIT (30 s)",
         ),
         (

@@ -76,7 +76,7 @@ def test_a_queue_that_is_not_as_we_declare_it_is_found(
 
 
 def other_exchange(channel: Any) -> None:
-    Exchange("payment", type="topic")(channel).declare()
+    Exchange("payment.topic", type="direct")(channel).declare()
     channel.queue_declare("payment", durable=True, arguments=QUORUM, auto_delete=False)
 
 
@@ -91,7 +91,7 @@ QUORUM = OURS.queue_arguments
 @pytest.mark.parametrize(
     ("declare", "told", "fix"),
     [
-        (other_exchange, "an exchange with other arguments", "delete exchange name=payment"),
+        (other_exchange, "an exchange with other arguments", "delete exchange name=payment.topic"),
         (exclusive, "cannot obtain exclusive access", "close the connection"),
     ],
 )

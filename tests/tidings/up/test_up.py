@@ -119,7 +119,10 @@ def test_scaling_a_queue_that_is_none_is_wrong_usage(running: Instance, tmp_path
 
     wrong = running.beside("--data-dir", str(tmp_path / "other"), *ports, "--scale", "pay=2")
 
-    assert (wrong.returncode, "no subscription uses queue 'pay'" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "no subscription or task uses queue 'pay'" in wrong.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_flower_wants_the_ops_login_and_knows_the_workers(running: Instance):
