@@ -8,6 +8,7 @@ from events.event import Event, upcaster
 from events.log import publish
 from events.orm import Base, UTCDateTime, get_or_create_locked, insert_if_absent
 from events.retry import Retry
+from events.scheduled import cancel, reschedule
 from events.subscriptions import Subscription, subscribe
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "TidingsError",
     "UTCDateTime",
     "acting",
+    "cancel",
     "current",
     "envelope",
     "get_or_create_locked",
@@ -32,6 +34,7 @@ __all__ = [
     "publish",
     "reading",
     "relaxed",
+    "reschedule",
     "subscribe",
     "transaction",
     "upcaster",

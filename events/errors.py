@@ -11,6 +11,7 @@ TidingsError
 ├── InvalidSettings         settings that cannot work; in `events.environment`
 ├── TransactionNotStarted   stopped while it waited for its turn; it may be run again
 ├── CallNotMade             the calls before it in the batch took too long; it may be made later
+├── ScheduleError           an event cannot be scheduled so: its key is taken, or no key
 ├── BrokerDown              the broker did not take a message; the relay sends it again
 │   └── BrokerBlocked       the broker can be reached, and accepts no messages from anybody
 ├── QueueUnavailable        the broker refuses one queue; the others can be used
@@ -91,6 +92,10 @@ class TransactionNotStarted(TidingsError):
 
 class CallNotMade(TidingsError):
     """A call was not begun, because the calls before it in the batch took too long."""
+
+
+class ScheduleError(TidingsError):
+    """An event cannot be scheduled under this key."""
 
 
 class BrokerDown(TidingsError):

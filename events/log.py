@@ -13,23 +13,59 @@ from uuid_utils.compat import uuid7
 from events import clock, context
 from events.dialects import dialect_of
 from events.envelope import Actor, Envelope
+from events.errors import ScheduleError
 from events.event import Event
-from events.tables import EVENTS, LogEntry
+from events.orm import table_of
+from events.tables import EVENTS, LogEntry, ScheduledEvent
 
+MAX_KEY = 200  # characters of the key of a scheduled event
+_SCHEDULED = table_of(ScheduledEvent)
 CHANNEL = "tidings"  # of PostgreSQL's LISTEN and NOTIFY
 
 
 def publish(
-    session: Session, *events: Event, subject: str | None = None, at: datetime | None = None
+    session: Session,
+    *events: Event,
+    subject: str | None = None,
+    at: datetime | None = None,
+    key: str | None = None,
 ) -> list[UUID]:
     """Append events to the log in the caller's transaction and return their ids, in order.
 
     Actor, correlation and cause are taken from the current context. `subject` names the thing that
-    the events are about; it defaults to the cause's subject. `at` is the earliest time of delivery.
+    the events are about; it defaults to the cause's subject. Events with a time `at` that lies
+    ahead are appended then. Under its `key` such an event can be cancelled or rescheduled until
+    then; see `events.scheduled`. Raises `ScheduleError`.
     """
+    if at is not None and at.tzinfo is None:
+        raise ValueError(f"{at} has no time zone; use events.clock.now()")
     rows = [new_entry(event, subject=subject, at=at) for event in events]
-    append(session, rows)
+    if key is None and (at is None or at <= clock.now()):
+        append(session, rows)
+    else:
+        _schedule(session, rows, at, key)
     return [row["id"] for row in rows]
+
+
+def _schedule(
+    session: Session, rows: Sequence[dict[str, Any]], at: datetime | None, key: str | None
+) -> None:
+    if key is not None and (at is None or len(rows) != 1):
+        raise ScheduleError(
+            f"key {key!r} belongs to one event with a time: publish(..., at=, key=)"
+        )
+    if key is not None and not (0 < len(key) <= MAX_KEY and key.isprintable()):
+        raise ScheduleError(f"key {key[:50]!r} is no line of 1 to {MAX_KEY} characters")
+    insert = dialect_of(session).insert(_SCHEDULED).on_conflict_do_nothing()
+    for row in rows:
+        values = {name: value for name, value in row.items() if name != "relayed_at"}
+        values["key"] = str(row["id"]) if key is None else key
+        if session.scalar(insert.returning(_SCHEDULED.c.key), values) is None:
+            raise ScheduleError(
+                f"key {key!r} is that of an event which waits already; reschedule it, or cancel it "
+                "first"
+            )
+    wake(session)
 
 
 def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:

@@ -48,6 +48,29 @@ class LogEntry(Base):
     relayed_at: Mapped[datetime | None]
 
 
+class ScheduledEvent(Base):
+    """An event that is published at a later time, under a key; see `events.scheduled`.
+
+    It is no fact yet, so it is not in the log: nothing that reads the log has to leave it out.
+    """
+
+    __tablename__ = "scheduled_events"
+
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    id: Mapped[UUID] = mapped_column(Uuid)
+    type: Mapped[str] = mapped_column(String(200))
+    version: Mapped[int]
+    source: Mapped[str] = mapped_column(String(100))
+    subject: Mapped[str | None] = mapped_column(String(200))
+    time: Mapped[datetime]
+    correlation_id: Mapped[UUID] = mapped_column(Uuid)
+    causation_id: Mapped[UUID | None] = mapped_column(Uuid)
+    actor: Mapped[dict[str, Any]]
+    traceparent: Mapped[str | None] = mapped_column(String(100))
+    data: Mapped[dict[str, Any]]
+    publish_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class Delivery(Base):
     """The record of whether one subscription has handled one event; see `events.ledger`."""
 

@@ -21,6 +21,7 @@ from events.messages import Message, Transport
 from events.orm import Base
 from events.outcome import Report
 from events.relay.round import Round, do_round
+from events.scheduled import release_due
 from events.subscriptions import Subscription, registered
 from events.tables import Delivery, LogEntry
 
@@ -198,6 +199,7 @@ class Bus:
 
     def _round(self) -> Round:
         with transaction() as session:
+            release_due(session)
             return do_round(session, Counter())
 
     def _receive(self) -> bool:

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from events import ledger
@@ -28,6 +28,7 @@ from events.tables import (
     Delivery,
     InvalidMessageRow,
     LogEntry,
+    ScheduledEvent,
     SubscriptionRow,
 )
 
@@ -63,6 +64,9 @@ def erase(session: Session, person: Person, *, who: str, why: str = "") -> dict[
         "events": sum(
             _erase_event(entry, person)
             for entry in session.scalars(select(LogEntry).where(LogEntry.id.in_(person.events)))
+        ),
+        "scheduled events": sum(
+            _erase_event(row, person) for row in session.scalars(_scheduled(person))
         ),
         "deliveries": ledger.replace_errors(session, Delivery.event_id.in_(person.events), ERASED),
         "attempts": _erase_attempts(session, person),
@@ -109,7 +113,12 @@ def redact_column(session: Session, column: InstrumentedAttribute[Any], email: s
     return len(rows)
 
 
-def _erase_event(entry: LogEntry, person: Person) -> bool:
+def _scheduled(person: Person) -> Select[ScheduledEvent]:
+    mentioned = contains_email(ScheduledEvent.data, person.email)
+    return select(ScheduledEvent).where(or_(ScheduledEvent.subject.in_(person.subjects), mentioned))
+
+
+def _erase_event(entry: LogEntry | ScheduledEvent, person: Person) -> bool:
     known = stored_as(entry.type, entry.version)
     data = erased(known, entry.data) if known else _without_texts(entry.data, person)
     actor = {name: value for name, value in entry.actor.items() if name not in ("ip", "agent")}

@@ -24,6 +24,7 @@ from events.relay.sending import unmark_sent
 from events.relay.unavailable import UnavailableQueues
 from events.relay.wakeup import wakeup
 from events.relay.window import slots_by_queue
+from events.scheduled import release_due
 
 logger = structlog.get_logger("tidings.relay")
 
@@ -88,10 +89,12 @@ class Relay:
         """Do a round if there is work, then send; return events and the next due time."""
         with reading() as session:  # to look is cheap; the write lock is not
             seen = survey(session, self._slots, held)
-        if not (seen.events or (can_send and seen.has_work)):
-            return 0, seen.due_at
+        if not (seen.events or seen.has_scheduled or (can_send and seen.has_work)):
+            return 0, seen.next_at
         # The marks are no promises: if a power cut takes them, a message goes out twice.
         with relaxed() as session:
+            if seen.has_scheduled:
+                release_due(session)
             done = do_round(session, self._slots, can_send=can_send, held=held)
         self._send(done.messages)
         return done.events + len(done.messages), None

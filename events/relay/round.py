@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from events import clock
@@ -14,9 +14,12 @@ from events.messages import Message
 from events.relay.fanout import IS_DUE, fan_out
 from events.relay.sending import mark_due_as_sent
 from events.relay.window import Traffic, traffic
-from events.tables import LogEntry, SubscriptionRow
+from events.tables import LogEntry, ScheduledEvent, SubscriptionRow
 
-_TO_RELAY = select(exists().where(LogEntry.relayed_at.is_(None), IS_DUE))
+_TO_RELAY = select(
+    exists().where(LogEntry.relayed_at.is_(None), IS_DUE),
+    select(func.min(ScheduledEvent.publish_at)).scalar_subquery(),
+)
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,24 @@ class Round:
 
 @dataclass(frozen=True)
 class Survey:
-    """A survey of the work: whether events wait, and when the next delivery with room is due."""
+    """A survey of the work: whether events wait, and when the next delivery with room is due.
+
+    `scheduled_at` is the time of the next scheduled event.
+    """
 
     events: bool
     due_at: datetime | None
+    scheduled_at: datetime | None = None
+
+    @property
+    def has_scheduled(self) -> bool:
+        """Tell whether a scheduled event is due."""
+        return self.scheduled_at is not None and self.scheduled_at <= clock.now()
+
+    @property
+    def next_at(self) -> datetime | None:
+        """The time at which there is work next."""
+        return min((at for at in (self.due_at, self.scheduled_at) if at), default=None)
 
     @property
     def has_work(self) -> bool:
@@ -42,8 +59,8 @@ class Survey:
 
 def survey(session: Session, slots: Counter[str], held: Collection[str] = ()) -> Survey:
     """Look for work without the write lock, which others need more."""
-    waiting = bool(session.scalar(_TO_RELAY, {"now": clock.now()}))
-    return Survey(waiting, _next_due(traffic(session, slots, held)))
+    waiting, scheduled_at = session.execute(_TO_RELAY, {"now": clock.now()}).one()
+    return Survey(bool(waiting), _next_due(traffic(session, slots, held)), scheduled_at)
 
 
 def do_round(

@@ -3,23 +3,24 @@
 import base64
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Column, Integer, String, Table, select
 
-from events import Base, Database, publish, reading, transaction
+from events import Base, Database, clock, publish, reading, scheduled, transaction
 from events.admin import audit, invalid_messages
 from events.admin.erasure import digest
 from events.catalog import OrderCreated
 from events.database import database
-from events.personal import ERASED_EMAIL
+from events.personal import ERASED, ERASED_EMAIL
 from events.tables import LogEntry
 from events.testing import Bus
 from tasks import erasure, orders
 from tasks.timeline import entries
-from tests.tasks.builders import stocked
+from tests.tasks.builders import order_cancelled, stocked
 from tests.tasks.grace import EMAIL, NAME, STREET, erase, everything, known, placed
 from web import idempotency
 
@@ -53,6 +54,21 @@ def test_invalid_messages_about_the_customer_are_emptied_and_others_kept(bus: Bu
     with reading() as session:
         rows = invalid_messages.listed(session)
     assert sorted(row.body for row in rows) == sorted([b"erased"] * 4 + bodies[3:])
+    assert known() == []
+
+
+def test_an_event_that_waits_for_its_time_is_erased(bus: Bus) -> None:
+    order = placed()
+    with transaction() as session:
+        later = order_cancelled(order.id).model_copy(update={"email": EMAIL})
+        at = clock.now() + timedelta(hours=1)
+        publish(session, later, subject="another", at=at, key="later")
+
+    assert erase(force=True)["scheduled events"] == 1
+
+    with reading() as session:
+        [row] = scheduled.listed(session)
+    assert (row.data["email"], row.data["reason"]) == (ERASED_EMAIL, ERASED)
     assert known() == []
 
 
