@@ -29,7 +29,7 @@ def ordinary_tasks(app: Celery) -> set[str]:
     return names if any(not name.startswith(OF_CELERY) for name in names) else set()
 
 
-def _moment(value: str) -> str:
+def _iso_time(value: str) -> str:
     """Refuse a time that Celery cannot read or compute with."""
     try:
         moment: Any = maybe_iso8601(value)
@@ -40,7 +40,7 @@ def _moment(value: str) -> str:
     return value
 
 
-Moment = Annotated[str, AfterValidator(_moment)]
+IsoTime = Annotated[str, AfterValidator(_iso_time)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -70,8 +70,8 @@ class OrdinaryHeaders(BaseModel):
     shadow: str | None = None
     ignore_result: bool | None = None
     redelivered: bool | None = None
-    eta: Moment | None = None
-    expires: Moment | None = None
+    eta: IsoTime | None = None
+    expires: IsoTime | None = None
     timelimit: list[Seconds | None] | None = Field(default=None, min_length=2, max_length=2)
     group: str | None = None
     group_index: int | None = None
