@@ -1,4 +1,4 @@
-"""Forms whose CSRF token is refused: each page says why, and nothing is changed."""
+"""Refused forms: each page says why, nothing is changed, and nothing is typed twice."""
 
 from collections.abc import Callable
 from html import unescape
@@ -6,9 +6,18 @@ from html import unescape
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from markupsafe import escape
 
-from tests.web.pages import HTML, OPS_HTML, VALID_FORM, form_data, hidden_field, place_order
-from tests.web.payloads import NO_ROWS, row_counts
+from tests.web.pages import (
+    HTML,
+    OPS_HTML,
+    VALID_FORM,
+    form_data,
+    hidden_field,
+    place_order,
+    post,
+)
+from tests.web.payloads import NO_ROWS, OPS, row_counts
 
 Change = Callable[[Flask, FlaskClient, dict[str, str]], None]
 
@@ -70,7 +79,7 @@ def test_a_refused_order_form_says_why_and_keeps_its_values(
 def test_the_forms_of_operators_and_of_an_order_say_why_too(app: Flask, client: FlaskClient):
     order = place_order(client)
     cancel = order.replace("?", "/cancel?")
-    token = hidden_field(client.get(order, headers=HTML).text, "csrf_token")
+    token = hidden_field(client.get(f"{order}&ask=cancel", headers=HTML).text, "csrf_token")
     client.delete_cookie("tidings")
 
     for path in (cancel, "/ops/queues/email.announce_shipment/pause"):
@@ -87,3 +96,69 @@ def test_a_form_over_tls_needs_no_referer(app: Flask):
     placed = client.post("/orders", base_url=base, data=VALID_FORM | form, headers=HTML)
 
     assert placed.status_code == 303
+
+
+REFUSED = {
+    "a reason with a control character": (
+        "/ops/queues/payment.charge_order/pause",
+        {"reason": "bank\x9bholiday"},
+    ),
+    "no reason": ("/ops/products/MUG-BLUE", {"reason": "", "quantity": "7"}),
+    "a quantity that is none": (
+        "/ops/products/MUG-BLUE",
+        {"reason": "spring <b>", "quantity": "many"},
+    ),
+    "no group": ("/ops/dead-letters/replay", {"reason": "the bank is awake"}),
+}
+
+
+@pytest.mark.parametrize(("path", "typed"), REFUSED.values(), ids=REFUSED)
+def test_a_refused_form_of_an_operator_is_shown_again_with_what_was_typed(
+    client: FlaskClient, path: str, typed: dict[str, str]
+):
+    page = post(client, "/ops/products/new", path, OPS, **typed)
+
+    assert page.status_code == 422
+    assert f'action="{path}"' in page.text
+    for name, value in typed.items():
+        assert f'name="{name}" value="{escape(value)}"' in page.text
+
+
+def test_a_corrected_form_is_accepted(client: FlaskClient):
+    path = "/ops/products/MUG-BLUE"
+    refused = post(client, "/ops/products/new", path, OPS, reason="spring", quantity="x").text
+
+    answer = client.post(
+        path,
+        data={
+            "csrf_token": hidden_field(refused, "csrf_token"),
+            "reason": "spring",
+            "quantity": "7",
+        },
+        headers=OPS_HTML,
+        follow_redirects=True,
+    )
+
+    assert "Added 7 to the stock of MUG-BLUE." in answer.text
+
+
+def test_a_reason_of_a_customer_is_shown_again_and_the_token_of_the_link_too(client: FlaskClient):
+    address = place_order(client)
+    to = address.replace("?", "/cancel?")
+
+    page = post(client, f"{address}&ask=cancel", to, reason="changed my mind\x9b")
+
+    assert page.status_code == 422
+    assert f'action="{escape(to)}"' in page.text
+    assert 'value="changed my mind\x9b"' in page.text
+
+
+def test_a_form_of_another_site_is_not_shown_again(client: FlaskClient):
+    answer = client.post(
+        "/ops/products/MUG-BLUE",
+        data={"reason": "theirs", "quantity": "7"},
+        headers=OPS_HTML | {"Sec-Fetch-Site": "cross-site"},
+    )
+
+    assert answer.status_code == 403
+    assert "theirs" not in answer.text

@@ -1,0 +1,169 @@
+"""Every page at two widths in two themes: accessible, one design, and nothing beyond the screen."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from flask import Flask
+from playwright.sync_api import Browser, Page, expect
+
+from events import heartbeat, reading, transaction
+from events.admin import dead_letters, invalid_messages, subscriptions
+from tests.web.browser.conftest import Site
+from tests.web.pages import place_order, running_services
+from tests.web.payloads import OPS_AUTH
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+WIDTHS = (1280, 400)
+MAX_HEIGHT = {1280: 2000, 400: 3200}  # of the page of queues, with six queues out of service
+THEMES = ("light", "dark")
+OPS_PAGES = (
+    *("/ops", "/ops/orders", "/ops/orders?state=stuck", "/ops/dead-letters", "/ops/queues"),
+    *("/ops/events", "/ops/products", "/ops/products/new", "/ops/products/MUG-BLUE/change"),
+    *("/ops/catalog", "/ops/mails", "/ops/audit", "/ops/nothing"),
+)
+# The header cells without a text, and the order numbers that are not on one line.
+EMPTY_HEADERS = "[...document.querySelectorAll('th')].filter((th) => !th.textContent.trim()).length"
+WRAPPED = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const wrapped = [];
+  while (walker.nextNode()) {
+    for (const match of walker.currentNode.data.matchAll(/ORD-\\d+/g)) {
+      const range = document.createRange();
+      range.setStart(walker.currentNode, match.index);
+      range.setEnd(walker.currentNode, match.index + match[0].length);
+      const lines = new Set([...range.getClientRects()].map((each) => Math.round(each.top)));
+      if (lines.size > 1) wrapped.push(match[0]);
+    }
+  }
+  return wrapped;
+}"""
+
+
+@pytest.fixture
+def pages(app: Flask, site: Site) -> list[str]:
+    """The pages of a shop with orders in every state, and of the customers of three of them."""
+    client = app.test_client()
+    with running_services() as bus:
+        shipped = place_order(client, name="Nora Feld")
+        cancelled = place_order(client, payment_token="tok_declined")
+        broken = [place_order(client, payment_token="tok_broken") for _ in range(2)]
+        for _ in range(12):
+            bus.advance(600)
+        with transaction() as session:
+            [first, second, *_] = dead_letters.listed(session, queue="payment")
+            dead_letters.discard(session, who="ada", why="called", ids=[first.id])
+            subscriptions.pause(session, "email.announce_shipment", who="ada", why="text")
+            texts = {"error": "cut", "headers": "{}", "body": b"\xff<x>"}
+            invalid_messages.keep(session, queue="payment", reason="undecodable", **texts)
+        heartbeat.beat("relay@box", "relay")
+        heartbeat.beat("payment@box", "worker", ["payment"])
+    with reading() as session:
+        event = dead_letters.show(session, second.id).event_id
+    return [
+        *OPS_PAGES,
+        f"/ops/events/{event}",
+        f"/ops/dead-letters/{second.id}",
+        *(f"/ops{address.partition('?')[0]}" for address in (shipped, cancelled, broken[1])),
+        f"/ops{broken[1].partition('?')[0]}?ask=replay",
+        *("/", "/nothing", shipped, cancelled, broken[0], f"{broken[0]}&ask=cancel"),
+    ]
+
+
+@pytest.fixture
+def tabs(chromium: Browser, site: Site) -> Iterator[dict[tuple[int, str, bool], Page]]:
+    """A tab for each width and theme, once of an operator and once of a customer."""
+    user, _, password = OPS_AUTH.partition(":")
+    opened = {}
+    for width in WIDTHS:
+        for theme in THEMES:
+            for is_ops in (True, False):
+                context = chromium.new_context(
+                    base_url=site.url,
+                    viewport={"width": width, "height": 900},
+                    color_scheme="dark" if theme == "dark" else "light",
+                    http_credentials=({"username": user, "password": password} if is_ops else None),
+                )
+                opened[width, theme, is_ops] = context.new_page()
+    yield opened
+    for tab in opened.values():
+        tab.context.close()
+
+
+def test_every_page_is_accessible_and_keeps_to_the_design(
+    pages: list[str], tabs: dict[tuple[int, str, bool], Page]
+):
+    faults = [
+        f"{path} at {width}, {theme}: {fault}"
+        for (width, theme, is_ops), tab in tabs.items()
+        for path in pages
+        if path.startswith("/ops") is is_ops
+        for fault in _faults(tab, path, width)
+    ]
+
+    assert faults == []
+
+
+def _faults(tab: Page, path: str, width: int) -> Iterator[str]:
+    tab.goto(path)
+    for violation in Axe().run(tab).response["violations"]:
+        nodes = [node["html"][:200] for node in violation["nodes"][:2]]
+        yield f"{violation['id']}: {violation['help']}: {nodes}"
+    root = "document.documentElement"
+    if (beyond := tab.evaluate(f"{root}.scrollWidth - {root}.clientWidth")) > 0:
+        yield f"{beyond} px beyond the screen"
+    if empty := tab.evaluate(EMPTY_HEADERS):
+        yield f"{empty} empty table headers"
+    if wrapped := tab.evaluate(WRAPPED):
+        yield f"order numbers on two lines: {wrapped}"
+    if (height := tab.evaluate("document.querySelector('.top').offsetHeight")) > 64:
+        yield f"the navigation is {height} px high"
+    if len(title := tab.locator("h1").inner_text()) > 90:
+        yield f"the headline is {len(title)} characters long: {title}"
+    if path == "/ops/queues" and tab.evaluate(f"{root}.scrollHeight") > MAX_HEIGHT[width]:
+        yield "the page of queues is too high"
+
+
+def test_cancelling_comes_before_the_story_and_a_typed_reason_outlives_the_refresh(
+    app: Flask, site: Site, plain_tab: Page
+):
+    address = place_order(app.test_client())
+    plain_tab.set_viewport_size({"width": 400, "height": 900})
+    plain_tab.goto(address)
+    cancel = plain_tab.get_by_role("link", name="Cancel this order").bounding_box()
+    story = plain_tab.locator(".story").bounding_box()
+    assert cancel
+    assert story
+    assert cancel["y"] < story["y"]
+    assert cancel["y"] < 900
+
+    plain_tab.get_by_role("link", name="Cancel this order").click()
+    plain_tab.get_by_label("Reason for cancelling").fill("I changed my mind")
+    plain_tab.wait_for_timeout(6000)  # one second more than the refresh of the page without a form
+    expect(plain_tab.get_by_label("Reason for cancelling")).to_have_value("I changed my mind")
+    plain_tab.get_by_role("button", name="Cancel the order").click()
+    expect(plain_tab.get_by_text("Cancelled: I changed my mind").first).to_be_visible()
+
+
+def test_an_operator_works_by_keyboard(pages: list[str], ops_tab: Page):
+    ops_tab.goto("/ops")
+    ops_tab.keyboard.press("?")
+    expect(ops_tab.get_by_role("dialog")).to_be_visible()
+    ops_tab.keyboard.press("Escape")
+    ops_tab.keyboard.press("g")
+    ops_tab.keyboard.press("d")
+    expect(ops_tab).to_have_url(re.compile("/ops/dead-letters$"))
+    ops_tab.keyboard.press("j")
+    ops_tab.keyboard.press("x")
+    expect(ops_tab.get_by_label("Select GatewayError")).to_be_checked()
+    ops_tab.keyboard.press("r")
+    expect(ops_tab.locator(".current .ask[open] input[name=reason]")).to_be_focused()
+    ops_tab.keyboard.type("x jk")
+    expect(ops_tab.locator(".current .ask[open] input[name=reason]")).to_have_value("x jk")
+    ops_tab.keyboard.press("Enter")
+    expect(ops_tab.get_by_text("Replayed 1 delivery.")).to_be_visible()
+    ops_tab.keyboard.press("/")
+    ops_tab.keyboard.type("ORD-1001")
+    ops_tab.keyboard.press("Enter")
+    expect(ops_tab.get_by_role("heading", name="ORD-1001")).to_be_visible()
