@@ -61,8 +61,8 @@ format: setup ## format the code
 bench: setup $(BENCHED) ## run the benchmarks beside the alternatives (OPTIONS="--quick")
 	$(BIN)/python -m benchmarks --output docs $(OPTIONS)
 
-screenshot: setup ## take the picture of the README from a new instance
-	$(BIN)/python -m docs.screenshot
+screenshot: setup ## take the picture of the README, or of every page (FOLDER=pages)
+	$(BIN)/python -m docs.screenshot $(FOLDER)
 
 glossary: setup ## write docs/glossary.md from the docstrings
 	$(BIN)/python -m docs.glossary
