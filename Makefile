@@ -9,10 +9,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCHED := $(VENV)/.benched
+DOCUMENTED := $(VENV)/.documented
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check format bench screenshot glossary lock migration clean
+.PHONY: help setup up demo test check format docs bench screenshot glossary lock migration clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +37,10 @@ $(INSTALLED): pyproject.toml requirements-dev.txt | $(BIN)/pip
 $(BENCHED): pyproject.toml benchmarks/requirements.txt $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement benchmarks/requirements.txt
 	@touch $(BENCHED)
+
+$(DOCUMENTED): pyproject.toml docs/requirements.txt $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement docs/requirements.txt
+	@touch $(DOCUMENTED)
 
 up: setup ## run everything on this machine (PORT, FLOWER_PORT, DATA_DIR)
 	@exec $(BIN)/tidings up --port $(PORT) --flower-port $(FLOWER_PORT) --data-dir "$(DATA_DIR)"
@@ -64,6 +69,9 @@ bench: setup $(BENCHED) ## run the benchmarks beside the alternatives (OPTIONS="
 screenshot: setup ## take the picture of the README, or of every page (FOLDER=pages)
 	$(BIN)/python -m docs.screenshot $(FOLDER)
 
+docs: setup $(DOCUMENTED) ## build the documentation site into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
 glossary: setup ## write docs/glossary.md from the docstrings
 	$(BIN)/python -m docs.glossary
 
@@ -72,6 +80,7 @@ lock: | $(BIN)/pip ## update the lock files, with hashes and without addresses
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --extra dev --constraint requirements.txt --output-file requirements-dev.txt
 	$(COMPILE) pyproject.toml --extra bench --constraint requirements-dev.txt --output-file benchmarks/requirements.txt
+	$(COMPILE) pyproject.toml --extra docs --constraint requirements-dev.txt --output-file docs/requirements.txt
 
 migration: setup ## draft the next migration: make migration m="add loyalty points"
 	$(BIN)/python -m tidings.migrations "$(m)"

@@ -280,7 +280,7 @@ def _prose(document: Path) -> list[str]:
     """Return the lines of a document that are sentences: no tables, headings, code or pictures."""
     around = _blocks(document.read_text())[1].splitlines()
     sentences = [re.sub(r"^\s*(?:\d+\.|-) ", "", line) for line in around if line.strip()]
-    return [line for line in sentences if not re.match(r"\||#|<!--|!\[|\[.*·", line)]
+    return [line for line in sentences if not re.match(r"\||#|:::|<!--|!\[|\[.*·", line)]
 
 
 def test_every_line_of_prose_is_one_sentence():

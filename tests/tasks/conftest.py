@@ -12,6 +12,14 @@ from tasks.settings import settings
 from tests.tasks.builders import stocked
 from tests.tasks.mailserver import MailServer
 
+# Its tests state what these do together. A service that is dropped in is not their subject.
+SHOP = ("inventory", "payment", "shipping", "email", "orders", "timeline", "dead_letters")
+
+
+def shop() -> list[Subscription]:
+    """Return the subscriptions of the shop as it is shipped."""
+    return [each for each in services() if each.queue in SHOP]
+
 
 def services() -> list[Subscription]:
     """Return the subscriptions of all modules of `tasks`; tests may have registered others."""
@@ -47,7 +55,7 @@ def mail_server(
 @pytest.fixture
 def bus_subscriptions() -> list[Subscription]:
     """Return those of the whole shop; a test of one service overrides it with its own."""
-    return services()
+    return shop()
 
 
 def _shop(subscriptions: list[Subscription]) -> Iterator[Bus]:

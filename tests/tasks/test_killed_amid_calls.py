@@ -15,7 +15,7 @@ from tasks.gateways.payment import SandboxCharge
 from tasks.payment import Charge
 from tests.servers import Process, wait_until
 from tests.tasks.builders import placed, stocked
-from tests.tasks.conftest import services
+from tests.tasks.conftest import shop
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -71,7 +71,7 @@ def test_a_worker_that_is_killed_amid_a_batch_of_charges_repeats_none(
 ) -> None:
     with transaction() as session:
         stocked(session, MUG=100)
-        subscriptions.register(session, services())
+        subscriptions.register(session, shop())
     for _ in range(ORDERS):
         placed("tok_ok", MUG=1)
     worker = start(*WORKER, "1", "--without-mingle", "--without-gossip")

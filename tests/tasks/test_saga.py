@@ -32,7 +32,7 @@ from tasks.gateways.shipping import SandboxParcel
 from tasks.inventory import Movement, Reservation, stock_levels
 from tasks.orders import Order
 from tests.tasks.builders import cancelled, placed, stocked, switched
-from tests.tasks.conftest import services
+from tests.tasks.conftest import shop
 from tests.tasks.mailserver import MailServer
 
 TOKENS = ("tok_ok", "tok_ok", "tok_declined", "tok_flaky", "tok_lost_answer", "tok_broken")
@@ -111,7 +111,7 @@ class Shop(RuleBasedStateMachine):
         self.hopeless: set[str] = set()
         self.folder = TemporaryDirectory()
         self.database = Database(f"sqlite:///{Path(self.folder.name) / 'shop.sqlite'}")
-        self.bus = Bus(self.database, services(), fail_fast=False).__enter__()
+        self.bus = Bus(self.database, shop(), fail_fast=False).__enter__()
         with transaction() as session:
             stocked(session, **STOCK)
 
