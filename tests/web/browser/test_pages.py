@@ -146,14 +146,20 @@ def test_cancelling_comes_before_the_story_and_a_typed_reason_outlives_the_refre
     expect(plain_tab.get_by_text("Cancelled: I changed my mind").first).to_be_visible()
 
 
+def _wait_for_keys(tab: Page) -> None:
+    expect(tab.locator(".keys")).to_be_visible()  # the module shows it when it listens
+
+
 def test_an_operator_works_by_keyboard(pages: list[str], ops_tab: Page):
     ops_tab.goto("/ops")
+    _wait_for_keys(ops_tab)
     ops_tab.keyboard.press("?")
     expect(ops_tab.get_by_role("dialog")).to_be_visible()
     ops_tab.keyboard.press("Escape")
     ops_tab.keyboard.press("g")
     ops_tab.keyboard.press("d")
     expect(ops_tab).to_have_url(re.compile("/ops/dead-letters$"))
+    _wait_for_keys(ops_tab)
     ops_tab.keyboard.press("j")
     ops_tab.keyboard.press("x")
     expect(ops_tab.get_by_label("Select GatewayError")).to_be_checked()
@@ -163,6 +169,7 @@ def test_an_operator_works_by_keyboard(pages: list[str], ops_tab: Page):
     expect(ops_tab.locator(".current .ask[open] input[name=reason]")).to_have_value("x jk")
     ops_tab.keyboard.press("Enter")
     expect(ops_tab.get_by_text("Replayed 1 delivery.")).to_be_visible()
+    _wait_for_keys(ops_tab)
     ops_tab.keyboard.press("/")
     ops_tab.keyboard.type("ORD-1001")
     ops_tab.keyboard.press("Enter")
