@@ -11,7 +11,6 @@ from events.catalog import (
     DeliveryDead,
     InventoryReservationFailed,
     OrderCancelled,
-    OrderCreated,
     PaymentFailed,
 )
 from events.event import catalog
@@ -119,7 +118,7 @@ def _event_items(trace: Trace, texts: dict[UUID, str]) -> Iterator[EventItem]:
         yield EventItem(
             event_id=envelope.id,
             at=envelope.time,
-            tone=_tone(envelope),
+            tone="bad" if envelope.type in FAILURES else "done",
             name=names.get(envelope.type, envelope.type),
             version=envelope.version,
             source=envelope.source,
@@ -130,12 +129,6 @@ def _event_items(trace: Trace, texts: dict[UUID, str]) -> Iterator[EventItem]:
             trace_id=envelope.traceparent.split("-")[1] if envelope.traceparent else "",
             internal=envelope.type == DeliveryDead.type,
         )
-
-
-def _tone(envelope: Envelope) -> str:
-    if envelope.type == OrderCreated.type:
-        return "busy"
-    return "bad" if envelope.type in FAILURES else "done"
 
 
 def _actor(envelope: Envelope) -> str:

@@ -58,6 +58,7 @@ def test_an_order_that_went_well_shows_its_steps_with_times_and_every_event(clie
     for event in SHIPPED_BY:
         assert f"<b>{event}</b>" in operator
         assert event not in page
+    assert '<svg class="shape busy"' not in page + operator  # nothing is under way any more
     assert "We mailed you “Order shipped”" in page
     assert "a***@example.org" in page
     assert "<p>Paid: €42.50</p>" in page
