@@ -153,7 +153,7 @@ def test_a_browser_orders_and_watches_and_an_operator_pauses(
     expect(tab.get_by_text("/api/v1/orders/{order_id}/cancel")).to_be_visible()
     expect(tab.locator(".servers select")).to_have_value("/shop")
     tab.goto(f"{proxy.url}/shop/ops/queues")
-    tab.locator("#queue-payment > summary").click()
+    tab.locator("#queue-payment").get_by_text("2 subscriptions").click()
     row = tab.locator("[id='subscription-payment.charge_order']")
     for act, reason in (("Pause", "bank holiday"), ("Resume", "over")):
         row.get_by_text(f"{act}…").click()
