@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -40,6 +41,10 @@ class WebProcess(Process):
         """Start it and wait until it answers."""
         self.launch()
         wait_until(self._answers, what="an answer of the web")
+
+    def terminate(self) -> None:
+        """Ask the whole group: `faketime` runs the web as a child, and ends without it."""
+        self._signal(signal.SIGCONT, signal.SIGTERM)
 
     def _answers(self) -> bool:
         with open_client(self.address, timeout=2) as client:
