@@ -41,9 +41,7 @@ def overview(session: Session) -> list[QueueView]:
         select(SubscriptionRow.queue, SubscriptionRow.paused_at)
     ):
         paused[queue] = paused.get(queue, False) or paused_at is not None
-    workers = [
-        queue for row in heartbeat.alive(session) if row.kind == "worker" for queue in row.queues
-    ]
+    workers = _consumed(session)
     troubles = heartbeat.queue_troubles(session)
     names = sorted({*paused, *workers, *troubles, *(queue for queue, _ in counts)})
     return [
@@ -127,7 +125,12 @@ def unrelayed(session: Session) -> int:
 
 def without_worker(session: Session) -> list[str]:
     """Return the queues of subscriptions that no live worker consumes, by name."""
-    served = {
-        queue for row in heartbeat.alive(session) if row.kind == "worker" for queue in row.queues
-    }
-    return sorted(set(session.scalars(select(SubscriptionRow.queue))) - served)
+    return sorted(
+        set(session.scalars(select(SubscriptionRow.queue))).difference(_consumed(session))
+    )
+
+
+def _consumed(session: Session) -> list[str]:
+    """Return each queue as often as live workers consume it."""
+    alive = heartbeat.alive(session)
+    return [queue for row in alive if row.kind == "worker" for queue in row.queues]

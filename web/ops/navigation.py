@@ -7,7 +7,7 @@ from flask import g, url_for
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import reading
-from events.admin import dead_letters
+from events.admin import dead_letters, queues
 from web.ops import needs
 
 MAX_COUNT = 10_000  # of dead letters that every page counts
@@ -65,7 +65,10 @@ def _counts() -> dict[str, str]:
     try:
         with reading() as session:
             dead = dead_letters.count(session, at_most=MAX_COUNT)
-            return {"ops": _text(len(needs.listed(session))), "dead": _text(dead)}
+            found = g.pop("needs", None)  # of the overview, which has listed them already
+            if found is None:
+                found = needs.listed(session, queues.overview(session))
+            return {"ops": _text(len(found)), "dead": _text(dead)}
     except SQLAlchemyError:  # an error page must not fail for want of a number
         return {}
 

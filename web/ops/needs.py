@@ -7,7 +7,7 @@ from flask import url_for
 from sqlalchemy.orm import Session
 
 from events import heartbeat
-from events.admin import dead_letters, invalid_messages, queues
+from events.admin import dead_letters, invalid_messages
 from events.admin.dead_letters import Group
 from events.admin.queues import QueueView
 from events.tables import Heartbeat
@@ -31,11 +31,11 @@ class Need:
     links: list[tuple[str, str]] = field(default_factory=list)
 
 
-def listed(session: Session) -> list[Need]:
-    """Return what needs a person now."""
+def listed(session: Session, rows: Iterable[QueueView]) -> list[Need]:
+    """Return what needs a person now; `rows` are those of `queues.overview`."""
     return [
         *_relays(heartbeat.live_relays(session)),
-        *_queues(queues.overview(session)),
+        *_queues(rows),
         *_stuck(orders.stuck(session, limit=MAX_STUCK + 1)),
         *_causes(dead_letters.groups(session)),
         *_invalid_messages(invalid_messages.count(session)),

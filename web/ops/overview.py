@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flask import Blueprint, render_template
+from flask import Blueprint, g, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,8 @@ MAX_HEADLINE = 90  # characters
 def show() -> ResponseReturnValue:
     """Show if orders are processed, and what keeps them from it."""
     with reading() as session:
-        rows, found = queues.overview(session), needs.listed(session)
+        rows = queues.overview(session)
+        found = g.needs = needs.listed(session, rows)  # the navigation counts them
         headline, tone = _headline(found)
         return render_template(
             "ops/overview.html",
