@@ -57,7 +57,7 @@ const KEYS = {
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  if (event.target.closest("input, select, textarea, dialog")) return;
+  if (event.target.closest("input, select, textarea, dialog[open]")) return;
   const place = Date.now() - afterG < SEQUENCE_TIME ? PLACES[event.key] : undefined;
   afterG = 0;
   const action = place ? () => go(place) : KEYS[event.key];
