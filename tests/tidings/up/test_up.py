@@ -151,6 +151,7 @@ def test_no_secret_stands_in_a_process_title_and_everything_listens_on_loopback(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_nothing_outlives_a_supervisor_that_is_killed_and_the_next_one_finishes_its_orders(
     tmp_path: Path,
 ):
@@ -159,7 +160,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed_and_the_next_one_finishes_
     order, login, processes = instance.order(), instance.login(), instance.processes()
 
     instance.end(signal.SIGKILL)
-    instance.start()  # waits for what is left of the first one
+    instance.start(within=100)  # waits for what is left of the first one
 
     assert gone(processes)
     assert instance.login() == login
