@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from events import clock, log
 from events.envelope import Envelope
-from events.ledger import IS_IN_FLIGHT
+from events.ledger import IN_FLIGHT_BY_KEY
 from events.retry import Decision, Retry, decide
 from events.tables import DELIVERIES, EVENTS, SUBSCRIPTIONS
 
@@ -44,7 +44,7 @@ _IN_FLIGHT = (
     .where(
         _D.subscription == bindparam("name"),
         _D.event_id.in_(bindparam("ids", expanding=True)),
-        IS_IN_FLIGHT,
+        IN_FLIGHT_BY_KEY,
     )
     .order_by(EVENTS.c.position)
 )

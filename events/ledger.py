@@ -47,8 +47,14 @@ IS_DEAD = _D.state == literal(State.DEAD, literal_execute=True)
 IS_DONE = _D.state == literal(State.DONE, literal_execute=True)
 IS_IN_FLIGHT = and_(IS_OPEN, _D.sent_at.is_not(None))
 IS_TO_SEND = and_(IS_OPEN, _D.sent_at.is_(None))
+# For rows that are named by their key: no planner finds a partial index in these. PostgreSQL takes
+# one for empty until the next ANALYZE, and a claim amid 200 in flight read them 200 times, 5 ms.
+_OPEN_BY_KEY = (_D.state + "").in_(bindparam("open", OPEN, expanding=True, literal_execute=True))
+IN_FLIGHT_BY_KEY = and_(_OPEN_BY_KEY, _D.sent_at.is_not(None))
+_TO_SEND_BY_KEY = and_(_OPEN_BY_KEY, _D.sent_at.is_(None))
 
 RESET: dict[str, Any] = {"sent_at": None, "lost_count": 0, "unfinished_starts": 0}
+_NO_FAILURE = {"error": None, "fingerprint": None, "lost_count": 0, "unfinished_starts": 0}
 _IN_PLACE = {"synchronize_session": False}
 
 # Statements of the hot path are built once: to build one took as long as to run it.
@@ -57,7 +63,7 @@ _NAMED = and_(
 )
 _MARK_SENT = (
     update(DELIVERIES)
-    .where(_NAMED, IS_TO_SEND)
+    .where(_NAMED, _TO_SEND_BY_KEY)
     .values(sent_at=bindparam("now"), sends=_D.sends + 1, message=bindparam("carrier"))
 )
 
@@ -93,7 +99,7 @@ def mark_sent(session: Session, subscription: str, ids: Collection[UUID], *, mes
 
 def unmark_sent(session: Session, subscription: str, ids: Collection[UUID]) -> None:
     """Make deliveries due again whose message the broker refused."""
-    _update(session, _these(subscription, ids), IS_OPEN, sent_at=None)
+    _update(session, _these(subscription, ids), _OPEN_BY_KEY, sent_at=None)
 
 
 def unmark_all_sent(session: Session) -> None:
@@ -103,7 +109,7 @@ def unmark_all_sent(session: Session) -> None:
 
 def defer(session: Session, subscription: str, ids: Collection[UUID], due_at: datetime) -> None:
     """Move the due time of deliveries that are to be sent."""
-    _update(session, _these(subscription, ids), IS_TO_SEND, due_at=due_at)
+    _update(session, _these(subscription, ids), _TO_SEND_BY_KEY, due_at=due_at)
 
 
 _CLAIM = (
@@ -111,18 +117,10 @@ _CLAIM = (
     .where(
         _D.subscription == bindparam("name"),
         _D.event_id.in_(
-            select(_D.event_id).where(_NAMED, IS_IN_FLIGHT).with_for_update(skip_locked=True)
+            select(_D.event_id).where(_NAMED, IN_FLIGHT_BY_KEY).with_for_update(skip_locked=True)
         ),
-        IS_IN_FLIGHT,
     )
-    .values(
-        state=State.DONE,
-        done_at=bindparam("now"),
-        error=None,
-        fingerprint=None,
-        lost_count=0,
-        unfinished_starts=0,
-    )
+    .values(state=State.DONE, done_at=bindparam("now"), **_NO_FAILURE)
     .returning(_D.event_id)
 )
 
@@ -140,7 +138,7 @@ def count_start(session: Session, subscription: str, event_id: UUID) -> int | No
     """Count the start of a delivery; return the number of starts without an end, if it is ours."""
     counted = (
         update(Delivery)
-        .where(_these(subscription, [event_id]), IS_IN_FLIGHT)
+        .where(_these(subscription, [event_id]), IN_FLIGHT_BY_KEY)
         .values(unfinished_starts=Delivery.unfinished_starts + 1)
         .returning(Delivery.unfinished_starts)
     )
@@ -151,7 +149,7 @@ def fail(
     session: Session, subscription: str, event_id: UUID, failure: Failure, decision: Decision
 ) -> bool:
     """Record a failed attempt and what follows; false if the delivery was no longer in flight."""
-    found = select(Delivery).where(_these(subscription, [event_id]), IS_IN_FLIGHT)
+    found = select(Delivery).where(_these(subscription, [event_id]), IN_FLIGHT_BY_KEY)
     row = session.scalar(found.with_for_update())
     if row is None:
         return False
@@ -192,7 +190,7 @@ def release(
     values: dict[str, Any] = {"sent_at": None, "unfinished_starts": 0, "error": reason}
     values |= {"due_at": clock.now() + timedelta(seconds=wait)}
     values |= {"state": State.RETRYING} if wait else {}
-    _update(session, _these(subscription, ids), IS_IN_FLIGHT, **values)
+    _update(session, _these(subscription, ids), IN_FLIGHT_BY_KEY, **values)
     log.wake(session)
 
 
@@ -204,7 +202,7 @@ def mark_lost(
     _update(
         session,
         _these(subscription, ids),
-        IS_IN_FLIGHT,
+        IN_FLIGHT_BY_KEY,
         lost_count=sa.case((counted < at_least, at_least), else_=counted),
         sent_at=None,
         due_at=clock.now() + timedelta(seconds=delay),
