@@ -110,6 +110,7 @@ CONTENDERS = (
     TIDINGS,
     _tidings("Tidings, batch=50", 1500, BATCH="50"),
     _tidings("Tidings, batch=100", 1500, BATCH="100"),
+    _tidings("Tidings, subscribe_batch", 4000, AS_LIST="1"),
 )
 
 

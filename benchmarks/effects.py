@@ -6,6 +6,7 @@ for an id that is there already: the usual remedy, written by hand, for duplicat
 
 import os
 import time
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -62,6 +63,13 @@ def effect(number: int) -> Any:
     if WORK:
         time.sleep(WORK)
     return insert(effects).values(number=number, at=time.time())
+
+
+def write_all(connection: Connection, numbers: Sequence[int]) -> None:
+    """Write the effects of a batch in the caller's transaction."""
+    time.sleep(WORK * len(numbers))
+    rows = [{"number": each, "at": time.time()} for each in numbers]
+    connection.execute(insert(effects), rows)
 
 
 def write(number: int, message_id: str) -> None:

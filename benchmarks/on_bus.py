@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from celery import Celery
 from sqlalchemy.orm import Session
 
-from benchmarks.effects import effect
-from events import Base, Event, publish, subscribe, transaction, transport
+from benchmarks.effects import effect, write_all
+from events import Base, Event, publish, subscribe, subscribe_batch, transaction, transport
 from events.admin import subscriptions
 from events.subscriptions import registered
 
@@ -21,10 +21,19 @@ class Counted(Event, type="benchmark.counted", source="benchmark"):
     number: int
 
 
-@subscribe(Counted, queue="numbers", **BATCH)
-def count(event: Counted, session: Session) -> None:
-    """Write the effect."""
-    session.execute(effect(event.number))
+if "AS_LIST" in os.environ:
+
+    @subscribe_batch(Counted, queue="numbers")
+    def count_all(events: Sequence[Counted], session: Session) -> None:
+        """Write the effects of a batch in one statement."""
+        write_all(session.connection(), [each.number for each in events])
+
+else:
+
+    @subscribe(Counted, queue="numbers", **BATCH)
+    def count(event: Counted, session: Session) -> None:
+        """Write the effect."""
+        session.execute(effect(event.number))
 
 
 class Announced(Event, type="benchmark.announced", source="benchmark"):

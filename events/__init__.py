@@ -1,6 +1,6 @@
 """The bus: typed events, a log, a ledger of deliveries. Only `events.transport` knows Celery."""
 
-from events.context import Context, acting, current, envelope
+from events.context import Context, acting, current, envelope, envelopes
 from events.database import Database, reading, relaxed, transaction
 from events.envelope import Actor, Envelope
 from events.errors import DeadLetter, NotNow, RetryAfter, TidingsError
@@ -9,7 +9,7 @@ from events.log import publish
 from events.orm import Base, UTCDateTime, get_or_create_locked, insert_if_absent
 from events.retry import Retry
 from events.scheduled import cancel, reschedule
-from events.subscriptions import Subscription, subscribe
+from events.subscriptions import Subscription, subscribe, subscribe_batch
 
 __all__ = [
     "Actor",
@@ -29,6 +29,7 @@ __all__ = [
     "cancel",
     "current",
     "envelope",
+    "envelopes",
     "get_or_create_locked",
     "insert_if_absent",
     "publish",
@@ -36,6 +37,7 @@ __all__ = [
     "relaxed",
     "reschedule",
     "subscribe",
+    "subscribe_batch",
     "transaction",
     "upcaster",
 ]

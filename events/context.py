@@ -1,6 +1,6 @@
 """The context of an event: its actor and its cause, captured at the edge and carried on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ class Context:
 
 
 _current: ContextVar[Context] = ContextVar("context", default=Context())
+_batch: ContextVar[Sequence[Envelope]] = ContextVar("batch", default=())
 
 
 def current() -> Context:
@@ -49,11 +50,37 @@ def caused_by(envelope: Envelope) -> Context:
     )
 
 
+@contextmanager
+def handling(batch: Sequence[Envelope]) -> Iterator[None]:
+    """Run the handler of a batch in the block. What it publishes itself has no cause."""
+    token = _batch.set(batch)
+    try:
+        with acting(Context()):
+            yield
+    finally:
+        _batch.reset(token)
+
+
 def envelope() -> Envelope:
     """Return the envelope that is being handled. Raises `LookupError` outside a handler."""
     cause = current().cause
     if cause is None:
         raise LookupError(
-            "no event is being handled here; envelope() can be called inside a handler only"
+            "no single event is being handled here; envelope() can be called inside a handler of "
+            "one event, and envelopes() inside one of a batch"
         )
     return cause
+
+
+def envelopes() -> Sequence[Envelope]:
+    """Return the envelopes of the batch that is being handled, in the order of its events.
+
+    Raises `LookupError` outside a handler of batches.
+    """
+    batch = _batch.get()
+    if not batch:
+        raise LookupError(
+            "no batch is being handled here; envelopes() can be called inside a handler that "
+            "subscribe_batch declares"
+        )
+    return batch

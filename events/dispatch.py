@@ -7,21 +7,17 @@ a batch are made first, side by side; each that fails is a failure of its own de
 
 import time
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy.orm import Session
 
-from events import clock, context, ledger, log, pace, suspects
+from events import clock, context, handlers, ledger, log, pace, suspects
 from events.attempts import Failure
 from events.calls import Answer, call_each
 from events.database import reading, transaction
 from events.db_errors import is_transient
 from events.deadline import DeadlineExceeded, deadline
-from events.envelope import Envelope
 from events.errors import CallNotMade, UnknownEvent
-from events.event import Event
 from events.inbox import InFlight, in_flight
 from events.outcome import Outcome, Report, Result
 from events.subscriptions import Subscription
@@ -179,18 +175,17 @@ class _Run:
         """Claim, run the handler for each, write and commit; return the claimed ids."""
         events = [(each.envelope, each.envelope.event()) for each in deliveries]
         ids = [each.envelope.id for each in deliveries]
-        entries: list[dict[str, Any]] = []
         with transaction() as session:
             claimed = ledger.claim(session, self._subscription.name, ids)
             began = time.monotonic()  # only now: to wait for the database is no handler's fault
+            ours = [each for each in events if each[0].id in claimed]
             with deadline(limit) as restart:
-                for envelope, event in events:
-                    if envelope.id in claimed:
-                        restart()
-                        self._slow = envelope.id
-                        answer = answers.get(envelope.id)
-                        values = () if answer is None else (answer.value,)
-                        entries += self._run_handler(session, envelope, event, *values)
+
+                def begin(event_id: UUID | None) -> None:
+                    restart()
+                    self._slow = event_id
+
+                entries = handlers.run(self._subscription, session, ours, answers, begin)
             session.flush()
             log.append(session, entries)
             pace.learn(self._subscription.name, len(ids), time.monotonic() - began)
@@ -198,16 +193,6 @@ class _Run:
             if self._left <= 0:  # the window has room for another message
                 log.wake(session)
         return claimed
-
-    def _run_handler(
-        self, session: Session, envelope: Envelope, event: Event, *answer: Any
-    ) -> list[dict[str, Any]]:
-        with context.acting(context.caused_by(envelope)):
-            caused = self._subscription.handler(event, session, *answer)
-            if caused is None:
-                return []
-            events = [caused] if isinstance(caused, Event) else caused
-            return [log.new_entry(each) for each in events]
 
     def _failed(self, delivery: InFlight, error: BaseException) -> Outcome:
         """Record a failure, or give the delivery back if it is not the handler's."""

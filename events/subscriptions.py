@@ -40,6 +40,7 @@ class Subscription:
     call: Callable[..., Any] | None
     retry: Retry
     batch: int
+    takes_batch: bool = False  # its handler gets the events of a batch as one list
 
     @property
     def event_types(self) -> list[str]:
@@ -76,14 +77,35 @@ def subscribe(
 
     def register(handler: Callable[..., Any]) -> Callable[..., Any]:
         size = batch if batch is not None else (CALL_BATCH if call else BATCH)
-        subscription = Subscription(
-            f"{queue}.{handler.__name__}", queue, types, handler, call, retry, size
-        )
-        _check(subscription)
-        _registry[subscription.name] = subscription
+        name = f"{queue}.{handler.__name__}"
+        _add(Subscription(name, queue, types, handler, call, retry, size))
         return handler
 
     return register
+
+
+def subscribe_batch(
+    *types: type[E], queue: str, retry: Retry = Retry(), batch: int = BATCH
+) -> Callable[[Callable[[list[E], Session], Any]], Callable[[list[E], Session], Any]]:
+    """Register a handler for lists of events, so that one statement can serve all of them.
+
+    The handler gets `(events, session)` with the 1 to `batch` events of one transaction, each
+    exactly once. It returns a list with the outcome of each event in their order, so that what
+    follows has its cause, or `None` for all. If it raises, nothing has happened, and it is called
+    for each event alone. Raises `SubscriptionError` when the declaration cannot work.
+    """
+
+    def register(handler: Callable[..., Any]) -> Callable[..., Any]:
+        name = f"{queue}.{handler.__name__}"
+        _add(Subscription(name, queue, types, handler, None, retry, batch, takes_batch=True))
+        return handler
+
+    return register
+
+
+def _add(subscription: Subscription) -> None:
+    _check(subscription)
+    _registry[subscription.name] = subscription
 
 
 def _check(subscription: Subscription) -> None:
@@ -102,8 +124,9 @@ def _check(subscription: Subscription) -> None:
         raise SubscriptionError(f"{name}: batch={subscription.batch}; it must be 1 or more")
     takes = len(inspect.signature(handler).parameters)
     if takes != (3 if call else 2):
+        first = "events" if subscription.takes_batch else "event"
         raise SubscriptionError(
-            f"{name} takes {takes} arguments; write (event, session{', answer' if call else ''})"
+            f"{name} takes {takes} arguments; write ({first}, session{', answer' if call else ''})"
         )
     if call and len(inspect.signature(call).parameters) != 2:
         raise SubscriptionError(f"{name}: its call {call.__name__} must take (event, key)")

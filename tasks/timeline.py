@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Index, String, Text, Uuid, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, Envelope, envelope, insert_if_absent, log, subscribe
+from events import Base, Envelope, envelopes, insert_if_absent, log, subscribe_batch
 from events.admin.erasure import redact_column, register_eraser
 from events.admin.person import Person
 from events.catalog import (
@@ -74,18 +74,20 @@ TEXTS: dict[type[OrderEvent], Callable[[Any], str]] = {
 }
 
 
-@subscribe(*TEXTS, queue="timeline", batch=100)
-def tell(event: OrderEvent, session: Session) -> None:
-    """Add the event's line, once."""
-    cause = envelope()
-    row = {
-        "event_id": cause.id,
-        "order_id": event.order_id,
-        "at": cause.time,
-        "type": cause.type,
-        "text": TEXTS[type(event)](event),
-    }
-    insert_if_absent(session, TimelineEntry, row)
+@subscribe_batch(*TEXTS, queue="timeline")
+def tell(events: Sequence[OrderEvent], session: Session) -> None:
+    """Add the line of each event, once."""
+    rows = [
+        {
+            "event_id": cause.id,
+            "order_id": event.order_id,
+            "at": cause.time,
+            "type": cause.type,
+            "text": TEXTS[type(event)](event),
+        }
+        for cause, event in zip(envelopes(), events, strict=True)
+    ]
+    insert_if_absent(session, TimelineEntry, *rows)
 
 
 def entries(session: Session, order_id: str) -> Sequence[TimelineEntry]:

@@ -156,7 +156,9 @@ def _subscribes(step: Step, event: str) -> bool:
     """Say whether the step's function is subscribed to the event, by name or as a starred list."""
     function = definitions_in(step.file).get(step.name)
     for decorator in getattr(function, "decorator_list", []):
-        if isinstance(decorator, ast.Call) and _named([decorator.func], "subscribe"):
+        if isinstance(decorator, ast.Call) and any(
+            _named([decorator.func], name) for name in ("subscribe", "subscribe_batch")
+        ):
             starred = any(isinstance(each, ast.Starred) for each in decorator.args)
             named = ast.walk(tree_of(step.file) if starred else decorator)
             return _named(named, event)

@@ -148,7 +148,7 @@ def test_the_handled_envelope_is_available_inside_a_handler_only(any_database: D
         bus.drain()
 
     assert seen == [event_id]
-    with pytest.raises(LookupError, match="can be called inside a handler only"):
+    with pytest.raises(LookupError, match="no single event is being handled here"):
         envelope()
 
 
