@@ -16,7 +16,9 @@ import pytest
 from flower.options import options as flower_options
 
 from events import subscriptions
+from events.settings import Settings
 from tests.compose import OURS, ROOT, compose, example, services
+from tidings.all_settings import CLASSES
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 SERVICES = services(**example())
@@ -92,7 +94,50 @@ def test_everything_that_keeps_running_has_a_health_check():
 
 
 def test_a_worker_has_longer_to_stop_than_a_task_may_take():
-    assert {SERVICES[name]["stop_grace_period"] for name in WORKERS} == {"40s"}
+    limit = int(Settings.model_fields["task_time_limit"].default)
+
+    assert {SERVICES[name]["stop_grace_period"] for name in WORKERS} == {f"{limit + 10}s"}
+    longer = services(**example(), STOP_GRACE_PERIOD="130s", TASK_TIME_LIMIT="120")["payment"]
+    assert longer["stop_grace_period"] == "130s"
+    assert str(longer["environment"]["TASK_TIME_LIMIT"]) == "120"
+
+
+def test_every_setting_reaches_a_container_and_keeps_the_value_that_is_given():
+    settings = {name.upper() for kind in CLASSES for name in kind.model_fields}
+    elsewhere = {
+        "MAIL_DIR",
+        "FLOWER_PORT",
+        "DATABASE_URL",
+    }  # of `make up`, an argument, put together
+    given = {name: "value-of-" + name for name in settings}
+    found = services(**{**example(), **given})
+    reached = {
+        name
+        for service in found.values()
+        for name, value in service.get("environment", {}).items()
+        if value in (given.get(name), given["OPS_AUTH"])
+    }
+
+    assert settings - reached == elsewhere
+
+
+def test_each_setting_of_the_bus_reaches_every_process():
+    names = {name.upper() for name in Settings.model_fields}
+
+    assert {
+        name: names - set(SERVICES[name]["environment"])
+        for name in COMMANDS
+        if names - set(SERVICES[name]["environment"])
+    } == {}
+
+
+def test_database_and_broker_are_on_a_network_of_their_own_without_a_way_out():
+    inner = {name for name, service in SERVICES.items() if service["networks"] == ["back"]}
+
+    assert compose(**example())["networks"] == {"front": None, "back": {"internal": True}}
+    assert {"postgres", "rabbitmq", "valkey", "migrate", "relay"} <= inner
+    assert all("back" in service["networks"] for service in SERVICES.values())
+    assert not [name for name in inner if "ports" in SERVICES[name]]
 
 
 def test_only_one_broker_is_started():
