@@ -53,11 +53,12 @@ demo: setup ## place 100 mixed orders in the shop of `make up`
 test: setup ## run the tests, with CI=true also the slow ones
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(CI),,-m "not slow") $(OPTIONS)
 
-check: setup ## check lint rules, format, types and import contracts
+check: setup ## check lint rules, format, types, import contracts and event contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/tidings contracts check --strict
 
 format: setup ## format the code
 	$(BIN)/ruff check --fix .

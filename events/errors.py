@@ -5,6 +5,7 @@ TidingsError
 ├── SubscriptionError       a handler whose declaration cannot work (at import)
 ├── UnknownSubscription     no subscription has that name
 ├── UnknownEvent            a type or version that this process does not know
+│   └── UnknownFields       fields of a known version that this process does not know
 ├── UnknownDelivery         no dead letter or invalid message has that id
 ├── UnsupportedDatabase     `DATABASE_URL` names a database other than SQLite and PostgreSQL
 ├── BadValue                a value that cannot work, with its fix; mostly of a setting
@@ -52,6 +53,18 @@ class UnknownEvent(TidingsError):
         super().__init__(
             f"{event_type} v{version} is unknown: this process {knows}; "
             "deploy one that does, and the delivery goes on"
+        )
+
+
+class UnknownFields(UnknownEvent):
+    """An event with fields that newer code added to a version that this process knows."""
+
+    def __init__(self, event_type: str, version: int, fields: Iterable[str]) -> None:
+        names = ", ".join(fields)[:200]
+        TidingsError.__init__(
+            self,
+            f"{event_type} v{version} has fields that this process does not know: {names}; "
+            "deploy a version that does, and the delivery goes on",
         )
 
 

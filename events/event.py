@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from events.errors import CatalogError, UnknownEvent
+from events.errors import CatalogError, UnknownEvent, UnknownFields
 
 _classes: dict[str, dict[int, type["Event"]]] = {}
 _upcasters: dict[type["Event"], Callable[[Any], "Event"]] = {}
@@ -74,15 +74,48 @@ def newest(event_type: str) -> int | None:
 def decode(event_type: str, version: int, data: dict[str, Any]) -> Event:
     """Return the event in its newest version.
 
-    Raises `UnknownEvent`, or pydantic's `ValidationError` if the data does not fit.
+    Raises `UnknownEvent` if newer code wrote it, `CatalogError` if an upcaster is missing, or
+    pydantic's `ValidationError` if the data does not fit.
     """
     found = stored_as(event_type, version)
     if found is None:
         raise UnknownEvent(event_type, version, newest(event_type))
-    event = found.model_validate(data)
+    try:
+        event = found.model_validate(data)
+    except ValidationError as error:
+        if unknown := _unknown_fields(error):
+            raise UnknownFields(event_type, version, unknown) from None
+        raise
     while event.version != newest(event_type):
-        event = _upcasters[event.__class__](event)
+        event = _required_upcaster(event.__class__)(event)
     return event
+
+
+def _unknown_fields(error: ValidationError) -> list[str]:
+    """Return the fields that newer code added, if nothing else is wrong."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    names = [".".join(map(str, each["loc"])) for each in found if each["type"] == "extra_forbidden"]
+    return names if len(names) == len(found) else []
+
+
+def _required_upcaster(event_class: type[Event]) -> Callable[[Any], Event]:
+    function = upcaster_of(event_class)
+    if function is None:
+        version = event_class.version
+        raise CatalogError(f"{event_class.type} v{version} has no upcaster to v{version + 1}")
+    return function
+
+
+def upcaster_of(event_class: type[Event]) -> Callable[[Any], Event] | None:
+    """Return the function that turns events of this class into the next version, if any."""
+    return _upcasters.get(event_class)
+
+
+def known() -> list[type[Event]]:
+    """Return all event classes of this process, every version, by type, whatever they lack."""
+    return [
+        found for _, versions in sorted(_classes.items()) for _, found in sorted(versions.items())
+    ]
 
 
 def catalog() -> Iterator[type[Event]]:
@@ -90,8 +123,7 @@ def catalog() -> Iterator[type[Event]]:
 
     Raises `CatalogError` if an old version has no upcaster.
     """
-    for event_type, versions in sorted(_classes.items()):
-        for version, found in sorted(versions.items()):
-            if version != newest(event_type) and found not in _upcasters:
-                raise CatalogError(f"{event_type} v{version} has no upcaster to v{version + 1}")
-            yield found
+    for found in known():
+        if found.version != newest(found.type):
+            _required_upcaster(found)
+        yield found

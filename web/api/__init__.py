@@ -2,7 +2,7 @@
 
 from flask_openapi.openapi import OpenAPI
 
-from web.api import openapi, ops, orders, products
+from web.api import asyncapi, openapi, ops, orders, products
 from web.security import csrf
 
 
@@ -11,3 +11,4 @@ def init_app(app: OpenAPI) -> None:
     for blueprint in (orders.bp, ops.bp, products.bp):
         csrf.exempt(blueprint)
         openapi.register(app, blueprint)
+    app.register_blueprint(asyncapi.bp)

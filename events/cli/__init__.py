@@ -1,0 +1,1 @@
+"""The commands of the bus, which need no shop: `celery -A your.app bus ...`."""
