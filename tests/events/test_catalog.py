@@ -13,7 +13,7 @@ from events import catalog as names
 from events import clock
 from events.catalog import Address, Money, OrderCreated, OrderCreatedV1
 from events.envelope import Actor, Envelope
-from events.errors import UnknownEvent
+from events.errors import UnknownEvent, UnknownFields
 from events.event import Event, catalog, decode, newest
 from tests.tasks.builders import lines, order_created
 
@@ -142,11 +142,16 @@ def test_an_event_cannot_be_changed() -> None:
         order_created().total.amount = 1  # type: ignore[misc]
 
 
-def test_an_unknown_field_is_refused() -> None:
-    with pytest.raises(ValidationError):
+def test_an_unknown_field_is_one_of_newer_code() -> None:
+    with pytest.raises(UnknownFields, match="fields that this process does not know: card_number"):
         decode(
             "order.created", 2, {**order_created().model_dump(mode="json"), "card_number": "4111"}
         )
+
+
+def test_an_unknown_field_beside_a_wrong_one_is_wrong_data() -> None:
+    with pytest.raises(ValidationError):
+        decode("order.created", 2, {**order_created().model_dump(), "number": 5, "card": "4111"})
 
 
 def test_an_envelope_is_written_and_read_as_a_cloudevent() -> None:

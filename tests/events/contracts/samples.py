@@ -1,12 +1,17 @@
-"""Events in files of their own, for commands that are run on one state of the code and another."""
+"""Events in a file of their own, for commands that run on one state of the code and another."""
 
-import subprocess
+import linecache
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from tests.tree import ROOT
+import pytest
+from click.testing import CliRunner, Result
+
+import events.event
+from events.cli.contracts import contracts
 
 V1 = '''
     class ParcelWeighedV1(Event, type="parcel.weighed", version=1, source="shipping"):
@@ -27,41 +32,37 @@ UPCASTER = '''
         """Name the scale unknown."""
         return ParcelWeighed(grams=old.grams, scale="unknown")
 '''
-_PROGRAM = """
-import parcels
-from events.cli.contracts import contracts
-contracts()
-"""
 
 
 class Repository:
     """A folder with events of its own in `parcels.py`, and their contracts."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder, self._patch = folder, patch
+        patch.chdir(folder)
+        patch.setattr(sys, "dont_write_bytecode", True)  # a file is rewritten within one second
 
     def code(self, *parts: str) -> "Repository":
-        """Write the events anew."""
+        """Write the events anew; they are then the only ones that this process knows."""
         text = "".join(dedent(part) for part in parts)
-        (self.folder / "parcels.py").write_text(f"from events import Event, upcaster\n\n{text}")
+        path = self.folder / "parcels.py"
+        path.write_text(f"from events import Event, upcaster\n\n{text}")
+        self._patch.setattr(events.event, "_classes", {})
+        self._patch.setattr(events.event, "_upcasters", {})
+        linecache.clearcache()
+        module = module_from_spec(spec := spec_from_file_location("parcels", path))
+        self._patch.setitem(sys.modules, "parcels", module)
+        spec.loader.exec_module(module)
         return self
 
-    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command of `contracts` in a process of its own, which knows these events only."""
-        return subprocess.run(
-            [sys.executable, "-c", _PROGRAM, *words],
-            cwd=self.folder,
-            env={"PYTHONPATH": f"{self.folder}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def run(self, *words: str) -> Result:
+        """Run a command of `contracts` on these events."""
+        return CliRunner().invoke(contracts, list(words))
 
     def committed(self, *parts: str) -> "Repository":
         """Write these events, and their contracts."""
         run = self.code(*parts).run("write")
-        assert run.returncode == 0, run.stdout + run.stderr
+        assert run.exit_code == 0, run.output
         return self
 
     def contract(self, name: str) -> Path:

@@ -9,13 +9,13 @@ from tests.events.contracts.samples import UPCASTER, V1, V2, Repository, line_of
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository(tmp_path)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    return Repository(tmp_path, monkeypatch)
 
 
 def checked(repository: Repository, exit_code: int, *words: str) -> str:
     run = repository.run("check", *words)
-    assert run.returncode == exit_code, run.stdout + run.stderr
+    assert run.exit_code == exit_code, run.output
     return run.stdout
 
 
@@ -61,7 +61,7 @@ def test_a_change_that_breaks_names_file_line_field_and_fix_and_is_not_written(
     assert "kilograms was added without a default" in told
     assert "give the changed event version=2 in a class of its own, add an upcaster" in told
     written = repository.run("write")
-    assert (written.returncode, "breaking" in written.stdout) == (3, True)
+    assert (written.exit_code, "breaking" in written.stdout) == (3, True)
     assert repository.contract("parcel.weighed.v1.json").read_text() == before
 
 
@@ -126,7 +126,7 @@ def test_a_contract_that_was_edited_by_hand_is_found_and_not_overwritten(
     told = checked(repository, 3)
     assert "contracts/parcel.weighed.v1.json: edited by hand: parcel.weighed v1" in told
     assert "git checkout -- contracts/parcel.weighed.v1.json" in told
-    assert repository.run("write").returncode == 3
+    assert repository.run("write").exit_code == 3
     assert path.read_text() == edited
 
 
@@ -168,5 +168,5 @@ def test_a_folder_that_is_none_is_wrong_usage(
 ) -> None:
     run = repository.code(V1).run(*words)
 
-    assert run.returncode == 2
+    assert run.exit_code == 2
     assert "folder" in run.stderr.lower() or "director" in run.stderr.lower()

@@ -99,7 +99,7 @@ def test_a_change_that_old_and_new_code_can_live_with_is_compatible(
         ({"a": int}, {"a": int, "b": int}, "b was added without a default: the log holds events"),
         ({"a": (int, 0)}, {"a": int}, "a is required now: the log may hold events without it"),
         ({"a": int}, {"a": str}, "a has type 'string' instead of 'integer'"),
-        ({"a": int}, {"a": int | str}, "a allows string or integer instead of"),
+        ({"a": int}, {"a": int | str}, "a allows integer or string instead of"),
         ({"a": int}, {"a": int | None}, "a allows"),
         ({"a": int | None}, {"a": int}, "a allows"),
         ({"a": str}, {"a": Annotated[str, Field(max_length=9)]}, "a has maxLength 9 instead of"),
