@@ -49,7 +49,7 @@ def check_contracts(*, folder: Path, strict: bool, as_json: bool) -> None:
     if not as_json:
         unlike = {each.event for each in findings}
         click.echo(f"{len(classes)} events compared, {len(unlike)} unlike their contracts")
-    if (findings if strict else _broken(findings)):
+    if findings if strict else _broken(findings):
         raise click.exceptions.Exit(PROBLEMS_FOUND)
 
 
