@@ -23,7 +23,7 @@ from tidings.cli import main
 SUBSCRIPTION = "payment.charge_order"
 READ_ONLY = {
     *("up", "restart", "web", "relay", "migrate", "demo", "chaos"),
-    *("queues", "events", "doctor", "catalog", "backup"),
+    *("queues", "events", "doctor", "catalog", "contracts", "backup"),
 }
 ELSEWHERE = {"restore", "doubts"}  # their lines: tests/tidings/backup, tests/tasks/test_doubts.py
 
