@@ -58,6 +58,12 @@ class Database:
         with Session(self.reader, expire_on_commit=False, autoflush=False) as session:
             yield session
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """Open a session whose reads all see one moment; writes through it are rolled back."""
+        with Session(self._engines.snapshot, expire_on_commit=False, autoflush=False) as session:
+            yield session
+
     def close(self) -> None:
         """Close every connection."""
         self._engines.dispose()
@@ -100,6 +106,11 @@ def relaxed() -> AbstractContextManager[Session]:
 def reading() -> AbstractContextManager[Session]:
     """Open a session on this process's database to read with."""
     return database().reading()
+
+
+def snapshot() -> AbstractContextManager[Session]:
+    """Open a session on this process's database whose reads all see one moment."""
+    return database().snapshot()
 
 
 def reset_after_fork() -> None:

@@ -6,6 +6,7 @@ TidingsError
 ├── UnknownSubscription     no subscription has that name
 ├── UnknownEvent            a type or version that this process does not know
 │   └── UnknownFields       fields of a known version that this process does not know
+├── ReasonMissing           an operator's act without a reason, which the audit needs
 ├── UnknownDelivery         no dead letter or invalid message has that id
 ├── UnsupportedDatabase     `DATABASE_URL` names a database other than SQLite and PostgreSQL
 ├── BadValue                a value that cannot work, with its fix; mostly of a setting
@@ -75,6 +76,13 @@ class UnknownDelivery(TidingsError):
         super().__init__(
             f"no dead letter has the id {delivery_id!r}; `tidings dead-letters list` shows them"
         )
+
+
+class ReasonMissing(TidingsError):
+    """An operator's act has no reason."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"{action} needs a reason; it is written to the audit log")
 
 
 class UnsupportedDatabase(TidingsError):

@@ -11,6 +11,7 @@ sent. Only a delivery in flight can be claimed, so a message that comes twice, o
 settled or pruned, changes nothing.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -198,45 +199,43 @@ def mark_lost(
     session: Session, subscription: str, ids: Sequence[UUID], *, delay: float, at_least: int = 1
 ) -> None:
     """Count a loss and send again in `delay` seconds; the count becomes `at_least` so much."""
-    counted = Delivery.lost_count + 1
-    _update(
-        session,
-        _these(subscription, ids),
-        IN_FLIGHT_BY_KEY,
-        lost_count=sa.case((counted < at_least, at_least), else_=counted),
-        sent_at=None,
-        due_at=clock.now() + timedelta(seconds=delay),
-    )
+    counted, due_at = Delivery.lost_count + 1, clock.now() + timedelta(seconds=delay)
+    lost = sa.case((counted < at_least, at_least), else_=counted)
+    values = {"lost_count": lost, "sent_at": None, "due_at": due_at}
+    _update(session, _these(subscription, ids), IN_FLIGHT_BY_KEY, **values)
     log.wake(session)
 
 
-def replay(session: Session, where: sa.ColumnElement[bool]) -> list[Delivery]:
-    """Send dead deliveries again, with all attempts before them; return them."""
+def replay(session: Session, where: sa.ColumnElement[bool]) -> int:
+    """Send dead deliveries again, with all attempts before them; return their number."""
     fresh = RESET | {"attempts": 0, "not_now": 0, "failing_since": None}
     fresh |= {"died_at": None, "due_at": clock.now()}
     log.wake(session)
-    return _settle(session, and_(IS_DEAD, where), state=State.RETRYING, **fresh)
+    return _update(session, IS_DEAD, where, state=State.RETRYING, **fresh)
 
 
-def discard(session: Session, where: sa.ColumnElement[bool]) -> list[Delivery]:
-    """Give deliveries up, open or dead ones; return them."""
+def discard(session: Session, where: sa.ColumnElement[bool]) -> int:
+    """Give deliveries up, open or dead ones; return their number."""
     log.wake(session)  # the window may have room by it
-    return _settle(session, where, state=State.DISCARDED, done_at=clock.now())
-
-
-def _settle(session: Session, where: sa.ColumnElement[bool], **values: Any) -> list[Delivery]:
-    return list(session.scalars(update(Delivery).where(where).values(values).returning(Delivery)))
+    return _update(session, where, state=State.DISCARDED, done_at=clock.now())
 
 
 def prune(session: Session, keys: Iterable[tuple[str, UUID]]) -> None:
     """Remove deliveries by (subscription, event id)."""
-    rows = sa.tuple_(Delivery.subscription, Delivery.event_id).in_(list(keys))
-    session.execute(sa.delete(Delivery).where(rows), execution_options=_IN_PLACE)
+    session.execute(sa.delete(Delivery).where(these(keys)), execution_options=_IN_PLACE)
 
 
 def replace_errors(session: Session, where: sa.ColumnElement[bool], text: str) -> int:
     """Replace the errors of deliveries by `text`; return how many rows changed."""
     return _update(session, where, Delivery.error.not_in(("", text)), error=text)
+
+
+def these(keys: Iterable[tuple[str, UUID]]) -> sa.ColumnElement[bool]:
+    """Select deliveries by (subscription, event id), by the key of the table."""
+    ids: defaultdict[str, list[UUID]] = defaultdict(list)
+    for subscription, event_id in keys:
+        ids[subscription].append(event_id)
+    return sa.or_(sa.false(), *(_these(name, found) for name, found in ids.items()))
 
 
 def _these(subscription: str, ids: Collection[UUID]) -> sa.ColumnElement[bool]:

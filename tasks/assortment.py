@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from events.admin import audit
 from events.catalog import Money
+from events.errors import ReasonMissing
 from events.inputs import PlainText
 from tasks import inventory
 from tasks.commands import Command, Sku
@@ -75,7 +76,13 @@ def add(session: Session, command: NewProduct, *, who: str, why: str) -> Product
     inventory.set_stock(session, command.sku, command.stock)
     text = f"{command.name}, {money_text(price.money())}, {command.stock} in stock"
     text += "" if command.active else ", not sold"
-    audit.record(session, who=who, action="add product", target=command.sku, why=f"{text}: {why}")
+    if not why:
+        raise ReasonMissing("add product")
+    values = command.model_dump(mode="json", exclude={"reason"})
+    note = f"{text}: {why}"
+    audit.record(
+        session, who=who, action="add product", target=command.sku, why=note, parameters=values
+    )
     return product
 
 
@@ -91,8 +98,13 @@ def change(
     changes = list(_apply(session, product, command))
     if changes:
         forget_recent(session)
+        if not why:
+            raise ReasonMissing("change product")
         note = f"{', '.join(changes)}: {why}"
-        audit.record(session, who=who, action="change product", target=product.sku, why=note)
+        values = command.model_dump(mode="json", exclude={"reason"}, exclude_none=True)
+        audit.record(
+            session, who=who, action="change product", target=sku, why=note, parameters=values
+        )
     return changes
 
 

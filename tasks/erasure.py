@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from events import Base, TidingsError, reading, transaction
 from events.admin import erasure
 from events.admin.person import Person, contains_email, find
+from events.admin.slices import Progress
 from events.catalog import Address
 from events.database import Database, database
 from events.inputs import email_key, email_spellings
@@ -34,14 +35,16 @@ class OpenOrders(TidingsError):
         )
 
 
-def erase(email: str, *, who: str, why: str = "", force: bool = False) -> dict[str, int]:
+def erase(
+    email: str, *, who: str, why: str, force: bool = False, progress: Progress | None = None
+) -> dict[str, int]:
     """Erase the customer with this address; return how many rows or files of each kind changed.
 
-    The address may be written in any form. A second run changes nothing and is not audited. Raises
-    `OpenOrders` while an order is open, unless `force` says that open orders go on without the
-    data.
+    The address may be written in any form. It is done in slices; a second run goes on with one that
+    was stopped, or changes nothing and is not audited. Raises `OpenOrders` while an order is open,
+    unless `force` says that open orders go on without the data, and `ReasonMissing`.
     """
-    with transaction() as session:
+    with reading() as session:
         orders = _orders(session, email)
         person = find(
             session,
@@ -50,14 +53,14 @@ def erase(email: str, *, who: str, why: str = "", force: bool = False) -> dict[s
             searchable={text for order in orders for text in _searchable(order)},
         )
         still_open = set() if force else _open(session, orders, person)
-        if still_open:
-            raise OpenOrders(still_open)
-        counts = erasure.erase(session, person, who=who, why=why)
+    if still_open:
+        raise OpenOrders(still_open)
+    counts = erasure.erase(person, who=who, why=why, progress=progress)
     _truncate_wal(database())
     mails = _delete_mails(settings().mail_dir, email)
     if mails and not any(counts.values()):
         with transaction() as session:
-            erasure.record(session, email, who=who, why=why)
+            erasure.act_of(email, who=who, why=why).record(session, 0, ends=True)
     return counts | {"mail files": mails}
 
 

@@ -27,9 +27,13 @@ from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
 from events import Base, clock, insert_if_absent, publish
 from events.admin import audit
-from events.admin.erasure import redact_column, register_eraser
+from events.admin.audit import BY_CUSTOMER, By, Role
+from events.admin.erasure import register_eraser
+from events.admin.free_texts import register_free_text
 from events.admin.person import Person
+from events.admin.slices import MAX_ROWS
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed, OrderCreated
+from events.errors import ReasonMissing
 from events.ledger import IS_DEAD, IS_OPEN
 from events.orm import BigInt, BigIntPK, PydanticType, table_of
 from events.personal import ERASED, ERASED_EMAIL, erased
@@ -79,17 +83,21 @@ class Order(Base):
         return Money(amount=self.total_amount, currency=self.currency)
 
 
-@register_eraser("orders")
+register_free_text(Order.reason)
+
+
+@register_eraser("orders", last=True)
 def erase_orders(session: Session, person: Person) -> int:
     """Erase the person from their orders and revoke the links; lines, totals and states stay."""
     theirs = or_(func.lower(Order.email).in_(person.spellings), Order.number.in_(person.subjects))
-    rows = session.scalars(select(Order).where(theirs, Order.email != ERASED_EMAIL)).all()
+    left = select(Order).where(theirs, Order.email != ERASED_EMAIL).limit(MAX_ROWS)
+    rows = session.scalars(left).all()
     for row in rows:
         if row.address is not None:
             row.address = Address(**erased(Address, row.address.model_dump()))
         row.customer, row.email, row.reason = ERASED, ERASED_EMAIL, row.reason and ERASED
         row.token = secrets.token_urlsafe(24)
-    return len(rows) + redact_column(session, Order.reason, person.email)
+    return len(rows)
 
 
 def ensure_order(session: Session, event: OrderCreated) -> None:
@@ -111,14 +119,21 @@ def ensure_order(session: Session, event: OrderCreated) -> None:
     insert_if_absent(session, Order, row)
 
 
-def cancel(session: Session, order_id: str, *, reason: str, who: str) -> Order:
-    """Cancel an order that is not shipped. Raises `UnknownOrder` and `NotCancellable`."""
+def cancel(session: Session, order_id: str, *, reason: str, who: str | None) -> Order:
+    """Cancel an order that is not shipped; without `who` it is the act of the customer.
+
+    Raises `UnknownOrder`, `NotCancellable`, and `ReasonMissing` for an operator without a reason.
+    """
+    if who is not None and not reason:
+        raise ReasonMissing("cancel")
+    reason = reason or "cancelled by the customer"
     cancelled = cancel_if_open(session, order_id, reason)
     order = find(session, order_id)
     if cancelled is None:
         raise NotCancellable(order.number, order.status)
     publish(session, cancelled, subject=order.number)
-    audit.record(session, who=who, action="cancel", target=order.number, why=reason)
+    by = BY_CUSTOMER if who is None else By(who=who, role=Role.OPERATOR)
+    audit.record(session, action="cancel", target=order.number, why=reason, **by)
     return order
 
 

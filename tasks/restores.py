@@ -12,8 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock
 from events.admin import audit
-from events.admin.erasure import redact_column, register_eraser
-from events.admin.person import Person
+from events.admin.free_texts import register_free_text
 from events.dialects import dialect_of
 from events.orm import BigInt, table_of
 from events.tables import LogEntry
@@ -110,8 +109,5 @@ def settle(session: Session, *, who: str, why: str) -> Sequence[Restore]:
     return found
 
 
-@register_eraser("restores")
-def erase_reasons(session: Session, person: Person) -> int:
-    """Redact the person's address in the reasons."""
-    columns = (Restore.why, Restore.settled_why)
-    return sum(redact_column(session, each, person.email) for each in columns)
+for text in (Restore.why, Restore.settled_why):
+    register_free_text(text)

@@ -12,8 +12,10 @@ from sqlalchemy import Index, String, Text, Uuid, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, Envelope, envelopes, insert_if_absent, log, subscribe_batch
-from events.admin.erasure import redact_column, register_eraser
+from events.admin.erasure import register_eraser
+from events.admin.free_texts import register_free_text
 from events.admin.person import Person
+from events.admin.slices import MAX_ROWS
 from events.catalog import (
     InventoryReleased,
     InventoryReservationFailed,
@@ -96,6 +98,9 @@ def entries(session: Session, order_id: str) -> Sequence[TimelineEntry]:
     return session.scalars(wanted.order_by(TimelineEntry.at, TimelineEntry.event_id)).all()
 
 
+register_free_text(TimelineEntry.text)
+
+
 @register_eraser("timeline")
 def erase_timeline(session: Session, person: Person) -> int:
     """Write the texts again from the events, which are erased before this runs."""
@@ -105,7 +110,9 @@ def erase_timeline(session: Session, person: Person) -> int:
         if entry and text and text != entry.text:
             entry.text = text
             count += 1
-    return count + redact_column(session, TimelineEntry.text, person.email)
+        if count == MAX_ROWS:
+            break
+    return count
 
 
 def _text(stored: Envelope) -> str | None:

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from events.db_errors import describe_error, is_input_fault, is_transient, unavailable_reason
-from events.errors import TidingsError, UnknownDelivery, UnknownSubscription
+from events.errors import ReasonMissing, TidingsError, UnknownDelivery, UnknownSubscription
 from tasks.errors import OrderError
 from web.refused_values import refused_fields
 
@@ -155,6 +155,8 @@ def problem_of(error: Exception) -> Problem:
     """Return the problem for `error`; that of an unforeseen error does not reveal its cause."""
     if isinstance(error, HTTPException):
         return _http_problem(error)
+    if isinstance(error, ReasonMissing):
+        return problem_of(InvalidInput([FieldError("reason", str(error))]))
     if isinstance(error, OrderError):
         named = (FieldError(error.field, str(error)),) if error.field else ()
         return Problem(error.status, error.title, str(error), named)

@@ -1,16 +1,19 @@
 """Dead letters, the deliveries that no retry saved: list, replay, discard. Each act is audited."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, func, literal, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from events import ledger
-from events.admin import audit
+from events import clock, ledger
+from events.admin.audit import Act
+from events.admin.dead_letter_selection import Selection, matching, named, parse
+from events.admin.slices import Progress, Stage, carry_out
+from events.database import reading
 from events.errors import UnknownDelivery
 from events.ledger import IS_DEAD
 from events.tables import Attempt, Delivery, LogEntry
@@ -63,7 +66,7 @@ def listed(
 
     `before` is the time of death and the id of the last one on the previous page.
     """
-    chosen = _matching({"queue": queue, "subscription": subscription, "fingerprint": fingerprint})
+    chosen = matching({"queue": queue, "subscription": subscription, "fingerprint": fingerprint})
     if before is not None:
         chosen = and_(chosen, tuple_(*_ORDER) < tuple_(literal(before[0]), *parse(before[1])))
     latest_first = [column.desc() for column in _ORDER]
@@ -106,15 +109,15 @@ def _group(session: Session, row: Row[*tuple[Any, ...]]) -> Group:
     return Group(cause, queue, name, event_type, error or "", number, first, last)
 
 
-def count(session: Session, *, queue: str | None = None, at_most: int | None = None) -> int:
-    """Return the number of dead letters, of all queues or of one; stop counting at `at_most`."""
-    found = select(Delivery.state).where(_matching({"queue": queue})).limit(at_most)
+def count(session: Session, *, at_most: int | None = None, **which: Unpack[Selection]) -> int:
+    """Return the number of dead letters that match; stop counting at `at_most`."""
+    found = select(Delivery.state).where(matching(which)).limit(at_most)
     return session.scalar(select(func.count()).select_from(found.subquery())) or 0
 
 
 def show(session: Session, delivery_id: str) -> DeadLetterView:
     """Return one dead letter. Raises `UnknownDelivery`."""
-    found = _views(session, _joined().where(_matching({"ids": [delivery_id]})))
+    found = _views(session, _joined().where(matching({"ids": [delivery_id]})))
     if not found:
         raise UnknownDelivery(delivery_id)
     return found[0]
@@ -133,62 +136,44 @@ def attempts(session: Session, delivery_id: str) -> Sequence[Attempt]:
     ).all()
 
 
-class Selection(TypedDict, total=False):
-    """A selection of dead letters: by id, by filters that all must match, or `everything`."""
-
-    ids: Collection[str] | None
-    queue: str | None
-    subscription: str | None
-    fingerprint: str | None
-    everything: bool
-
-
-def replay(session: Session, *, who: str, why: str = "", **which: Unpack[Selection]) -> int:
+def replay(
+    *, who: str, why: str, progress: Progress | None = None, **which: Unpack[Selection]
+) -> int:
     """Send dead letters again, with all their attempts before them; return their number.
 
-    Their events keep their context, and a call to the world keeps its idempotency key. Raises
-    `ValueError` for an empty selection, `UnknownDelivery` when an id is no dead letter's.
+    Their events keep their context, and a call to the world keeps its idempotency key. It is done
+    in slices, in transactions of its own. Raises `ValueError` for an empty selection,
+    `UnknownDelivery` when an id is no dead letter's, `ReasonMissing`.
     """
-    rows = ledger.replay(session, _selected(session, which))
-    return _record(session, rows, who=who, action="replay", why=why)
+    return _settle(ledger.replay, which, Act(who, "replay", *named(which, why)), progress)
 
 
-def discard(session: Session, *, who: str, why: str = "", **which: Unpack[Selection]) -> int:
+def discard(
+    *, who: str, why: str, progress: Progress | None = None, **which: Unpack[Selection]
+) -> int:
     """Give dead letters up; their rows and events stay. Return their number.
 
-    Raises as `replay` does.
+    It is done, and raises, as `replay` does.
     """
-    rows = ledger.discard(session, and_(IS_DEAD, _selected(session, which)))
-    return _record(session, rows, who=who, action="discard", why=why)
+    return _settle(ledger.discard, which, Act(who, "discard", *named(which, why)), progress)
 
 
-def parse(delivery_id: str) -> tuple[UUID, str]:
-    """Return a delivery's event id and subscription. Raises `UnknownDelivery`."""
-    event_id, _, subscription = delivery_id.partition(":")
-    try:
-        if subscription.isprintable():  # PostgreSQL refuses to look for NUL
-            return UUID(event_id), subscription
-    except ValueError:
-        pass
-    raise UnknownDelivery(delivery_id)
-
-
-def _filters(which: Selection) -> list[ColumnElement[bool]]:
-    wanted = (
-        (Delivery.queue, which.get("queue")),
-        (Delivery.subscription, which.get("subscription")),
-        (Delivery.fingerprint, which.get("fingerprint")),
+def _settle(
+    change: Callable[[Session, ColumnElement[bool]], int],
+    which: Selection,
+    act: Act,
+    progress: Progress | None,
+) -> int:
+    with reading() as session:
+        selected = _selected(session, which)
+    # Those that die from now on are not meant, and would have no end.
+    now = or_(Delivery.died_at.is_(None), Delivery.died_at <= clock.now())
+    wanted = select(Delivery.subscription, Delivery.event_id).where(selected, now)
+    stage = Stage(
+        lambda session, limit: session.execute(wanted.limit(limit)).all(),
+        lambda session, rows, _: change(session, and_(IS_DEAD, ledger.these(map(tuple, rows)))),
     )
-    return [column == value for column, value in wanted if value is not None]
-
-
-def _matching(which: Selection) -> ColumnElement[bool]:
-    ids = which.get("ids")
-    named = [
-        and_(Delivery.event_id == event, Delivery.subscription == name)
-        for event, name in map(parse, ids or ())
-    ]
-    return and_(IS_DEAD, *_filters(which), *([or_(False, *named)] if ids is not None else []))
+    return carry_out(act, [stage], progress=progress)
 
 
 def _selected(session: Session, which: Selection) -> ColumnElement[bool]:
@@ -199,13 +184,7 @@ def _selected(session: Session, which: Selection) -> ColumnElement[bool]:
         )
     for delivery_id in ids or ():
         show(session, delivery_id)
-    return _matching(which)
-
-
-def _record(session: Session, rows: Sequence[Delivery], *, who: str, action: str, why: str) -> int:
-    for row in rows:
-        audit.record(session, who=who, action=action, target=row.id, why=why)
-    return len(rows)
+    return matching(which)
 
 
 def _joined() -> Any:

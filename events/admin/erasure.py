@@ -1,93 +1,88 @@
 """Erasure of a person from log, ledger, invalid messages and audit; ids and numbers stay.
 
-A service that keeps personal data in tables of its own registers an eraser: `register_eraser`.
+It is done in slices, and the rows by which a person is found are erased last: an erasure that was
+stopped goes on when it is run again. A service that keeps personal data in tables of its own
+registers an eraser, `register_eraser`, or a column, `free_texts.register_free_text`.
 """
 
-import base64
-import binascii
 import hashlib
-import json
-import re
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, or_, select, update
+from sqlalchemy.orm import Session
 
 from events import ledger
-from events.admin import audit
-from events.admin.person import Person, contains_email, mentioning
+from events.admin import audit_chain, erased_events, free_texts
+from events.admin.audit import Act
+from events.admin.dead_letter_selection import BY_ID
+from events.admin.free_texts import redact
+from events.admin.person import Person
+from events.admin.slices import MAX_ROWS, Progress, Stage, carry_out
+from events.admin.sought_texts import contains, sought_forms
 from events.dialects import dialect_of
-from events.event import stored_as
-from events.inputs import email_forms, email_key
-from events.personal import ERASED, ERASED_EMAIL, erased
+from events.inputs import email_key
+from events.personal import ERASED
 from events.tables import (
     Attempt,
     AuditEntry,
     Delivery,
     InvalidMessageRow,
-    LogEntry,
-    ScheduledEvent,
-    SubscriptionRow,
 )
 
-SHORTEST_SOUGHT = 4  # letters of a name that is searched for in messages of unknown shape
-_BASE64 = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
+_IDS_AT_ONCE = 500  # in the condition of one statement
+_KINDS = (
+    *("invalid_messages", "attempts", "deliveries", "audit", "events", "scheduled events"),
+    "mentions elsewhere",
+)
+_PAGE = 100  # invalid messages that are read at once: they can be large
 
 Eraser = Callable[[Session, Person], int]
 _erasers: dict[str, Eraser] = {}
+_last: set[str] = set()
 
 
-def register_eraser(what: str) -> Callable[[Eraser], Eraser]:
+def register_eraser(what: str, *, last: bool = False) -> Callable[[Eraser], Eraser]:
     """Register a function that erases a person from a service's tables and returns the row count.
 
-    It runs in the transaction that erases the rest, after the log. A second run for the same person
-    must change nothing.
+    It runs after the log is erased, each time in a transaction of its own, until it returns 0: so
+    it may erase a part, such as `MAX_ROWS` rows, and must return 0 if nothing is left. The table by
+    which the person is found comes `last`, after all others.
     """
 
     def register(eraser: Eraser) -> Eraser:
         _erasers[what] = eraser
+        if last:
+            _last.add(what)
         return eraser
 
     return register
 
 
-def erase(session: Session, person: Person, *, who: str, why: str = "") -> dict[str, int]:
-    """Erase the person in the caller's transaction; return how many rows of each kind changed.
+def erase(
+    person: Person,
+    *,
+    who: str,
+    why: str,
+    progress: Progress | None = None,
+    at_once: int = MAX_ROWS,
+) -> dict[str, int]:
+    """Erase the person; return how many rows of each kind changed.
 
     The audit records it with a hash of the address, so that the line can be found by the address;
-    it records no erasure that found nothing.
+    it records no erasure that found nothing. Raises `ReasonMissing`.
     """
-    dialect_of(session).overwrite_deleted_rows(session)
-    counts = {
-        "events": sum(
-            _erase_event(entry, person)
-            for entry in session.scalars(select(LogEntry).where(LogEntry.id.in_(person.events)))
-        ),
-        "scheduled events": sum(
-            _erase_event(row, person) for row in session.scalars(_scheduled(person))
-        ),
-        "deliveries": ledger.replace_errors(session, Delivery.event_id.in_(person.events), ERASED),
-        "attempts": _erase_attempts(session, person),
-        "invalid_messages": sum(
-            _erase_invalid_message(row, person)
-            for row in session.scalars(select(InvalidMessageRow).execution_options(yield_per=100))
-        ),
-        "audit": _clear(session, AuditEntry.why, _audited(person)),
-        "mentions elsewhere": _redact_mentions(session, person.email),
-    }
-    session.flush()
-    counts |= {what: eraser(session, person) for what, eraser in _erasers.items()}
-    if any(counts.values()):
-        record(session, person.email, who=who, why=why)
-    return counts
+    counts = Counter(dict.fromkeys((*_KINDS, *_erasers), 0))
+    stages = [_overwriting(stage) for stage in _stages(person, counts)]
+    carry_out(act_of(person.email, who=who, why=why), stages, progress=progress, at_once=at_once)
+    return dict(counts)
 
 
-def record(session: Session, email: str, *, who: str, why: str) -> None:
-    """Write the erasure to the audit without the address."""
-    target = f"customer {digest(email)}"
-    audit.record(session, who=who, action="erase", target=target, why=redact(why, email))
+def act_of(email: str, *, who: str, why: str) -> Act:
+    """Return the act as the audit records it, without the address."""
+    return Act(who, "erase", f"customer {digest(email)}", redact(why, email))
 
 
 def digest(email: str) -> str:
@@ -95,118 +90,115 @@ def digest(email: str) -> str:
     return hashlib.sha256(email_key(email).encode()).hexdigest()
 
 
-def redact(text: str, email: str) -> str:
-    """Replace the address in the text, in any of its spellings."""
-    return _spelled(email).sub(ERASED, text)
+def _overwriting(stage: Stage) -> Stage:
+    def change(session: Session, rows: Sequence[Any], noted: dict[str, Any]) -> int:
+        dialect_of(session).overwrite_deleted_rows(session)
+        done = stage.change(session, rows, noted)
+        session.flush()
+        return done
+
+    return Stage(stage.find, change)
 
 
-def _spelled(email: str, *, in_json: bool = False) -> re.Pattern[str]:
-    forms = {json.dumps(each)[1:-1] if in_json else each for each in email_forms(email)}
-    return re.compile("|".join(map(re.escape, sorted(forms))), re.IGNORECASE)
+def _stages(person: Person, counts: Counter[str]) -> Iterator[Stage]:
+    yield _invalid_messages(person).counted(counts, "invalid_messages")
+    chunks = range(0, len(person.events), _IDS_AT_ONCE)
+    events = [person.events[start : start + _IDS_AT_ONCE] for start in chunks]
+    for ids in events:
+        yield _attempts(ids).counted(counts, "attempts")
+        yield _errors(ids).counted(counts, "deliveries")
+        yield _audited(_about_events(ids)).counted(counts, "audit")
+    yield _audited(AuditEntry.target.in_(person.subjects)).counted(counts, "audit")
+    for ids in events:
+        yield erased_events.in_log(person, ids).counted(counts, "events")
+    yield erased_events.scheduled(person).counted(counts, "scheduled events")
+    for stage in free_texts.mentions(person.email):
+        yield stage.counted(counts, "mentions elsewhere")
+    yield _running([name for name in _erasers if name not in _last], person, counts)
+    yield _running(list(_last), person, counts)
 
 
-def redact_column(session: Session, column: InstrumentedAttribute[Any], email: str) -> int:
-    """Replace the address in a column of texts; return how many rows changed."""
-    rows = session.scalars(select(column.class_).where(contains_email(column, email))).all()
-    for row in rows:
-        setattr(row, column.key, redact(getattr(row, column.key), email))
-    return len(rows)
+def _invalid_messages(person: Person) -> Stage:
+    sought, after = sought_forms(person), 0
+
+    def find(session: Session, limit: int) -> list[int]:
+        nonlocal after
+        found: list[int] = []
+        while len(found) < limit:
+            page = select(InvalidMessageRow).where(InvalidMessageRow.id > after)
+            rows = session.scalars(page.order_by(InvalidMessageRow.id).limit(_PAGE)).all()
+            found += [row.id for row in rows if contains(row, sought)]
+            if len(rows) < _PAGE:
+                break
+            after = rows[-1].id
+            session.expunge_all()
+        return found
+
+    def change(session: Session, ids: Sequence[int], _: Any) -> int:
+        cleared = {"body": ERASED.encode(), "headers": "{}", "error": ""}
+        changed = update(InvalidMessageRow).where(InvalidMessageRow.id.in_(ids)).values(cleared)
+        return _row_count(session, changed)
+
+    return Stage(find, change)
 
 
-def _scheduled(person: Person) -> Select[ScheduledEvent]:
-    mentioned = contains_email(ScheduledEvent.data, person.email)
-    return select(ScheduledEvent).where(or_(ScheduledEvent.subject.in_(person.subjects), mentioned))
+def _row_count(session: Session, changed: Any) -> int:
+    done = session.execute(changed.execution_options(synchronize_session=False))
+    return int(done.rowcount)  # type: ignore[attr-defined]  # a cursor's result
 
 
-def _erase_event(entry: LogEntry | ScheduledEvent, person: Person) -> bool:
-    known = stored_as(entry.type, entry.version)
-    data = erased(known, entry.data) if known else _without_texts(entry.data, person)
-    actor = {name: value for name, value in entry.actor.items() if name not in ("ip", "agent")}
-    changed = (data, actor) != (entry.data, entry.actor)
-    if changed:
-        entry.data, entry.actor = data, actor
-    return changed
+def _attempts(event_ids: Sequence[UUID]) -> Stage:
+    texts = (Attempt.message, Attempt.traceback)
+    left = or_(*(text.not_in(("", ERASED)) for text in texts))
+    wanted = select(Attempt.id).where(Attempt.event_id.in_(event_ids), left)
+    values = {text: case((text == "", ""), else_=ERASED) for text in texts}
+
+    def change(session: Session, ids: Sequence[int], _: Any) -> int:
+        return _row_count(session, update(Attempt).where(Attempt.id.in_(ids)).values(values))
+
+    return Stage(lambda session, limit: session.scalars(wanted.limit(limit)).all(), change)
 
 
-def _without_texts(value: Any, person: Person) -> Any:
-    """Return the data of an event unknown to this process without the person's texts."""
-    if isinstance(value, dict):
-        return {name: _without_texts(each, person) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_without_texts(each, person) for each in value]
-    if isinstance(value, str) and "@" in value and email_key(value) == email_key(person.email):
-        return ERASED_EMAIL
-    return ERASED if isinstance(value, str) and value.casefold() in person.texts else value
+def _errors(event_ids: Sequence[UUID]) -> Stage:
+    left = and_(Delivery.event_id.in_(event_ids), Delivery.error.not_in(("", ERASED)))
+    wanted = select(Delivery.subscription, Delivery.event_id).where(left)
+
+    def change(session: Session, keys: Sequence[Any], _: Any) -> int:
+        return ledger.replace_errors(session, ledger.these(map(tuple, keys)), ERASED)
+
+    return Stage(lambda session, limit: session.execute(wanted.limit(limit)).all(), change)
 
 
-def _clear(session: Session, column: Any, where: Any) -> int:
-    changed = (
-        update(column.class_).where(where, column.not_in(("", ERASED))).values({column: ERASED})
-    )
-    return int(session.execute(changed.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
+def _about_events(event_ids: Sequence[UUID]) -> ColumnElement[bool]:
+    """Select the lines about deliveries of these events, one by one or among others."""
+    ids = [str(event_id) for event_id in event_ids]
+    named = or_(*(cast(AuditEntry.parameters, Text).contains(each) for each in ids))
+    of_one = func.substr(AuditEntry.target, 1, 36).in_(ids)
+    return or_(of_one, and_(AuditEntry.target == BY_ID, named))
 
 
-def _erase_attempts(session: Session, person: Person) -> int:
-    theirs = Attempt.event_id.in_(person.events)
-    return max(_clear(session, Attempt.message, theirs), _clear(session, Attempt.traceback, theirs))
+def _audited(about: ColumnElement[bool]) -> Stage:
+    """Clear the reasons of the lines about the person's orders and deliveries: free texts."""
+    wanted = select(AuditEntry.id).where(about, AuditEntry.why.not_in(("", ERASED)))
+
+    def change(session: Session, ids: Sequence[int], noted: dict[str, Any]) -> int:
+        redacted = noted.setdefault(audit_chain.REDACTED, {})
+        for line in ids:
+            redacted[str(line)] = audit_chain.redact(session, line, {"why": ERASED})
+        return len(ids)
+
+    return Stage(lambda session, limit: session.scalars(wanted.limit(limit)).all(), change)
 
 
-def _audited(person: Person) -> Any:
-    """Select the lines about their orders and deliveries, whose reasons are free texts."""
-    event_ids = [str(event_id) for event_id in person.events]
-    about_event = func.substr(AuditEntry.target, 1, 36).in_(event_ids)
-    return or_(AuditEntry.target.in_(person.subjects), about_event)
+def _running(names: Sequence[str], person: Person, counts: Counter[str]) -> Stage:
+    """Run erasers, in one transaction, again and again until none finds a row."""
+    rounds = [0]
 
+    def change(session: Session, _: Any, __: Any) -> int:
+        done = {name: _erasers[name](session, person) for name in names}
+        counts.update(done)
+        rounds[:] = [rounds[0] + 1] if any(done.values()) else []
+        return sum(done.values())
 
-def _erase_invalid_message(row: InvalidMessageRow, person: Person) -> bool:
-    sought = {
-        form for text in person.searchable if len(text) >= SHORTEST_SOUGHT for form in _forms(text)
-    }
-    haystack = b"\n".join((row.headers.encode(), row.error.encode(), *_readings(row.body))).lower()
-    found = any(form in haystack for form in sought)
-    if found:
-        row.body, row.headers, row.error = ERASED.encode(), "{}", ""
-    return found
-
-
-def _forms(text: str) -> set[bytes]:
-    """Return the forms of a text in a message: in JSON or not, its letters composed or not."""
-    spelled = {
-        unicodedata.normalize(form, letters)
-        for letters in (text, text.lower(), text.upper())
-        for form in ("NFC", "NFD")
-    }
-    return {each for text in spelled for each in (text.encode().lower(), _json_form(text))}
-
-
-def _json_form(text: str) -> bytes:
-    return json.dumps(text)[1:-1].encode().lower()
-
-
-def _readings(body: bytes) -> Iterator[bytes]:
-    """Yield a body and the base64 parts in it, decoded: kombu's envelopes have such parts."""
-    yield body
-    for part in _BASE64.findall(body):
-        try:
-            yield base64.b64decode(part)
-        except binascii.Error:
-            continue
-
-
-_FREE_TEXTS: tuple[InstrumentedAttribute[Any], ...] = (
-    *(AuditEntry.who, AuditEntry.target, AuditEntry.why),
-    SubscriptionRow.paused_why,
-    *(Attempt.message, Attempt.traceback),
-)
-
-
-def _redact_mentions(session: Session, email: str) -> int:
-    """Replace the address in free texts and in events about other people."""
-    count = sum(redact_column(session, column, email) for column in _FREE_TEXTS)
-    mentions = select(Delivery.error).where(contains_email(Delivery.error, email)).distinct()
-    for error in session.scalars(mentions).all():
-        count += ledger.replace_errors(session, Delivery.error == error, redact(str(error), email))
-    for entry in mentioning(session, email):
-        entry.data = json.loads(_spelled(email, in_json=True).sub(ERASED, json.dumps(entry.data)))
-        count += 1
-    return count
+    # As many as are asked for: only an eraser knows if it has finished.
+    return Stage(lambda _, limit: rounds * limit, change)

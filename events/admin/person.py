@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from events.event import stored_as
 from events.inputs import email_forms, email_key, email_spellings
-from events.personal import Personal, personal_values
+from events.personal import ERASED, ERASED_EMAIL, Personal, personal_values
 from events.tables import LogEntry
 
 _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -56,8 +56,14 @@ def find(
         # An event with another identity is about another person, under the same subject.
         if not _identities(entry) or _is_about(entry, email):
             entries[entry.id] = entry
-    found = [pair for entry in entries.values() for pair in _personal_values(entry)]
-    identifying = {text for marker, text in found if marker.searchable} | set(searchable)
+    found = [
+        (marker, text)
+        for entry in entries.values()
+        for marker, text in _personal_values(entry)
+        if text not in (ERASED, ERASED_EMAIL)  # of an erasure that was stopped
+    ]
+    identifying = {text for marker, text in found if marker.searchable}
+    identifying |= set(searchable) - {ERASED, ERASED_EMAIL}
     texts = {text for _, text in found} | identifying
     return Person(
         email,
@@ -95,7 +101,8 @@ def _is_about(entry: LogEntry, email: str) -> bool:
 
 
 def _identities(entry: LogEntry) -> set[str]:
-    return {email_key(text) for marker, text in _personal_values(entry) if marker.identifies}
+    found = (email_key(text) for marker, text in _personal_values(entry) if marker.identifies)
+    return {email for email in found if email != ERASED_EMAIL}
 
 
 def _personal_values(entry: LogEntry) -> Iterator[tuple[Personal, str]]:

@@ -4,21 +4,24 @@ Pruned deliveries are not given out again: for each subscription and event type 
 to which deliveries were removed, and a backfill begins after it.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Session, aliased
 
 from events import ledger
-from events.admin import audit
+from events.admin import audit_chain
+from events.admin.audit import Act
+from events.admin.slices import MAX_ROWS, Progress, Stage, carry_out
 from events.database import reading, transaction
 from events.ledger import IS_DEAD, IS_DONE, State
 from events.orm import insert_if_absent
-from events.tables import Attempt, Delivery, InvalidMessageRow, LogEntry, Pruning
+from events.tables import Attempt, AuditEntry, Delivery, InvalidMessageRow, LogEntry, Pruning
 
 
 @dataclass(frozen=True)
@@ -26,18 +29,21 @@ class Limits:
     """The moments before which rows are removed; `None` keeps them for ever.
 
     `dead` is for dead letters, discarded deliveries and invalid messages, `done` for handled
-    deliveries, `events` for events whose whole subject is older and has no delivery left.
+    deliveries, `events` for events whose whole subject is older and has no delivery left, `audit`
+    for the lines of the audit.
     """
 
     dead: datetime
     done: datetime | None = None
     events: datetime | None = None
+    audit: datetime | None = None
 
     def __str__(self) -> str:
         limits = {
             "dead letters and invalid messages": self.dead,
             "handled deliveries": self.done,
             "events": self.events,
+            "audit": self.audit,
         }
         return ", ".join(
             f"{what} before {limit:%Y-%m-%d %H:%M} UTC" for what, limit in limits.items() if limit
@@ -53,6 +59,7 @@ class Counts:
     attempts: int = 0
     invalid_messages: int = 0
     events: int = 0
+    audit: int = 0
 
 
 def count(limits: Limits) -> Counts:
@@ -69,27 +76,42 @@ def count(limits: Limits) -> Counts:
             attempts=rows(Attempt, exists().where(_of_attempt(), old)),
             invalid_messages=rows(InvalidMessageRow, InvalidMessageRow.at < limits.dead),
             events=rows(LogEntry, _is_over(limits, holding=not_(old))),
+            audit=rows(AuditEntry, AuditEntry.at < limits.audit) if limits.audit else 0,
         )
 
 
-def prune(limits: Limits, *, who: str, why: str = "", at_once: int = 1000) -> Counts:
+def prune(
+    limits: Limits,
+    *,
+    who: str,
+    why: str,
+    progress: Progress | None = None,
+    at_once: int = MAX_ROWS,
+) -> Counts:
     """Remove the rows that are older than `limits`, and record it in the audit.
 
-    Commits after each `at_once` rows, so that nobody waits long; run again after a failure it goes
-    on.
+    Done in slices; run again after a failure it goes on. Raises `ReasonMissing`.
     """
-    with transaction() as session:
-        audit.record(session, who=who, action="prune", target=str(limits), why=why)
-    dead, attempts = _prune_deliveries(_dead(limits), at_once)
-    done, more_attempts = _prune_deliveries(_done(limits), at_once)
-    old = InvalidMessageRow.at < limits.dead
-    return Counts(
-        dead_letters=dead,
-        done=done,
-        attempts=attempts + more_attempts,
-        invalid_messages=_delete(InvalidMessageRow.id, old, at_once),
-        events=_delete(LogEntry.position, _is_over(limits), at_once),
-    )
+    act = Act(who, "prune", str(limits), why)
+    counts: Counter[str] = Counter()
+    carry_out(act, list(_stages(limits, counts)), progress=progress, at_once=at_once)
+    if act.line is None:
+        with transaction() as session:
+            act.record(session, 0, ends=True)
+    return Counts(**counts)
+
+
+def _stages(limits: Limits, counts: Counter[str]) -> Iterator[Stage]:
+    """Yield the stages in which rows are removed; each counts them under the name in `Counts`."""
+    for name, old in (("dead_letters", _dead(limits)), ("done", _done(limits))):
+        attempts = _removing(Attempt.id, exists().where(_of_attempt(), old))
+        yield attempts.counted(counts, "attempts")
+        yield _removing_deliveries(old).counted(counts, name)
+    old_messages = InvalidMessageRow.at < limits.dead
+    yield _removing(InvalidMessageRow.id, old_messages).counted(counts, "invalid_messages")
+    yield _removing(LogEntry.position, _is_over(limits)).counted(counts, "events")
+    if limits.audit is not None:
+        yield _removing_audit(limits.audit).counted(counts, "audit")
 
 
 def _dead(limits: Limits) -> ColumnElement[bool]:
@@ -128,46 +150,48 @@ def _of_attempt() -> ColumnElement[bool]:
     )
 
 
-def _repeat(step: Callable[[Session], int]) -> int:
-    """Run `step` in transactions of their own until it removes nothing; return the rows."""
-    total = 0
-    while True:
-        with transaction() as session:
-            removed = step(session)
-        if not removed:
-            return total
-        total += removed
+def _removing(key: Any, where: ColumnElement[bool]) -> Stage:
+    def remove(session: Session, keys: Sequence[Any], _: Any) -> int:
+        gone = delete_from(key.class_).where(key.in_(keys), where)
+        done = session.execute(gone, execution_options={"synchronize_session": False})
+        return int(done.rowcount)  # type: ignore[attr-defined]  # a cursor's result
+
+    wanted = select(key).where(where)
+    return Stage(lambda session, limit: session.scalars(wanted.limit(limit)).all(), remove)
 
 
-def _delete(key: Any, where: ColumnElement[bool], at_once: int) -> int:
-    def step(session: Session) -> int:
-        keys = session.scalars(select(key).where(where).limit(at_once)).all()
-        gone = delete_from(key.class_).where(key.in_(keys))
-        session.execute(gone, execution_options={"synchronize_session": False})
-        return len(keys)
+def _removing_deliveries(where: ColumnElement[bool]) -> Stage:
+    wanted = select(Delivery.subscription, Delivery.event_id).where(where)
 
-    return _repeat(step)
-
-
-def _prune_deliveries(where: ColumnElement[bool], at_once: int) -> tuple[int, int]:
-    """Remove deliveries and their attempts; return the number of each."""
-    attempts = 0
-
-    def step(session: Session) -> int:
-        nonlocal attempts
-        found = select(Delivery.subscription, Delivery.event_id, LogEntry.type, LogEntry.relayed_at)
-        joined = found.join(LogEntry, LogEntry.id == Delivery.event_id).where(where).limit(at_once)
-        rows = session.execute(joined.with_for_update(of=Delivery, skip_locked=True)).all()
+    def remove(session: Session, found: Sequence[Any], _: Any) -> int:
+        names = select(Delivery.subscription, Delivery.event_id, LogEntry.type, LogEntry.relayed_at)
+        joined = names.join(LogEntry, LogEntry.id == Delivery.event_id)
+        locked = joined.where(ledger.these(map(tuple, found)), where)
+        rows = session.execute(locked.with_for_update(of=Delivery, skip_locked=True)).all()
         keys = [(row.subscription, row.event_id) for row in rows]
-        theirs = tuple_(Attempt.subscription, Attempt.event_id).in_(keys)
-        attempts += len(
-            session.execute(delete_from(Attempt).where(theirs).returning(Attempt.id)).all()
-        )
+        theirs = exists().where(_of_attempt(), ledger.these(keys))
+        new = and_(Attempt.event_id.in_([event_id for _, event_id in keys]), theirs)
+        session.execute(delete_from(Attempt).where(new))  # those written since the stage before
         ledger.prune(session, keys)
         _remember(session, rows)
         return len(rows)
 
-    return _repeat(step), attempts
+    return Stage(lambda session, limit: session.execute(wanted.limit(limit)).all(), remove)
+
+
+def _removing_audit(before: datetime) -> Stage:
+    """Remove the oldest lines, up to the first that is younger: the rest stays one chain."""
+    younger = select(func.min(AuditEntry.id)).where(AuditEntry.at >= before).scalar_subquery()
+    last = select(func.max(AuditEntry.id)).scalar_subquery()
+    wanted = select(AuditEntry.id).where(AuditEntry.id < func.coalesce(younger, last))
+
+    def remove(session: Session, ids: Sequence[int], noted: dict[str, Any]) -> int:
+        if anchor := audit_chain.remove_oldest(session, ids):
+            noted[audit_chain.ANCHOR] = anchor
+        return len(ids) if anchor else 0
+
+    in_order = wanted.order_by(AuditEntry.id)
+    return Stage(lambda session, limit: session.scalars(in_order.limit(limit)).all(), remove)
 
 
 def _remember(session: Session, rows: Sequence[Any]) -> None:

@@ -5,15 +5,17 @@ from dataclasses import asdict, fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, select, update
 from sqlalchemy.orm import Session
 
 from events import clock, ledger, log
 from events.admin import audit, retention
-from events.database import transaction
+from events.admin.audit import Act
+from events.admin.slices import MAX_ROWS, Progress, Stage, carry_out
+from events.database import reading, transaction
 from events.dialects import dialect_of
 from events.errors import UnknownSubscription
-from events.ledger import IS_DEAD, IS_OPEN
+from events.ledger import IS_DEAD, IS_IN_FLIGHT, IS_TO_SEND
 from events.retry import Retry
 from events.subscriptions import Subscription
 from events.tables import Delivery, LogEntry, SubscriptionRow
@@ -113,7 +115,7 @@ def pause(session: Session, name: str, *, who: str, why: str) -> bool:
     return True
 
 
-def resume(session: Session, name: str, *, who: str, why: str = "") -> bool:
+def resume(session: Session, name: str, *, who: str, why: str) -> bool:
     """Send the subscription's backlog, and go on. Raises `UnknownSubscription`.
 
     Return False, and change nothing, if it is not paused.
@@ -127,56 +129,95 @@ def resume(session: Session, name: str, *, who: str, why: str = "") -> bool:
     return True
 
 
-def unregister(session: Session, name: str, *, who: str, why: str) -> int:
+def unregister(
+    name: str, *, who: str, why: str, progress: Progress | None = None, at_once: int = MAX_ROWS
+) -> int:
     """Remove a subscription whose code is gone, and discard its open and dead deliveries.
 
-    The dead too: replayed, they would wait for ever for a subscription that is not there. Returns
-    the number of deliveries. Raises `UnknownSubscription`.
+    The dead too: replayed, they would wait for ever for a subscription that is not there. It is
+    done in slices, after the subscription itself; run again after a failure it goes on. Returns the
+    number of deliveries. Raises `UnknownSubscription` and `ReasonMissing`.
     """
-    session.delete(find(session, name))
-    left = and_(Delivery.subscription == name, or_(IS_OPEN, IS_DEAD))
-    discarded = ledger.discard(session, left)
-    audit.record(session, who=who, action="remove", target=name, why=why)
-    return len(discarded)
+    act = Act(who, "remove", name, why)
+    parts = [and_(Delivery.subscription == name, part) for part in _LEFT]
+    with reading() as session:
+        if not any(session.scalar(select(exists().where(part))) for part in parts):
+            find(session, name)
+    with transaction() as session:
+        row = select(SubscriptionRow).where(SubscriptionRow.name == name).with_for_update()
+        if found := session.scalar(row):
+            session.delete(found)
+            session.flush()
+            act.record(session, 0, ends=False)
+    stages = [_discarding(part) for part in parts]
+    return carry_out(act, stages, progress=progress, at_once=at_once)
 
 
-def backfill(name: str, *, who: str, limit: int = 1000) -> int:
+_LEFT = (IS_TO_SEND, IS_IN_FLIGHT, IS_DEAD)  # each has an index of its own
+
+
+def _discarding(left: ColumnElement[bool]) -> Stage:
+    wanted = select(Delivery.event_id).where(left)
+    return Stage(
+        lambda session, limit: session.scalars(wanted.limit(limit)).all(),
+        lambda session, ids, _: ledger.discard(session, and_(left, Delivery.event_id.in_(ids))),
+    )
+
+
+def backfill(
+    name: str, *, who: str, why: str, progress: Progress | None = None, at_once: int = MAX_ROWS
+) -> int:
     """Give a subscription every event of its types that was relayed before it was there.
 
     Gap-free while live events flow: an event not relayed yet gets its delivery from the fan-out,
-    every other one here, but those whose delivery was pruned: they were handled or given up.
-    Commits after each `limit` events, so that nobody waits long; run twice it adds nothing.
-    Returns the number of events. Raises `UnknownSubscription`.
+    every other one here, but those whose delivery was pruned: they were handled or given up. Done
+    in slices; run twice it adds nothing. Returns the number of events. Raises `UnknownSubscription`
+    and `ReasonMissing`.
     """
-    total, after = 0, 0
-    with transaction() as session:
-        find(session, name)
-        audit.record(session, who=who, action="backfill", target=name)
-    while True:
+    act = Act(who, "backfill", name, why)
+    after = 0
+
+    def missing(session: Session, limit: int) -> Sequence[tuple[int, UUID]]:
+        return _missing(session, find(session, name), after, limit)
+
+    def deliver(session: Session, rows: Sequence[tuple[int, UUID]], _: Any) -> int:
+        nonlocal after
+        after = rows[-1][0]
+        return _deliver(session, name, [event_id for _, event_id in rows])
+
+    total = carry_out(act, [Stage(missing, deliver)], progress=progress, at_once=at_once)
+    if act.line is None:
         with transaction() as session:
-            one_at_a_time = select(SubscriptionRow).where(SubscriptionRow.name == name)
-            row = session.scalars(one_at_a_time.with_for_update()).one()
-            missing = _missing(session, row, after, limit)
-            if not missing:
-                return total
-            now = clock.now()
-            rows = [
-                ledger.new_delivery(row.name, row.queue, event_id, now) for _, event_id in missing
-            ]
-            ledger.insert_deliveries(session, rows)
-            log.wake(session)
-        total, after = total + len(missing), missing[-1][0]
+            act.record(session, 0, ends=True)
+    return total
 
 
 def _missing(
     session: Session, row: SubscriptionRow, after: int, limit: int
 ) -> list[tuple[int, UUID]]:
-    has = exists().where(Delivery.subscription == row.name, Delivery.event_id == LogEntry.id)
     found = session.execute(
         select(LogEntry.position, LogEntry.id)
         .where(LogEntry.type.in_(row.event_types), LogEntry.position > after)
-        .where(LogEntry.relayed_at.is_not(None), ~has, ~retention.was_pruned(row.name))
+        .where(LogEntry.relayed_at.is_not(None), *_undelivered(row))
         .order_by(LogEntry.position)
         .limit(limit)
     )
     return [(position, event_id) for position, event_id in found]
+
+
+def _undelivered(row: SubscriptionRow) -> tuple[ColumnElement[bool], ...]:
+    has = exists().where(Delivery.subscription == row.name, Delivery.event_id == LogEntry.id)
+    return ~has, ~retention.was_pruned(row.name)
+
+
+def _deliver(session: Session, name: str, event_ids: Sequence[UUID]) -> int:
+    """Insert the deliveries of these events that are still missing; return their number."""
+    one_at_a_time = select(SubscriptionRow).where(SubscriptionRow.name == name)
+    row = session.scalars(one_at_a_time.with_for_update()).one()
+    wanted = select(LogEntry.id).where(LogEntry.id.in_(event_ids), *_undelivered(row))
+    missing = session.scalars(wanted.order_by(LogEntry.position)).all()
+    now = clock.now()
+    rows = [ledger.new_delivery(row.name, row.queue, each, now) for each in missing]
+    ledger.insert_deliveries(session, rows)
+    log.wake(session)
+    return len(rows)

@@ -16,12 +16,13 @@ class Engines:
     """The ways into one database.
 
     `relaxed` writes marks that are no promises: its commits do not wait for the disk, and the
-    latest may be undone by a power cut.
+    latest may be undone by a power cut. All reads of one transaction of `snapshot` see one moment.
     """
 
     writer: Engine
     relaxed: Engine
     reader: Engine
+    snapshot: Engine
 
     def dispose(self) -> None:
         """Close every connection."""

@@ -53,6 +53,7 @@ class PostgreSQL(Dialect):
             relaxed=self._engine(url, f"{options} -c synchronous_commit=off"),
             # Without BEGIN and ROLLBACK: each statement has a snapshot of its own in any case.
             reader=writer.execution_options(isolation_level="AUTOCOMMIT"),
+            snapshot=writer.execution_options(isolation_level="REPEATABLE READ"),
         )
 
     def _engine(self, url: URL, options: str) -> Engine:

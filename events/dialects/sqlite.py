@@ -48,11 +48,13 @@ class SQLite(Dialect):
         engine = partial(_sqlite_engine, options=options)
         lock = WriteLock(url.database, lock_timeout, urgent=urgent) if url.database else None
         write = partial(_begin_write, lock, lock_timeout)
+        reader = engine(_existing(url), begin=partial(_begin, "BEGIN"), synchronous="FULL")
         return Engines(
             # FULL: an accepted order survives a power cut, not only a crash of the process.
             writer=engine(url, begin=write, synchronous="FULL"),
             relaxed=engine(url, begin=write, synchronous="NORMAL"),
-            reader=engine(_existing(url), begin=partial(_begin, "BEGIN"), synchronous="FULL"),
+            reader=reader,
+            snapshot=reader,
         )
 
     def next_key(self, key: Column[int], skipped: ColumnElement[int]) -> ColumnElement[int]:

@@ -106,8 +106,8 @@ def test_the_context_is_the_same_after_retries_and_a_replay(any_database: Databa
             bus.advance(60)
         assert delivery().state == "dead"
         broken.clear()
-        with acting(Context(actor=Actor(user="operator"))), transaction() as session:
-            dead_letters.replay(session, who="operator", everything=True)
+        with acting(Context(actor=Actor(user="operator"))):
+            dead_letters.replay(who="operator", why="test", everything=True)
         bus.drain()
 
     found = envelopes()

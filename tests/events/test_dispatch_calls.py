@@ -51,8 +51,7 @@ def test_the_key_is_the_same_on_every_retry_and_replay(any_database: Database) -
         for _ in range(4):
             bus.advance(60)
         assert delivery().state == "dead"
-        with transaction() as session:
-            dead_letters.replay(session, who="ada", everything=True)
+        dead_letters.replay(who="ada", why="test", everything=True)
         bus.drain()
 
     assert (delivery().state, marks()) == ("done", {"answer to a": 1})

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from events import Database, DeadLetter, RetryAfter, reading, transaction
+from events import Database, DeadLetter, RetryAfter, reading
 from events.admin import dead_letters
 from events.system_events import DeliveryDead
 from events.tables import LogEntry
@@ -127,8 +127,7 @@ def test_a_second_death_after_a_replay_is_published_again(any_database: Database
     ) as bus:
         note("a")
         bus.drain()
-        with transaction() as session:
-            dead_letters.replay(session, who="ada", everything=True)
+        dead_letters.replay(who="ada", why="test", everything=True)
         bus.drain()
 
     assert len(deaths()) == 2

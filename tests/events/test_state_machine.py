@@ -125,8 +125,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule()
     def the_operator_replays(self) -> None:
-        with transaction() as session:
-            dead_letters.replay(session, who="ada", everything=True)
+        dead_letters.replay(who="ada", why="test", everything=True)
 
     def handle(self, message: Message, behaviour: str, *, redelivered: bool) -> None:
         self.handlers.behaviour = behaviour

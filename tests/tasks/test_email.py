@@ -188,8 +188,7 @@ def test_a_replayed_mail_has_all_its_time_again(bus: Bus, mail_server: MailServe
     bus.drain()
     bus.advance(6 * DAY)
     mail_server.refuse_mails = "450 4.2.0 greylisted"
-    with transaction() as session:
-        dead_letters.replay(session, who="ada", queue="email")
+    dead_letters.replay(who="ada", why="test", queue="email")
     bus.drain()
     bus.advance(4 * DAY)
 

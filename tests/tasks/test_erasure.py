@@ -117,8 +117,7 @@ def test_a_dead_letter_that_is_replayed_afterwards_writes_to_nobody(
     erase()
     mail_server.empty()
 
-    with transaction() as session:
-        dead_letters.replay(session, who="ada", everything=True)
+    dead_letters.replay(who="ada", why="test", everything=True)
     bus.advance(60)
 
     assert mail_server.mails == []
@@ -199,7 +198,7 @@ def test_with_force_an_order_goes_on_without_a_name_and_pays_and_sends_nothing(
 
     erase(force=True)
     with transaction() as session:
-        subscriptions.resume(session, "shipping.dispatch_shipment", who="ada")
+        subscriptions.resume(session, "shipping.dispatch_shipment", who="ada", why="test")
     bus.advance(60)
 
     assert known() == []

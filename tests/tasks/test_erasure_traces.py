@@ -108,7 +108,7 @@ def test_the_answers_to_idempotency_keys_no_longer_open_the_order(bus: Bus) -> N
 def test_the_timeline_keeps_its_lines_without_what_the_customer_wrote(bus: Bus) -> None:
     order = placed()
     with transaction() as session:
-        orders.cancel(session, order.id, reason=f"I, {NAME}, moved", who="customer")
+        orders.cancel(session, order.id, reason=f"I, {NAME}, moved", who=None)
     bus.drain()
     erase()
 

@@ -42,7 +42,7 @@ def test_a_link_of_a_replayed_mail_has_the_token_that_is_valid_now(
     bus.drain()
     with reading() as session:
         before = order_links.link(session, order.id)
-    erasure.erase("ada@example.org", who="ada")
+    erasure.erase("ada@example.org", who="ada", why="test")
     with reading() as session:
         after = order_links.link(session, order.id)
 

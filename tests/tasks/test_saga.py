@@ -173,8 +173,7 @@ class Shop(RuleBasedStateMachine):
             ]
         for order in waiting:
             cancelled(order)
-        with transaction() as session:
-            dead_letters.replay(session, who="test", everything=True)
+        dead_letters.replay(who="test", why="test", everything=True)
         self._settle()
         assert {delivery.state for delivery in self.bus.deliveries()} <= {"done"}
         with reading() as session:

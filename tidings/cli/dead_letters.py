@@ -6,12 +6,20 @@ from typing import Any, TypeVar
 
 import click
 
-from events import reading, transaction
+from events import reading
 from events.admin import dead_letters as admin
 from events.tables import Attempt
-from tidings.cli.audit_options import who, why_option
+from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo
-from tidings.cli.output import cell, counted, json_option, nothing_found, print_json, print_table
+from tidings.cli.output import (
+    cell,
+    counted,
+    json_option,
+    nothing_found,
+    print_json,
+    print_table,
+    progress_bar,
+)
 from tidings.cli.parameters import WholeNumber
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -126,8 +134,12 @@ def _settle(
             "select dead letters by ids, or by --queue, --subscription and --fingerprint, "
             "or with --all"
         )
-    with transaction() as session:
-        count = act(session, who=who(), why=why, ids=ids or None, everything=everything, **selected)
+    why = needed(why)
+    which: dict[str, Any] = {"ids": ids or None, "everything": everything, **selected}
+    with reading() as session:
+        total = admin.count(session, **which)
+    with progress_bar("dead letters", total) as progress:
+        count = act(who=who(), why=why, progress=progress, **which)
     return count or nothing_found("no dead letter is selected by this; nothing was changed")
 
 

@@ -5,9 +5,9 @@ import click
 from events.inputs import email_key
 from tasks import erasure
 from tidings import migrations
-from tidings.cli.audit_options import who, why_option
+from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.exit_codes import PROBLEMS_FOUND
-from tidings.cli.output import nothing_found, print_table
+from tidings.cli.output import nothing_found, print_table, progress_bar
 
 
 @click.command()
@@ -34,10 +34,12 @@ def erase(*, email: str, force: bool, why: str, yes: bool) -> None:
     address = email_key(email)
     if "@" not in address:
         raise click.BadParameter(f"{email!r} is not an e-mail address", param_hint="--email")
+    why = needed(why)
     if not yes:
         click.confirm("The customer's personal data will be erased for good. Continue?", abort=True)
     migrations.load_tables()  # an eraser is registered by the module of its table
-    counts = erasure.erase(address, who=who(), why=why, force=force)
+    with progress_bar("erasing rows") as progress:
+        counts = erasure.erase(address, who=who(), why=why, force=force, progress=progress)
     if any(counts.values()):
         print_table(("rows", "changed"), counts.items(), empty="")
     if left := erasure.remaining_columns(address):

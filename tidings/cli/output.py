@@ -1,7 +1,8 @@
 """Output of the commands: tables for people, JSON for programs."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
@@ -62,6 +63,18 @@ def progress_bars(description: str = "{task.description}") -> Progress:
         TimeElapsedColumn(),
         console=console(),
     )
+
+
+@contextmanager
+def progress_bar(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show the progress of a bulk act, only on a terminal; yield a function that adds to it."""
+    terminal = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TimeElapsedColumn(), console=terminal, disable=not terminal.is_terminal
+    ) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda rows: progress.advance(task, rows)
 
 
 def counted(count: int, noun: str) -> str:

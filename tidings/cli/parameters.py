@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import click
@@ -38,6 +39,22 @@ class WholeNumber(click.IntRange):
             except ValueError as error:
                 self.fail(inputs.escaped(str(error)), param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Moment(click.ParamType[datetime]):
+    """A date or a time in UTC; one that `ends` a range includes the day of a date."""
+
+    name = "time"
+
+    def __init__(self, *, ends: bool = False) -> None:
+        self.rule = inputs.last_moment if ends else inputs.moment
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the moment, or fail with what to write."""
+        try:
+            return self.rule(str(value))
+        except ValueError as error:
+            self.fail(inputs.escaped(str(error)), param, ctx)
 
 
 class Number(click.FloatRange):

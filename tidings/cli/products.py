@@ -13,7 +13,7 @@ from tasks import products as shop
 from tasks.assortment import NewProduct, ProductChange
 from tasks.commands import Command, sku
 from tasks.money import money_text, parse_amount
-from tidings.cli.audit_options import who, why_option
+from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo
 from tidings.cli.output import json_option, nothing_found, print_json, print_table
 from tidings.cli.parameters import Rule, WholeNumber
@@ -65,6 +65,7 @@ def list_products(*, as_json: bool) -> None:
 def add(product_sku: str, *, why: str, **values: Any) -> None:
     """Add a product; --name and --price are needed."""
     command = _command(NewProduct, {"sku": product_sku}, **values)
+    why = needed(why)
     with transaction() as session:
         assortment.add(session, command, who=who(), why=why)
     echo(f"{product_sku} is added")
@@ -77,6 +78,7 @@ def add(product_sku: str, *, why: str, **values: Any) -> None:
 def change(product_sku: str, *, why: str, **values: Any) -> None:
     """Change a product. What is left out stays, and so does the price of orders."""
     command = _command(ProductChange, {}, **values)
+    why = needed(why)
     with transaction() as session:
         changed = assortment.change(session, product_sku, command, who=who(), why=why)
     if not changed:

@@ -7,8 +7,8 @@ import click
 
 from events import clock
 from events.admin import retention
-from tidings.cli.audit_options import who, why_option
-from tidings.cli.output import json_option, print_json, print_table
+from tidings.cli.audit_options import needed, who, why_option
+from tidings.cli.output import json_option, print_json, print_table, progress_bar
 from tidings.cli.parameters import WholeNumber
 
 _LABELS = {
@@ -17,6 +17,7 @@ _LABELS = {
     "attempts": "attempts of both",
     "invalid_messages": "invalid messages",
     "events": "events",
+    "audit": "lines of the audit",
 }
 
 
@@ -41,6 +42,12 @@ _LABELS = {
     metavar="DAYS",
     help="Age of events; default: keep them.",
 )
+@click.option(
+    "--audit-after",
+    type=WholeNumber(1),
+    metavar="DAYS",
+    help="Age of the lines of the audit; default: keep them.",
+)
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @why_option
 @json_option
@@ -49,6 +56,7 @@ def prune(
     dead_after: int,
     done_after: int | None,
     events_after: int | None,
+    audit_after: int | None,
     dry_run: bool,
     why: str,
     as_json: bool,
@@ -63,15 +71,19 @@ def prune(
         dead=_days_ago(dead_after),
         done=_optional_days_ago(done_after or events_after),
         events=_optional_days_ago(events_after),
+        audit=_optional_days_ago(audit_after),
     )
-    counts = asdict(
-        retention.count(limits) if dry_run else retention.prune(limits, who=who(), why=why)
-    )
+    counts = asdict(retention.count(limits) if dry_run else _prune(limits, needed(why)))
     if as_json:
         print_json(counts)
         return
     rows = [(_LABELS[name], number) for name, number in counts.items()]
     print_table(("rows", "would be deleted" if dry_run else "deleted"), rows, empty="")
+
+
+def _prune(limits: retention.Limits, why: str) -> retention.Counts:
+    with progress_bar("deleting rows") as progress:
+        return retention.prune(limits, who=who(), why=why, progress=progress)
 
 
 def _days_ago(days: int) -> datetime:

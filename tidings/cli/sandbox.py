@@ -5,7 +5,7 @@ import click
 from events import reading, transaction
 from events.admin import audit, dead_letters
 from tasks.gateways import MAX_RETRY_AFTER, NAMES, sandbox_state, sandbox_switch
-from tidings.cli.audit_options import who, why_option
+from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo
 from tidings.cli.output import counted
 from tidings.cli.parameters import WholeNumber
@@ -42,18 +42,22 @@ def sandbox(
         with reading() as session:
             echo(f"the {gateway} sandbox is {sandbox_state(session, gateway)}")
         return
+    why = needed(why)
     broken = bool(down) or status is not None
     with transaction() as session:
         sandbox_switch(session, gateway, down=bool(down), status=status, retry_after=retry_after)
         state = sandbox_state(session, gateway)
         action = "break" if broken else "restore"
-        audit.record(session, who=who(), action=action, target=f"{gateway} sandbox", why=why)
+        values = {"answer": status, "retry_after": retry_after} if status is not None else {}
+        target = f"{gateway} sandbox"
+        audit.record(session, who=who(), action=action, target=target, why=why, parameters=values)
         dead = dead_letters.count(session, queue=gateway)
     follows = ""
     if broken:
         follows = "; `tidings catalog` tells how long its deliveries are retried"
     elif dead:
-        follows = f"; {counted(dead, 'dead letter')}: tidings dead-letters replay --queue {gateway}"
+        command = f"tidings dead-letters replay --queue {gateway} --why REASON"
+        follows = f"; {counted(dead, 'dead letter')}: {command}"
     echo(f"the {gateway} sandbox is {state}{follows}")
 
 

@@ -8,9 +8,16 @@ from events import reading, transaction
 from events.admin import subscriptions as admin
 from events.tables import SubscriptionRow
 from tasks.durations import policy_json, retry_text
-from tidings.cli.audit_options import who, why_option
+from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo
-from tidings.cli.output import ago, json_option, nothing_found, print_json, print_table
+from tidings.cli.output import (
+    ago,
+    json_option,
+    nothing_found,
+    print_json,
+    print_table,
+    progress_bar,
+)
 
 _COLUMNS = ("subscription", "events", "batch", "retried", "last seen", "paused")
 
@@ -39,11 +46,14 @@ def list_subscriptions(*, as_json: bool) -> None:
 @subscriptions.command()
 @click.argument("name")
 @why_option
-@click.confirmation_option(prompt="Its open deliveries will be discarded. Continue?")
-def remove(name: str, why: str) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+def remove(name: str, *, why: str, yes: bool) -> None:
     """Unregister a subscription whose code was removed, and discard its open deliveries."""
-    with transaction() as session:
-        discarded = admin.unregister(session, name, who=who(), why=why)
+    why = needed(why)
+    if not yes:
+        click.confirm("Its open deliveries will be discarded. Continue?", abort=True)
+    with progress_bar("discarding deliveries") as progress:
+        discarded = admin.unregister(name, who=who(), why=why, progress=progress)
     echo(f"{name} is unregistered; {discarded} open deliveries were discarded")
 
 
@@ -52,6 +62,7 @@ def remove(name: str, why: str) -> None:
 @why_option
 def pause(subscription: str, why: str) -> None:
     """Stop the sends of a subscription; its backlog is kept."""
+    why = needed(why)
     with transaction() as session:
         paused = admin.pause(session, subscription, who=who(), why=why)
     if not paused:
@@ -64,6 +75,7 @@ def pause(subscription: str, why: str) -> None:
 @why_option
 def resume(subscription: str, why: str) -> None:
     """Send the backlog of a paused subscription and continue."""
+    why = needed(why)
     with transaction() as session:
         resumed = admin.resume(session, subscription, who=who(), why=why)
     if not resumed:
@@ -73,9 +85,12 @@ def resume(subscription: str, why: str) -> None:
 
 @click.command()
 @click.argument("subscription")
-def backfill(subscription: str) -> None:
+@why_option
+def backfill(subscription: str, why: str) -> None:
     """Deliver to a subscription every event of its types that is older than the subscription."""
-    count = admin.backfill(subscription, who=who())
+    why = needed(why)
+    with progress_bar("adding deliveries") as progress:
+        count = admin.backfill(subscription, who=who(), why=why, progress=progress)
     echo(f"{count} earlier events will be delivered to {subscription}")
 
 

@@ -14,6 +14,7 @@ from events.tables import SubscriptionRow
 from events.transport import CeleryTransport
 from tasks.settings import settings as shop_settings
 from tidings.doctor import (
+    audit,
     broker,
     clocks,
     dead_letters,
@@ -51,6 +52,7 @@ def examine(transport: CeleryTransport, configuration: Any) -> Iterator[Finding]
     )
     if usable:
         yield from guarded("tables", _check_tables)
+        yield from guarded("audit", lambda: audit.check(database()))
     else:
         yield unknown(
             "tables",

@@ -33,7 +33,7 @@ from web.api.ops_schemas import (
     SubscriptionPath,
     Subscriptions,
 )
-from web.api.schemas import optional_body, problems
+from web.api.schemas import problems
 from web.security import operator_name, require_ops
 
 OPS = Tag(name="ops", description="Endpoints for operators")
@@ -106,46 +106,36 @@ def list_dead_letters(query: DeadLetterQuery) -> dict[str, Any]:
 @bp.post(
     "/dead-letters/<delivery_id>/replay",
     responses={200: Changed, **CHANGE_PROBLEMS},
-    request_body=optional_body(Reason),
 )
 def replay_one(path: DeadLetterPath, body: Reason) -> dict[str, Any]:
     """Replay a dead letter, with all its attempts before it."""
-    with transaction() as session:
-        changed = dead_letters.replay(
-            session, who=operator_name(), why=body.reason, ids=[path.delivery_id]
-        )
+    changed = dead_letters.replay(who=operator_name(), why=body.reason, ids=[path.delivery_id])
     return _json(Changed(changed=changed))
 
 
 @bp.post(
     "/dead-letters/<delivery_id>/discard",
     responses={200: Changed, **CHANGE_PROBLEMS},
-    request_body=optional_body(Reason),
 )
 def discard_one(path: DeadLetterPath, body: Reason) -> dict[str, Any]:
     """Discard a dead letter. Its event stays in the log."""
-    with transaction() as session:
-        changed = dead_letters.discard(
-            session, who=operator_name(), why=body.reason, ids=[path.delivery_id]
-        )
+    changed = dead_letters.discard(who=operator_name(), why=body.reason, ids=[path.delivery_id])
     return _json(Changed(changed=changed))
 
 
 @bp.post("/dead-letters/replay", responses={200: Changed, **CHANGE_PROBLEMS})
 def replay_many(body: DeadLetterSelection) -> dict[str, Any]:
     """Replay the selected dead letters."""
-    with transaction() as session:
-        selection = body.model_dump(exclude={"reason"})
-        changed = dead_letters.replay(session, who=operator_name(), why=body.reason, **selection)
+    selection = body.model_dump(exclude={"reason"})
+    changed = dead_letters.replay(who=operator_name(), why=body.reason, **selection)
     return _json(Changed(changed=changed))
 
 
 @bp.post("/dead-letters/discard", responses={200: Changed, **CHANGE_PROBLEMS})
 def discard_many(body: DeadLetterSelection) -> dict[str, Any]:
     """Discard the selected dead letters. Their events stay in the log."""
-    with transaction() as session:
-        selection = body.model_dump(exclude={"reason"})
-        changed = dead_letters.discard(session, who=operator_name(), why=body.reason, **selection)
+    selection = body.model_dump(exclude={"reason"})
+    changed = dead_letters.discard(who=operator_name(), why=body.reason, **selection)
     return _json(Changed(changed=changed))
 
 
@@ -161,7 +151,6 @@ def list_subscriptions() -> dict[str, Any]:
 @bp.post(
     "/subscriptions/<name>/pause",
     responses={200: SubscriptionOut, **CHANGE_PROBLEMS},
-    request_body=optional_body(Reason),
 )
 def pause(path: SubscriptionPath, body: Reason) -> dict[str, Any]:
     """Pause the sends of a subscription. Its backlog is kept."""
@@ -173,7 +162,6 @@ def pause(path: SubscriptionPath, body: Reason) -> dict[str, Any]:
 @bp.post(
     "/subscriptions/<name>/resume",
     responses={200: SubscriptionOut, **CHANGE_PROBLEMS},
-    request_body=optional_body(Reason),
 )
 def resume(path: SubscriptionPath, body: Reason) -> dict[str, Any]:
     """Resume the sends of a subscription, beginning with its backlog."""

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from events.catalog import Money
-from events.inputs import FROM_DIGITS, MAX_INTEGER, REASON, PlainText
+from events.inputs import FROM_DIGITS, MAX_INTEGER, NEEDED_REASON, PlainText
 from tasks.assortment import NewProduct, ProductChange
 from tasks.commands import order_number
 from web.api.catalog_schemas import Policy
@@ -23,7 +23,7 @@ from web.api.schemas import Parameters
 Limit = Annotated[int, Field(ge=1, le=500), FROM_DIGITS]
 Text = Annotated[str, PlainText(300, optional=True)]
 Subject = Annotated[Text, AfterValidator(order_number)]
-ReasonText = Annotated[str, REASON]
+ReasonText = Annotated[str, NEEDED_REASON]
 # As the ledger has it, with the white space of an error: PostgreSQL cannot look for NUL alone.
 Fingerprint = Annotated[
     str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\u0000]*$")
@@ -40,7 +40,9 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class _Response(BaseModel):
+class OpsResponse(BaseModel):
+    """A response that is made of an object of the bus."""
+
     model_config = ConfigDict(from_attributes=True)
 
 
@@ -70,19 +72,19 @@ class DeadLetterQuery(_Query):
 class Reason(_Body):
     """The operator's reason, for the audit."""
 
-    reason: ReasonText = ""
+    reason: ReasonText
 
 
 class NewProductBody(NewProduct):
     """A product to add, with the operator's reason."""
 
-    reason: ReasonText = ""
+    reason: ReasonText
 
 
 class ProductChangeBody(ProductChange):
     """The changes of a product, with the operator's reason; what is left out stays."""
 
-    reason: ReasonText = ""
+    reason: ReasonText
 
 
 def _requires(**fields: Any) -> Any:
@@ -106,7 +108,7 @@ class DeadLetterSelection(_Body):
     subscription: Name | None = None
     fingerprint: Fingerprint | None = None
     everything: bool = False
-    reason: ReasonText = ""
+    reason: ReasonText
 
     @model_validator(mode="after")
     def require_selection(self) -> "DeadLetterSelection":
@@ -131,7 +133,7 @@ class SubscriptionPath(Parameters):
     name: Name
 
 
-class OrderRow(_Response):
+class OrderRow(OpsResponse):
     """An order in the list."""
 
     id: str
@@ -160,7 +162,7 @@ class Events(BaseModel):
     next: str | None = Field(default=None, description="the address of the next, older page")
 
 
-class DeadLetterOut(_Response):
+class DeadLetterOut(OpsResponse):
     """A delivery that failed at every attempt."""
 
     id: str
@@ -176,7 +178,7 @@ class DeadLetterOut(_Response):
     died_at: datetime
 
 
-class GroupOut(_Response):
+class GroupOut(OpsResponse):
     """Dead letters of one subscription and event type with the same fingerprint."""
 
     fingerprint: str | None
@@ -202,7 +204,7 @@ class Changed(BaseModel):
     changed: int
 
 
-class SubscriptionOut(_Response):
+class SubscriptionOut(OpsResponse):
     """A subscription as the relay has it."""
 
     name: str
@@ -223,7 +225,7 @@ class Subscriptions(BaseModel):
     subscriptions: list[SubscriptionOut]
 
 
-class QueueOut(_Response):
+class QueueOut(OpsResponse):
     """The backlog and the workers of a queue."""
 
     name: str

@@ -65,11 +65,14 @@ class TokenQuery(Parameters):
 
 
 class Cancellation(BaseModel):
-    """The customer's reason for cancelling."""
+    """The reason for cancelling."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    reason: Annotated[str, PlainText(REASON.max_length, folds=True)] = "cancelled by the customer"
+    reason: Annotated[str, PlainText(REASON.max_length, folds=True)] = Field(
+        default_factory=str,
+        description="an operator must give one; without a login, `cancelled by the customer`",
+    )
 
 
 class Problem(BaseModel):

@@ -6,6 +6,7 @@ from flask import Blueprint, Flask, g, request
 
 from tasks.settings import settings
 from web.ops import (
+    audit,
     catalog,
     dead_letters,
     events,
@@ -23,7 +24,7 @@ from web.security import require_ops
 bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
-    find,
+    *(find, audit),
 ):
     bp.register_blueprint(page.bp)
 

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from events import inputs, log, reading, transaction
-from events.admin import dead_letters, invalid_messages
+from events.admin import dead_letter_selection, dead_letters, invalid_messages
 from events.admin.dead_letters import DeadLetterView, Group
 from events.errors import UnknownDelivery
 from events.tables import Delivery
@@ -18,7 +18,6 @@ from web.security import operator_name
 
 bp = Blueprint("dead_letters", __name__, url_prefix="/dead-letters")
 MAX_ROWS = 100
-Selection = dict[str, str]
 
 
 @bp.get("")
@@ -44,7 +43,7 @@ def show_list() -> ResponseReturnValue:
         )
 
 
-def _matches(group: Group, selection: Selection) -> bool:
+def _matches(group: Group, selection: dict[str, str]) -> bool:
     return all(getattr(group, name) == value for name, value in selection.items())
 
 
@@ -56,27 +55,18 @@ def _before() -> tuple[datetime, str] | None:
     """Return the dead letter before which the page begins; a bad one means the first page."""
     died_at, _, delivery_id = request.args.get("before", "").partition("_")
     try:
-        dead_letters.parse(delivery_id)
+        dead_letter_selection.parse(delivery_id)
         return datetime.fromisoformat(died_at).astimezone(UTC), delivery_id
     except (ValueError, OverflowError, UnknownDelivery):
         return None
 
 
-def _selected_groups() -> list[Selection]:
+def _selected_groups() -> list[tuple[str, str]]:
     keys = request.form.getlist("only") or request.form.getlist("group")
-    selections = [
-        dict(
-            zip(
-                ("subscription", "fingerprint"),
-                forms.stored("group", key).split(" ", 1),
-                strict=False,
-            )
-        )
-        for key in keys[:MAX_ROWS]
-    ]
-    if not selections or not all(len(each) == 2 for each in selections):
+    parts = [forms.stored("group", key).partition(" ") for key in keys[:MAX_ROWS]]
+    if not parts or not all(space for _, space, _ in parts):
         raise InvalidInput([FieldError("group", "select the groups to replay or discard")])
-    return selections
+    return [(subscription, fingerprint) for subscription, _, fingerprint in parts]
 
 
 @bp.post("/replay")
@@ -92,12 +82,8 @@ def discard() -> ResponseReturnValue:
 
 
 def _settle(action: Callable[..., int], done: str) -> ResponseReturnValue:
-    reason, selections = forms.reason(), _selected_groups()
-    with transaction() as session:
-        count = sum(
-            action(session, who=operator_name(), why=reason, **selection)
-            for selection in selections
-        )
+    reason, groups = forms.reason(), _selected_groups()
+    count = action(who=operator_name(), why=reason, groups=groups)
     if count:
         flash(f"{done} {count} {'delivery' if count == 1 else 'deliveries'}.", "done")
     else:
@@ -120,7 +106,7 @@ def show(delivery_id: str) -> ResponseReturnValue:
 
 
 def _find(session: Session, delivery_id: str) -> Delivery:
-    event_id, subscription = dead_letters.parse(delivery_id)
+    event_id, subscription = dead_letter_selection.parse(delivery_id)
     delivery = session.get(Delivery, (event_id, subscription))
     if delivery is None:
         raise UnknownDelivery(delivery_id)
@@ -143,11 +129,9 @@ def discard_one(delivery_id: str) -> ResponseReturnValue:
 
 def _settle_one(action: Callable[..., int], delivery_id: str, done: str) -> ResponseReturnValue:
     reason = forms.reason()
-    with transaction() as session:
+    with reading() as session:
         state = _find(session, delivery_id).state
-        if state == "dead":
-            action(session, who=operator_name(), why=reason, ids=[delivery_id])
-    if state == "dead":
+    if state == "dead" and action(who=operator_name(), why=reason, ids=[delivery_id]):
         flash(done, "done")
     else:
         flash(f"Nothing was changed: the delivery is {state}, not dead.", "wait")

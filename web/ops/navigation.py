@@ -21,6 +21,7 @@ MAIN = (
 MORE = (
     ("catalog", "ops.catalog.show_list", "Catalog"),
     ("products", "ops.products.show_list", "Products"),
+    ("audit", "ops.audit.show_list", "Audit"),
     ("mails", "ops.mails.show_list", "Mails"),
 )
 

@@ -99,7 +99,7 @@ def cancel(order_id: UUID) -> ResponseReturnValue:
 def replay(order_id: UUID) -> ResponseReturnValue:
     """Replay every dead letter of an order."""
     reason = forms.reason()
-    with transaction() as session:
+    with reading() as session:
         order = orders.find(session, str(order_id))
         dead = [
             delivery.id
@@ -107,9 +107,7 @@ def replay(order_id: UUID) -> ResponseReturnValue:
             for delivery in event.deliveries
             if delivery.state == "dead"
         ]
-        count = (
-            dead_letters.replay(session, who=operator_name(), why=reason, ids=dead) if dead else 0
-        )
+    count = dead_letters.replay(who=operator_name(), why=reason, ids=dead) if dead else 0
     if count:
         flash(f"Replayed {count} {'delivery' if count == 1 else 'deliveries'}.", "done")
     else:

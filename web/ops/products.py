@@ -41,6 +41,7 @@ def restock(typed_sku: str) -> ResponseReturnValue:
             action="restock",
             target=product.sku,
             why=f"{quantity} more: {reason}",
+            parameters={"quantity": quantity},
         )
     flash(f"Added {quantity} to the stock of {product.sku}.", "done")
     return redirect(url_for(".show_list"), 303)

@@ -130,11 +130,11 @@ def show_live_part(order_id: UUID) -> ResponseReturnValue:
 @bp.post("/orders/<uuid:order_id>/cancel")
 def cancel_order(order_id: UUID) -> ResponseReturnValue:
     """Cancel an order that is not shipped."""
-    reason = forms.text("reason") or "cancelled by the customer"
+    reason = forms.text("reason")
     try:
         with transaction() as session:
             order = authorized_order(session, order_id, _token())
-            orders.cancel(session, order.id, reason=reason, who=ops_user() or "customer")
+            orders.cancel(session, order.id, reason=reason, who=ops_user())
     except NotCancellable as error:
         flash(f"Nothing was changed: {error}.", "wait")
     return redirect(url_for("shop.show_order", order_id=order_id, token=_token() or None), 303)

@@ -33,8 +33,10 @@ def test_a_new_subscription_gets_past_events_by_a_backfill_only(
         note("c")
         bus.drain()
         assert len(deliveries("late.mark")) == 1
-        assert admin.backfill("late.mark", who="ada", limit=1) == 2
-        assert admin.backfill("late.mark", who="ada") == 0  # a second run adds no delivery
+        assert admin.backfill("late.mark", who="ada", why="test", at_once=1) == 2
+        assert (
+            admin.backfill("late.mark", who="ada", why="test") == 0
+        )  # a second run adds no delivery
         bus.drain()
 
     assert {row.state for row in deliveries("late.mark")} == {"done"}
@@ -49,7 +51,9 @@ def test_two_backfills_at_once_add_each_delivery_once(any_database: Database) ->
     added: list[int] = []
     operators = [
         threading.Thread(
-            target=lambda: added.append(admin.backfill("late.mark", who="ada", limit=5))
+            target=lambda: added.append(
+                admin.backfill("late.mark", who="ada", why="test", at_once=5)
+            )
         )
         for _ in range(3)
     ]
@@ -81,7 +85,7 @@ def test_a_backfill_leaves_no_gap_while_events_are_published(any_database: Datab
     try:
         wait_for_deliveries(20)
         register(LATER)
-        admin.backfill("late.mark", who="ada", limit=4)
+        admin.backfill("late.mark", who="ada", why="test", at_once=4)
     finally:
         stop.set()
         for thread in publishers:

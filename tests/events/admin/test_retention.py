@@ -80,24 +80,25 @@ def test_old_dead_letters_are_pruned_with_their_attempts_and_young_ones_stay(bus
         expected = Counts(dead_letters=2, attempts=4, invalid_messages=1)
 
         assert retention.count(limits()) == expected
-        assert retention.prune(limits(), who="ada", at_once=1) == expected
+        assert retention.prune(limits(), who="ada", why="test", at_once=1) == expected
 
         assert {row.state: row.attempts for row in bus.deliveries()} == {"done": 0, "dead": 2}
         assert rows(Attempt) == 2
         assert rows(LogEntry) == 4 + 3  # each death is an event
-        assert retention.prune(limits(), who="ada") == Counts()
+        assert retention.prune(limits(), who="ada", why="test") == Counts()
 
 
 def test_discarded_deliveries_are_pruned_by_the_time_they_were_discarded(bus: Bus) -> None:
     with bus:
         bus.publish(Kept(name="bad"))
         bus.drain()
-        with transaction() as session:
-            subscriptions.unregister(session, "keepers.keep", who="ada", why="test")
+        subscriptions.unregister("keepers.keep", who="ada", why="test")
         bus.advance(89 * DAY)
-        assert retention.prune(limits(), who="ada") == Counts()
+        assert retention.prune(limits(), who="ada", why="test") == Counts()
         bus.advance(2 * DAY)
-        assert retention.prune(limits(), who="ada") == Counts(dead_letters=1, attempts=1)
+        assert retention.prune(limits(), who="ada", why="test") == Counts(
+            dead_letters=1, attempts=1
+        )
 
 
 def test_an_open_delivery_is_never_pruned(bus: Bus) -> None:
@@ -106,7 +107,7 @@ def test_an_open_delivery_is_never_pruned(bus: Bus) -> None:
             subscriptions.pause(session, "keepers.keep", who="ada", why="test")
         bus.publish(Kept(name="good"))
         bus.advance(1000 * DAY)
-        retention.prune(limits(dead=1, done=1, events=1), who="ada")
+        retention.prune(limits(dead=1, done=1, events=1), who="ada", why="test")
 
         assert [row.state for row in bus.deliveries()] == ["pending"]
         assert rows(LogEntry) == 1
@@ -118,8 +119,8 @@ def test_handled_deliveries_are_pruned_only_on_request(bus: Bus) -> None:
         bus.drain()
         bus.advance(100 * DAY)
 
-        assert retention.prune(limits(), who="ada") == Counts()
-        assert retention.prune(limits(done=30), who="ada") == Counts(done=1)
+        assert retention.prune(limits(), who="ada", why="test") == Counts()
+        assert retention.prune(limits(done=30), who="ada", why="test") == Counts(done=1)
         assert rows(LogEntry) == 1
 
 
@@ -128,16 +129,15 @@ def test_a_backfill_does_not_handle_pruned_deliveries_again(bus: Bus) -> None:
         bus.publish(Kept(name="old"))
         bus.drain()
         bus.advance(100 * DAY)
-        retention.prune(limits(done=30), who="ada")
+        retention.prune(limits(done=30), who="ada", why="test")
 
-        assert subscriptions.backfill("keepers.keep", who="ada") == 0
-        with transaction() as session:
-            subscriptions.unregister(session, "keepers.keep", who="ada", why="test")
+        assert subscriptions.backfill("keepers.keep", who="ada", why="test") == 0
+        subscriptions.unregister("keepers.keep", who="ada", why="test")
         bus.publish(Kept(name="missed"))
         bus.drain()
         with transaction() as session:
             subscriptions.register(session, keepers())
-        assert subscriptions.backfill("keepers.keep", who="ada") == 1
+        assert subscriptions.backfill("keepers.keep", who="ada", why="test") == 1
         bus.drain()
 
     assert handled == ["old", "missed"]
@@ -155,7 +155,7 @@ def test_an_event_is_pruned_with_its_whole_subject_and_not_before(bus: Bus) -> N
         expected = Counts(done=2, events=1)
 
         assert retention.count(limits(done=30, events=30)) == expected
-        assert retention.prune(limits(done=30, events=30), who="ada") == expected
+        assert retention.prune(limits(done=30, events=30), who="ada", why="test") == expected
 
         with reading() as session:
             assert session.scalars(select(LogEntry.subject)).all() == ["B", "B"]
@@ -169,8 +169,8 @@ def test_an_event_stays_while_it_has_a_dead_letter(bus: Bus) -> None:
         bus.advance(50 * DAY)
 
         assert retention.count(limits(events=30)).events == 0
-        assert retention.prune(limits(events=30), who="ada") == Counts()
-        assert retention.prune(limits(dead=40, events=30), who="ada") == Counts(
+        assert retention.prune(limits(events=30), who="ada", why="test") == Counts()
+        assert retention.prune(limits(dead=40, events=30), who="ada", why="test") == Counts(
             dead_letters=1, attempts=2, events=2
         )
 

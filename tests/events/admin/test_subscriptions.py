@@ -132,14 +132,14 @@ def test_a_pause_and_its_end_are_audited(any_database: Database, time: ManualClo
         "the printer is on fire",
     )
     with transaction() as session:
-        admin.resume(session, "notes.mark", who="bob")
+        admin.resume(session, "notes.mark", who="bob", why="test")
 
     row = rows()["notes.mark"]
     assert (row.paused_at, row.paused_by, row.paused_why) == (None, None, None)
     with reading() as session:
         found = [(row.who, row.action, row.target, row.why) for row in audit.listed(session)]
     assert found == [
-        ("bob", "resume", "notes.mark", ""),
+        ("bob", "resume", "notes.mark", "test"),
         ("ada", "pause", "notes.mark", "the printer is on fire"),
     ]
 
@@ -149,29 +149,34 @@ def test_a_paused_subscription_keeps_its_backlog_and_continues_when_resumed(
 ) -> None:
     with Bus(subscriptions=[ONE, LATER]) as bus:
         with transaction() as session:
-            admin.pause(session, "notes.mark", who="ada", why="")
+            admin.pause(session, "notes.mark", who="ada", why="test")
         note("a", "b")
         bus.advance(3600)
         assert marks() == {"a": 1, "b": 1}  # the other subscription's
         with transaction() as session:
-            admin.resume(session, "notes.mark", who="ada")
+            admin.resume(session, "notes.mark", who="ada", why="test")
         bus.drain()
 
     assert marks() == {"a": 2, "b": 2}
 
 
-@pytest.mark.parametrize("act", [admin.pause, admin.resume, admin.unregister])
+@pytest.mark.parametrize("act", [admin.pause, admin.resume])
 def test_the_error_for_an_unknown_subscription_lists_the_known_ones(
     act: object, any_database: Database
 ) -> None:
     register(ONE)
-    with (
-        transaction() as session,
-        pytest.raises(UnknownSubscription, match=r"'notes.nobody'; there are: notes\.mark"),
-    ):
-        act(session, "notes.nobody", who="ada", why="")  # type: ignore[operator]
-    with pytest.raises(UnknownSubscription):
-        admin.backfill("notes.nobody", who="ada")
+    refused = pytest.raises(UnknownSubscription, match=r"'notes.nobody'; there are: notes\.mark")
+    with transaction() as session, refused:
+        act(session, "notes.nobody", who="ada", why="test")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("act", [admin.unregister, admin.backfill])
+def test_the_error_of_a_bulk_act_for_an_unknown_subscription_does_too(
+    act: object, any_database: Database
+) -> None:
+    register(ONE)
+    with pytest.raises(UnknownSubscription, match=r"'notes.nobody'; there are: notes\.mark"):
+        act("notes.nobody", who="ada", why="test")  # type: ignore[operator]
 
 
 def test_unregistering_discards_open_deliveries_and_keeps_done_ones(
@@ -181,11 +186,10 @@ def test_unregistering_discards_open_deliveries_and_keeps_done_ones(
         note("done")
         bus.drain()
         with transaction() as session:
-            admin.pause(session, "notes.mark", who="ada", why="")
+            admin.pause(session, "notes.mark", who="ada", why="test")
         note("open")
         bus.drain()
-        with transaction() as session:
-            assert admin.unregister(session, "notes.mark", who="ada", why="its code is gone") == 1
+        assert admin.unregister("notes.mark", who="ada", why="its code is gone") == 1
         note("after the removal")
         bus.drain()
 
@@ -202,9 +206,8 @@ def test_dead_letters_of_a_removed_subscription_are_discarded_and_cannot_be_repl
     with Bus(subscriptions=[new_subscription(give_up)], fail_fast=False) as bus:
         note("a")
         bus.drain()
-    with transaction() as session:
-        assert admin.unregister(session, "notes.mark", who="ada", why="its code is gone") == 1
-        assert dead_letters.replay(session, who="bob", everything=True) == 0
+    assert admin.unregister("notes.mark", who="ada", why="its code is gone") == 1
+    assert dead_letters.replay(who="bob", why="test", everything=True) == 0
 
     assert [row.state for row in deliveries()] == ["discarded"]
 

@@ -62,7 +62,7 @@ def test_a_trace_shows_each_event_each_delivery_and_each_attempt(bus: Bus) -> No
 
 def test_a_delivery_that_was_never_sent_has_no_flower_task(bus: Bus) -> None:
     with transaction() as session:
-        subscriptions.pause(session, "notes.answer", who="ada", why="")
+        subscriptions.pause(session, "notes.answer", who="ada", why="test")
     [event_id] = note("a", subject="N-7")
     bus.drain()
 

@@ -133,7 +133,7 @@ def test_a_paused_subscription_has_no_due_time_until_it_is_resumed(
 
     assert next_due() is None
     with transaction() as session:
-        subscriptions.resume(session, "notes.mark", who="ada")
+        subscriptions.resume(session, "notes.mark", who="ada", why="test")
     assert next_due() is not None
 
 

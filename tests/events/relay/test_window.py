@@ -193,13 +193,13 @@ def test_a_pause_keeps_the_backlog_in_the_ledger_and_its_end_sends_it(
 ) -> None:
     register(ONE)
     with transaction() as session:
-        admin.pause(session, ONE.name, who="ada", why="")
+        admin.pause(session, ONE.name, who="ada", why="test")
     publish(300)
     relay = Relay(broker)
     work(relay)
     assert (len(deliveries()), broker.sent) == (300, [])
     with transaction() as session:
-        admin.resume(session, ONE.name, who="ada")
+        admin.resume(session, ONE.name, who="ada", why="test")
     work(relay)
     while broker.ready:
         handle(broker.ready.pop(0))
@@ -216,7 +216,7 @@ def test_a_pause_amid_a_backlog_gives_back_what_is_in_flight(
     relay = Relay(broker)
     work(relay)
     with transaction() as session:
-        admin.pause(session, ONE.name, who="ada", why="")
+        admin.pause(session, ONE.name, who="ada", why="test")
     for message in broker.receive():
         handle(message)
     work(relay)

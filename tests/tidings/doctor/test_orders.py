@@ -22,8 +22,7 @@ def test_an_order_whose_step_was_discarded_is_a_problem(database: Database) -> N
             bus.advance(600)
         assert _findings() == []
 
-        with transaction() as session:
-            dead_letters.discard(session, who="ada", everything=True)
+        dead_letters.discard(who="ada", why="test", everything=True)
         [finding] = _findings()
         assert order.number in finding
 

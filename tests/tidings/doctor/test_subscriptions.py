@@ -32,8 +32,7 @@ def test_a_subscription_that_no_worker_knows_any_more_is_found(well: None) -> No
 
 
 def test_a_subscription_of_the_code_that_is_not_registered_is_found(well: None) -> None:
-    with transaction() as session:
-        subscriptions.unregister(session, "payment.refund", who="test", why="test")
+    subscriptions.unregister("payment.refund", who="test", why="test")
 
     assert problems(examined()) == [
         "subscriptions: not registered, so they receive no events: payment.refund"

@@ -16,14 +16,14 @@ from events.admin import audit, invalid_messages
 from events.admin import subscriptions as admin
 from events.relay.round import do_round
 from events.tables import AuditEntry, Delivery, InvalidMessageRow
-from tests.tidings.cli.calls import told
+from tests.tidings.cli.calls import call, told
 from tests.web.payloads import OPS, order_payload
 from tidings.cli import main
 
 SUBSCRIPTION = "payment.charge_order"
 READ_ONLY = {
     *("up", "restart", "web", "relay", "migrate", "demo", "chaos"),
-    *("queues", "events", "doctor", "catalog", "contracts", "backup"),
+    *("queues", "events", "doctor", "catalog", "contracts", "backup", "audit"),
 }
 ELSEWHERE = {"restore", "doubts"}  # their lines: tests/tidings/backup, tests/tasks/test_doubts.py
 
@@ -190,10 +190,36 @@ def test_an_act_by_page_or_api_is_audited_with_who_and_why(shop: Shop, endpoint:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_act_by_command_is_audited(shop: Shop, command: str) -> None:
-    told(*command.split(), *COMMANDS[command](shop))
+    told(*command.split(), *COMMANDS[command](shop), "--why", "because")
 
     assert lines()
-    assert all("@" in who for who, _ in lines())
+    assert all("@" in who and "because" in why for who, why in lines())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_act_by_command_without_a_reason_is_refused_with_the_fix(
+    shop: Shop, command: str
+) -> None:
+    refused = call(*command.split(), *COMMANDS[command](shop))
+
+    assert refused.exit_code == 2
+    assert 'add --why, such as --why "provider is back"' in refused.stderr
+    assert lines() == []
+
+
+@pytest.mark.parametrize("endpoint", ACTIONS)
+def test_an_act_by_page_or_api_without_a_reason_is_refused_and_names_the_field(
+    shop: Shop, endpoint: str
+) -> None:
+    address, sent = ACTIONS[endpoint](shop)
+    without = {name: value for name, value in sent.items() if name != "reason"}
+    options = {"data": without} if endpoint.startswith("ops.") else {"json": without}
+
+    answer = shop.app.test_client().post(address, headers=OPS, **options)
+
+    assert answer.status_code == 422
+    assert "reason" in answer.text
+    assert lines() == []
 
 
 def test_an_act_that_is_refused_leaves_no_line(shop: Shop) -> None:

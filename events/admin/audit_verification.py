@@ -1,0 +1,148 @@
+"""The verification of the audit's hash chain: deleted, changed, inserted and cut-off lines."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from events.admin.audit_chain import (
+    ANCHOR,
+    GENESIS,
+    HEADLESS,
+    REDACTED,
+    line_hash,
+    texts_digest,
+)
+from events.orm import table_of
+from events.tables import AuditEntry, AuditHead
+
+_AT_ONCE = 1000
+_LINES = table_of(AuditEntry)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A line and its hash, such as a person keeps them outside the database."""
+
+    line: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.line}:{self.hash}"
+
+
+@dataclass
+class Verification:
+    """The result: the number of lines, the last one, and each fault of the chain."""
+
+    lines: int = 0
+    first: int | None = None
+    last: Mark | None = None
+    faults: list[str] = field(default_factory=list)
+
+
+def verify(session: Session, *, expected: Mark | None = None) -> Verification:
+    """Verify every line; the reads of the session must all see one moment (`snapshot`).
+
+    `expected` is a line as an earlier verification gave it: the chain must still contain it.
+    """
+    found = _Chain()
+    for row in _rows(session):
+        found.follow(row)
+    found.end(session.get(AuditHead, "audit"))
+    if expected:
+        found.compare(session, expected)
+    return found.result
+
+
+def _rows(session: Session) -> Iterator[dict[str, Any]]:
+    after = 0
+    while True:
+        page = select(_LINES).where(_LINES.c.id > after).order_by(_LINES.c.id).limit(_AT_ONCE)
+        rows = session.execute(page).mappings().all()
+        yield from map(dict, rows)
+        if len(rows) < _AT_ONCE:
+            return
+        after = rows[-1]["id"]
+
+
+class _Chain:
+    """The chain as far as it was followed."""
+
+    def __init__(self) -> None:
+        self.result = Verification()
+        self._first: dict[str, Any] | None = None
+        self._changed: dict[int, str] = {}  # the digests of texts that are not the original ones
+        self._redacted: dict[int, str] = {}
+        self._anchors: dict[int, str] = {}
+
+    def follow(self, row: dict[str, Any]) -> None:
+        """Compare a line with the one before it."""
+        line, before = row["id"], self.result.last
+        if before is None:
+            self._first, self.result.first = row, line
+        elif line != before.line + 1:
+            self._fault(_missing(before.line + 1, line - 1))
+        elif row["hash"] != line_hash(before.hash, row):
+            self._fault(_broken(before, row))
+        if (digest := texts_digest(row["salt"], row)) != row["digest"]:
+            self._changed[line] = digest
+        self._note(row["action"], row["parameters"])
+        self.result.lines += 1
+        self.result.last = Mark(line, row["hash"])
+
+    def _note(self, action: str, parameters: Mapping[str, Any]) -> None:
+        if action == "erase":
+            redacted = parameters.get(REDACTED, {})
+            self._redacted |= {int(line): digest for line, digest in redacted.items()}
+        if action == "prune" and (anchor := parameters.get(ANCHOR)):
+            self._anchors[anchor["id"]] = anchor["hash"]
+
+    def end(self, head: AuditHead | None) -> None:
+        """Check what only the whole chain tells: its two ends, and the texts that were erased."""
+        for line, digest in self._changed.items():
+            if self._redacted.get(line) != digest:
+                self._fault(f"the texts of line {line} were changed")
+        if self._first is not None:
+            self._check_beginning(self._first)
+        last = self.result.last
+        if head is None and last is not None:
+            self._fault("the end of the chain is not known: its head is missing")
+        elif head is not None and (last is None or last.line < head.last):
+            self._fault(_missing(last.line + 1 if last else 1, head.last))
+        elif head is not None and last != Mark(head.last, head.hash):
+            self._fault(f"the head of the chain does not fit its last line, {last and last.line}")
+
+    def _check_beginning(self, first: dict[str, Any]) -> None:
+        number = first["id"]
+        before = GENESIS if number == 1 else self._anchors.get(number - 1)
+        if before is None:
+            self._fault(_missing(1, number - 1) + "; no prune removed them")
+        elif first["hash"] != line_hash(before, first):
+            self._fault(f"line {number}, the first one, was changed")
+
+    def compare(self, session: Session, expected: Mark) -> None:
+        """Check that a line that was noted elsewhere is still there."""
+        known = session.scalar(select(_LINES.c.hash).where(_LINES.c.id == expected.line))
+        known = known or self._anchors.get(expected.line)
+        if known is None:
+            self._fault(f"line {expected.line}, which is expected, is not in the audit")
+        elif known != expected.hash:
+            self._fault(f"line {expected.line} has another hash than the expected one")
+
+    def _fault(self, text: str) -> None:
+        self.result.faults.append(text)
+
+
+def _missing(first: int, last: int) -> str:
+    return f"line {first} is missing" if first == last else f"lines {first} to {last} are missing"
+
+
+def _broken(before: Mark, row: dict[str, Any]) -> str:
+    if not row["hash"]:
+        return f"line {row['id']} was not written by Tidings"
+    if row["hash"] == line_hash(HEADLESS, row):
+        return f"before line {row['id']} the head of the chain was gone; lines may be missing there"
+    return f"line {row['id']} was changed"

@@ -1,0 +1,68 @@
+"""Erasure of a person's data from events: those of the log, and those that are scheduled."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from events.admin.person import Person, contains_email
+from events.admin.slices import Stage
+from events.event import stored_as
+from events.inputs import email_key
+from events.personal import ERASED, ERASED_EMAIL, erased
+from events.tables import LogEntry, ScheduledEvent
+
+
+def in_log(person: Person, event_ids: Sequence[UUID]) -> Stage:
+    """Return the stage that erases events of the log."""
+    left = list(event_ids)
+
+    def change(session: Session, ids: Sequence[UUID], _: Any) -> int:
+        del left[: len(ids)]
+        rows = session.scalars(select(LogEntry).where(LogEntry.id.in_(ids)))
+        return sum(_erase_event(entry, person) for entry in rows)
+
+    return Stage(lambda _, limit: left[:limit], change)
+
+
+def scheduled(person: Person) -> Stage:
+    """Return the stage that erases the person from scheduled events, which stay scheduled."""
+    after = ""
+    mentioned = contains_email(ScheduledEvent.data, person.email)
+    about = or_(ScheduledEvent.subject.in_(person.subjects), mentioned)
+
+    def find(session: Session, limit: int) -> Sequence[str]:
+        wanted = select(ScheduledEvent.key).where(about, ScheduledEvent.key > after)
+        return session.scalars(wanted.order_by(ScheduledEvent.key).limit(limit)).all()
+
+    def change(session: Session, keys: Sequence[str], _: Any) -> int:
+        nonlocal after
+        rows = session.scalars(select(ScheduledEvent).where(ScheduledEvent.key.in_(keys)))
+        done = sum(_erase_event(row, person) for row in rows)
+        after = keys[-1] if keys else after
+        return done
+
+    return Stage(find, change)
+
+
+def _erase_event(entry: LogEntry | ScheduledEvent, person: Person) -> bool:
+    known = stored_as(entry.type, entry.version)
+    data = erased(known, entry.data) if known else _without_texts(entry.data, person)
+    actor = {name: value for name, value in entry.actor.items() if name not in ("ip", "agent")}
+    changed = (data, actor) != (entry.data, entry.actor)
+    if changed:
+        entry.data, entry.actor = data, actor
+    return changed
+
+
+def _without_texts(value: Any, person: Person) -> Any:
+    """Return the data of an event unknown to this process without the person's texts."""
+    if isinstance(value, dict):
+        return {name: _without_texts(each, person) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_texts(each, person) for each in value]
+    if isinstance(value, str) and "@" in value and email_key(value) == email_key(person.email):
+        return ERASED_EMAIL
+    return ERASED if isinstance(value, str) and value.casefold() in person.texts else value

@@ -1,0 +1,98 @@
+"""The HTTP API for operators: the lines of the audit."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from flask import url_for
+from flask_openapi.blueprint import APIBlueprint
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
+
+from events import reading
+from events.admin import audit
+from events.admin.audit import Filters, Role
+from events.inputs import last_moment, moment
+from web.api.openapi import OPS_AUTH
+from web.api.ops import OPS
+from web.api.ops_schemas import OpsResponse, PageQuery, Text
+from web.api.schemas import problems
+from web.security import require_ops
+
+bp = APIBlueprint(
+    "audit_api",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[OPS],
+    abp_security=OPS_AUTH,
+    abp_responses=problems(401, 422, 429, 500, 503),
+)
+_DATE = WithJsonSchema({"type": "string", "examples": ["2026-05-03", "2026-05-03T14:30:00Z"]})
+
+
+def _checked(rule: Any) -> Any:
+    def check(text: str) -> str:
+        rule(text)
+        return text
+
+    return AfterValidator(check)
+
+
+class AuditQuery(PageQuery):
+    """A part of the audit: the lines that match each given filter."""
+
+    who: Text | None = Field(default=None, description="a part of the name")
+    action: Text | None = Field(default=None, examples=["discard"])
+    target: Text | None = Field(default=None, description="a part of the target")
+    since: Annotated[str, _checked(moment), _DATE] | None = None
+    until: Annotated[str, _checked(last_moment), _DATE] | None = Field(
+        default=None, description="a date includes its day"
+    )
+    role: Role = Role.OPERATOR
+
+
+class AuditLineOut(OpsResponse):
+    """An act of an operator or customer."""
+
+    id: int
+    at: datetime
+    role: Role
+    who: str
+    action: str
+    target: str
+    why: str
+    parameters: dict[str, Any]
+    count: int | None = Field(description="rows that a bulk act has changed so far")
+    finished: bool = Field(description="false: under way, or interrupted")
+
+
+class AuditLines(BaseModel):
+    """A page of the audit, newest first."""
+
+    lines: list[AuditLineOut]
+    next: str | None = Field(default=None, description="the address of the next, older page")
+
+
+@bp.before_request
+@require_ops
+def log_in() -> None:
+    """Require the ops login before the request is validated."""
+
+
+@bp.get("/audit", responses={200: AuditLines})
+def list_audit(query: AuditQuery) -> dict[str, Any]:
+    """List the latest acts of operators, or of customers."""
+    filters = Filters(
+        who=query.who,
+        action=query.action,
+        target=query.target,
+        since=moment(query.since) if query.since else None,
+        until=last_moment(query.until) if query.until else None,
+        role=query.role,
+    )
+    with reading() as session:
+        rows = audit.listed(session, filters=filters, before=query.before, limit=query.limit)
+    older = None
+    if len(rows) == query.limit:
+        given = query.model_dump(mode="json", exclude_none=True) | {"before": rows[-1].id}
+        older = url_for(".list_audit", **given)
+    lines = [AuditLineOut.model_validate(row) for row in rows]
+    return AuditLines(lines=lines, next=older).model_dump(mode="json")
