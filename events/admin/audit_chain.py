@@ -85,5 +85,5 @@ def remove_oldest(session: Session, ids: Sequence[int]) -> dict[str, Any] | None
     """
     last = max(ids)
     gone = delete(AuditEntry).where(AuditEntry.id <= last).returning(AuditEntry.id, AuditEntry.hash)
-    hashes = dict(session.execute(gone, execution_options=_IN_PLACE).tuples().all())
+    hashes = dict(session.execute(gone, execution_options=_IN_PLACE).all())
     return {"id": last, "hash": hashes[last]} if last in hashes else None
