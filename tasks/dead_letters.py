@@ -93,6 +93,6 @@ def _text(event: DeliveryDead) -> str:
         f"\n\n  {escaped(event.fingerprint)}\n\n"
         f"{page}"
         f"Show:     tidings dead-letters show {delivery_id}\n"
-        f"Replay:   tidings dead-letters replay {delivery_id}\n\n"
+        f"Replay:   tidings dead-letters replay {delivery_id} --why REASON\n\n"
         "Further dead letters of this cause are not mailed within an hour.\n"
     )

@@ -33,6 +33,9 @@ class Mark:
         return f"{self.line}:{self.hash}"
 
 
+_BEFORE_FIRST = Mark(0, GENESIS)
+
+
 @dataclass
 class Verification:
     """The result: the number of lines, the last one, and each fault of the chain."""
@@ -107,13 +110,15 @@ class _Chain:
                 self._fault(f"the texts of line {line} were changed")
         if self._first is not None:
             self._check_beginning(self._first)
-        last = self.result.last
-        if head is None and last is not None:
+        self._check_end(self.result.last or _BEFORE_FIRST, head)
+
+    def _check_end(self, last: Mark, head: AuditHead | None) -> None:
+        if head is None and last != _BEFORE_FIRST:
             self._fault("the end of the chain is not known: its head is missing")
-        elif head is not None and (last is None or last.line < head.last):
-            self._fault(_missing(last.line + 1 if last else 1, head.last))
+        elif head is not None and last.line < head.last:
+            self._fault(_missing(last.line + 1, head.last))
         elif head is not None and last != Mark(head.last, head.hash):
-            self._fault(f"the head of the chain does not fit its last line, {last and last.line}")
+            self._fault(f"the head of the chain does not fit its last line, {last.line}")
 
     def _check_beginning(self, first: dict[str, Any]) -> None:
         number = first["id"]

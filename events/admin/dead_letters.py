@@ -9,13 +9,14 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, and_, bindparam, func, literal, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from events import clock, ledger
+from events import ledger
 from events.admin.audit import Act
 from events.admin.dead_letter_selection import Selection, matching, named, parse
 from events.admin.slices import Progress, Stage, carry_out
 from events.database import reading
 from events.errors import UnknownDelivery
 from events.ledger import IS_DEAD
+from events.orm import UTCDateTime
 from events.tables import Attempt, Delivery, LogEntry
 
 
@@ -166,9 +167,10 @@ def _settle(
 ) -> int:
     with reading() as session:
         selected = _selected(session, which)
+        latest = session.scalar(select(func.max(Delivery.died_at)).where(selected))
     # Those that die from now on are not meant, and would have no end.
-    now = or_(Delivery.died_at.is_(None), Delivery.died_at <= clock.now())
-    wanted = select(Delivery.subscription, Delivery.event_id).where(selected, now)
+    until_now = or_(Delivery.died_at.is_(None), Delivery.died_at <= literal(latest, UTCDateTime()))
+    wanted = select(Delivery.subscription, Delivery.event_id).where(selected, until_now)
     stage = Stage(
         lambda session, limit: session.execute(wanted.limit(limit)).all(),
         lambda session, rows, _: change(session, and_(IS_DEAD, ledger.these(map(tuple, rows)))),

@@ -74,7 +74,7 @@ def _find(stage: Stage, limit: int) -> Sequence[Any]:
 def _run(act: Act, stage: Stage, rows: Sequence[Any], *, is_last: bool) -> int:
     with transaction() as session:
         noted: dict[str, Any] = {}
-        done = stage.change(session, rows, noted)
+        done = stage.change(session, rows, noted) if rows else 0
         if done or (is_last and act.line is not None):
             act.record(session, done, ends=is_last, **noted)
     return done

@@ -7,7 +7,7 @@ import click
 from events import reading, transaction
 from tasks import doubts as after_restore
 from tasks import restores
-from tidings.cli.audit_options import who, why_option
+from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo
 from tidings.cli.output import counted, json_option, nothing_found, print_json, print_table
 
@@ -37,6 +37,7 @@ def doubts(*, settle: bool, why: str, as_json: bool) -> None:
 
 
 def _settle(why: str) -> None:
+    why = needed(why)
     with transaction() as session:
         settled = restores.settle(session, who=who(), why=why)
     if not settled:

@@ -15,6 +15,7 @@ from tidings.cli.encoding import echo
 from tidings.cli.output import counted
 from tidings.cli.paths import File
 
+_WHY = "none given"
 _NUMBER = re.compile(r"(?:ORD-)?([0-9]{1,15})", re.ASCII)
 
 
@@ -55,7 +56,7 @@ def restore(
     """
     if (file is None) != by_hand:
         raise click.UsageError("name the backup FILE, or say --by-hand after another restore")
-    request = Request(who=who(), why=why, last_key=last_key)
+    request = Request(who=who(), why=why or _WHY, last_key=last_key)
     if file is None:
         _tell(follow_up_by_hand(database(), request))
         return

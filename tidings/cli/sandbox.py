@@ -5,12 +5,13 @@ import click
 from events import reading, transaction
 from events.admin import audit, dead_letters
 from tasks.gateways import MAX_RETRY_AFTER, NAMES, sandbox_state, sandbox_switch
-from tidings.cli.audit_options import needed, who, why_option
+from tidings.cli.audit_options import who, why_option
 from tidings.cli.encoding import echo
 from tidings.cli.output import counted
 from tidings.cli.parameters import WholeNumber
 
 _MAIL = "email"
+_WHY = "none given"
 
 
 @click.command()
@@ -42,15 +43,20 @@ def sandbox(
         with reading() as session:
             echo(f"the {gateway} sandbox is {sandbox_state(session, gateway)}")
         return
-    why = needed(why)
     broken = bool(down) or status is not None
     with transaction() as session:
         sandbox_switch(session, gateway, down=bool(down), status=status, retry_after=retry_after)
         state = sandbox_state(session, gateway)
         action = "break" if broken else "restore"
         values = {"answer": status, "retry_after": retry_after} if status is not None else {}
-        target = f"{gateway} sandbox"
-        audit.record(session, who=who(), action=action, target=target, why=why, parameters=values)
+        audit.record(
+            session,
+            who=who(),
+            action=action,
+            target=f"{gateway} sandbox",
+            why=why or _WHY,
+            parameters=values,
+        )
         dead = dead_letters.count(session, queue=gateway)
     follows = ""
     if broken:

@@ -67,7 +67,8 @@ def pause(subscription: str, why: str) -> None:
         paused = admin.pause(session, subscription, who=who(), why=why)
     if not paused:
         nothing_found(f"{subscription} is paused already; nothing was changed")
-    echo(f"{subscription} is paused; `tidings resume {subscription}` sends its backlog")
+    resume = f"tidings resume {subscription} --why REASON"
+    echo(f"{subscription} is paused; `{resume}` sends its backlog")
 
 
 @click.command()

@@ -35,7 +35,7 @@ def _unknown_to_workers(session: Session, rows: Sequence[SubscriptionRow]) -> It
                 "subscriptions",
                 f"the workers of {row.queue} do not know {row.name}, so its deliveries wait",
                 f"deploy its code to the workers of {row.queue}, or, if the code was removed: "
-                f"tidings subscriptions remove {row.name}",
+                f"tidings subscriptions remove {row.name} --why REASON",
             )
 
 
@@ -59,5 +59,5 @@ def _paused(rows: Sequence[SubscriptionRow]) -> Iterator[Finding]:
             yield notice(
                 "subscriptions",
                 f"{row.name} is paused by {row.paused_by} since {since}: {reason}",
-                f"when the reason has passed: tidings resume {row.name}",
+                f"when the reason has passed: tidings resume {row.name} --why REASON",
             )

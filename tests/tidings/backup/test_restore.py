@@ -16,7 +16,7 @@ from events.tables import Heartbeat
 from tasks import restores
 from tests.disks import Disk
 from tests.tasks.builders import placed, stocked
-from tests.tidings.backup.earlier_schema import tables_since
+from tests.tidings.backup.earlier_schema import copy_to_schema
 from tests.tidings.backup.test_save import numbers, refused
 from tests.tidings.cli.calls import audited, call, told
 from tidings import migrations
@@ -250,10 +250,7 @@ def test_a_full_disk_leaves_the_database_as_it_was(
 
 def test_a_backup_of_an_earlier_version_is_migrated(shop: Database, tmp_path: Path) -> None:
     old = tmp_path / "old.sqlite"
-    told("backup", str(old))
-    for table in tables_since("0002", tmp_path / "earlier.sqlite"):
-        run_in(f"DROP TABLE {table}", old)
-    run_in("UPDATE alembic_version SET version_num = '0002'", old)
+    copy_to_schema("0002", old, source=path_of(shop))
 
     told("restore", str(old), "--force", "--last-number", "ORD-1007")
 

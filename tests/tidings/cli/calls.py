@@ -10,6 +10,7 @@ from events.admin import audit
 from tidings.cli import main
 
 DAY = 24 * 3600.0
+WHY = ("--why", "test")
 
 
 def call(*words: str, **options: Any) -> Result:

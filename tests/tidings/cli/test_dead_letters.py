@@ -7,7 +7,7 @@ import pytest
 from events import reading
 from events.admin import audit
 from events.testing import Bus
-from tests.tidings.cli.calls import answered, audited, call, told
+from tests.tidings.cli.calls import WHY, answered, audited, call, told
 
 
 def test_dead_letters_are_listed_as_a_table_as_json_and_in_groups(number: str, letter: str):
@@ -52,8 +52,9 @@ def test_a_replayed_dead_letter_is_tried_again_and_the_audit_has_the_operator_an
 
 
 def test_discarding_by_filter_gives_all_that_fit_up(bus: Bus, letter: str):
-    assert told("dead-letters", "discard", "--queue", "payment") == "discarded: 1 dead letter\n"
-    assert ("discard", letter, "") in audited()
+    discarded = told("dead-letters", "discard", "--queue", "payment", *WHY)
+    assert discarded == "discarded: 1 dead letter\n"
+    assert ("discard", "dead letters of queue payment", "test") in audited()
 
 
 @pytest.mark.parametrize("words", [(), ("some-id", "--all"), ("--all", "--queue", "payment")])

@@ -8,21 +8,21 @@ from sqlalchemy.orm import Mapped, mapped_column
 from events import Base, transaction
 from events.testing import Bus
 from tests.tasks.builders import found, placed
-from tests.tidings.cli.calls import audited, call, told
+from tests.tidings.cli.calls import WHY, audited, call, told
 
 
 def test_erase_asks_first_and_does_nothing_without_a_yes(bus: Bus):
     order = placed()
     bus.drain()
 
-    assert call("erase", "--email", "ada@example.org", input="n\n").exit_code == 1
+    assert call("erase", "--email", "ada@example.org", *WHY, input="n\n").exit_code == 1
     assert found(order).email == "ada@example.org"
     assert "orders" in told("erase", "--email", "ADA@example.org ", "--yes", "--why", "a letter")
     assert found(order).email == "erased@erased.invalid"
 
 
 def test_an_erasure_that_finds_nobody_says_so_fails_and_is_not_audited(bus: Bus):
-    result = call("erase", "--email", "nobody@example.org", "--yes")
+    result = call("erase", "--email", "nobody@example.org", "--yes", *WHY)
 
     assert result.exit_code == 4
     assert result.stderr == "nothing is stored under this address; nobody was erased\n"
@@ -30,11 +30,11 @@ def test_an_erasure_that_finds_nobody_says_so_fails_and_is_not_audited(bus: Bus)
 
 
 def test_erase_refuses_while_an_order_is_open_and_says_which(bus: Bus, dead: str):
-    result = call("erase", "--email", "ada@example.org", "--yes")
+    result = call("erase", "--email", "ada@example.org", "--yes", *WHY)
 
     assert result.exit_code == 1
     assert result.stderr.startswith(f"Error: {dead} of this customer has not ended; ")
-    assert call("erase", "--email", "ada@example.org", "--yes", "--force").exit_code == 0
+    assert call("erase", "--email", "ada@example.org", "--yes", "--force", *WHY).exit_code == 0
 
 
 def test_erase_wants_an_address(bus: Bus):
@@ -64,7 +64,7 @@ def test_erase_says_how_a_table_without_an_eraser_gets_one(
     order = placed()
     bus.drain()
 
-    result = call("erase", "--email", "ada@example.org", "--yes")
+    result = call("erase", "--email", "ada@example.org", "--yes", *WHY)
 
     assert result.exit_code == 3
     where = f"friends_of_this_test.email ({__name__})"

@@ -1,13 +1,13 @@
 """`tidings products`."""
 
 from events.testing import Bus
-from tests.tidings.cli.calls import answered, audited, call, told
+from tests.tidings.cli.calls import WHY, answered, audited, call, told
 
 
 def test_a_product_is_added_changed_and_listed(bus: Bus):
     added = ("--name", "Cup", "--price", "12.5", "EUR", "--stock", "3", "--why", "spring")
     assert told("products", "add", "CUP", *added) == "CUP is added\n"
-    assert told("products", "change", "CUP", "--price", "1200", "JPY", "--inactive")
+    assert told("products", "change", "CUP", "--price", "1200", "JPY", "--inactive", *WHY)
 
     [cup] = [each for each in answered("products", "list") if each["sku"] == "CUP"]
     assert cup == {
@@ -38,13 +38,14 @@ def test_a_wrong_value_is_named_and_nothing_is_saved(bus: Bus):
         result = call("products", *words)
         assert result.exit_code == 2, words
         assert "Traceback" not in result.output
-    assert call("products", "change", "CAR", "--stock", "1").exit_code == 1
-    assert call("products", "add", "MUG", "--name", "M", "--price", "1", "EUR").exit_code == 1
+    assert call("products", "change", "CAR", "--stock", "1", *WHY).exit_code == 1
+    named = ("--name", "M", "--price", "1", "EUR")
+    assert call("products", "add", "MUG", *named, *WHY).exit_code == 1
     assert audited() == []
 
 
 def test_a_change_of_nothing_says_so(bus: Bus):
-    result = call("products", "change", "MUG", "--stock", "10")
+    result = call("products", "change", "MUG", "--stock", "10", *WHY)
 
     assert result.exit_code == 4
     assert result.stderr == "MUG has these values already; nothing was changed\n"

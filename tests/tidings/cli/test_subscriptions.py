@@ -4,7 +4,7 @@ from events import transaction
 from events.admin import subscriptions
 from events.testing import Bus
 from tests.tasks.builders import found, placed
-from tests.tidings.cli.calls import answered, audited, call, told
+from tests.tidings.cli.calls import WHY, answered, audited, call, told
 
 
 def test_a_paused_subscription_keeps_its_backlog_until_it_is_resumed(bus: Bus):
@@ -14,7 +14,7 @@ def test_a_paused_subscription_keeps_its_backlog_until_it_is_resumed(bus: Bus):
     assert found(order).payment == "waiting"
     assert "the bank moves house" in told("subscriptions", "list")
 
-    told("resume", "payment.charge_order")
+    told("resume", "payment.charge_order", *WHY)
     bus.drain()
 
     assert found(order).payment == "charged"
@@ -25,14 +25,15 @@ def test_a_paused_subscription_keeps_its_backlog_until_it_is_resumed(bus: Bus):
 
 
 def test_pausing_an_unregistered_subscription_names_the_registered_ones(bus: Bus):
-    result = call("pause", "payment.charge")
+    result = call("pause", "payment.charge", *WHY)
 
     assert result.exit_code == 1
     assert "payment.charge_order" in result.stderr
 
 
 def test_a_subscription_is_removed_only_after_a_yes(bus: Bus):
-    assert call("subscriptions", "remove", "email.confirm_receipt", input="n\n").exit_code == 1
+    refused = call("subscriptions", "remove", "email.confirm_receipt", *WHY, input="n\n")
+    assert refused.exit_code == 1
     assert "email.confirm_receipt" in told("subscriptions")
 
     told("subscriptions", "remove", "email.confirm_receipt", "--yes", "--why", "no more receipts")
@@ -41,18 +42,15 @@ def test_a_subscription_is_removed_only_after_a_yes(bus: Bus):
 
 
 def test_backfill_gives_a_new_subscription_the_past(bus: Bus):
-    told("subscriptions", "remove", "timeline.tell", "--yes")
+    told("subscriptions", "remove", "timeline.tell", "--yes", *WHY)
     placed(MUG=1)
     bus.drain()
     with transaction() as session:
         subscriptions.register(session, bus.subscriptions.values())
 
-    assert (
-        told("backfill", "timeline.tell") != "0 earlier events will be delivered to timeline.tell\n"
-    )
-    assert (
-        told("backfill", "timeline.tell") == "0 earlier events will be delivered to timeline.tell\n"
-    )
+    nothing = "0 earlier events will be delivered to timeline.tell\n"
+    assert told("backfill", "timeline.tell", *WHY) != nothing
+    assert told("backfill", "timeline.tell", *WHY) == nothing
 
 
 def test_markup_of_a_customer_is_printed_as_it_is(bus: Bus):

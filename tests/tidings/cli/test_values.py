@@ -7,7 +7,7 @@ import pytest
 from events import publish, transaction
 from events.testing import Bus
 from tests.tasks.builders import order_created, placed
-from tests.tidings.cli.calls import audited, call, told
+from tests.tidings.cli.calls import WHY, audited, call, told
 
 CHARGE = "payment.charge_order"
 
@@ -62,17 +62,17 @@ def test_what_strangers_wrote_is_printed_with_escapes(bus: Bus):
 def test_a_replay_that_selects_nothing_says_so_fails_and_is_not_audited(bus: Bus):
     for act in ("replay", "discard"):
         for selection in (("--queue", "payment"), ("--fingerprint", "nothing"), ("--all",)):
-            result = call("dead-letters", act, *selection)
+            result = call("dead-letters", act, *selection, "--why", "test")
             assert result.exit_code == 4
             assert result.stderr == "no dead letter is selected by this; nothing was changed\n"
     assert audited() == []
 
 
 def test_a_pause_or_a_resumption_that_changes_nothing_says_so(bus: Bus):
-    assert call("pause", "nobody.listens").exit_code == 1
-    assert call("resume", CHARGE).exit_code == 4
+    assert call("pause", "nobody.listens", *WHY).exit_code == 1
+    assert call("resume", CHARGE, *WHY).exit_code == 4
     assert told("pause", CHARGE, "--why", "bank holiday")
-    again = call("pause", CHARGE)
+    again = call("pause", CHARGE, *WHY)
 
     assert again.exit_code == 4
     assert again.stderr == f"{CHARGE} is paused already; nothing was changed\n"

@@ -28,7 +28,7 @@ def test_a_subscription_that_no_worker_knows_any_more_is_found(well: None) -> No
     assert (
         found.message == "the workers of payment do not know payment.refund, so its deliveries wait"
     )
-    assert "tidings subscriptions remove payment.refund" in found.fix
+    assert "tidings subscriptions remove payment.refund --why REASON" in found.fix
 
 
 def test_a_subscription_of_the_code_that_is_not_registered_is_found(well: None) -> None:

@@ -122,18 +122,19 @@ def test_a_dead_letter_is_replayed_once_and_the_audit_says_by_whom_and_why(
     }
 
     assert operator.get("/api/v1/dead-letters", queue="payment")["dead_letters"] == []
-    operator.post(f"/api/v1/dead-letters/{letter['id']}/replay", status=404)
+    operator.post(f"/api/v1/dead-letters/{letter['id']}/replay", {"reason": "again"}, status=404)
     with reading() as session:
         entry = audit.listed(session)[0]
     assert (entry.who, entry.action, entry.why) == ("ada", "replay", "fixed")
     assert entry.target == letter["id"]
 
 
-def test_a_dead_letter_is_discarded_without_a_body(operator: Operator, bus: Bus):
+def test_a_dead_letter_is_discarded(operator: Operator, bus: Bus):
     _dead(operator, bus)
     [letter] = operator.get("/api/v1/dead-letters", queue="payment")["dead_letters"]
 
-    assert operator.post(f"/api/v1/dead-letters/{letter['id']}/discard") == {"changed": 1}
+    discard = f"/api/v1/dead-letters/{letter['id']}/discard"
+    assert operator.post(discard, {"reason": "no such card"}) == {"changed": 1}
     bus.advance(3600)
     assert operator.get("/api/v1/dead-letters", queue="payment")["dead_letters"] == []
 
@@ -149,9 +150,8 @@ def test_a_whole_group_is_settled_at_once(operator: Operator, bus: Bus, act: str
         if each["queue"] == "payment"
     ]
 
-    assert operator.post(
-        f"/api/v1/dead-letters/{act}", {"fingerprint": group["fingerprint"], "queue": "payment"}
-    ) == {"changed": 4}
+    selected = {"fingerprint": group["fingerprint"], "queue": "payment", "reason": "test"}
+    assert operator.post(f"/api/v1/dead-letters/{act}", selected) == {"changed": 4}
 
 
 @pytest.mark.parametrize("act", ["replay", "discard"])
@@ -160,9 +160,9 @@ def test_everything_is_never_settled_by_accident(operator: Operator, act: str):
         None,
         {},
         {"reason": "all of them"},
-        {"ids": []},
-        {"queue": None},
-        {"everything": False},
+        {"ids": [], "reason": "all of them"},
+        {"queue": None, "reason": "all of them"},
+        {"everything": False, "reason": "all of them"},
     ):
         assert (
             operator.post(f"/api/v1/dead-letters/{act}", body, status=422)["title"]
@@ -173,7 +173,8 @@ def test_everything_is_never_settled_by_accident(operator: Operator, act: str):
 def test_everything_is_settled_when_it_is_selected(operator: Operator, bus: Bus):
     _dead(operator, bus)
 
-    assert operator.post("/api/v1/dead-letters/discard", {"everything": True})["changed"] >= 1
+    everything = {"everything": True, "reason": "test"}
+    assert operator.post("/api/v1/dead-letters/discard", everything)["changed"] >= 1
     assert operator.get("/api/v1/dead-letters")["dead_letters"] == []
 
 
@@ -184,7 +185,7 @@ def test_a_paused_subscription_keeps_its_backlog_until_it_is_resumed(operator: O
     order = _order(operator)
     bus.drain()
     waiting = operator.get(order["links"]["self"])
-    resumed = operator.post("/api/v1/subscriptions/payment.charge_order/resume")
+    resumed = operator.post("/api/v1/subscriptions/payment.charge_order/resume", {"reason": "over"})
     bus.drain()
 
     assert (paused["paused_by"], paused["paused_why"]) == ("ada", "bank holiday")
@@ -220,7 +221,7 @@ def test_the_catalog_lists_each_event_with_its_subscribers_and_their_retries(
 
 def test_queues_are_listed_with_backlog_and_workers(operator: Operator, bus: Bus):
     heartbeat.beat("payment@here", "worker", ["payment"])
-    operator.post("/api/v1/subscriptions/payment.charge_order/pause")
+    operator.post("/api/v1/subscriptions/payment.charge_order/pause", {"reason": "test"})
     _order(operator)
     bus.drain()
 
@@ -252,9 +253,11 @@ WRONG_REQUESTS = {
 
 
 def test_a_wrong_request_is_a_problem(operator: Operator):
+    bodies = {"POST": {"reason": "test"}}
     answers = {
-        request: operator.client.open(request.split()[1], method=request.split()[0], headers=OPS)
+        request: operator.client.open(address, method=method, json=bodies.get(method), headers=OPS)
         for request in WRONG_REQUESTS
+        for method, address in [request.split()]
     }
 
     assert {request: answer.status_code for request, answer in answers.items()} == WRONG_REQUESTS
