@@ -6,6 +6,7 @@ accept: orders per second of one web process, beside plain Flask with Celery
 latency: one order at a time on an idle shop
 fan_out: events per second of one relay with four subscribers
 scale_out: effects per second of 1, 2 and 4 workers of a queue
+bulk_acts: the longest time that an order waits beside a bulk act of an operator
 growth: pages and speed on an empty database, and on one with a million events
 cost: memory, CPU, start-up
 kills: messages lost and done twice when workers are killed
@@ -21,6 +22,7 @@ from typing import Any
 
 from benchmarks import (
     accept,
+    bulk_acts,
     cost,
     fan_out,
     growth,
@@ -50,7 +52,7 @@ def main() -> None:
     with Servers(options.database, options.broker) as servers:
         about = machine.describe(servers.versions)
         _print(about, options)
-        chosen = SHORT if options.quick else (*SHORT, growth, kills)  # minutes each
+        chosen = SHORT if options.quick else (*SHORT, bulk_acts, growth, kills)  # minutes each
         results = [_run(benchmark, servers, options) for benchmark in chosen]
     found = {"machine": about, "database": options.database, "broker": options.broker}
     found |= {"quick": options.quick, "rounds": options.rounds}

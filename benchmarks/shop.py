@@ -1,6 +1,7 @@
 """A running `tidings up` seen from outside: its processes, its tables, its HTTP interface."""
 
 import re
+import subprocess
 import time
 from collections import Counter
 from types import TracebackType
@@ -39,6 +40,7 @@ class Shop:
             env["DATABASE_URL"] = f"sqlite:///{self._data}/tidings.sqlite"
         if servers.broker == "valkey":  # it brings its own, on a unix socket
             del env["BROKER_URL"]
+        self._folder, self._env = folder, env
         ports = ("--port", "0", "--flower-port", "0")
         command = [str(BIN / "tidings"), "up", *ports, "--data-dir", str(self._data)]
         self._process = Process(command, folder, env)
@@ -82,6 +84,13 @@ class Shop:
     def login(self) -> str:
         """The login of the operators, as user:password."""
         return (self._data / "ops_auth").read_text().strip()
+
+    def run(self, *words: str) -> None:
+        """Run a command of `tidings` on the shop."""
+        command = [str(BIN / "tidings"), *words]
+        subprocess.run(
+            command, cwd=self._folder, env=self._env, check=True, stdout=subprocess.DEVNULL
+        )
 
     def count(self, query: str) -> int:
         """Return the number that a query finds."""

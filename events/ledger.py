@@ -52,6 +52,7 @@ IS_TO_SEND = and_(IS_OPEN, _D.sent_at.is_(None))
 # one for empty until the next ANALYZE, and a claim amid 200 in flight read them 200 times, 5 ms.
 _OPEN_BY_KEY = (_D.state + "").in_(bindparam("open", OPEN, expanding=True, literal_execute=True))
 IN_FLIGHT_BY_KEY = and_(_OPEN_BY_KEY, _D.sent_at.is_not(None))
+DEAD_BY_KEY = _D.state + "" == State.DEAD
 _TO_SEND_BY_KEY = and_(_OPEN_BY_KEY, _D.sent_at.is_(None))
 
 RESET: dict[str, Any] = {"sent_at": None, "lost_count": 0, "unfinished_starts": 0}
@@ -207,11 +208,11 @@ def mark_lost(
 
 
 def replay(session: Session, where: sa.ColumnElement[bool]) -> int:
-    """Send dead deliveries again, with all attempts before them; return their number."""
+    """Send dead deliveries again that `where` names by key, with all attempts before them."""
     fresh = RESET | {"attempts": 0, "not_now": 0, "failing_since": None}
     fresh |= {"died_at": None, "due_at": clock.now()}
     log.wake(session)
-    return _update(session, IS_DEAD, where, state=State.RETRYING, **fresh)
+    return _update(session, DEAD_BY_KEY, where, state=State.RETRYING, **fresh)
 
 
 def discard(session: Session, where: sa.ColumnElement[bool]) -> int:

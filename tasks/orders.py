@@ -27,13 +27,11 @@ from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
 from events import Base, clock, insert_if_absent, publish
 from events.admin import audit
-from events.admin.audit import BY_CUSTOMER, By, Role
 from events.admin.erasure import register_eraser
 from events.admin.free_texts import register_free_text
 from events.admin.person import Person
 from events.admin.slices import MAX_ROWS
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed, OrderCreated
-from events.errors import ReasonMissing
 from events.ledger import IS_DEAD, IS_OPEN
 from events.orm import BigInt, BigIntPK, PydanticType, table_of
 from events.personal import ERASED, ERASED_EMAIL, erased
@@ -124,16 +122,13 @@ def cancel(session: Session, order_id: str, *, reason: str, who: str | None) -> 
 
     Raises `UnknownOrder`, `NotCancellable`, and `ReasonMissing` for an operator without a reason.
     """
-    if who is not None and not reason:
-        raise ReasonMissing("cancel")
-    reason = reason or "cancelled by the customer"
+    reason = reason or ("cancelled by the customer" if who is None else "")
     cancelled = cancel_if_open(session, order_id, reason)
     order = find(session, order_id)
     if cancelled is None:
         raise NotCancellable(order.number, order.status)
     publish(session, cancelled, subject=order.number)
-    by = BY_CUSTOMER if who is None else By(who=who, role=Role.OPERATOR)
-    audit.record(session, action="cancel", target=order.number, why=reason, **by)
+    audit.record(session, action="cancel", target=order.number, why=reason, **audit.by(who))
     return order
 
 

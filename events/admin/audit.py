@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from events import clock
 from events.admin import audit_chain
+from events.audit_tables import AuditEntry
 from events.errors import ReasonMissing
-from events.tables import AuditEntry
 
 
 class Role(StrEnum):
@@ -35,7 +35,11 @@ class By(TypedDict):
     role: Role
 
 
-BY_CUSTOMER = By(who="customer", role=Role.CUSTOMER)  # nobody knows the name
+def by(login: str | None) -> By:
+    """Return the operator with this login; without one it is a customer, whose name is unknown."""
+    if login is None:
+        return By(who="customer", role=Role.CUSTOMER)
+    return By(who=login, role=Role.OPERATOR)
 
 
 def record(

@@ -18,8 +18,8 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from events.audit_tables import AuditEntry, AuditHead
 from events.orm import get_or_create_locked
-from events.tables import AuditEntry, AuditHead
 
 GENESIS = "0" * 64  # in the place of the hash before the first line
 HEADLESS = "-"  # in the place of the hash before a line that was written when the head was gone

@@ -15,8 +15,8 @@ from events.admin.audit_chain import (
     line_hash,
     texts_digest,
 )
+from events.audit_tables import AuditEntry, AuditHead
 from events.orm import table_of
-from events.tables import AuditEntry, AuditHead
 
 _AT_ONCE = 1000
 _LINES = table_of(AuditEntry)

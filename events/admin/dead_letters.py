@@ -15,7 +15,7 @@ from events.admin.dead_letter_selection import Selection, matching, named, parse
 from events.admin.slices import Progress, Stage, carry_out
 from events.database import reading
 from events.errors import UnknownDelivery
-from events.ledger import IS_DEAD
+from events.ledger import DEAD_BY_KEY, IS_DEAD
 from events.orm import UTCDateTime
 from events.tables import Attempt, Delivery, LogEntry
 
@@ -173,7 +173,7 @@ def _settle(
     wanted = select(Delivery.subscription, Delivery.event_id).where(selected, until_now)
     stage = Stage(
         lambda session, limit: session.execute(wanted.limit(limit)).all(),
-        lambda session, rows, _: change(session, and_(IS_DEAD, ledger.these(map(tuple, rows)))),
+        lambda session, rows, _: change(session, and_(DEAD_BY_KEY, ledger.these(map(tuple, rows)))),
     )
     return carry_out(act, [stage], progress=progress)
 

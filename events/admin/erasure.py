@@ -22,15 +22,11 @@ from events.admin.free_texts import redact
 from events.admin.person import Person
 from events.admin.slices import MAX_ROWS, Progress, Stage, carry_out
 from events.admin.sought_texts import contains, sought_forms
+from events.audit_tables import AuditEntry
 from events.dialects import dialect_of
 from events.inputs import email_key
 from events.personal import ERASED
-from events.tables import (
-    Attempt,
-    AuditEntry,
-    Delivery,
-    InvalidMessageRow,
-)
+from events.tables import Attempt, Delivery, InvalidMessageRow
 
 _IDS_AT_ONCE = 500  # in the condition of one statement
 _KINDS = (

@@ -14,9 +14,10 @@ from events import ledger
 from events.admin import audit_chain
 from events.admin.person import contains_email
 from events.admin.slices import Stage
+from events.audit_tables import AuditEntry
 from events.inputs import email_forms
 from events.personal import ERASED
-from events.tables import Attempt, AuditEntry, Delivery, LogEntry, SubscriptionRow
+from events.tables import Attempt, Delivery, LogEntry, SubscriptionRow
 
 _free_texts: list[InstrumentedAttribute[Any]] = [
     SubscriptionRow.paused_why,

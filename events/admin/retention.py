@@ -18,10 +18,11 @@ from events import ledger
 from events.admin import audit_chain
 from events.admin.audit import Act
 from events.admin.slices import MAX_ROWS, Progress, Stage, carry_out
+from events.audit_tables import AuditEntry
 from events.database import reading, transaction
 from events.ledger import IS_DEAD, IS_DONE, State
 from events.orm import insert_if_absent
-from events.tables import Attempt, AuditEntry, Delivery, InvalidMessageRow, LogEntry, Pruning
+from events.tables import Attempt, Delivery, InvalidMessageRow, LogEntry, Pruning
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from events import Actor, Context, Database, acting, clock, current, reading
+from events.audit_tables import AuditEntry
 from events.errors import TransactionNotStarted
 from events.group_commit import GroupCommit
-from events.tables import AuditEntry
 from tests.servers import wait_until
 
 THREADS = 6

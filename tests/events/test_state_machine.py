@@ -17,10 +17,11 @@ from sqlalchemy.orm import Session
 
 from events import Database, Retry, clock, reading, suspects, transaction
 from events.admin import dead_letters
+from events.audit_tables import AuditEntry
 from events.dispatch import dispatch
 from events.messages import Message
 from events.relay.sending import unmark_sent
-from events.tables import Attempt, AuditEntry, Delivery, LogEntry
+from events.tables import Attempt, Delivery, LogEntry
 from events.testing import InMemoryTransport, ManualClock
 from tests.events.sample import Mark, Noted, Replied, new_subscription, note, send
 from tests.events.test_suspects import Killed

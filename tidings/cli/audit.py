@@ -13,7 +13,7 @@ from events.database import snapshot
 from tidings.cli.encoding import echo
 from tidings.cli.exit_codes import PROBLEMS_FOUND
 from tidings.cli.output import counted, json_option, print_json, print_table
-from tidings.cli.parameters import Moment, WholeNumber
+from tidings.cli.parameters import UtcTime, WholeNumber
 
 _COLUMNS = ("id", "at", "who", "action", "target", "count", "reason")
 
@@ -36,8 +36,8 @@ def audit() -> None:
 @click.option("--who", metavar="TEXT", help="Only acts of people whose name contains this.")
 @click.option("--action", help="Only this action, such as discard.")
 @click.option("--target", metavar="TEXT", help="Only acts on targets that contain this.")
-@click.option("--since", type=Moment(), help="Only acts from this moment on, in UTC.")
-@click.option("--until", type=Moment(ends=True), help="Only acts before; a date is included.")
+@click.option("--since", type=UtcTime(), help="Only acts from this moment on, in UTC.")
+@click.option("--until", type=UtcTime(ends=True), help="Only acts before; a date is included.")
 @click.option("--customers", is_flag=True, help="The acts of customers instead of operators.")
 @click.option("--limit", type=WholeNumber(1, 10_000), default=50, show_default=True)
 @click.option("--before", type=WholeNumber(1), metavar="ID", help="Only lines older than this one.")

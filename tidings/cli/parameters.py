@@ -41,7 +41,7 @@ class WholeNumber(click.IntRange):
         return super().convert(value, param, ctx)
 
 
-class Moment(click.ParamType[datetime]):
+class UtcTime(click.ParamType[datetime]):
     """A date or a time in UTC; one that `ends` a range includes the day of a date."""
 
     name = "time"

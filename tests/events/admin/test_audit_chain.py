@@ -8,9 +8,9 @@ from sqlalchemy import delete, text
 from events import Database, clock, transaction
 from events.admin import audit, audit_chain, retention
 from events.admin.audit_verification import Mark, Verification, verify
+from events.audit_tables import AuditEntry
 from events.database import snapshot
 from events.errors import ReasonMissing
-from events.tables import AuditEntry
 
 
 def record(*targets: str) -> None:
@@ -127,5 +127,5 @@ def test_customers_acts_push_no_operators_line_out(any_database: Database) -> No
     record("a")
     with transaction() as session:
         for _ in range(20):
-            audit.record(session, action="cancel", target="b", why="x", **audit.BY_CUSTOMER)
+            audit.record(session, action="cancel", target="b", why="x", **audit.by(None))
         assert [line.target for line in audit.listed(session, limit=5)] == ["a"]

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 
 from events import Database, DeadLetter, reading, transaction
 from events.admin import audit, dead_letters
+from events.audit_tables import AuditEntry
 from events.errors import UnknownDelivery
-from events.tables import AuditEntry, Delivery
+from events.tables import Delivery
 from events.testing import Bus
 from tests.events.sample import (
     Mark,

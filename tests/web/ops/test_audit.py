@@ -14,8 +14,9 @@ from sqlalchemy import func, select, update
 from events import clock, reading, subscriptions, transaction
 from events.admin import audit, invalid_messages
 from events.admin import subscriptions as admin
+from events.audit_tables import AuditEntry
 from events.relay.round import do_round
-from events.tables import AuditEntry, Delivery, InvalidMessageRow
+from events.tables import Delivery, InvalidMessageRow
 from tests.tidings.cli.calls import call, told
 from tests.web.payloads import OPS, order_payload
 from tidings.cli import main

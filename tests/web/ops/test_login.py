@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from events import Database, reading
-from events.tables import AuditEntry
+from events.audit_tables import AuditEntry
 from tests.web.pages import HTML, OPS_HTML, post
 
 PAGES = ["", "/orders", "/products", "/events", "/dead-letters", "/queues", "/catalog", "/mails"]
