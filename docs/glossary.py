@@ -12,7 +12,7 @@ PAGE = ROOT / "docs" / "glossary.md"
 WORDS = {
     "attempt": "events.tables.Attempt",
     "audit": "events.admin.audit",
-    "backfill": "events.admin.subscriptions.backfill",
+    "backfill": "events.admin.replays.start_backfill",
     "batch": "events.subscriptions.Subscription",
     "catalog": "events.catalog",
     "claim": "events.ledger.claim",
@@ -43,7 +43,7 @@ WORDS = {
     "quarantine": "events.transport.quarantine",
     "relaxed commit": "events.database.Database.relaxed",
     "relay": "events.relay",
-    "replay": "events.admin.dead_letters.replay",
+    "replay": "events.admin.replays.start",
     "retry": "events.retry.Retry",
     "round": "events.relay.round",
     "subject": "events.log.publish",

@@ -24,7 +24,16 @@ TIMEOUT = 120.0  # seconds until the orders have reached their states
 LOGIN = ("ops", "only-for-pictures-7319")
 WIDTHS = (1280, 400)
 OPS_PAGES = (
-    *("", "/orders", "/dead-letters", "/queues", "/events", "/products", "/products/new"),
+    *(
+        "",
+        "/orders",
+        "/dead-letters",
+        "/replays",
+        "/queues",
+        "/events",
+        "/products",
+        "/products/new",
+    ),
     *("/products/MUG-BLUE/change", "/catalog", "/mails", "/audit", "/nothing"),
 )
 ORDER = {

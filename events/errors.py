@@ -8,6 +8,10 @@ TidingsError
 │   └── UnknownFields       fields of a known version that this process does not know
 ├── ReasonMissing           an operator's act without a reason, which the audit needs
 ├── UnknownDelivery         no dead letter or invalid message has that id
+├── UnknownReplay           no replay has that number
+├── NothingToReplay         no dead letter, or no past event, matches the selection
+├── AlreadyReplaying        another replay has some of the same dead letters
+├── ReplayIsOver            the replay is stopped or done
 ├── UnsupportedDatabase     `DATABASE_URL` names a database other than SQLite and PostgreSQL
 ├── BadValue                a value that cannot work, with its fix; mostly of a setting
 ├── InvalidSettings         settings that cannot work; in `events.environment`
@@ -83,6 +87,35 @@ class ReasonMissing(TidingsError):
 
     def __init__(self, action: str) -> None:
         super().__init__(f"{action} needs a reason; it is written to the audit log")
+
+
+class UnknownReplay(TidingsError):
+    """No replay has this number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"there is no replay {number}; `tidings replays` lists them")
+
+
+class NothingToReplay(TidingsError):
+    """No dead letter, or no past event, matches the selection."""
+
+
+class AlreadyReplaying(TidingsError):
+    """Another replay, which is running or paused, has some of the same deliveries."""
+
+    def __init__(self, number: int, who: str, state: str) -> None:
+        self.number = number
+        super().__init__(
+            f"replay {number} of {who}, which is {state}, has them or some of them; "
+            f"wait until it is over, or stop it: `tidings replays stop {number}`"
+        )
+
+
+class ReplayIsOver(TidingsError):
+    """The replay is stopped or done, and cannot be changed."""
+
+    def __init__(self, number: int, state: str) -> None:
+        super().__init__(f"replay {number} is {state}; start another one for what is left")
 
 
 class UnsupportedDatabase(TidingsError):

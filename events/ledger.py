@@ -60,9 +60,8 @@ _NO_FAILURE = {"error": None, "fingerprint": None, "lost_count": 0, "unfinished_
 _IN_PLACE = {"synchronize_session": False}
 
 # Statements of the hot path are built once: to build one took as long as to run it.
-_NAMED = and_(
-    _D.subscription == bindparam("name"), _D.event_id.in_(bindparam("ids", expanding=True))
-)
+_NAME = _D.subscription == bindparam("name")
+_NAMED = and_(_NAME, _D.event_id.in_(bindparam("ids", expanding=True)))
 _MARK_SENT = (
     update(DELIVERIES)
     .where(_NAMED, _TO_SEND_BY_KEY)
@@ -80,11 +79,8 @@ def new_delivery(name: str, queue: str, event_id: UUID, due_at: datetime) -> dic
         "message": None,
         "attempts": 0,
         "sends": 0,
-        "lost_count": 0,
-        "unfinished_starts": 0,
         "due_at": due_at,
-        "sent_at": None,
-    }
+    } | RESET
 
 
 def insert_deliveries(session: Session, rows: Sequence[dict[str, Any]]) -> None:
@@ -117,7 +113,7 @@ def defer(session: Session, subscription: str, ids: Collection[UUID], due_at: da
 _CLAIM = (
     update(DELIVERIES)
     .where(
-        _D.subscription == bindparam("name"),
+        _NAME,
         _D.event_id.in_(
             select(_D.event_id).where(_NAMED, IN_FLIGHT_BY_KEY).with_for_update(skip_locked=True)
         ),
@@ -207,12 +203,18 @@ def mark_lost(
     log.wake(session)
 
 
-def replay(session: Session, where: sa.ColumnElement[bool]) -> int:
-    """Send dead deliveries again that `where` names by key, with all attempts before them."""
-    fresh = RESET | {"attempts": 0, "not_now": 0, "failing_since": None}
-    fresh |= {"died_at": None, "due_at": clock.now()}
-    log.wake(session)
-    return _update(session, DEAD_BY_KEY, where, state=State.RETRYING, **fresh)
+_FRESH = RESET | {"attempts": 0, "not_now": 0, "failing_since": None, "died_at": None}
+_REPLAY = (
+    update(DELIVERIES)
+    .where(_NAME, _D.event_id == bindparam("id"), DEAD_BY_KEY)
+    .values(_FRESH | {"state": State.RETRYING, "due_at": bindparam("due")})
+)
+
+
+def replay(session: Session, rows: Iterable[tuple[str, UUID, datetime]]) -> None:
+    """Send dead deliveries again by (subscription, event id, due time), with all attempts ahead."""
+    if values := [{"name": name, "id": event_id, "due": due} for name, event_id, due in rows]:
+        session.connection().execute(_REPLAY, values)
 
 
 def discard(session: Session, where: sa.ColumnElement[bool]) -> int:

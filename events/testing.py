@@ -21,6 +21,7 @@ from events.messages import Message, Transport
 from events.orm import Base
 from events.outcome import Report
 from events.relay.round import Round, do_round
+from events.replays.driver import drive
 from events.scheduled import release_due
 from events.subscriptions import Subscription, registered
 from events.tables import Delivery, LogEntry
@@ -100,7 +101,7 @@ class Bus:
     production, and `reports` has it.
 
     `duplicate_messages` delivers every message twice; `shuffle` is a random source that mixes their
-    order.
+    order. Replays go on with each `drain`, unless `drives_replays` is off.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Bus:
         )
         self.fail_fast = fail_fast
         self.duplicate_messages = False
+        self.drives_replays = True
         self.shuffle: random.Random | None = None
         self.clock = ManualClock(tick=TICK)
         self.transport = InMemoryTransport()
@@ -192,6 +194,8 @@ class Bus:
 
     def send_due(self) -> None:
         """Fan events out and send the due deliveries, as many as the window lets through."""
+        if self.drives_replays:
+            drive()
         while (done := self._round()).events or done.messages:
             self.transport.send(
                 [each for each in done.messages if each.subscription in self.subscriptions]

@@ -12,32 +12,41 @@ TidingsError
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NoReturn
 
 import structlog
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, jsonify, render_template, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from events.db_errors import describe_error, is_input_fault, is_transient, unavailable_reason
-from events.errors import ReasonMissing, TidingsError, UnknownDelivery, UnknownSubscription
+from events.errors import (
+    AlreadyReplaying,
+    NothingToReplay,
+    ReasonMissing,
+    ReplayIsOver,
+    TidingsError,
+    UnknownDelivery,
+    UnknownReplay,
+    UnknownSubscription,
+)
 from tasks.errors import OrderError
+from web.problems import (
+    DATABASE_BUSY,
+    DATABASE_CANNOT_SAVE,
+    INTERNAL_ERROR,
+    RETRY_SOON,
+    FieldError,
+    Problem,
+)
 from web.refused_values import refused_fields
 
+__all__ = ["FieldError", "InvalidInput", "Problem", "WebError", "invalid", "render"]
 MEDIA_TYPE = "application/problem+json"
 NOT_TAKEN = "the database takes no such value; give a shorter, smaller or plainer one"
 MAX_ERRORS = 50  # of one request; the response to a long list of mistakes stays short
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class FieldError:
-    """A mistake in one field, which is named as a path such as `items.0.quantity`."""
-
-    field: str
-    message: str
 
 
 class WebError(TidingsError):
@@ -92,34 +101,6 @@ class BadAddress(WebError):
     """The host or the forwarded headers of a request are no address of this site."""
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A problem detail as RFC 9457 defines it, with the headers of its response."""
-
-    status: int
-    title: str
-    detail: str | None = None
-    errors: tuple[FieldError, ...] = ()
-    headers: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def type(self) -> str:
-        """A name for this kind of problem that programs can compare."""
-        return "urn:tidings:problem:" + self.title.lower().replace(" ", "-").replace("'", "")
-
-    def body(self) -> dict[str, Any]:
-        """Return the members of the JSON object."""
-        members: dict[str, Any] = {"type": self.type, "title": self.title, "status": self.status}
-        if self.detail:
-            members["detail"] = self.detail
-        if self.errors:
-            members["errors"] = [vars(each) for each in self.errors]
-        if "correlation_id" in g:
-            members["instance"] = f"urn:uuid:{g.correlation_id}"
-        return members
-
-
-RETRY_SOON = {"Retry-After": "1"}
 TABLE: dict[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
     MalformedJson: (HTTPStatus.BAD_REQUEST, "Malformed JSON", {}),
     InvalidInput: (HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid input", {}),
@@ -130,25 +111,10 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
     BadAddress: (HTTPStatus.BAD_REQUEST, "Bad address", {}),
     UnknownDelivery: (HTTPStatus.NOT_FOUND, "Unknown dead letter", {}),
     UnknownSubscription: (HTTPStatus.NOT_FOUND, "Unknown subscription", {}),
+    UnknownReplay: (HTTPStatus.NOT_FOUND, "Unknown replay", {}),
+    NothingToReplay: (HTTPStatus.NOT_FOUND, "Nothing to replay", {}),
+    ReplayIsOver: (HTTPStatus.CONFLICT, "Replay is over", {}),
 }
-DATABASE_BUSY = Problem(
-    503,
-    "Database busy",
-    "The database did not answer in time. Nothing was saved; try again.",
-    headers=RETRY_SOON,
-)
-DATABASE_CANNOT_SAVE = Problem(
-    503,
-    "Database cannot save",
-    "The database accepts no writes until its operator has repaired it. "
-    "Nothing was saved; try again later.",
-    headers={"Retry-After": "30"},
-)
-INTERNAL_ERROR = Problem(
-    500,
-    "Internal error",
-    "Nothing was saved. The log has the error under the id that this response names as instance.",
-)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -160,6 +126,9 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, OrderError):
         named = (FieldError(error.field, str(error)),) if error.field else ()
         return Problem(error.status, error.title, str(error), named)
+    if isinstance(error, AlreadyReplaying):
+        links = {"replay": f"/api/v1/replays/{error.number}"}
+        return Problem(HTTPStatus.CONFLICT, "Already replaying", str(error), links=links)
     for kind in type(error).__mro__:
         if kind in TABLE:
             status, title, headers = TABLE[kind]

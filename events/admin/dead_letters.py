@@ -1,6 +1,9 @@
-"""Dead letters, the deliveries that no retry saved: list, replay, discard. Each act is audited."""
+"""Dead letters, the deliveries that no retry saved: list, count, discard.
 
-from collections.abc import Callable, Sequence
+They are replayed by `events.admin.replays`.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Unpack
@@ -11,12 +14,12 @@ from sqlalchemy.orm import Session
 
 from events import ledger
 from events.admin.audit import Act
-from events.admin.dead_letter_selection import Selection, matching, named, parse
 from events.admin.slices import Progress, Stage, carry_out
 from events.database import reading
 from events.errors import UnknownDelivery
 from events.ledger import DEAD_BY_KEY, IS_DEAD
 from events.orm import UTCDateTime
+from events.selection import Selection, matching, named, parse
 from events.tables import Attempt, Delivery, LogEntry
 
 
@@ -57,6 +60,7 @@ class Group:
 def listed(
     session: Session,
     *,
+    ids: Collection[str] | None = None,
     queue: str | None = None,
     subscription: str | None = None,
     fingerprint: str | None = None,
@@ -67,7 +71,9 @@ def listed(
 
     `before` is the time of death and the id of the last one on the previous page.
     """
-    chosen = matching({"queue": queue, "subscription": subscription, "fingerprint": fingerprint})
+    chosen = matching(
+        {"ids": ids, "queue": queue, "subscription": subscription, "fingerprint": fingerprint}
+    )
     if before is not None:
         chosen = and_(chosen, tuple_(*_ORDER) < tuple_(literal(before[0]), *parse(before[1])))
     latest_first = [column.desc() for column in _ORDER]
@@ -137,34 +143,15 @@ def attempts(session: Session, delivery_id: str) -> Sequence[Attempt]:
     ).all()
 
 
-def replay(
-    *, who: str, why: str, progress: Progress | None = None, **which: Unpack[Selection]
-) -> int:
-    """Send dead letters again, with all their attempts before them; return their number.
-
-    Their events keep their context, and a call to the world keeps its idempotency key. It is done
-    in slices, in transactions of its own. Raises `ValueError` for an empty selection,
-    `UnknownDelivery` when an id is no dead letter's, `ReasonMissing`.
-    """
-    return _settle(ledger.replay, which, Act(who, "replay", *named(which, why)), progress)
-
-
 def discard(
     *, who: str, why: str, progress: Progress | None = None, **which: Unpack[Selection]
 ) -> int:
     """Give dead letters up; their rows and events stay. Return their number.
 
-    It is done, and raises, as `replay` does.
+    It is done in slices, in transactions of its own. Raises `ValueError` for an empty selection,
+    `UnknownDelivery` when an id is no dead letter's, `ReasonMissing`.
     """
-    return _settle(ledger.discard, which, Act(who, "discard", *named(which, why)), progress)
-
-
-def _settle(
-    change: Callable[[Session, ColumnElement[bool]], int],
-    which: Selection,
-    act: Act,
-    progress: Progress | None,
-) -> int:
+    act = Act(who, "discard", *named(which, why))
     with reading() as session:
         selected = _selected(session, which)
         latest = session.scalar(select(func.max(Delivery.died_at)).where(selected))
@@ -173,7 +160,9 @@ def _settle(
     wanted = select(Delivery.subscription, Delivery.event_id).where(selected, until_now)
     stage = Stage(
         lambda session, limit: session.execute(wanted.limit(limit)).all(),
-        lambda session, rows, _: change(session, and_(DEAD_BY_KEY, ledger.these(map(tuple, rows)))),
+        lambda session, rows, _: ledger.discard(
+            session, and_(DEAD_BY_KEY, ledger.these(map(tuple, rows)))
+        ),
     )
     return carry_out(act, [stage], progress=progress)
 

@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 from events import ledger
 from events.admin import audit_chain, erased_events, free_texts
 from events.admin.audit import Act
-from events.admin.dead_letter_selection import BY_ID
 from events.admin.free_texts import redact
 from events.admin.person import Person
 from events.admin.slices import MAX_ROWS, Progress, Stage, carry_out
@@ -26,12 +25,22 @@ from events.audit_tables import AuditEntry
 from events.dialects import dialect_of
 from events.inputs import email_key
 from events.personal import ERASED
+from events.replays.tables import Replay, ReplayedDelivery
+from events.selection import BY_ID
 from events.tables import Attempt, Delivery, InvalidMessageRow
 
 _IDS_AT_ONCE = 500  # in the condition of one statement
 _KINDS = (
-    *("invalid_messages", "attempts", "deliveries", "audit", "events", "scheduled events"),
-    "mentions elsewhere",
+    *(
+        "invalid_messages",
+        "attempts",
+        "deliveries",
+        "audit",
+        "replays",
+        "events",
+        "scheduled events",
+    ),
+    *("scheduled events", "mentions elsewhere"),
 )
 _PAGE = 100  # invalid messages that are read at once: they can be large
 
@@ -104,6 +113,7 @@ def _stages(person: Person, counts: Counter[str]) -> Iterator[Stage]:
         yield _attempts(ids).counted(counts, "attempts")
         yield _errors(ids).counted(counts, "deliveries")
         yield _audited(_about_events(ids)).counted(counts, "audit")
+        yield _replays(ids).counted(counts, "replays")
     yield _audited(AuditEntry.target.in_(person.subjects)).counted(counts, "audit")
     for ids in events:
         yield erased_events.in_log(person, ids).counted(counts, "events")
@@ -182,6 +192,21 @@ def _audited(about: ColumnElement[bool]) -> Stage:
         for line in ids:
             redacted[str(line)] = audit_chain.redact(session, line, {"why": ERASED})
         return len(ids)
+
+    return Stage(lambda session, limit: session.scalars(wanted.limit(limit)).all(), change)
+
+
+def _replays(event_ids: Sequence[UUID]) -> Stage:
+    """Clear the reasons of replays whose deliveries were chosen one by one: free texts."""
+    theirs = select(ReplayedDelivery.replay_id).where(ReplayedDelivery.event_id.in_(event_ids))
+    by_id = cast(Replay.selection, Text).contains('"ids"')
+    left = or_(Replay.why.not_in(("", ERASED)), Replay.stopped_because.not_in(("", ERASED)))
+    wanted = select(Replay.id).where(Replay.id.in_(theirs), by_id, left)
+    because = case((Replay.stopped_because.is_(None), None), else_=ERASED)
+
+    def change(session: Session, ids: Sequence[int], _: Any) -> int:
+        cleared = {Replay.why: ERASED, Replay.stopped_because: because}
+        return _row_count(session, update(Replay).where(Replay.id.in_(ids)).values(cleared))
 
     return Stage(lambda session, limit: session.scalars(wanted.limit(limit)).all(), change)
 

@@ -17,12 +17,15 @@ from events.admin.slices import Stage
 from events.audit_tables import AuditEntry
 from events.inputs import email_forms
 from events.personal import ERASED
+from events.replays.tables import Replay
 from events.tables import Attempt, Delivery, LogEntry, SubscriptionRow
 
 _free_texts: list[InstrumentedAttribute[Any]] = [
     SubscriptionRow.paused_why,
     Attempt.message,
     Attempt.traceback,
+    Replay.why,
+    Replay.stopped_because,
 ]
 
 

@@ -206,12 +206,3 @@ def _remember(session: Session, rows: Sequence[Any]) -> None:
         insert_if_absent(session, Pruning, key_of_row | {"until": until})
         here = and_(Pruning.subscription == subscription, Pruning.event_type == event_type)
         session.execute(update(Pruning).where(here, Pruning.until < until).values(until=until))
-
-
-def was_pruned(subscription: str) -> ColumnElement[bool]:
-    """Select events of the log whose delivery to `subscription` may have been pruned."""
-    return exists().where(
-        Pruning.subscription == subscription,
-        Pruning.event_type == LogEntry.type,
-        Pruning.until >= LogEntry.relayed_at,
-    )

@@ -1,15 +1,14 @@
-"""Subscriptions as rows: register, pause, resume, unregister, backfill."""
+"""Subscriptions as rows: register, pause, resume, unregister."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, select, update
 from sqlalchemy.orm import Session
 
 from events import clock, ledger, log
-from events.admin import audit, retention
+from events.admin import audit
 from events.admin.audit import Act
 from events.admin.slices import MAX_ROWS, Progress, Stage, carry_out
 from events.database import reading, transaction
@@ -18,7 +17,7 @@ from events.errors import UnknownSubscription
 from events.ledger import IS_DEAD, IS_IN_FLIGHT, IS_TO_SEND
 from events.retry import Retry
 from events.subscriptions import Subscription
-from events.tables import Delivery, LogEntry, SubscriptionRow
+from events.tables import Delivery, SubscriptionRow
 
 
 def register(session: Session, subscriptions: Iterable[Subscription]) -> None:
@@ -162,62 +161,3 @@ def _discarding(left: ColumnElement[bool]) -> Stage:
         lambda session, limit: session.scalars(wanted.limit(limit)).all(),
         lambda session, ids, _: ledger.discard(session, and_(left, Delivery.event_id.in_(ids))),
     )
-
-
-def backfill(
-    name: str, *, who: str, why: str, progress: Progress | None = None, at_once: int = MAX_ROWS
-) -> int:
-    """Give a subscription every event of its types that was relayed before it was there.
-
-    Gap-free while live events flow: an event not relayed yet gets its delivery from the fan-out,
-    every other one here, but those whose delivery was pruned: they were handled or given up. Done
-    in slices; run twice it adds nothing. Returns the number of events. Raises `UnknownSubscription`
-    and `ReasonMissing`.
-    """
-    act = Act(who, "backfill", name, why)
-    after = 0
-
-    def missing(session: Session, limit: int) -> Sequence[tuple[int, UUID]]:
-        return _missing(session, find(session, name), after, limit)
-
-    def deliver(session: Session, rows: Sequence[tuple[int, UUID]], _: Any) -> int:
-        nonlocal after
-        after = rows[-1][0]
-        return _deliver(session, name, [event_id for _, event_id in rows])
-
-    total = carry_out(act, [Stage(missing, deliver)], progress=progress, at_once=at_once)
-    if act.line is None:
-        with transaction() as session:
-            act.record(session, 0, ends=True)
-    return total
-
-
-def _missing(
-    session: Session, row: SubscriptionRow, after: int, limit: int
-) -> list[tuple[int, UUID]]:
-    found = session.execute(
-        select(LogEntry.position, LogEntry.id)
-        .where(LogEntry.type.in_(row.event_types), LogEntry.position > after)
-        .where(LogEntry.relayed_at.is_not(None), *_undelivered(row))
-        .order_by(LogEntry.position)
-        .limit(limit)
-    )
-    return [(position, event_id) for position, event_id in found]
-
-
-def _undelivered(row: SubscriptionRow) -> tuple[ColumnElement[bool], ...]:
-    has = exists().where(Delivery.subscription == row.name, Delivery.event_id == LogEntry.id)
-    return ~has, ~retention.was_pruned(row.name)
-
-
-def _deliver(session: Session, name: str, event_ids: Sequence[UUID]) -> int:
-    """Insert the deliveries of these events that are still missing; return their number."""
-    one_at_a_time = select(SubscriptionRow).where(SubscriptionRow.name == name)
-    row = session.scalars(one_at_a_time.with_for_update()).one()
-    wanted = select(LogEntry.id).where(LogEntry.id.in_(event_ids), *_undelivered(row))
-    missing = session.scalars(wanted.order_by(LogEntry.position)).all()
-    now = clock.now()
-    rows = [ledger.new_delivery(row.name, row.queue, each, now) for each in missing]
-    ledger.insert_deliveries(session, rows)
-    log.wake(session)
-    return len(rows)

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 from events import log
 from events.admin.subscriptions import policy_of
 from events.envelope import Envelope
+from events.replays import history
+from events.replays.tables import ReplayedDelivery
 from events.retry import Retry
 from events.tables import Attempt, Delivery, SubscriptionRow
 
@@ -33,6 +35,7 @@ class TracedDelivery:
     error: str | None
     flower_task_id: str | None
     failed_attempts: list[Attempt] = field(default_factory=list)
+    replays: list[ReplayedDelivery] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -61,18 +64,21 @@ def _traced(session: Session, envelopes: Sequence[Envelope]) -> list[TracedEvent
         select(Attempt).where(Attempt.event_id.in_(ids)).order_by(Attempt.id)
     ):
         failed[attempt.event_id, attempt.subscription].append(attempt)
+    replays = history.of_events(session, ids)
     deliveries: defaultdict[UUID, list[TracedDelivery]] = defaultdict(list)
     for row in session.scalars(
         select(Delivery).where(Delivery.event_id.in_(ids)).order_by(Delivery.subscription)
     ):
         policy = policies.get(row.subscription, Retry())
         deliveries[row.event_id].append(
-            _delivery(row, policy, failed[row.event_id, row.subscription])
+            _delivery(row, policy, failed[key := (row.event_id, row.subscription)], replays[key])
         )
     return [TracedEvent(envelope, deliveries[envelope.id]) for envelope in envelopes]
 
 
-def _delivery(row: Delivery, policy: Retry, failed: list[Attempt]) -> TracedDelivery:
+def _delivery(
+    row: Delivery, policy: Retry, failed: list[Attempt], replays: list[ReplayedDelivery]
+) -> TracedDelivery:
     until = timedelta(seconds=policy.give_up_after)
     return TracedDelivery(
         id=row.id,
@@ -88,4 +94,5 @@ def _delivery(row: Delivery, policy: Retry, failed: list[Attempt]) -> TracedDeli
         error=row.error,
         flower_task_id=f"{row.id}:{row.sends}" if row.sends else None,
         failed_attempts=failed,
+        replays=replays,
     )

@@ -24,11 +24,14 @@ from events.relay.sending import unmark_sent
 from events.relay.unavailable import UnavailableQueues
 from events.relay.wakeup import wakeup
 from events.relay.window import slots_by_queue
+from events.replays.driver import drive
 from events.scheduled import release_due
 
 logger = structlog.get_logger("tidings.relay")
 
 MAX_RETRY_DELAY = 5.0  # seconds between two attempts to reach a broker that is down
+REPLAY_INTERVAL = 0.5  # seconds between two slices of a replay
+REPLAY_IDLE_INTERVAL = 2.0  # seconds between two looks for one: its first slice is no relay's
 
 
 class Relay:
@@ -45,6 +48,7 @@ class Relay:
         self._retry_delay = 0.0
         self._retry_broker_at = 0.0
         self._upkeep_at = 0.0
+        self._replays_at = 0.0
         self._last_beat = 0.0
         self._slots: Counter[str] = Counter()
 
@@ -74,9 +78,12 @@ class Relay:
         if now >= self._upkeep_at:
             self._upkeep()
             self._upkeep_at = now + heartbeat.INTERVAL
+        if now >= self._replays_at:
+            self._replays_at = now + (REPLAY_INTERVAL if drive() else REPLAY_IDLE_INTERVAL)
         can_send = now >= self._retry_broker_at
         events, next_due = self._round(can_send=can_send, held=self._queues.held(now=now))
-        waits = [self._upkeep_at - now, 0.0 if events else heartbeat.INTERVAL]
+        waits = [self._upkeep_at - now, self._replays_at - now]
+        waits += [0.0] if events else []
         if next_due is not None and can_send:
             waits.append((next_due - clock.now()).total_seconds())
         if self._broker_error:

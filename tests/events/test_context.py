@@ -20,7 +20,7 @@ from events import (
     reading,
     transaction,
 )
-from events.admin import dead_letters
+from events.admin import replays
 from events.settings import settings
 from events.suspects import report_crash
 from events.system_events import DeliveryDead
@@ -106,8 +106,8 @@ def test_the_context_is_the_same_after_retries_and_a_replay(any_database: Databa
             bus.advance(60)
         assert delivery().state == "dead"
         broken.clear()
-        with acting(Context(actor=Actor(user="operator"))):
-            dead_letters.replay(who="operator", why="test", everything=True)
+        with acting(Context(actor=Actor(user="operator"))), transaction() as session:
+            replays.start(session, who="operator", why="test", everything=True)
         bus.drain()
 
     found = envelopes()

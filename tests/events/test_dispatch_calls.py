@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from events import Database, DeadLetter, reading, transaction
-from events.admin import dead_letters
+from events.admin import replays
 from events.dispatch import Result, dispatch
 from events.ledger import OPEN
 from events.retry import Retry
@@ -51,7 +51,8 @@ def test_the_key_is_the_same_on_every_retry_and_replay(any_database: Database) -
         for _ in range(4):
             bus.advance(60)
         assert delivery().state == "dead"
-        dead_letters.replay(who="ada", why="test", everything=True)
+        with transaction() as session:
+            replays.start(session, who="ada", why="test", everything=True)
         bus.drain()
 
     assert (delivery().state, marks()) == ("done", {"answer to a": 1})

@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from events import Database, DeadLetter, RetryAfter, reading
-from events.admin import dead_letters
+from events import Database, DeadLetter, RetryAfter, reading, transaction
+from events.admin import replays
 from events.system_events import DeliveryDead
 from events.tables import LogEntry
 from events.testing import Bus
@@ -127,7 +127,8 @@ def test_a_second_death_after_a_replay_is_published_again(any_database: Database
     ) as bus:
         note("a")
         bus.drain()
-        dead_letters.replay(who="ada", why="test", everything=True)
+        with transaction() as session:
+            replays.start(session, who="ada", why="test", everything=True)
         bus.drain()
 
     assert len(deaths()) == 2

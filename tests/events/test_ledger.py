@@ -77,7 +77,10 @@ TRANSITIONS: list[tuple[Callable[[Session, UUID], Any], Mapping[str, str]]] = [
         lambda session, event_id: ledger.mark_lost(session, NAME, [event_id], delay=1.0),
         {PENDING_SENT: PENDING, RETRYING_SENT: RETRYING},
     ),
-    (lambda session, event_id: ledger.replay(session, this(event_id)), {DEAD: RETRYING}),
+    (
+        lambda session, event_id: ledger.replay(session, [(NAME, event_id, clock.now())]),
+        {DEAD: RETRYING},
+    ),
     (
         discard,
         dict.fromkeys((PENDING, PENDING_SENT, RETRYING, RETRYING_SENT, DEAD), DISCARDED),

@@ -1,6 +1,7 @@
 """A state machine of random faults: in any order, a done delivery had its effect once."""
 
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from hypothesis import settings
@@ -16,9 +17,10 @@ from sqlalchemy import and_, delete, event, select
 from sqlalchemy.orm import Session
 
 from events import Database, Retry, clock, reading, suspects, transaction
-from events.admin import dead_letters
+from events.admin import replays
 from events.audit_tables import AuditEntry
 from events.dispatch import dispatch
+from events.errors import AlreadyReplaying, NothingToReplay
 from events.messages import Message
 from events.relay.sending import unmark_sent
 from events.tables import Attempt, Delivery, LogEntry
@@ -126,7 +128,8 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule()
     def the_operator_replays(self) -> None:
-        dead_letters.replay(who="ada", why="test", everything=True)
+        with suppress(NothingToReplay, AlreadyReplaying), transaction() as session:
+            replays.start(session, who="ada", why="test", everything=True)
 
     def handle(self, message: Message, behaviour: str, *, redelivered: bool) -> None:
         self.handlers.behaviour = behaviour

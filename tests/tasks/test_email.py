@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from events import log, publish, reading, transaction
-from events.admin import dead_letters
+from events.admin import replays
 from events.catalog import OrderCancelled, OrderShipped
 from events.retry import DAY
 from events.testing import Bus
@@ -188,7 +188,8 @@ def test_a_replayed_mail_has_all_its_time_again(bus: Bus, mail_server: MailServe
     bus.drain()
     bus.advance(6 * DAY)
     mail_server.refuse_mails = "450 4.2.0 greylisted"
-    dead_letters.replay(who="ada", why="test", queue="email")
+    with transaction() as session:
+        replays.start(session, who="ada", why="test", queue="email")
     bus.drain()
     bus.advance(4 * DAY)
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from events import reading, transaction
-from events.admin import audit, dead_letters, subscriptions
+from events.admin import audit, replays, subscriptions
 from events.catalog import OrderCreated, OrderCreatedV1
 from events.personal import ERASED_EMAIL
 from events.tables import Attempt, Delivery
@@ -117,7 +117,8 @@ def test_a_dead_letter_that_is_replayed_afterwards_writes_to_nobody(
     erase()
     mail_server.empty()
 
-    dead_letters.replay(who="ada", why="test", everything=True)
+    with transaction() as session:
+        replays.start(session, who="ada", why="test", everything=True)
     bus.advance(60)
 
     assert mail_server.mails == []

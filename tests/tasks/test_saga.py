@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,7 +22,8 @@ from sqlalchemy.orm import Session
 
 import events.database
 from events import Database, reading, transaction
-from events.admin import dead_letters
+from events.admin import replays
+from events.errors import NothingToReplay
 from events.testing import Bus
 from tasks import orders
 from tasks.email import Mail
@@ -173,7 +175,8 @@ class Shop(RuleBasedStateMachine):
             ]
         for order in waiting:
             cancelled(order)
-        dead_letters.replay(who="test", why="test", everything=True)
+        with suppress(NothingToReplay), transaction() as session:
+            replays.start(session, who="test", why="test", everything=True)
         self._settle()
         assert {delivery.state for delivery in self.bus.deliveries()} <= {"done"}
         with reading() as session:

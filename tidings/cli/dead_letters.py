@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
-from events import reading
+from events import reading, transaction
 from events.admin import dead_letters as admin
+from events.admin import replays
 from events.tables import Attempt
 from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo
@@ -21,6 +22,13 @@ from tidings.cli.output import (
     progress_bar,
 )
 from tidings.cli.parameters import WholeNumber
+from tidings.cli.replay_options import (
+    nothing_is_no_error,
+    pace_of,
+    pace_options,
+    selection,
+    tell_start,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COLUMNS = ("id", "event", "subject", "attempts", "died", "error")
@@ -105,10 +113,24 @@ def show(dead_letter_id: str, *, as_json: bool) -> None:
 @click.argument("ids", nargs=-1)
 @selection_options
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
+@pace_options
 @why_option
-def replay(**selected: Any) -> None:
-    """Send dead letters again; their failed attempts are kept."""
-    echo(f"sent again: {counted(_settle(admin.replay, **selected), 'dead letter')}")
+def replay(
+    ids: tuple[str, ...],
+    *,
+    why: str,
+    everything: bool,
+    rate: float | None,
+    steps: tuple[int, ...],
+    stop_above: float,
+    **filters: str | None,
+) -> None:
+    """Start a job that sends dead letters again, as `tidings replays start` does."""
+    chosen = selection(ids, everything=everything, **filters)
+    pace, why = pace_of(steps, rate, stop_above), needed(why)
+    with nothing_is_no_error(), transaction() as session:
+        job = replays.start(session, who=who(), why=why, pace=pace, **chosen)
+    tell_start(job)
 
 
 @dead_letters.command()
@@ -116,31 +138,17 @@ def replay(**selected: Any) -> None:
 @selection_options
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
 @why_option
-def discard(**selected: Any) -> None:
+def discard(ids: tuple[str, ...], *, why: str, everything: bool, **filters: str | None) -> None:
     """Discard dead letters; their events stay in the log."""
-    echo(f"discarded: {counted(_settle(admin.discard, **selected), 'dead letter')}")
-
-
-def _settle(
-    act: Callable[..., int],
-    *,
-    ids: tuple[str, ...],
-    why: str,
-    everything: bool,
-    **selected: str | None,
-) -> int:
-    if sum((bool(ids), any(selected.values()), everything)) != 1:
-        raise click.UsageError(
-            "select dead letters by ids, or by --queue, --subscription and --fingerprint, "
-            "or with --all"
-        )
+    chosen = selection(ids, everything=everything, **filters)
     why = needed(why)
-    which: dict[str, Any] = {"ids": ids or None, "everything": everything, **selected}
     with reading() as session:
-        total = admin.count(session, **which)
+        total = admin.count(session, **chosen)
     with progress_bar("dead letters", total) as progress:
-        count = act(who=who(), why=why, progress=progress, **which)
-    return count or nothing_found("no dead letter is selected by this; nothing was changed")
+        count = admin.discard(who=who(), why=why, progress=progress, **chosen)
+    if not count:
+        nothing_found("no dead letter is selected by this; nothing was changed")
+    echo(f"discarded: {counted(count, 'dead letter')}")
 
 
 def _row(each: admin.DeadLetterView | admin.Group) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from events import reading, transaction
+from events.admin import replays
 from events.admin import subscriptions as admin
 from events.tables import SubscriptionRow
 from tasks.durations import policy_json, retry_text
@@ -18,6 +19,7 @@ from tidings.cli.output import (
     print_table,
     progress_bar,
 )
+from tidings.cli.replay_options import nothing_is_no_error, pace_of, pace_options, tell_start
 
 _COLUMNS = ("subscription", "events", "batch", "retried", "last seen", "paused")
 
@@ -86,13 +88,25 @@ def resume(subscription: str, why: str) -> None:
 
 @click.command()
 @click.argument("subscription")
+@click.option("--type", "event_type", metavar="TYPE", help="Only events of this type.")
+@pace_options
 @why_option
-def backfill(subscription: str, why: str) -> None:
-    """Deliver to a subscription every event of its types that is older than the subscription."""
-    why = needed(why)
-    with progress_bar("adding deliveries") as progress:
-        count = admin.backfill(subscription, who=who(), why=why, progress=progress)
-    echo(f"{count} earlier events will be delivered to {subscription}")
+def backfill(
+    subscription: str,
+    *,
+    event_type: str | None,
+    rate: float | None,
+    steps: tuple[int, ...],
+    stop_above: float,
+    why: str,
+) -> None:
+    """Start a job that delivers to a subscription the events older than it, of its types."""
+    pace, why = pace_of(steps, rate, stop_above), needed(why)
+    with nothing_is_no_error(), transaction() as session:
+        job = replays.start_backfill(
+            session, subscription, who=who(), why=why, pace=pace, event_type=event_type
+        )
+    tell_start(job)
 
 
 def _row(row: SubscriptionRow) -> tuple[object, ...]:

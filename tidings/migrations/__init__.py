@@ -12,9 +12,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, TypeDecorator
 
 from events import Base, subscriptions
+from events.replays import tables as replay_tables
 from web import idempotency, rate_limit
 
-TABLES_OF_WEB = (
+TABLES_OF_OTHERS = (
+    replay_tables.Replay,
+    replay_tables.ReplayedDelivery,
     idempotency.IdempotencyKey,
     rate_limit.RateLimitCount,
 )  # the import adds it to the metadata

@@ -3,13 +3,13 @@
 import json
 from typing import Any
 
-from flask import url_for
+from flask import Response, url_for
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.tag import Tag
 from pydantic import BaseModel
 
 from events import log, reading, transaction
-from events.admin import dead_letters, event_catalog, queues, subscriptions
+from events.admin import dead_letters, event_catalog, queues, replays, subscriptions
 from tasks import orders
 from web.api.catalog_schemas import CatalogOut, catalog_event
 from web.api.openapi import OPS_AUTH
@@ -33,6 +33,8 @@ from web.api.ops_schemas import (
     SubscriptionPath,
     Subscriptions,
 )
+from web.api.replay_schemas import ReplayOut
+from web.api.replays import accepted
 from web.api.schemas import problems
 from web.security import operator_name, require_ops
 
@@ -105,12 +107,13 @@ def list_dead_letters(query: DeadLetterQuery) -> dict[str, Any]:
 
 @bp.post(
     "/dead-letters/<delivery_id>/replay",
-    responses={200: Changed, **CHANGE_PROBLEMS},
+    responses={200: Changed, **CHANGE_PROBLEMS, **problems(409)},
 )
 def replay_one(path: DeadLetterPath, body: Reason) -> dict[str, Any]:
     """Replay a dead letter, with all its attempts before it."""
-    changed = dead_letters.replay(who=operator_name(), why=body.reason, ids=[path.delivery_id])
-    return _json(Changed(changed=changed))
+    with transaction() as session:
+        replays.start(session, who=operator_name(), why=body.reason, ids=[path.delivery_id])
+    return _json(Changed(changed=1))
 
 
 @bp.post(
@@ -123,12 +126,16 @@ def discard_one(path: DeadLetterPath, body: Reason) -> dict[str, Any]:
     return _json(Changed(changed=changed))
 
 
-@bp.post("/dead-letters/replay", responses={200: Changed, **CHANGE_PROBLEMS})
-def replay_many(body: DeadLetterSelection) -> dict[str, Any]:
-    """Replay the selected dead letters."""
-    selection = body.model_dump(exclude={"reason"})
-    changed = dead_letters.replay(who=operator_name(), why=body.reason, **selection)
-    return _json(Changed(changed=changed))
+@bp.post(
+    "/dead-letters/replay",
+    responses={202: ReplayOut, **CHANGE_PROBLEMS, **problems(409)},
+)
+def replay_many(body: DeadLetterSelection) -> Response:
+    """Start a job that replays the selected dead letters, as `POST /api/v1/replays` does."""
+    with transaction() as session:
+        selection = body.model_dump(exclude={"reason"})
+        job = replays.start(session, who=operator_name(), why=body.reason, **selection)
+    return accepted(job)
 
 
 @bp.post("/dead-letters/discard", responses={200: Changed, **CHANGE_PROBLEMS})

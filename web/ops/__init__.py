@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, g, request
 
+from events.replays.history import replay_of
 from tasks.settings import settings
 from web.ops import (
     audit,
@@ -18,13 +19,14 @@ from web.ops import (
     product,
     products,
     queues,
+    replays,
 )
 from web.security import require_ops
 
 bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
-    *(find, audit),
+    *(find, audit, replays),
 ):
     bp.register_blueprint(page.bp)
 
@@ -50,7 +52,11 @@ def add_error_pages() -> dict[str, Any]:
 @bp.app_context_processor
 def add_navigation_data() -> dict[str, Any]:
     """Give the navigation its data, as functions: most pages do not show it."""
-    return {"navigation": navigation.navigation, "flower_url": flower_url}
+    return {
+        "navigation": navigation.navigation,
+        "flower_url": flower_url,
+        "replay_of": replay_of,
+    }
 
 
 def flower_url() -> str:

@@ -1,19 +1,23 @@
 """/ops/dead-letters: dead letters grouped by cause, invalid messages, and decisions on both."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from events import inputs, log, reading, transaction
-from events.admin import dead_letter_selection, dead_letters, invalid_messages
+from events.admin import dead_letters, invalid_messages, replays
 from events.admin.dead_letters import DeadLetterView, Group
-from events.errors import UnknownDelivery
+from events.errors import AlreadyReplaying, NothingToReplay, UnknownDelivery
+from events.ledger import State
+from events.replays import history
+from events.selection import parse
 from events.tables import Delivery
 from web import forms
 from web.errors import FieldError, InvalidInput
+from web.ops import replay_forms
 from web.security import operator_name
 
 bp = Blueprint("dead_letters", __name__, url_prefix="/dead-letters")
@@ -55,7 +59,7 @@ def _before() -> tuple[datetime, str] | None:
     """Return the dead letter before which the page begins; a bad one means the first page."""
     died_at, _, delivery_id = request.args.get("before", "").partition("_")
     try:
-        dead_letter_selection.parse(delivery_id)
+        parse(delivery_id)
         return datetime.fromisoformat(died_at).astimezone(UTC), delivery_id
     except (ValueError, OverflowError, UnknownDelivery):
         return None
@@ -71,21 +75,27 @@ def _selected_groups() -> list[tuple[str, str]]:
 
 @bp.post("/replay")
 def replay() -> ResponseReturnValue:
-    """Replay the selected groups."""
-    return _settle(dead_letters.replay, "Replayed")
+    """Start one job that replays the selected groups."""
+    reason, groups, pace = forms.reason(), _selected_groups(), replay_forms.pace()
+    return _start(url_for(".show_list"), why=reason, pace=pace, groups=groups)
+
+
+def _start(back: str, **wanted: Any) -> ResponseReturnValue:
+    try:
+        with transaction() as session:
+            job = replays.start(session, who=operator_name(), **wanted)
+    except (AlreadyReplaying, NothingToReplay) as error:
+        return replay_forms.refused(error, back)
+    return replay_forms.started(job)
 
 
 @bp.post("/discard")
 def discard() -> ResponseReturnValue:
     """Discard the selected groups. Their events stay in the log."""
-    return _settle(dead_letters.discard, "Discarded")
-
-
-def _settle(action: Callable[..., int], done: str) -> ResponseReturnValue:
     reason, groups = forms.reason(), _selected_groups()
-    count = action(who=operator_name(), why=reason, groups=groups)
+    count = dead_letters.discard(who=operator_name(), why=reason, groups=groups)
     if count:
-        flash(f"{done} {count} {'delivery' if count == 1 else 'deliveries'}.", "done")
+        flash(f"Discarded {count} {'delivery' if count == 1 else 'deliveries'}.", "done")
     else:
         flash("Nothing was changed: none of them is dead any more.", "wait")
     return redirect(url_for(".show_list"), 303)
@@ -102,11 +112,12 @@ def show(delivery_id: str) -> ResponseReturnValue:
             delivery=delivery,
             envelope=envelope,
             attempts=dead_letters.attempts(session, delivery_id),
+            replays=history.of_delivery(session, delivery.event_id, delivery.subscription),
         )
 
 
 def _find(session: Session, delivery_id: str) -> Delivery:
-    event_id, subscription = dead_letter_selection.parse(delivery_id)
+    event_id, subscription = parse(delivery_id)
     delivery = session.get(Delivery, (event_id, subscription))
     if delivery is None:
         raise UnknownDelivery(delivery_id)
@@ -116,25 +127,37 @@ def _find(session: Session, delivery_id: str) -> Delivery:
 @bp.post("/<delivery_id>/replay")
 def replay_one(delivery_id: str) -> ResponseReturnValue:
     """Replay one dead letter."""
-    return _settle_one(dead_letters.replay, delivery_id, "The delivery is replayed.")
+    reason = forms.reason()
+    if (state := _state(delivery_id)) != State.DEAD:
+        return _not_dead(delivery_id, state)
+    here = url_for(".show", delivery_id=delivery_id)
+    try:
+        with transaction() as session:
+            replays.start(session, who=operator_name(), why=reason, ids=[delivery_id])
+    except (AlreadyReplaying, UnknownDelivery) as error:
+        return replay_forms.refused(error, here)
+    flash("The delivery is replayed.", "done")
+    return redirect(here, 303)
 
 
 @bp.post("/<delivery_id>/discard")
 def discard_one(delivery_id: str) -> ResponseReturnValue:
     """Discard one dead letter. Its event stays in the log."""
-    return _settle_one(
-        dead_letters.discard, delivery_id, "The delivery is discarded. Its event stays in the log."
-    )
-
-
-def _settle_one(action: Callable[..., int], delivery_id: str, done: str) -> ResponseReturnValue:
     reason = forms.reason()
+    if (state := _state(delivery_id)) != State.DEAD:
+        return _not_dead(delivery_id, state)
+    dead_letters.discard(who=operator_name(), why=reason, ids=[delivery_id])
+    flash("The delivery is discarded. Its event stays in the log.", "done")
+    return redirect(url_for(".show", delivery_id=delivery_id), 303)
+
+
+def _state(delivery_id: str) -> str:
     with reading() as session:
-        state = _find(session, delivery_id).state
-    if state == "dead" and action(who=operator_name(), why=reason, ids=[delivery_id]):
-        flash(done, "done")
-    else:
-        flash(f"Nothing was changed: the delivery is {state}, not dead.", "wait")
+        return _find(session, delivery_id).state
+
+
+def _not_dead(delivery_id: str, state: str) -> ResponseReturnValue:
+    flash(f"Nothing was changed: the delivery is {state}, not dead.", "wait")
     return redirect(url_for(".show", delivery_id=delivery_id), 303)
 
 

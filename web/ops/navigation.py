@@ -1,4 +1,4 @@
-"""The operators' navigation: its entries, and the numbers beside two of them."""
+"""The operators' navigation: its entries, and the numbers beside some of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from flask import g, url_for
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import reading
-from events.admin import dead_letters, queues
+from events.admin import dead_letters, queues, replays
 from web.ops import needs
 
 MAX_COUNT = 10_000  # of dead letters that every page counts
@@ -15,6 +15,7 @@ MAIN = (
     ("ops", "ops.overview.show", "Overview"),
     ("orders", "ops.orders.show_list", "Orders"),
     ("dead", "ops.dead_letters.show_list", "Dead letters"),
+    ("replays", "ops.replays.show_list", "Replays"),
     ("queues", "ops.queues.show_list", "Queues"),
     ("events", "ops.events.show_list", "Events"),
 )
@@ -69,7 +70,8 @@ def _counts() -> dict[str, str]:
             found = g.pop("needs", None)  # of the overview, which has listed them already
             if found is None:
                 found = needs.listed(session, queues.overview(session))
-            return {"ops": _text(len(found)), "dead": _text(dead)}
+            live = replays.running(session)
+            return {"ops": _text(len(found)), "dead": _text(dead), "replays": _text(live)}
     except SQLAlchemyError:  # an error page must not fail for want of a number
         return {}
 

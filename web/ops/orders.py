@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from events import reading, transaction
-from events.admin import dead_letters, trace
+from events.admin import replays, trace
+from events.errors import AlreadyReplaying, UnknownDelivery
 from tasks import orders
 from tasks.commands import order_number
 from tasks.errors import NotCancellable
@@ -107,9 +108,14 @@ def replay(order_id: UUID) -> ResponseReturnValue:
             for delivery in event.deliveries
             if delivery.state == "dead"
         ]
-    count = dead_letters.replay(who=operator_name(), why=reason, ids=dead) if dead else 0
-    if count:
-        flash(f"Replayed {count} {'delivery' if count == 1 else 'deliveries'}.", "done")
+    if dead:
+        try:
+            with transaction() as session:
+                replays.start(session, who=operator_name(), why=reason, ids=dead)
+        except (AlreadyReplaying, UnknownDelivery) as error:
+            flash(f"Nothing was changed: {error}.", "wait")
+        else:
+            flash(f"Replayed {len(dead)} {'delivery' if len(dead) == 1 else 'deliveries'}.", "done")
     else:
         flash("Nothing was changed: the order has no dead letter.", "wait")
     return redirect(url_for(".show", order_id=order_id), 303)

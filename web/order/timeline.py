@@ -14,6 +14,7 @@ from events.catalog import (
     PaymentFailed,
 )
 from events.event import catalog
+from events.replays.history import replay_of
 from events.tables import Attempt
 from tasks.email import Mail
 from web.order.trace import INTERNAL_QUEUES, Trace
@@ -37,6 +38,7 @@ class Recipient:
     queue: str
     tone: str
     note: str
+    replay: int | None  # the latest one that gave the delivery back
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class AttemptItem:
     next_attempt_at: datetime | None
     outcome: str
     flower_task_id: str
+    replay: int | None
     kind: str = "attempt"
 
     @property
@@ -143,7 +146,12 @@ def _actor(envelope: Envelope) -> str:
 
 def _recipients(deliveries: Sequence[TracedDelivery]) -> list[Recipient]:
     return [
-        Recipient(delivery.queue, TONES.get(delivery.state, ""), _note(delivery))
+        Recipient(
+            delivery.queue,
+            TONES.get(delivery.state, ""),
+            _note(delivery),
+            delivery.replays[-1].replay_id if delivery.replays else None,
+        )
         for delivery in deliveries
         if delivery.queue not in INTERNAL_QUEUES
     ]
@@ -181,4 +189,5 @@ def _attempt_item(delivery: TracedDelivery, attempt: Attempt, *, latest: bool) -
         next_attempt_at=delivery.due_at if latest and delivery.state == "retrying" else None,
         outcome="the next attempt succeeded" if latest and delivery.state == "done" else "",
         flower_task_id=f"{delivery.id}:{attempt.send}",
+        replay=replay_of(attempt.send, delivery.replays),
     )

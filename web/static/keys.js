@@ -1,6 +1,6 @@
 // Keys for the operators' pages. Each key does what a link, a field or a button of the page does.
 
-const PLACES = { o: "/ops", l: "/ops/orders", d: "/ops/dead-letters", q: "/ops/queues", e: "/ops/events" };
+const PLACES = { o: "/ops", l: "/ops/orders", d: "/ops/dead-letters", p: "/ops/replays", q: "/ops/queues", e: "/ops/events" };
 const SEQUENCE_TIME = 1500; // milliseconds from g to the letter after it
 
 let afterG = 0; // the time of the last g
@@ -38,7 +38,7 @@ function ask(action) {
   const summary = row && [...row.querySelectorAll(".ask > summary")].find((each) => each.textContent.startsWith(action));
   if (summary) {
     summary.parentElement.open = true;
-    visible("input:not([type=hidden])", summary.parentElement)?.focus();
+    visible("[name=reason]", summary.parentElement)?.focus();
   } else if (!row) {
     visible("main form #reason")?.focus();
   }

@@ -1,4 +1,4 @@
-// Refreshes an order's page, adds up the order form and submits each form once. Every page works without it.
+// Refreshes the page of an order or a replay, adds up the order form and submits each form once. Every page works without it.
 
 const FAST_INTERVAL = 700; // milliseconds between requests while the order changes
 const SLOW_INTERVAL = 5000;
@@ -8,7 +8,7 @@ const TIMEOUT = 10000;
 const rendered = new Map(); // the parts of the page as the server rendered them
 let skew = 0; // the server's clock minus the browser's, in milliseconds
 
-/** Poll the page's live part until the order has reached its final state. */
+/** Poll the page's live part until what it shows is final. */
 function follow(live) {
   const source = new URL(live.dataset.source, location.href);
   if (source.origin !== location.origin || live.dataset.final === "yes") return;
@@ -70,7 +70,7 @@ async function request(source, etag) {
 /** Replace only the parts that differ, to keep a half-typed reason, the focus and opened details. */
 function replaceParts(live, html) {
   const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("#live");
-  if (!fresh) throw new Error("the response is not an order");
+  if (!fresh) throw new Error("the response has no live part");
   const focused = document.activeElement?.id;
   for (const part of fresh.querySelectorAll("[data-part]")) {
     const old = live.querySelector(`[data-part="${part.dataset.part}"]`);

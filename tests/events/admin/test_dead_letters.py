@@ -7,9 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from events import Database, DeadLetter, reading, transaction
-from events.admin import audit, dead_letters
+from events.admin import audit, dead_letters, replays
 from events.audit_tables import AuditEntry
-from events.errors import UnknownDelivery
+from events.errors import NothingToReplay, UnknownDelivery
 from events.tables import Delivery
 from events.testing import Bus
 from tests.events.sample import (
@@ -125,7 +125,8 @@ def test_a_dead_letter_is_shown_with_every_attempt(bus: Bus) -> None:
 
 
 def test_a_replay_runs_the_handler_again_with_all_its_attempts(bus: Bus) -> None:
-    assert dead_letters.replay(who="ada", why="repaired", ids=delivery_ids()[:1]) == 1
+    with transaction() as session:
+        replays.start(session, who="ada", why="repaired", ids=delivery_ids()[:1])
     Handlers.broken = False
     bus.drain()
 
@@ -136,7 +137,8 @@ def test_a_replay_runs_the_handler_again_with_all_its_attempts(bus: Bus) -> None
 
 def test_a_replay_that_fails_again_is_dead_after_as_many_attempts(bus: Bus) -> None:
     before = len(failed_attempts())
-    dead_letters.replay(who="ada", why="test", queue="others")
+    with transaction() as session:
+        replays.start(session, who="ada", why="test", queue="others")
     for _ in range(4):
         bus.advance(100)
 
@@ -154,15 +156,16 @@ def test_a_replay_that_fails_again_is_dead_after_as_many_attempts(bus: Bus) -> N
 def test_a_group_is_replayed_or_discarded_at_once_and_is_one_line_of_the_audit(
     chosen: dict[str, object], count: int, bus: Bus
 ) -> None:
-    assert dead_letters.replay(who="ada", why="test", **chosen) == count  # type: ignore[arg-type]
-    bus.advance(100)
-    bus.advance(100)
-    bus.advance(100)
+    with transaction() as session:
+        job = replays.start(session, who="ada", why="test", **chosen)  # type: ignore[arg-type]
+    for _ in range(3):
+        bus.advance(100)
     assert dead_letters.discard(who="bob", why="test", **chosen) == count  # type: ignore[arg-type]
 
     with reading() as session:
         lines = [(row.who, row.count, row.parameters) for row in audit.listed(session)]
-    assert lines == [("bob", count, chosen), ("ada", count, chosen)]
+    paced = {"replay": job.id, "rate": None, "steps": [], "stop_above": 0.1}
+    assert lines == [("bob", count, chosen), ("ada", count, chosen | paced)]
 
 
 def test_a_discarded_delivery_is_never_handled_and_leaves_the_list(bus: Bus) -> None:
@@ -183,13 +186,16 @@ def test_a_discarded_delivery_is_never_handled_and_leaves_the_list(bus: Bus) -> 
 
 def test_a_discarded_delivery_cannot_be_replayed(bus: Bus) -> None:
     dead_letters.discard(who="ada", why="test", queue="notes")
-    with pytest.raises(UnknownDelivery):
-        dead_letters.replay(who="ada", why="test", ids=delivery_ids()[:1])
+    with transaction() as session, pytest.raises(UnknownDelivery):
+        replays.start(session, who="ada", why="test", ids=delivery_ids()[:1])
 
 
 def test_one_unknown_id_among_known_ones_changes_nothing(bus: Bus) -> None:
-    with pytest.raises(UnknownDelivery, match="no dead letter has the id 'nonsense'"):
-        dead_letters.replay(who="ada", why="test", ids=[*delivery_ids(), "nonsense"])
+    with (
+        pytest.raises(UnknownDelivery, match="no dead letter has the id 'nonsense'"),
+        transaction() as session,
+    ):
+        replays.start(session, who="ada", why="test", ids=[*delivery_ids(), "nonsense"])
 
     assert {row.state for row in deliveries()} == {"dead"}
 
@@ -213,18 +219,22 @@ def test_an_id_of_no_dead_letter_raises_unknown_delivery(
         dead_letters.show(session, delivery_id)
 
 
-@pytest.mark.parametrize("act", [dead_letters.replay, dead_letters.discard])
-def test_acting_on_all_dead_letters_must_be_asked_for_explicitly(act: object, bus: Bus) -> None:
+def test_acting_on_all_dead_letters_must_be_asked_for_explicitly(bus: Bus) -> None:
     with pytest.raises(ValueError, match="name the dead letters"):
-        act(who="ada", why="test")  # type: ignore[operator]
-    assert act(who="ada", why="test", ids=[]) == 0  # type: ignore[operator]
+        dead_letters.discard(who="ada", why="test")
+    with transaction() as session, pytest.raises(ValueError, match="name the dead letters"):
+        replays.start(session, who="ada", why="test")
+    assert dead_letters.discard(who="ada", why="test", ids=[]) == 0
+    with transaction() as session, pytest.raises(NothingToReplay):
+        replays.start(session, who="ada", why="test", ids=[])
 
 
 def test_a_replay_resets_the_counts_of_losses_and_starts(bus: Bus) -> None:
     with transaction() as session:
         for row in session.scalars(select(Delivery)):
             row.lost_count, row.unfinished_starts = 5, 3
-    dead_letters.replay(who="ada", why="test", everything=True)
+    with transaction() as session:
+        replays.start(session, who="ada", why="test", everything=True)
 
     assert {
         (row.lost_count, row.unfinished_starts, row.attempts, row.died_at) for row in deliveries()

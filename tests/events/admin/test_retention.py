@@ -7,8 +7,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from events import Database, Event, Retry, clock, reading, subscribe, transaction
-from events.admin import audit, invalid_messages, retention, subscriptions
+from events.admin import audit, invalid_messages, replays, retention, subscriptions
 from events.admin.retention import Counts, Limits
+from events.errors import NothingToReplay
 from events.subscriptions import Subscription, registered
 from events.tables import Attempt, Delivery, LogEntry
 from events.testing import Bus
@@ -124,6 +125,11 @@ def test_handled_deliveries_are_pruned_only_on_request(bus: Bus) -> None:
         assert rows(LogEntry) == 1
 
 
+def backfill() -> int:
+    with transaction() as session:
+        return replays.start_backfill(session, "keepers.keep", who="ada", why="test").total
+
+
 def test_a_backfill_does_not_handle_pruned_deliveries_again(bus: Bus) -> None:
     with bus:
         bus.publish(Kept(name="old"))
@@ -131,13 +137,14 @@ def test_a_backfill_does_not_handle_pruned_deliveries_again(bus: Bus) -> None:
         bus.advance(100 * DAY)
         retention.prune(limits(done=30), who="ada", why="test")
 
-        assert subscriptions.backfill("keepers.keep", who="ada", why="test") == 0
+        with pytest.raises(NothingToReplay):
+            backfill()
         subscriptions.unregister("keepers.keep", who="ada", why="test")
         bus.publish(Kept(name="missed"))
         bus.drain()
         with transaction() as session:
             subscriptions.register(session, keepers())
-        assert subscriptions.backfill("keepers.keep", who="ada", why="test") == 1
+        assert backfill() == 1
         bus.drain()
 
     assert handled == ["old", "missed"]

@@ -8,9 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from events import Database, DeadLetter, Retry, reading, transaction
-from events.admin import audit, dead_letters
+from events.admin import audit, replays
 from events.admin import subscriptions as admin
-from events.errors import UnknownSubscription
+from events.errors import NothingToReplay, UnknownSubscription
 from events.relay.round import do_round
 from events.subscriptions import Subscription
 from events.tables import SubscriptionRow
@@ -160,7 +160,7 @@ def test_a_paused_subscription_keeps_its_backlog_and_continues_when_resumed(
     assert marks() == {"a": 2, "b": 2}
 
 
-@pytest.mark.parametrize("act", [admin.pause, admin.resume])
+@pytest.mark.parametrize("act", [admin.pause, admin.resume, replays.start_backfill])
 def test_the_error_for_an_unknown_subscription_lists_the_known_ones(
     act: object, any_database: Database
 ) -> None:
@@ -170,13 +170,10 @@ def test_the_error_for_an_unknown_subscription_lists_the_known_ones(
         act(session, "notes.nobody", who="ada", why="test")  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("act", [admin.unregister, admin.backfill])
-def test_the_error_of_a_bulk_act_for_an_unknown_subscription_does_too(
-    act: object, any_database: Database
-) -> None:
+def test_the_error_of_a_removal_of_an_unknown_subscription_does_too(any_database: Database) -> None:
     register(ONE)
     with pytest.raises(UnknownSubscription, match=r"'notes.nobody'; there are: notes\.mark"):
-        act("notes.nobody", who="ada", why="test")  # type: ignore[operator]
+        admin.unregister("notes.nobody", who="ada", why="test")
 
 
 def test_unregistering_discards_open_deliveries_and_keeps_done_ones(
@@ -207,7 +204,8 @@ def test_dead_letters_of_a_removed_subscription_are_discarded_and_cannot_be_repl
         note("a")
         bus.drain()
     assert admin.unregister("notes.mark", who="ada", why="its code is gone") == 1
-    assert dead_letters.replay(who="bob", why="test", everything=True) == 0
+    with pytest.raises(NothingToReplay), transaction() as session:
+        replays.start(session, who="bob", why="test", everything=True)
 
     assert [row.state for row in deliveries()] == ["discarded"]
 

@@ -48,9 +48,16 @@ def test_backfill_gives_a_new_subscription_the_past(bus: Bus):
     with transaction() as session:
         subscriptions.register(session, bus.subscriptions.values())
 
-    nothing = "0 earlier events will be delivered to timeline.tell\n"
-    assert told("backfill", "timeline.tell", *WHY) != nothing
-    assert told("backfill", "timeline.tell", *WHY) == nothing
+    assert "replay 1 has begun: 1 earlier event; " in told(
+        *("backfill", "timeline.tell", "--type", "order.created", "--rate", "5", *WHY)
+    )
+    assert call("backfill", "timeline.tell", *WHY).exit_code == 1  # the first is not over
+    bus.drain()
+    assert "has begun: " in told("backfill", "timeline.tell", *WHY)
+    bus.drain()
+    again = call("backfill", "timeline.tell", *WHY)
+    assert again.exit_code == 4
+    assert again.stderr.startswith("timeline.tell has every earlier event of its types already")
 
 
 def test_markup_of_a_customer_is_printed_as_it_is(bus: Bus):

@@ -64,7 +64,8 @@ def test_a_replay_that_selects_nothing_says_so_fails_and_is_not_audited(bus: Bus
         for selection in (("--queue", "payment"), ("--fingerprint", "nothing"), ("--all",)):
             result = call("dead-letters", act, *selection, "--why", "test")
             assert result.exit_code == 4
-            assert result.stderr == "no dead letter is selected by this; nothing was changed\n"
+            assert result.stderr.startswith("no dead letter ")
+            assert result.stderr.endswith("; nothing was changed\n")
     assert audited() == []
 
 

@@ -47,7 +47,9 @@ def test_an_operator_finds_a_dead_letter_reads_its_attempts_and_replays_its_grou
     ops_tab.locator("#reason").fill("the bank is awake")
     ops_tab.get_by_role("button", name="Replay selected (1)").click()
 
-    expect(ops_tab.get_by_text("Replayed 1 delivery.")).to_be_visible()
+    expect(ops_tab.get_by_text("Replaying 1 delivery.")).to_be_visible()
+    expect(ops_tab.get_by_role("heading", name="0 of 1 handled, 0 died again")).to_be_visible()
+    ops_tab.goto("/ops/dead-letters")
     expect(ops_tab.get_by_role("heading", name="No decision needed")).to_be_visible()
     ops_tab.goto("/ops")
     expect(ops_tab.get_by_text("the bank is awake")).to_be_visible()
@@ -69,7 +71,7 @@ def test_enter_in_the_reason_is_for_the_selected_groups_only(site: Site, ops_tab
     ops_tab.get_by_label("Select GatewayError").check()
     ops_tab.locator("#reason").fill("because")
     ops_tab.locator("#reason").press("Enter")
-    expect(ops_tab.get_by_text("Replayed 1 delivery.")).to_be_visible()
+    expect(ops_tab.get_by_text("Replaying 1 delivery.")).to_be_visible()
 
 
 def test_an_operator_pauses_a_subscription_and_resumes_it(site: Site, ops_tab: Page):

@@ -9,7 +9,8 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
 from events import heartbeat, reading, transaction
-from events.admin import dead_letters, invalid_messages, subscriptions
+from events.admin import dead_letters, invalid_messages, replays, subscriptions
+from events.replays.steps import CANARY
 from tests.web.browser.conftest import Site
 from tests.web.pages import place_order, running_services
 from tests.web.payloads import OPS_AUTH
@@ -21,7 +22,7 @@ THEMES = ("light", "dark")
 OPS_PAGES = (
     *("/ops", "/ops/orders", "/ops/orders?state=stuck", "/ops/dead-letters", "/ops/queues"),
     *("/ops/events", "/ops/products", "/ops/products/new", "/ops/products/MUG-BLUE/change"),
-    *("/ops/catalog", "/ops/mails", "/ops/nothing"),
+    *("/ops/catalog", "/ops/mails", "/ops/replays", "/ops/replays/1", "/ops/nothing"),
 )
 # The header cells without a text, and the order numbers that are not on one line.
 EMPTY_HEADERS = "[...document.querySelectorAll('th')].filter((th) => !th.textContent.trim()).length"
@@ -48,11 +49,15 @@ def pages(app: Flask, site: Site) -> list[str]:
     with running_services() as bus:
         shipped = place_order(client, name="Nora Feld")
         cancelled = place_order(client, payment_token="tok_declined")
-        broken = [place_order(client, payment_token="tok_broken") for _ in range(2)]
+        broken = [place_order(client, payment_token="tok_broken") for _ in range(3)]
+        for _ in range(12):
+            bus.advance(600)
+        with transaction() as session:
+            replays.start(session, who="ada", why="mended", pace=CANARY, queue="payment")
         for _ in range(12):
             bus.advance(600)
         with reading() as session:
-            [first, second, *_] = dead_letters.listed(session, queue="payment")
+            [again, first, second] = dead_letters.listed(session, queue="payment")
         dead_letters.discard(who="ada", why="called", ids=[first.id])
         with transaction() as session:
             subscriptions.pause(session, "email.announce_shipment", who="ada", why="text")
@@ -65,7 +70,7 @@ def pages(app: Flask, site: Site) -> list[str]:
     return [
         *OPS_PAGES,
         f"/ops/events/{event}",
-        f"/ops/dead-letters/{second.id}",
+        *(f"/ops/dead-letters/{each.id}" for each in (again, second)),
         *(f"/ops{address.partition('?')[0]}" for address in (shipped, cancelled, broken[1])),
         f"/ops{broken[1].partition('?')[0]}?ask=replay",
         *("/", "/nothing", shipped, cancelled, broken[0], f"{broken[0]}&ask=cancel"),
@@ -169,7 +174,7 @@ def test_an_operator_works_by_keyboard(pages: list[str], ops_tab: Page):
     ops_tab.keyboard.type("x jk")
     expect(ops_tab.locator(".current .ask[open] input[name=reason]")).to_have_value("x jk")
     ops_tab.keyboard.press("Enter")
-    expect(ops_tab.get_by_text("Replayed 1 delivery.")).to_be_visible()
+    expect(ops_tab.get_by_text("Replaying 2 deliveries.")).to_be_visible()
     _wait_for_keys(ops_tab)
     ops_tab.keyboard.press("/")
     ops_tab.keyboard.type("ORD-1001")

@@ -64,6 +64,25 @@ def matching(which: Selection) -> ColumnElement[bool]:
     return and_(IS_DEAD, *found)
 
 
+def plain(which: Selection) -> dict[str, Any]:
+    """Return the selection as JSON in one form: equal selections are equal texts.
+
+    Raises `ValueError` for an empty selection.
+    """
+    given: dict[str, Any] = {
+        name: value for name, value in which.items() if value not in (None, False)
+    }
+    if not given:
+        raise ValueError(
+            "name the dead letters: ids, a queue, a subscription, a fingerprint, or everything=True"
+        )
+    if "ids" in given:
+        given["ids"] = sorted(set(given["ids"]))
+    if "groups" in given:
+        given["groups"] = [list(each) for each in sorted(set(map(tuple, given["groups"])))]
+    return given
+
+
 def named(which: Selection, why: str) -> tuple[str, str, dict[str, Any]]:
     """Return the target of an act, its reason, and the selection as its parameters."""
     given: dict[str, Any] = {name: value for name, value in which.items() if value}

@@ -1,0 +1,196 @@
+"""A request to each endpoint that acts, and the arguments of each command that does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import delete, update
+
+from events import clock, transaction
+from events.admin import subscriptions as admin
+from events.replays.steps import planned
+from events.replays.tables import JobState, Replay
+from events.tables import Delivery, LogEntry
+
+SUBSCRIPTION = "payment.charge_order"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A shop with one order, whose deliveries are all dead, and an invalid message."""
+
+    app: Flask
+    order_id: str
+    letter: str
+    invalid_message_id: int
+
+
+def paused() -> str:
+    """Pause the subscription without an operator, and return its name."""
+    with transaction() as session:
+        admin.find(session, SUBSCRIPTION).paused_at = clock.now()
+    return SUBSCRIPTION
+
+
+def replaying(state: JobState) -> int:
+    """Add a replay in this state without an operator, and return its number."""
+    now = clock.now()
+    job = Replay(
+        kind="replay",
+        state=state,
+        total=1,
+        stop_above=0.1,
+        created_at=now,
+        died_until=now,
+        due_at=now,
+        who="nobody",
+        why="",
+        steps=planned(()),
+        selection={"queue": "nobody" if state is not JobState.STOPPED else "payment"},
+    )
+    with transaction() as session:
+        session.add(job)
+    return job.id
+
+
+def fresh_subscription() -> str:
+    """Remove the deliveries of the subscription, which then has a past, and return its name."""
+    with transaction() as session:
+        session.execute(delete(Delivery).where(Delivery.subscription == SUBSCRIPTION))
+        session.execute(update(LogEntry).values(relayed_at=clock.now()))
+    return SUBSCRIPTION
+
+
+GROUP = {"only": f"{SUBSCRIPTION} ValueError here", "reason": "because"}
+# The request to each endpoint: its address and its body.
+ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
+    "ops_api.replay_one": lambda shop: (
+        f"/api/v1/dead-letters/{shop.letter}/replay",
+        {"reason": "because"},
+    ),
+    "ops_api.discard_one": lambda shop: (
+        f"/api/v1/dead-letters/{shop.letter}/discard",
+        {"reason": "because"},
+    ),
+    "ops_api.replay_many": lambda shop: (
+        "/api/v1/dead-letters/replay",
+        {"everything": True, "reason": "because"},
+    ),
+    "ops_api.discard_many": lambda shop: (
+        "/api/v1/dead-letters/discard",
+        {"queue": "payment", "reason": "because"},
+    ),
+    "replays_api.start_replay": lambda shop: (
+        "/api/v1/replays",
+        {"queue": "payment", "why": "because"},
+    ),
+    "replays_api.pause_replay": lambda shop: (
+        f"/api/v1/replays/{replaying(JobState.RUNNING)}/pause",
+        {"why": "because"},
+    ),
+    "replays_api.resume_replay": lambda shop: (
+        f"/api/v1/replays/{replaying(JobState.PAUSED)}/resume",
+        {"why": "because"},
+    ),
+    "replays_api.stop_replay": lambda shop: (
+        f"/api/v1/replays/{replaying(JobState.RUNNING)}/stop",
+        {"why": "because"},
+    ),
+    "ops.replays.backfill": lambda shop: (
+        "/ops/replays/backfill",
+        {"subscription": fresh_subscription(), "reason": "because"},
+    ),
+    "ops.replays.again": lambda shop: (
+        f"/ops/replays/{replaying(JobState.STOPPED)}/again",
+        {"reason": "because"},
+    ),
+    "ops.replays.pause": lambda shop: (
+        f"/ops/replays/{replaying(JobState.RUNNING)}/pause",
+        {"reason": "because"},
+    ),
+    "ops.replays.resume": lambda shop: (
+        f"/ops/replays/{replaying(JobState.PAUSED)}/resume",
+        {"reason": "because"},
+    ),
+    "ops.replays.stop": lambda shop: (
+        f"/ops/replays/{replaying(JobState.PAUSED)}/stop",
+        {"reason": "because"},
+    ),
+    "ops_api.pause": lambda shop: (
+        f"/api/v1/subscriptions/{SUBSCRIPTION}/pause",
+        {"reason": "because"},
+    ),
+    "ops_api.resume": lambda shop: (
+        f"/api/v1/subscriptions/{paused()}/resume",
+        {"reason": "because"},
+    ),
+    "products_api.add_product": lambda shop: (
+        "/api/v1/products",
+        {
+            "sku": "CUP",
+            "name": "Cup",
+            "price": {"amount": 900, "currency": "EUR"},
+            "reason": "because",
+        },
+    ),
+    "api.cancel_order": lambda shop: (
+        f"/api/v1/orders/{shop.order_id}/cancel",
+        {"reason": "because"},
+    ),
+    "ops.dead_letters.replay": lambda shop: ("/ops/dead-letters/replay", GROUP),
+    "ops.dead_letters.discard": lambda shop: ("/ops/dead-letters/discard", GROUP),
+    "ops.dead_letters.replay_one": lambda shop: (
+        f"/ops/dead-letters/{shop.letter}/replay",
+        {"reason": "because"},
+    ),
+    "ops.dead_letters.discard_one": lambda shop: (
+        f"/ops/dead-letters/{shop.letter}/discard",
+        {"reason": "because"},
+    ),
+    "ops.dead_letters.discard_invalid_message": lambda shop: (
+        f"/ops/dead-letters/invalid-messages/{shop.invalid_message_id}/discard",
+        {"reason": "because"},
+    ),
+    "ops.orders.cancel": lambda shop: (
+        f"/ops/orders/{shop.order_id}/cancel",
+        {"reason": "because"},
+    ),
+    "ops.orders.replay": lambda shop: (
+        f"/ops/orders/{shop.order_id}/replay",
+        {"reason": "because"},
+    ),
+    "ops.products.restock": lambda shop: (
+        "/ops/products/MUG-BLUE",
+        {"quantity": "5", "reason": "because"},
+    ),
+    "ops.queues.pause": lambda shop: (f"/ops/queues/{SUBSCRIPTION}/pause", {"reason": "because"}),
+    "ops.queues.resume": lambda shop: (f"/ops/queues/{paused()}/resume", {"reason": "because"}),
+    "ops.product.add": lambda shop: (
+        "/ops/products/new",
+        {"sku": "CUP", "name": "Cup", "price": "9.00", "currency": "EUR", "stock": "1"}
+        | {"reason": "because"},
+    ),
+    "ops.product.change": lambda shop: (
+        "/ops/products/MUG-BLUE/change",
+        {"name": "Mug", "price": "9.00", "currency": "EUR", "reason": "because"},
+    ),
+}
+# The arguments of each command that changes data.
+COMMANDS: dict[str, Callable[[Shop], tuple[str, ...]]] = {
+    "dead-letters replay": lambda shop: (shop.letter,),
+    "dead-letters discard": lambda shop: ("--all",),
+    "subscriptions remove": lambda shop: (SUBSCRIPTION, "--yes"),
+    "pause": lambda shop: (SUBSCRIPTION,),
+    "resume": lambda shop: (paused(),),
+    "backfill": lambda shop: (fresh_subscription(),),
+    "replays start": lambda shop: ("--all", "--canary", "--rate", "2"),
+    "replays pause": lambda shop: (str(replaying(JobState.RUNNING)),),
+    "replays resume": lambda shop: (str(replaying(JobState.PAUSED)),),
+    "replays stop": lambda shop: (str(replaying(JobState.PAUSED)),),
+    "prune": lambda shop: (),
+    "erase": lambda shop: ("--email", "ada@example.org", "--yes", "--force"),
+    "products add": lambda shop: ("CUP", "--name", "Cup", "--price", "9.00", "EUR"),
+    "products change": lambda shop: ("MUG-BLUE", "--stock", "7"),
+    "sandbox": lambda shop: ("payment", "--down"),
+}
