@@ -52,6 +52,7 @@ for each in range(SUBSCRIBERS):
 app = Celery("tidings-benchmark")
 app.config_from_object("celeryconfig")
 transport.install(app, registered().values())
+transport.configure_logging()
 
 
 def send(messages: int) -> None:

@@ -41,6 +41,20 @@ def configure(service: str) -> None:
     )
 
 
+def log_through_logging() -> None:
+    """Send the lines of the bus to Python's logging, unless this process configured structlog."""
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
 def _formatter(shared: list[Any], *, console: bool) -> logging.Formatter:
     renderers = (
         [_escape, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]

@@ -17,3 +17,4 @@ if os.environ.get("FLOWER_BASIC_AUTH_FILE"):  # Flower reads its own variables, 
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
 transport.install(app, subscriptions.registered().values())
+transport.configure_logging()

@@ -172,8 +172,8 @@ def test_each_command_of_tidings_that_a_text_mentions_exists(mention: str):
 def test_each_worker_that_a_document_starts_is_started_as_everywhere():
     lines = {*_unique("celery", _lines()), *_unique("celery", _mentions())}
     worker = r"worker -Q (\w+) -n \2@%h(?: -c \d+)?"
-    other = r"purge|beat|(?:control|inspect|call) [\w .]+"
-    usual = re.compile(rf"celery -A tasks (flower|tidings|{worker}|{other})")
+    other = r"purge|beat|bus [\w ]+|(?:control|inspect|call) [\w .]+"
+    usual = re.compile(rf"celery -A (?:tasks|your.app) (flower|tidings|{worker}|{other})")
 
     assert lines
     assert [line for line in lines if not usual.fullmatch(line)] == []

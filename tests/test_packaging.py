@@ -2,13 +2,14 @@
 
 import re
 import subprocess
-import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.wheel import build_wheel, tracked
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.txt", "requirements-dev.txt")
@@ -19,35 +20,9 @@ HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
-    """Build the wheel of a copy of the tracked files, so that nothing is in it by accident."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in tracked():
-        target = source / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((ROOT / name).read_bytes())
-    build = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        str(out),
-        str(source),
-    ]
-    subprocess.run(build, check=True, capture_output=True)
-    [built] = out.glob("*.whl")
-    with zipfile.ZipFile(built) as archive:
+    """Build the wheel and open it."""
+    with zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp("wheel"))) as archive:
         yield archive
-
-
-def tracked() -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
 def pins(lock: str) -> set[str]:
@@ -84,7 +59,7 @@ def test_the_wheel_brings_the_command_line_also_under_celery_and_flask(wheel: zi
     [entry_points] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
 
     assert re.findall(
-        r"\[(.+)\]\ntidings = tidings\.cli:main", wheel.read(entry_points).decode()
+        r"\[(.+)\]\n(?:bus = .+\n)?tidings = tidings\.cli:main", wheel.read(entry_points).decode()
     ) == [
         "celery.commands",
         "console_scripts",

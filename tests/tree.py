@@ -7,7 +7,16 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("events", "tasks", "tidings", "web", "benchmarks", "docs", "celeryconfig.py")
+PACKAGES = (
+    "events",
+    "tasks",
+    "tidings",
+    "web",
+    "benchmarks",
+    "docs",
+    "examples",
+    "celeryconfig.py",
+)
 TEXT = re.compile(
     r"(?:.*\.(?:py|md|toml|txt|ya?ml|html|css|js|mako|svg|cfg|ini|json)|[^.]+|\.[^.]+)"
 )

@@ -6,6 +6,6 @@ No other package imports Celery, except for the app in `tasks.celery`.
 from events.transport.broker_queues import queues
 from events.transport.ordinary import all_queues
 from events.transport.publisher import CeleryTransport
-from events.transport.worker import install
+from events.transport.worker import configure_logging, install
 
-__all__ = ["CeleryTransport", "all_queues", "install", "queues"]
+__all__ = ["CeleryTransport", "all_queues", "configure_logging", "install", "queues"]

@@ -1,6 +1,7 @@
 """The worker's side: one Celery task per subscription, which calls `dispatch`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from celery.signals import celeryd_init, setup_logging
 from kombu.transport import TRANSPORT_ALIASES
 
 from events import logs
+from events.addresses import is_amqp
 from events.database import reset_after_fork
 from events.db_errors import describe_error, is_transient
 from events.dispatch import dispatch
@@ -18,6 +20,8 @@ from events.settings import settings
 from events.subscriptions import Subscription, registered
 from events.transport import amqp_message
 from events.transport.bootsteps import Heartbeat, ShortLockTimeout
+from events.transport.broker_queues import queues
+from events.transport.celery_defaults import celery_defaults
 from events.transport.redis_channel import Transport as RedisTransport
 from events.transport.request import LedgerRequest
 from events.transport.watchdog import TimeLimitWatchdog, time_limited
@@ -40,22 +44,49 @@ _OPTIONS: dict[str, Any] = {
 
 
 def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
-    """Give `app` one task per subscription, the bootsteps, and our channel and message classes.
+    """Give `app` one task and one queue per subscription, the bootsteps, our channel and message
+    classes, and defaults for its settings.
 
-    Ordinary tasks of the app keep Celery's semantics: what a delivery needs is set on its task.
+    Ordinary tasks of the app keep Celery's semantics: what a delivery needs is set on its task. The
+    app's own settings win over the defaults, and its logging stays its own.
     """
+    names = set()
     for subscription in subscriptions:
         declare: Any = app.task(name=subscription.name, throws=(DeadLettered,), **_OPTIONS)
         declare(_task(subscription))
+        names.add(subscription.queue)
+    if getattr(app, "configured", False):  # its module has used `app.conf`; not in the stubs
+        _add_defaults(app, app.conf)
+    app.on_after_configure.connect(_add_defaults, weak=False)
     app.on_after_finalize.connect(_set_time_limits, weak=False)
+    app.on_after_finalize.connect(partial(_add_queues, names), weak=False)
     app.steps["consumer"].add(Heartbeat)
     app.steps["worker"].update((ShortLockTimeout, TimeLimitWatchdog))
     aliases: dict[str, Any] = TRANSPORT_ALIASES  # kombu calls an alias that is no text
     aliases.update(dict.fromkeys(("redis", "rediss"), lambda: RedisTransport))
     amqp_message.install()
+    celeryd_init.connect(_log_through_logging, weak=False)
+    reset_after_fork()
+
+
+def configure_logging() -> None:
+    """Let the workers of this process log as `LOG_LEVEL` and `LOG_FORMAT` say, and not as Celery
+    configures it.
+    """
     setup_logging.connect(_keep_logging, weak=False)
     celeryd_init.connect(_configure_logging, weak=False)
-    reset_after_fork()
+
+
+def _add_defaults(sender: Celery, source: Any, **_: Any) -> None:
+    source.add_defaults(celery_defaults(source.broker_url))
+
+
+def _add_queues(names: Set[str], sender: Celery, **_: Any) -> None:
+    """Declare the queues that the app's own settings do not name."""
+    known: Any = sender.amqp.queues
+    missing = names - known.keys()
+    for queue in queues(missing, quorum=is_amqp(str(sender.conf.broker_url))):
+        known.add(queue)
 
 
 def _set_time_limits(sender: Celery, **_: Any) -> None:
@@ -64,6 +95,10 @@ def _set_time_limits(sender: Celery, **_: Any) -> None:
         task: Any = sender.tasks[name]
         task.soft_time_limit = settings().task_soft_time_limit
         task.time_limit = settings().task_time_limit
+
+
+def _log_through_logging(**_: Any) -> None:
+    logs.log_through_logging()
 
 
 def _configure_logging(sender: str, **_: Any) -> None:

@@ -149,6 +149,7 @@ def die_once(**_: object) -> None:
 app = Celery("live")
 app.config_from_object("celeryconfig")
 transport.install(app, registered().values())
+transport.configure_logging()
 
 
 if __name__ == "__main__":  # python -m tests.events.live_app is its relay

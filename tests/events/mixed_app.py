@@ -21,6 +21,7 @@ app.conf.beat_schedule = {
     "ticking": {"task": "mixed.note", "schedule": 0.2, "args": ["beat"], "options": {"expires": 60}}
 }
 transport.install(app, registered().values())
+transport.configure_logging()
 DEEDS = live_app.DEEDS
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, TypeDecorator
+from sqlalchemy import Connection
 
 from events import Base, subscriptions
 from events.replays import tables as replay_tables
@@ -68,13 +68,6 @@ def draft(connection: Connection, message: str) -> list[Path]:
     number = f"{len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1:04}"
     made = command.revision(config, message, autogenerate=True, rev_id=number)
     return [Path(each.path) for each in (made if isinstance(made, list) else [made]) if each]
-
-
-def render(kind: str, item: Any, context: Any) -> str | Literal[False]:
-    """Render a type of ours as its storage type: a migration must not change with the code."""
-    if kind == "type" and isinstance(item, TypeDecorator):
-        return f"sa.{item.impl_instance!r}"
-    return False
 
 
 def _config(connection: Connection) -> Config:

@@ -3,13 +3,13 @@
 from alembic import context
 
 from events import Base
-from tidings.migrations import render
+from events.admin.schema import render_item
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
     render_as_batch=True,  # SQLite cannot alter most of a table in place
-    render_item=render,
+    render_item=render_item,
     transactional_ddl=True,  # on SQLite too: BEGIN is sent explicitly
 )
 context.run_migrations()

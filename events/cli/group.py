@@ -1,0 +1,46 @@
+"""The group of commands that prints errors of the bus on one line."""
+
+from typing import Any, ClassVar
+
+import click
+from sqlalchemy.exc import DBAPIError
+
+from events import database
+from events.db_errors import describe_error
+from events.environment import WRONG_SETTINGS, InvalidSettings
+from events.errors import TidingsError
+from events.inputs import escaped
+
+_NOT_MIGRATED = ("no such table", "does not exist", "unable to open database file")
+
+
+class BusGroup(click.Group):
+    """A group in which an error of Tidings or of the database ends the command with exit code 1,
+    and wrong settings with 2.
+    """
+
+    migrate_command: ClassVar = "celery -A your.app bus migrate"
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except InvalidSettings as error:
+            raise _WrongSettings(str(error)) from error
+        except TidingsError as error:
+            raise click.ClickException(escaped(str(error))) from error
+        except DBAPIError as error:
+            raise click.ClickException(self._describe(error)) from error
+
+    def _describe(self, error: DBAPIError) -> str:
+        reason = describe_error(error)
+        unmigrated = any(each in reason for each in _NOT_MIGRATED)
+        hint = f"; has `{self.migrate_command}` run?" if unmigrated else ""
+        url = database.database().url.render_as_string()
+        return f"the database at {url} failed: {reason}{hint}"
+
+
+class _WrongSettings(click.ClickException):
+    """The command was started with settings that cannot work."""
+
+    exit_code = WRONG_SETTINGS
