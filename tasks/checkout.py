@@ -22,10 +22,12 @@ from events.catalog import (
     PaymentFailed,
     PaymentOrphaned,
     PaymentRefunded,
+    ReservationExpired,
     ShipmentOrphaned,
     ShipmentRecalled,
 )
-from tasks import orders
+from tasks import orders, reservation_deadline
+from tasks.durations import duration_text
 from tasks.orders import Order
 
 
@@ -41,6 +43,8 @@ def stock_reserved(event: InventoryReserved, session: Session) -> OrderConfirmed
     order = orders.find_locked(session, event.order_id)
     if order.stock == "waiting":
         order.stock = "reserved"
+        if order.status == "placed" and order.payment == "waiting":
+            reservation_deadline.start(session, order.id, order.number)
     return _confirm_if_complete(session, order)
 
 
@@ -62,6 +66,8 @@ def payment_charged(
     if order.payment == "refunded":  # PaymentRefunded was handled first
         return None
     order.payment = "charged"
+    if order.stock == "reserved":
+        reservation_deadline.stop(session, order.id)
     if order.status == "cancelled":
         return PaymentOrphaned(order_id=order.id, charge_id=event.charge_id)
     return _confirm_if_complete(session, order)
@@ -73,6 +79,19 @@ def payment_failed(event: PaymentFailed, session: Session) -> OrderCancelled | N
     order = orders.find_locked(session, event.order_id)
     order.payment = "failed"
     return orders.cancel_if_open(session, order.id, f"payment failed: {event.reason}")
+
+
+@subscribe(ReservationExpired, queue="orders", batch=100)
+def reservation_expired(event: ReservationExpired, session: Session) -> OrderCancelled | None:
+    """Cancel the order unless it is paid. Whichever locks it first, this or the payment, decides.
+
+    The stock is released by the cancellation, and a charge that comes after it is refunded.
+    """
+    order = orders.find_locked(session, event.order_id)
+    if order.payment != "waiting":
+        return None
+    period = duration_text(event.minutes * 60.0)
+    return orders.cancel_if_open(session, order.id, f"it was not paid within {period}")
 
 
 @subscribe(OrderShipped, queue="orders", batch=100)

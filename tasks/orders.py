@@ -36,6 +36,7 @@ from events.ledger import IS_DEAD, IS_OPEN
 from events.orm import BigInt, BigIntPK, PydanticType, table_of
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import Delivery, LogEntry
+from tasks import reservation_deadline
 from tasks.errors import NotCancellable, UnknownOrder
 from tasks.order_links import token_reader
 
@@ -138,6 +139,8 @@ def cancel_if_open(session: Session, order_id: str, reason: str) -> OrderCancell
     order = _update(session, order_id, OPEN_STATUSES, changes)
     if order is None:
         return None
+    if order.stock == "reserved" and order.payment != "charged":
+        reservation_deadline.stop(session, order.id)
     return OrderCancelled(order_id=order.id, number=order.number, email=order.email, reason=reason)
 
 

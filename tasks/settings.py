@@ -36,6 +36,12 @@ class Settings(EnvironmentSettings):
     operator_email: str = Field(
         default="", description="the recipient of mails about dead letters; none if empty"
     )
+    reservation_minutes: int = Field(
+        default=2880,  # longer than "not now" of the payment lasts
+        ge=1,
+        le=525_600,
+        description="minutes for which stock is reserved for an order that is not paid",
+    )
     mail_dir: Path = Field(
         default=Path("var/mail"), description="the folder of the local mail sink"
     )

@@ -30,6 +30,7 @@ from events.catalog import (
     PaymentFailed,
     PaymentOrphaned,
     PaymentRefunded,
+    ReservationExpired,
     ShipmentOrphaned,
     ShipmentRecalled,
 )
@@ -68,6 +69,7 @@ TEXTS: dict[type[OrderEvent], Callable[[Any], str]] = {
     PaymentFailed: lambda event: f"Payment failed: {event.reason}",
     PaymentOrphaned: lambda event: "A payment arrived after the cancellation; it is refunded",
     PaymentRefunded: lambda event: f"Refunded: {money_text(event.total)}",
+    ReservationExpired: lambda event: "Not paid in time; the reservation has expired",
     OrderConfirmed: lambda event: "Order confirmed",
     OrderCancelled: lambda event: f"Order cancelled: {event.reason}",
     OrderShipped: lambda event: f"Shipped with {event.carrier}, tracking number {event.tracking}",

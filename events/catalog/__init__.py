@@ -5,7 +5,13 @@ from events.catalog.inventory import (
     InventoryReservationFailed,
     InventoryReserved,
 )
-from events.catalog.orders import OrderCancelled, OrderConfirmed, PaymentOrphaned, ShipmentOrphaned
+from events.catalog.orders import (
+    OrderCancelled,
+    OrderConfirmed,
+    PaymentOrphaned,
+    ReservationExpired,
+    ShipmentOrphaned,
+)
 from events.catalog.payment import PaymentCharged, PaymentFailed, PaymentRefunded
 from events.catalog.shipping import OrderShipped, ShipmentRecalled
 from events.catalog.values import Address, Line, Money, OrderEvent
@@ -30,6 +36,7 @@ __all__ = [
     "PaymentFailed",
     "PaymentOrphaned",
     "PaymentRefunded",
+    "ReservationExpired",
     "ShipmentOrphaned",
     "ShipmentRecalled",
 ]

@@ -23,6 +23,12 @@ class OrderCancelled(OrderEvent, type="order.cancelled", source="orders"):
     reason: PersonalText
 
 
+class ReservationExpired(OrderEvent, type="reservation.expired", source="orders"):
+    """The order was not paid within so many minutes after its stock was reserved."""
+
+    minutes: int
+
+
 class PaymentOrphaned(OrderEvent, type="payment.orphaned", source="orders"):
     """A charge was reported for a cancelled order; it must be refunded."""
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from events import reading, transaction
-from tasks import inventory, orders, products, timeline
+from tasks import inventory, orders, products, reservation_deadline, timeline
 from tasks.commands import PlaceOrder
 from tasks.orders import Order
 from tasks.products import Product
@@ -133,6 +133,7 @@ def _state(session: Session, order: Order) -> OrderState:
         stock=order.stock,
         payment=order.payment,
         shipment=order.shipment,
+        reserved_until=reservation_deadline.of(session, order.id),
         items=list(order.lines),
         total=order.total,
         timeline=[

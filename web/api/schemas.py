@@ -132,6 +132,9 @@ class OrderState(BaseModel):
     stock: str
     payment: str
     shipment: str
+    reserved_until: datetime | None = Field(
+        default=None, description="the time at which the order is cancelled unless it is paid"
+    )
     items: list[Line]
     total: Money
     timeline: list[TimelineStep]

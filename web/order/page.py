@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from events.admin import trace
 from events.tables import LogEntry
-from tasks import timeline
+from tasks import reservation_deadline, timeline
 from tasks.email import Mail
 from tasks.orders import Order
 from web.order import progress
@@ -66,7 +66,8 @@ class OrderPage:
 def _progress(session: Session, order: Order) -> OrderProgress:
     texts = {entry.event_id: entry.text for entry in timeline.entries(session, order.id)}
     unrelayed = _has_unrelayed_events(session, order.number)
-    status = Status(order.number, order.status, order.payment, order.reason, unrelayed)
+    until = reservation_deadline.of(session, order.id)
+    status = Status(order.number, order.status, order.payment, order.reason, unrelayed, until)
     mails = session.scalars(select(Mail).where(Mail.order_id == order.id)).all()
     return progress.build(status, Trace(trace.of(session, order.number)), texts, mails)
 

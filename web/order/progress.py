@@ -55,6 +55,7 @@ class OrderProgress:
     final: bool
     cancellable: bool
     paid: bool
+    reserved_until: datetime | None
 
 
 def build(
@@ -73,6 +74,7 @@ def build(
         final=_final(status, trace),
         cancellable=status.status in ("placed", "confirmed"),
         paid=status.payment == "charged",
+        reserved_until=status.reserved_until,
     )
 
 

@@ -1,6 +1,7 @@
 """The state of an order in its row, and the labels for it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True)
@@ -13,10 +14,11 @@ class Pill:
 
 @dataclass(frozen=True)
 class Status:
-    """The state in the order's row."""
+    """The state in the order's row; `reserved_until` is the deadline of its payment."""
 
     number: str
     status: str
     payment: str
     reason: str | None
     has_unrelayed_events: bool = False
+    reserved_until: datetime | None = None

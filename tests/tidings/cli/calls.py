@@ -9,6 +9,7 @@ from events import reading
 from events.admin import audit
 from tidings.cli import main
 
+HOUR = 3600.0
 DAY = 24 * 3600.0
 WHY = ("--why", "test")
 

@@ -4,7 +4,7 @@ import pytest
 
 from events.testing import Bus
 from tests.tasks.builders import placed
-from tests.tidings.cli.calls import DAY, answered
+from tests.tidings.cli.calls import DAY, HOUR, answered
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def number(bus: Bus) -> str:
     order = placed("tok_broken", MUG=1)
     bus.drain()
     for _ in range(20):
-        bus.advance(DAY)
+        bus.advance(HOUR)  # the reservation of its stock must not expire
     return order.number
 
 
@@ -31,6 +31,8 @@ def dead(bus: Bus) -> str:
     bus.fail_fast = False
     order = placed("tok_broken", MUG=1)
     bus.drain()
+    for _ in range(20):
+        bus.advance(HOUR)
     for _ in range(100):
         bus.advance(DAY)
     return order.number

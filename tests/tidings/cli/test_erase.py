@@ -29,11 +29,11 @@ def test_an_erasure_that_finds_nobody_says_so_fails_and_is_not_audited(bus: Bus)
     assert audited() == []
 
 
-def test_erase_refuses_while_an_order_is_open_and_says_which(bus: Bus, dead: str):
+def test_erase_refuses_while_an_order_is_open_and_says_which(bus: Bus, number: str):
     result = call("erase", "--email", "ada@example.org", "--yes", *WHY)
 
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: {dead} of this customer has not ended; ")
+    assert result.stderr.startswith(f"Error: {number} of this customer has not ended; ")
     assert call("erase", "--email", "ada@example.org", "--yes", "--force", *WHY).exit_code == 0
 
 

@@ -1,12 +1,13 @@
 """The page of an order: steps, timeline, the polled part, cancelling."""
 
 import re
+from datetime import datetime
 from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
 
-from events import transaction
+from events import clock, transaction
 from tasks.gateways import sandbox_switch
 from tests.tasks.mailserver import MailServer
 from tests.web.pages import HTML, OPS_HTML, place_order, post, running_services
@@ -65,6 +66,36 @@ def test_an_order_that_went_well_shows_its_steps_with_times_and_every_event(clie
     assert "Paid: €42.50 · caused by OrderCreated" in operator
     assert 'data-final="yes"' in page
     assert "http-equiv" not in page
+
+
+def test_the_page_and_the_api_tell_how_long_the_items_are_set_aside(client: FlaskClient):
+    with running_services() as bus:
+        with transaction() as session:
+            sandbox_switch(session, "payment", down=True)
+        address = place_order(client)
+        bus.drain()
+        page, state = client.get(_live(address)).text, _state(client, address)
+        operator = client.get("/ops" + address.partition("?")[0], headers=OPS).text
+        until = datetime.fromisoformat(state["reserved_until"])
+        bus.clock.advance((until - clock.now()).total_seconds() + 1)
+        late = client.get(_live(address)).text
+        bus.drain()
+        bus.advance(60)
+        after, final = client.get(_live(address)).text, _state(client, address)
+
+    assert "The items are set aside until" in page
+    assert "48 hr from now" in page
+    assert f'<time datetime="{until.isoformat()}">' in page
+    assert "The items are set aside until" in operator
+    assert "It was not paid in time, and is about to be cancelled." in late
+    assert "set aside until" not in after
+    assert "it was not paid within 2 days" in after
+    assert (final["status"], final["reserved_until"]) == ("cancelled", None)
+
+
+def _state(client: FlaskClient, address: str) -> dict[str, str | None]:
+    state: dict[str, str | None] = client.get("/api/v1" + address).get_json()
+    return state
 
 
 def _steps(page: str) -> list[tuple[str, str]]:
