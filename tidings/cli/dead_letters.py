@@ -10,6 +10,7 @@ from events import reading, transaction
 from events.admin import dead_letters as admin
 from events.admin import replays
 from events.tables import Attempt
+from tasks import impact
 from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo
 from tidings.cli.output import (
@@ -32,7 +33,10 @@ from tidings.cli.replay_options import (
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COLUMNS = ("id", "event", "subject", "attempts", "died", "error")
-_GROUP_COLUMNS = ("count", "subscription", "event", "first", "last", "fingerprint", "error")
+_GROUP_COLUMNS = (
+    *("count", "orders", "money", "waiting", "subscription", "event", "first", "last"),
+    *("fingerprint", "error"),
+)
 _ATTEMPT_FIELDS = (
     "number",
     "started_at",
@@ -75,17 +79,28 @@ def list_dead_letters(*, grouped: bool, limit: int, as_json: bool, **selected: s
     """List dead letters, the latest first."""
     if grouped and any(selected.values()):
         raise click.UsageError("--group shows all dead letters; omit the other filters")
+    if grouped:
+        _list_groups(as_json=as_json)
+        return
     with reading() as session:
-        found = (
-            admin.groups(session)
-            if grouped
-            else admin.listed(session, limit=limit, before=None, **selected)
-        )
+        found = admin.listed(session, limit=limit, before=None, **selected)
     if as_json:
         print_json([asdict(each) for each in found])
         return
-    columns = _GROUP_COLUMNS if grouped else _COLUMNS
-    print_table(columns, [_row(each) for each in found], empty="no dead letters")
+    print_table(_COLUMNS, [_row(each) for each in found], empty="no dead letters")
+
+
+def _list_groups(*, as_json: bool) -> None:
+    with reading() as session:
+        rows = impact.ranked(session, admin.groups(session)).rows
+    if as_json:
+        print_json([asdict(group) | {"impact": _plain(held_up)} for group, held_up in rows])
+        return
+    print_table(_GROUP_COLUMNS, [_group_row(*each) for each in rows], empty="no dead letters")
+
+
+def _plain(held_up: impact.Impact) -> dict[str, Any]:
+    return {**vars(held_up), "money": [each.model_dump() for each in held_up.money]}
 
 
 @dead_letters.command()
@@ -151,18 +166,21 @@ def discard(ids: tuple[str, ...], *, why: str, everything: bool, **filters: str 
     echo(f"discarded: {counted(count, 'dead letter')}")
 
 
-def _row(each: admin.DeadLetterView | admin.Group) -> tuple[object, ...]:
-    error = each.error.strip().partition("\n")[0]
-    if isinstance(each, admin.Group):
-        return (
-            each.count,
-            each.subscription,
-            each.event_type,
-            each.first,
-            each.last,
-            each.fingerprint,
-            error,
-        )
+def _group_row(group: admin.Group, held_up: impact.Impact) -> tuple[object, ...]:
+    return (
+        *(group.count, held_up.orders_text, held_up.money_text),
+        held_up.longest_wait,
+        *(group.subscription, group.event_type, group.first, group.last, group.fingerprint),
+        _first_line(group.error),
+    )
+
+
+def _first_line(error: str) -> str:
+    return error.strip().partition("\n")[0]
+
+
+def _row(each: admin.DeadLetterView) -> tuple[object, ...]:
+    error = _first_line(each.error)
     event = f"{each.event_type} v{each.event_version}"
     return (each.id, event, each.subject, each.attempts, each.died_at, error)
 

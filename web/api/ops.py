@@ -1,6 +1,7 @@
 """The HTTP API for operators: orders, events, dead letters, subscriptions and queues."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from flask import Response, url_for
@@ -10,19 +11,17 @@ from pydantic import BaseModel
 
 from events import log, reading, transaction
 from events.admin import dead_letters, event_catalog, queues, replays, subscriptions
-from tasks import orders
+from tasks import impact, orders
 from web.api.catalog_schemas import CatalogOut, catalog_event
+from web.api.dead_letter_schemas import DeadLetterOut, DeadLetters, GroupOut, ImpactOut
 from web.api.openapi import OPS_AUTH
 from web.api.ops_schemas import (
     Changed,
-    DeadLetterOut,
     DeadLetterPath,
     DeadLetterQuery,
-    DeadLetters,
     DeadLetterSelection,
     EventQuery,
     Events,
-    GroupOut,
     OrderRow,
     Orders,
     PageQuery,
@@ -101,8 +100,13 @@ def list_dead_letters(query: DeadLetterQuery) -> dict[str, Any]:
             DeadLetterOut.model_validate(letter)
             for letter in dead_letters.listed(session, **query.model_dump())
         ]
-        groups = [GroupOut.model_validate(group) for group in dead_letters.groups(session)]
-    return _json(DeadLetters(dead_letters=letters, groups=groups))
+        ranking = impact.ranked(session, dead_letters.groups(session))
+    groups = [
+        GroupOut.model_validate({**asdict(group), "impact": held_up})
+        for group, held_up in ranking.rows
+    ]
+    total = ImpactOut.model_validate(ranking.total)
+    return _json(DeadLetters(dead_letters=letters, groups=groups, impact=total))
 
 
 @bp.post(

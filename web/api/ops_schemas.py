@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -160,42 +159,6 @@ class Events(BaseModel):
 
     events: list[dict[str, Any]]
     next: str | None = Field(default=None, description="the address of the next, older page")
-
-
-class DeadLetterOut(OpsResponse):
-    """A delivery that failed at every attempt."""
-
-    id: str
-    subscription: str
-    queue: str
-    event_id: UUID
-    event_type: str
-    event_version: int
-    subject: str | None
-    attempts: int
-    error: str | None
-    fingerprint: str | None
-    died_at: datetime
-
-
-class GroupOut(OpsResponse):
-    """Dead letters of one subscription and event type with the same fingerprint."""
-
-    fingerprint: str | None
-    queue: str
-    subscription: str
-    event_type: str
-    count: int
-    first: datetime
-    last: datetime
-    error: str | None
-
-
-class DeadLetters(BaseModel):
-    """The matching dead letters, and the groups of all dead letters."""
-
-    dead_letters: list[DeadLetterOut]
-    groups: list[GroupOut]
 
 
 class Changed(BaseModel):

@@ -15,6 +15,7 @@ from events.ledger import State
 from events.replays import history
 from events.selection import parse
 from events.tables import Delivery
+from tasks import impact
 from web import forms
 from web.errors import FieldError, InvalidInput
 from web.ops import replay_forms
@@ -33,14 +34,16 @@ def show_list() -> ResponseReturnValue:
         if (value := forms.stored(name, request.args.get(name, "")))
     }
     with reading() as session:
-        groups = dead_letters.groups(session)
+        ranking = impact.ranked(session, dead_letters.groups(session))
         found = dead_letters.listed(session, limit=MAX_ROWS + 1, before=_before(), **selection)
         return render_template(
             "ops/dead_letters.html",
-            groups=groups,
+            groups=ranking.rows,
+            impact=ranking.total,
+            total=sum(group.count for group, _ in ranking.rows),
             letters=found[:MAX_ROWS],
             older=_cursor(found[MAX_ROWS - 1]) if len(found) > MAX_ROWS else None,
-            selected=sum(group.count for group in groups if _matches(group, selection)),
+            selected=sum(group.count for group, _ in ranking.rows if _matches(group, selection)),
             selection=selection,
             invalid_messages=invalid_messages.listed(session, limit=MAX_ROWS),
             invalid_messages_count=invalid_messages.count(session),

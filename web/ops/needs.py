@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from events import heartbeat
 from events.admin import dead_letters, invalid_messages
-from events.admin.dead_letters import Group
 from events.admin.queues import QueueView
 from events.tables import Heartbeat
-from tasks import orders
+from tasks import impact, orders
+from tasks.impact import Ranking
 from tasks.orders import Order
 
 MAX_STUCK = 20  # orders that are named
@@ -37,7 +37,7 @@ def listed(session: Session, rows: Iterable[QueueView]) -> list[Need]:
         *_relays(heartbeat.live_relays(session)),
         *_queues(rows),
         *_stuck(orders.stuck(session, limit=MAX_STUCK + 1)),
-        *_causes(dead_letters.groups(session)),
+        *_causes(impact.ranked(session, dead_letters.groups(session))),
         *_invalid_messages(invalid_messages.count(session)),
     ]
 
@@ -101,12 +101,15 @@ def _stuck(found: Sequence[Order]) -> Iterator[Need]:
     )
 
 
-def _causes(groups: Iterable[Group]) -> Iterator[Need]:
-    for group in groups:
+def _causes(ranking: Ranking) -> Iterator[Need]:
+    for group, held_up in ranking.rows:
+        orders = f"{held_up.orders_text} order{'' if held_up.orders == 1 else 's'}"
+        waiting = f"{orders} wait{'s' if held_up.orders == 1 else ''}"
+        waiting += f", with {held_up.money_text}" if held_up.money else ""
         yield Need(
             f"{group.count:,} {'delivery' if group.count == 1 else 'deliveries'} of "
             f"{group.subscription} died",
-            group.error,
+            f"{waiting}: {group.error}" if held_up.orders else group.error,
             url_for(
                 "ops.dead_letters.show_list",
                 subscription=group.subscription,

@@ -15,6 +15,10 @@ def test_dead_letters_are_listed_as_a_table_as_json_and_in_groups(number: str, l
 
     assert letter in told("dead-letters", "list")
     assert (group["count"], group["subscription"]) == (1, "payment.charge_order")
+    assert (group["impact"]["orders"], group["impact"]["oldest"]) == (1, number)
+    [money] = group["impact"]["money"]
+    assert (money["currency"], money["amount"] > 0) == ("EUR", True)
+    assert "€" in told("dead-letters", "list", "--group")
     assert group["fingerprint"] in told("dead-letters", "list", "--group")
     assert answered("dead-letters", "list", "--queue", "email") == []
 

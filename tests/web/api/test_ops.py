@@ -108,6 +108,10 @@ def test_a_dead_letter_is_shown_with_its_group(operator: Operator, bus: Bus):
     )
     [group] = [each for each in shown["groups"] if each["queue"] == "payment"]
     assert (group["fingerprint"], group["count"]) == (letter["fingerprint"], 1)
+    held_up = group["impact"]
+    assert (held_up["orders"], held_up["oldest"]) == (1, order["number"])
+    assert (held_up["money"], held_up["estimated"]) == ([order["total"]], False)
+    assert shown["impact"] == held_up
     assert operator.get("/api/v1/dead-letters", queue="shipping")["dead_letters"] == []
 
 

@@ -1,0 +1,57 @@
+"""The responses of the HTTP API about dead letters."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from events.catalog import Money
+from web.api.ops_schemas import OpsResponse
+
+
+class DeadLetterOut(OpsResponse):
+    """A delivery that failed at every attempt."""
+
+    id: str
+    subscription: str
+    queue: str
+    event_id: UUID
+    event_type: str
+    event_version: int
+    subject: str | None
+    attempts: int
+    error: str | None
+    fingerprint: str | None
+    died_at: datetime
+
+
+class ImpactOut(OpsResponse):
+    """The orders and the money that dead letters hold up."""
+
+    orders: int
+    money: list[Money] = Field(description="one sum for each currency")
+    oldest: str | None = Field(description="the order that has waited longest")
+    waiting_since: datetime | None
+    estimated: bool = Field(description="true: scaled up from the dead letters that died first")
+
+
+class GroupOut(OpsResponse):
+    """Dead letters of one subscription and event type with the same fingerprint."""
+
+    fingerprint: str | None
+    queue: str
+    subscription: str
+    event_type: str
+    count: int
+    first: datetime
+    last: datetime
+    error: str | None
+    impact: ImpactOut
+
+
+class DeadLetters(BaseModel):
+    """The matching dead letters, and all groups, those with the worst impact first."""
+
+    dead_letters: list[DeadLetterOut]
+    groups: list[GroupOut]
+    impact: ImpactOut = Field(description="that of all groups; an order in several counts once")
