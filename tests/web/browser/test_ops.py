@@ -37,7 +37,7 @@ def test_an_operator_finds_a_dead_letter_reads_its_attempts_and_replays_its_grou
     expect(ops_tab.get_by_role("link", name="Dead letters 1").first).to_have_attribute(
         "aria-current", "page"
     )
-    expect(ops_tab.get_by_role("heading", name="1 delivery needs a decision")).to_be_visible()
+    expect(ops_tab.get_by_role("heading", name="1 dead letter holds up 1 order")).to_be_visible()
     ops_tab.locator("#letters tbody a").first.click()
     ops_tab.get_by_text("traceback").first.click()
     expect(ops_tab.get_by_text("Traceback (most recent call last)").first).to_be_visible()
@@ -67,7 +67,7 @@ def test_enter_in_the_reason_is_for_the_selected_groups_only(site: Site, ops_tab
     expect(ops_tab.get_by_text("select the groups to replay or discard").first).to_be_visible()
 
     ops_tab.goto("/ops/dead-letters")
-    expect(ops_tab.get_by_role("heading", name="1 delivery needs a decision")).to_be_visible()
+    expect(ops_tab.get_by_role("heading", name="1 dead letter holds up 1 order")).to_be_visible()
     ops_tab.get_by_label("Select GatewayError").check()
     ops_tab.locator("#reason").fill("because")
     ops_tab.locator("#reason").press("Enter")
