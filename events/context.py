@@ -18,6 +18,7 @@ class Context:
     traceparent: str | None = None
     subject: str | None = None
     cause: Envelope | None = None
+    role: str = ""  # of the login, for the audit
 
 
 _current: ContextVar[Context] = ContextVar("context", default=Context())

@@ -1,18 +1,21 @@
 """The Celery app, with one task per subscription of the services in this package."""
 
 import os
+import sys
 
 from celery import Celery
 
 from events import subscriptions, transport
 from events.environment import exit_if_wrong, read_secret_files
 from events.transport.flower_options import protect_flower
+from tasks.flower_login import give_flower_its_logins
 
 subscriptions.discover("tasks", skip={"celery"})
 protect_flower()
-if os.environ.get("FLOWER_BASIC_AUTH_FILE"):  # Flower reads its own variables, soon after this
+if "flower" in sys.argv or os.environ.get("FLOWER_BASIC_AUTH_FILE"):
     exit_if_wrong()
     read_secret_files()
+    give_flower_its_logins()  # Flower reads its own variables, soon after this
 
 app = Celery("tasks")
 app.config_from_object("celeryconfig")

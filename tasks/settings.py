@@ -11,7 +11,7 @@ from events.environment import EnvironmentSettings, read
 from events.errors import BadValue
 from tasks.addresses import checked_address
 from tasks.mail_settings import check_mailbox, check_smtp_url
-from tasks.ops_login import check_login, check_logins
+from tasks.ops_login import check_logins, check_ops_auth
 
 _FLOWER_FIX = "write http://host:5555, or the address of Flower behind your proxy"
 
@@ -26,7 +26,9 @@ class Settings(EnvironmentSettings):
         default="", description="signs sessions and CSRF tokens; required by the web"
     )
     ops_auth: str = Field(
-        default="", description="the ops login as user:password; without it there is no login"
+        default="",
+        description="the ops logins as user:password:role, comma-separated; without it there is no"
+        " login",
     )
     smtp_url: str = Field(
         default="smtp://127.0.0.1:1025",
@@ -61,7 +63,7 @@ class Settings(EnvironmentSettings):
     flower_port: int = Field(default=5555, ge=0, le=65535, description="port of Flower")
     flower_basic_auth: str = Field(default="", description="Flower's logins, comma-separated")
 
-    _check_ops_auth = field_validator("ops_auth")(check_login)
+    _check_ops_auth = field_validator("ops_auth")(check_ops_auth)
     _check_flower_basic_auth = field_validator("flower_basic_auth")(check_logins)
     _check_smtp_url = field_validator("smtp_url")(check_smtp_url)
     _check_mailboxes = field_validator("mail_from", "operator_email")(check_mailbox)

@@ -15,6 +15,7 @@ from web import (
     rate_limit,
     refused_forms,
     request_context,
+    roles,
     security,
     shop,
 )
@@ -26,6 +27,7 @@ PARTS = (
     request_context,
     metrics,
     security,
+    roles,
     rate_limit,
     refused_forms,
     health,

@@ -33,9 +33,8 @@ def count() -> bool:
     return all(hits)
 
 
-def record(user: str, *secrets: str, limited: bool) -> None:
-    """Log a refused login, without its name if that holds one of `secrets`, such as a password."""
-    hidden = any(each and each in user for each in secrets)
+def record(user: str, *, hidden: bool, limited: bool) -> None:
+    """Log a refused login, `hidden` without its name, which may hold a password."""
     log.warning(
         "login.refused",
         user="(hidden)" if hidden else user[:_MAX_SHOWN],

@@ -20,6 +20,7 @@ from web import idempotency
 from web.errors import WrongToken
 from web.idempotency import Result
 from web.metrics import orders_accepted
+from web.roles import require_role
 from web.security import ops_user, refuse_limited_login
 
 _accepting = GroupCommit()
@@ -78,9 +79,11 @@ def authorized_order(session: Session, order_id: UUID, query_token: str) -> Orde
     """Return the order if the request has its token, as Bearer token or in the query, or the login.
 
     Raises 401 if it has neither, 429 after too many failed logins, and `WrongToken` for a wrong id
-    as for a wrong token: only operators get `UnknownOrder`.
+    as for a wrong token: only operators get `UnknownOrder`, and `MissingRole` for a change that
+    their role may not make.
     """
     if ops_user():
+        require_role()
         return orders.find(session, str(order_id))
     sent = request.authorization
     token = sent.token if sent is not None and sent.type == "bearer" else query_token

@@ -88,7 +88,14 @@ def enter_context() -> None:
     traceparent = _traceparent(request.headers.get("traceparent", ""))
     g.context = ExitStack()
     g.context.enter_context(
-        acting(Context(actor=actor, correlation_id=g.correlation_id, traceparent=traceparent))
+        acting(
+            Context(
+                actor=actor,
+                correlation_id=g.correlation_id,
+                traceparent=traceparent,
+                role=g.ops_role or "",
+            )
+        )
     )
 
 

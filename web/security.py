@@ -1,8 +1,8 @@
 """Security: the ops login, the headers of every response, cookies and CSRF."""
 
-import hmac
 import secrets
 from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
 from typing import ParamSpec, TypeVar, cast
 
@@ -24,11 +24,11 @@ from secure import (
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
+from tasks.ops_login import Login
 from tasks.settings import settings as shop_settings
-from web import failed_logins
+from web import failed_logins, logins, roles
 
 REALM = "Tidings ops"
-_DIGEST_KEY = secrets.token_bytes(32)
 log = structlog.get_logger()
 csrf = CSRFProtect()
 auth = HTTPBasicAuth(realm=REALM)
@@ -38,8 +38,14 @@ R = TypeVar("R")
 
 
 def require_ops(view: Callable[P, R]) -> Callable[P, R]:
-    """Protect `view` by the ops login."""
-    return cast("Callable[P, R]", auth.login_required(view))
+    """Protect `view` by the ops login, with the role that `web.roles` declares for the address."""
+
+    @wraps(view)
+    def protected(*args: P.args, **kwargs: P.kwargs) -> R:
+        roles.require_role()
+        return view(*args, **kwargs)
+
+    return cast("Callable[P, R]", auth.login_required(protected))
 
 
 def operator_name() -> str:
@@ -50,7 +56,8 @@ def operator_name() -> str:
 def ops_user() -> str | None:
     """Return the ops user whose login this request carries, if it carries one."""
     if "ops_user" not in g:
-        g.ops_user = _check_login()
+        login = _check_login()
+        g.ops_user, g.ops_role = (login.user, login.role) if login else (None, None)
     user: str | None = g.ops_user
     return user
 
@@ -61,8 +68,8 @@ def verify_login(_user: str, _password: str) -> str | None:
     return ops_user()
 
 
-def _check_login() -> str | None:
-    """Return the user's name if the request has the login of `OPS_AUTH`.
+def _check_login() -> Login | None:
+    """Return the login of `OPS_AUTH` that the request has, if it has one.
 
     A wrong one is counted and logged once, whatever the address: each would tell right from wrong.
     """
@@ -72,23 +79,12 @@ def _check_login() -> str | None:
     user = (sent.username if sent else None) or ""
     password = (sent.password if sent else None) or ""
     limited = failed_logins.is_limited()
-    if not limited and _is_right(user, password):
-        return user
+    if not limited and (login := logins.matching(user, password)):
+        return login
     g.login_limited = limited or not failed_logins.count()
-    known_password = shop_settings().ops_auth.partition(":")[2]
-    failed_logins.record(user, password, known_password, limited=g.login_limited)
+    hidden = bool(password and password in user) or logins.hides(user)
+    failed_logins.record(user, hidden=hidden, limited=g.login_limited)
     return None
-
-
-def _is_right(user: str, password: str) -> bool:
-    """Compare in a time that tells neither length nor letters. While `OPS_AUTH` is unset, no
-    login is right."""
-    expected = shop_settings().ops_auth or secrets.token_hex()
-    return hmac.compare_digest(_digest(f"{user}:{password}"), _digest(expected))
-
-
-def _digest(login: str) -> bytes:
-    return hmac.digest(_DIGEST_KEY, login.encode(errors="replace"), "sha256")
 
 
 def refuse_limited_login() -> None:

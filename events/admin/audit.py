@@ -15,10 +15,12 @@ from typing import Any, TypedDict
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from events import clock
+from events import clock, context
 from events.admin import audit_chain
 from events.audit_tables import AuditEntry
 from events.errors import ReasonMissing
+
+_LOGIN_ROLE = "login_role"  # kept with the parameters, which the hash of a line covers
 
 
 class Role(StrEnum):
@@ -67,7 +69,8 @@ def _line(
     who: str, action: str, target: str, why: str, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
     line = {"at": clock.now(), "who": who, "action": action, "target": target[:300], "why": why}
-    line |= {"role": Role.OPERATOR, "parameters": dict(parameters)}
+    login = {_LOGIN_ROLE: role} if (role := context.current().role) else {}
+    line |= {"role": Role.OPERATOR, "parameters": {**parameters, **login}}
     return line | {"part_of": None, "count": None, "ends": True}
 
 
@@ -106,12 +109,16 @@ class Act:
 
 @dataclass(frozen=True)
 class AuditLine:
-    """One act. `count` is the number of rows that a bulk act has changed so far."""
+    """One act. `count` is the number of rows that a bulk act has changed so far.
+
+    `login_role` is what the login was allowed, empty for a command or a customer.
+    """
 
     id: int
     at: datetime
     role: str
     who: str
+    login_role: str
     action: str
     target: str
     why: str
@@ -186,13 +193,14 @@ def _view(row: AuditEntry, latest: AuditEntry) -> AuditLine:
     shown = {
         name: value
         for name, value in row.parameters.items()
-        if name not in (audit_chain.REDACTED, audit_chain.ANCHOR)
+        if name not in (audit_chain.REDACTED, audit_chain.ANCHOR, _LOGIN_ROLE)
     }
     return AuditLine(
         id=row.id,
         at=row.at,
         role=row.role,
         who=row.who,
+        login_role=row.parameters.get(_LOGIN_ROLE, ""),
         action=row.action,
         target=row.target,
         why=row.why,

@@ -72,13 +72,14 @@ def served() -> dict[str, int]:
 
 def test_flower_shows_itself_in_no_frame_and_changes_nothing(start: Start, tmp_path: Path) -> None:
     login = tmp_path / "login"
-    login.write_text("ada:correct horse\n")
+    login.write_text("ada:correct horse:operator,bob:battery:viewer\n")
     start("worker", "worker", "-Q", "payment,shipping", "-n", "both@test", "--pool=solo")
     wait_until(lambda: served()["payment"] == 1, what="the worker")
-    url = flower(start, FLOWER_BASIC_AUTH_FILE=str(login))
+    url = flower(start, OPS_AUTH_FILE=str(login))
 
     with open_client(url, timeout=15) as client:
         assert client.get("/workers").status_code == 401
+        assert client.get("/workers", auth=("bob", "battery")).status_code == 401
         page = client.get("/workers", auth=("ada", "correct horse"))
         cancel = client.post(
             "/api/worker/queue/cancel-consumer/both@test",
@@ -92,6 +93,14 @@ def test_flower_shows_itself_in_no_frame_and_changes_nothing(start: Start, tmp_p
     assert cancel.status_code == 403
     assert cancel.headers["X-Frame-Options"] == "DENY"
     assert served()["payment"] == 1
+
+
+def test_flower_does_not_start_open_when_it_can_take_no_login(start: Start) -> None:
+    process = start("flower", "flower", OPS_AUTH="ada:sesame street:viewer", FLOWER_BASIC_AUTH="")
+
+    wait_until(lambda: not process.running(), what="the end of Flower")
+
+    assert "Flower takes no login of OPS_AUTH" in process.log()
 
 
 def test_a_queue_whose_consumer_was_cancelled_is_one_without_a_worker(

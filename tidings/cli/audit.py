@@ -59,7 +59,8 @@ def list_lines(
 
 def _row(line: AuditLine) -> tuple[object, ...]:
     count = "" if line.count is None else f"{line.count}{'' if line.finished else ', not finished'}"
-    return (line.id, line.at, line.who, line.action, line.target, count, line.why)
+    who = f"{line.who} ({line.login_role})" if line.login_role else line.who
+    return (line.id, line.at, who, line.action, line.target, count, line.why)
 
 
 def _mark(context: click.Context, parameter: click.Parameter, value: str | None) -> Mark | None:

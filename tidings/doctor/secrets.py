@@ -6,6 +6,8 @@ from urllib.parse import unquote, urlsplit
 
 from zxcvbn import zxcvbn
 
+from events.errors import BadValue
+from tasks.ops_login import parse
 from tidings.doctor.findings import Finding, or_ok, problem
 from tidings.http_client import is_loopback
 
@@ -67,16 +69,19 @@ def _key(key: str) -> Iterator[Finding]:
 
 
 def _login(login: str) -> Iterator[Finding]:
-    user, colon, password = login.partition(":")
     fix = "set it to user:password, with a password of about sixteen characters"
     if not login:
         yield problem("ops login", "OPS_AUTH is not set: the login to /ops is disabled", fix)
-    elif not user or not colon or not password:
-        yield problem(
-            "ops login", "OPS_AUTH is not user:password: the login to /ops is disabled", fix
-        )
-    elif is_weak(password, user):
-        yield problem("ops login", "the password in OPS_AUTH is weak", fix)
+        return
+    try:
+        logins = parse(login)
+    except BadValue as error:
+        yield problem("ops login", f"OPS_AUTH {error.reason}: nobody can log in to /ops", error.fix)
+        return
+    for each in logins:
+        if not each.is_hashed and is_weak(each.password, each.user):
+            of = f" of {each.user}" if len(logins) > 1 else ""
+            yield problem("ops login", f"the password{of} in OPS_AUTH is weak", fix)
 
 
 def _url(name: str, url: str) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ __all__ = ["CannotStart", "DataDir", "new_ops_login"]
 # Seconds for the last processes of a killed `up` to end; a worker first finishes its tasks, for up
 # to 40 s (`_WORKER_GRACE` in processes.py).
 LOCK_TIMEOUT = 60.0
-_FILES = ("tidings.sqlite*", "up.lock", "ops_auth*", "secret_key*", "flower_url")
+_FILES = ("tidings.sqlite*", "up.lock", "ops_auth*", "flower_auth*", "secret_key*", "flower_url")
 # The address of a unix socket holds 104 bytes on macOS; other characters need quoting in a URL.
 _SOCKET_PATH = re.compile(r"[\w./-]{1,100}", re.ASCII)
 

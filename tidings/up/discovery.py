@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from events.errors import BadValue
+from tasks.ops_login import flower_logins
 from tidings.up import broker, ports
 from tidings.up.data_dir import DataDir
 
@@ -22,9 +24,17 @@ def environment(folder: Path) -> dict[str, str]:
         "MAIL_DIR": str(data_dir.mails),
         "FLOWER_ADDRESS": ports.HOST,
     }
-    for name in ("secret_key", "ops_auth", "flower_url"):
+    for name in ("secret_key", "ops_auth", "flower_auth", "flower_url"):
         if (data_dir.folder / name).exists():
             found[name.upper()] = (data_dir.folder / name).read_text().strip()
     login = os.environ.get("OPS_AUTH") or found.get("OPS_AUTH", "")
-    found["FLOWER_BASIC_AUTH"] = login
+    own = found.pop("FLOWER_AUTH", "")  # while Flower can take no login of OPS_AUTH
+    found["FLOWER_BASIC_AUTH"] = _flower_logins(login) or own
     return {name: value for name, value in found.items() if not os.environ.get(name)}
+
+
+def _flower_logins(login: str) -> str:
+    try:
+        return flower_logins(login)
+    except BadValue:  # the command itself says what is wrong with OPS_AUTH
+        return ""

@@ -11,6 +11,7 @@ from socket import socket
 from events import transport
 from events.environment import read
 from tasks.celery import app
+from tasks.ops_login import flower_logins
 from tasks.settings import Settings
 from tidings.up import broker, mail_sink, ports
 from tidings.up.data_dir import CannotStart, DataDir, new_ops_login
@@ -72,7 +73,7 @@ def environment(options: Options, data_dir: DataDir, sockets: Sockets) -> dict[s
         "PUBLIC_URL": sockets.url,
         "FLOWER_URL": f"http://{ports.HOST}:{options.flower_port}{read(Settings).flower_url_prefix}",
         # Not an argument of Flower: every user of the machine could read it.
-        "FLOWER_BASIC_AUTH": login,
+        "FLOWER_BASIC_AUTH": flower_logins(login) or data_dir.secret("flower_auth", new_ops_login),
         "FLOWER_MAX_TASKS": "10000",
     }
     if sockets.mails:

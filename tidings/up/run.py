@@ -10,6 +10,7 @@ from functools import partial
 
 from events import clock
 from events.environment import read_secret_files
+from tasks.ops_login import flower_logins
 from tidings.all_settings import forget_empty_variables, require_all_valid
 from tidings.up import broker, ports, readiness, restart
 from tidings.up.data_dir import CannotStart, DataDir
@@ -177,4 +178,11 @@ def _announce(output: Output, data_dir: DataDir, sockets: Sockets, *, own_login:
     output.announce(f"ready: {sockets.url}")
     output.announce(f"ops:    {sockets.url}/ops   {login}")
     output.announce(f"mails:  their links begin with {os.environ['PUBLIC_URL']} (PUBLIC_URL)")
-    output.announce(f"flower: {os.environ['FLOWER_URL']}   the same login")
+    output.announce(f"flower: {os.environ['FLOWER_URL']}   {_flower_login(data_dir)}")
+
+
+def _flower_login(data_dir: DataDir) -> str:
+    if os.environ["FLOWER_BASIC_AUTH"] == flower_logins(os.environ["OPS_AUTH"]):
+        return "the same login"
+    own = data_dir.folder / "flower_auth"
+    return f"login in {own}" if own.exists() else "login as in FLOWER_BASIC_AUTH"

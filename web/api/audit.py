@@ -56,6 +56,7 @@ class AuditLineOut(OpsResponse):
     at: datetime
     role: Role
     who: str
+    login_role: str = Field(description="of the login; empty for a command or a customer")
     action: str
     target: str
     why: str

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from flask import Response, url_for
+from flask import Response, g, url_for
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.tag import Tag
 from pydantic import BaseModel
@@ -34,7 +34,7 @@ from web.api.ops_schemas import (
 )
 from web.api.replay_schemas import ReplayOut
 from web.api.replays import accepted
-from web.api.schemas import problems
+from web.api.schemas import LoginOut, problems
 from web.security import operator_name, require_ops
 
 OPS = Tag(name="ops", description="Endpoints for operators")
@@ -57,6 +57,12 @@ def log_in() -> None:
 
 def _json(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json")
+
+
+@bp.get("/whoami", responses={200: LoginOut})
+def show_login() -> dict[str, Any]:
+    """Show the name and the role of the login."""
+    return _json(LoginOut(user=operator_name(), role=g.ops_role))
 
 
 @bp.get("/orders", responses={200: Orders})

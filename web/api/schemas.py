@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from events.catalog import Line, Money
 from events.inputs import REASON, PlainText
 from tasks.commands import Sku
+from tasks.ops_login import Role
 from web.idempotency import parse_key
 
 _KEY = r'^("([ !#-\[\]-~]|\\["\\]){1,200}"|[!#-~][!-~]{0,199})$'
@@ -172,3 +173,10 @@ def optional_body(model: type[BaseModel]) -> RequestBody:
     return RequestBody.model_validate(
         {"content": {"application/json": reference}, "required": False}
     )
+
+
+class LoginOut(BaseModel):
+    """The ops login of the request."""
+
+    user: str
+    role: Role

@@ -39,12 +39,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Navigation:
-    """The entries in one line, those under More, and who is logged in."""
+    """The entries in one line, those under More, and who is logged in, with the role."""
 
     main: list[Entry]
     more: list[Entry]
     dead: str
     operator: str
+    role: str
 
 
 def navigation(*, counted: bool = True) -> Navigation:
@@ -55,6 +56,7 @@ def navigation(*, counted: bool = True) -> Navigation:
         more=list(_entries(MORE, counts)),
         dead=counts.get("dead", ""),
         operator=g.get("ops_user") or "",
+        role=g.get("ops_role") or "",
     )
 
 

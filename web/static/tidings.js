@@ -141,7 +141,7 @@ function preventDoubleSubmit() {
   });
   addEventListener("pageshow", () => {
     submitted = new WeakSet();
-    document.querySelectorAll("[data-once] button").forEach((button) => (button.disabled = false));
+    document.querySelectorAll("[data-once] button:not([data-refused])").forEach((button) => (button.disabled = false));
   });
 }
 

@@ -40,6 +40,14 @@ def test_a_secret_key_that_is_missing_or_can_be_guessed_is_found(key: str) -> No
     assert found.startswith("secret key: ")
 
 
+def test_the_weak_one_of_several_ops_logins_is_named_and_a_hash_is_not_judged() -> None:
+    hashed = "eve:scrypt:32768:8:1$salt$00ff:viewer"
+
+    assert looked(ops_auth=f"ada:correct horse,{hashed}") == []
+    [found] = looked(ops_auth=f"ada:correct horse,bob:bob:viewer,{hashed}")
+    assert "the password of bob in OPS_AUTH is weak" in found
+
+
 @pytest.mark.parametrize(
     "login",
     [

@@ -13,7 +13,7 @@ import pytest
 from tests.disks import Disk
 from tests.servers import free_port
 from tests.tidings.up.instance import TIDINGS
-from tidings.up import broker, ports
+from tidings.up import broker, discovery, ports
 from tidings.up.data_dir import CannotStart, DataDir, new_ops_login
 from tidings.up.output import Output
 from tidings.up.processes import (
@@ -174,6 +174,24 @@ def test_the_environment_of_the_processes_is_complete_and_what_was_set_already_w
     assert len(made["SECRET_KEY"]) >= 32
     assert made["PUBLIC_URL"] == sockets.url
     assert "LOG_LEVEL" not in made
+
+
+def test_flower_has_a_login_of_its_own_while_it_can_take_none_of_ops_auth(
+    tmp_path: Path, sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+):
+    def flower_login(logins: str) -> str:
+        monkeypatch.setenv("OPS_AUTH", logins)
+        return environment(Options(flower_port=5555), DataDir(tmp_path), sockets)[
+            "FLOWER_BASIC_AUTH"
+        ]
+
+    (tmp_path / "up.lock").touch()
+
+    assert flower_login("me:mine:operator,you:yours:viewer") == "me:mine"
+    own = flower_login("you:yours:viewer")
+    assert len(own) > 16
+    assert own == flower_login("me:scrypt:32768:8:1$salt$00ff")
+    assert discovery.environment(tmp_path)["FLOWER_BASIC_AUTH"] == own
 
 
 def test_the_address_of_flower_has_its_prefix(
