@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from events.db_errors import describe_error, is_input_fault, is_transient, unavailable_reason
+from events.dry_runs.outside import UnknownAnswer
 from events.errors import (
     AlreadyReplaying,
     NothingToReplay,
@@ -121,6 +122,8 @@ def problem_of(error: Exception) -> Problem:
     """Return the problem for `error`; that of an unforeseen error does not reveal its cause."""
     if isinstance(error, HTTPException):
         return _http_problem(error)
+    if isinstance(error, UnknownAnswer):
+        return problem_of(InvalidInput([FieldError("answer", str(error))]))
     if isinstance(error, ReasonMissing):
         return problem_of(InvalidInput([FieldError("reason", str(error))]))
     if isinstance(error, OrderError):

@@ -15,6 +15,8 @@ NEEDED: dict[str, Role] = {
     "ops.dead_letters.discard": Role.OPERATOR,
     "ops.dead_letters.discard_one": Role.OPERATOR,
     "ops.dead_letters.discard_invalid_message": Role.OPERATOR,
+    "ops.dry_runs.show": Role.OPERATOR,
+    "repairs_api.run_dry": Role.OPERATOR,
     "ops.orders.replay": Role.OPERATOR,
     "ops.queues.pause": Role.OPERATOR,
     "ops.queues.resume": Role.OPERATOR,

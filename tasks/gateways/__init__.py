@@ -1,8 +1,11 @@
 """The gateways to the world outside.
 
-To use another payment provider, carrier or mail server, return its gateway here.
+To use another payment provider, carrier or mail server, return its gateway here; `outside` keeps a
+dry run from calling it.
 """
 
+from events.dry_runs.outside import outside
+from tasks.gateways import examples
 from tasks.gateways.payment import SandboxPayments
 from tasks.gateways.ports import (
     Carrier,
@@ -42,14 +45,14 @@ __all__ = [
 
 def payments() -> PaymentGateway:
     """Return the payment gateway."""
-    return SandboxPayments()
+    return outside("payments", SandboxPayments(), examples.PAYMENTS)
 
 
 def carrier() -> Carrier:
     """Return the carrier."""
-    return SandboxCarrier()
+    return outside("carrier", SandboxCarrier(), examples.CARRIER)
 
 
 def mailer() -> Mailer:
     """Return the mailer."""
-    return SmtpMailer()
+    return outside("mailer", SmtpMailer(), examples.MAILER)

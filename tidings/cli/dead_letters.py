@@ -1,8 +1,7 @@
 """`tidings dead-letters`: list, show, replay and discard deliveries whose retries are used up."""
 
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -12,6 +11,7 @@ from events.admin import replays
 from events.tables import Attempt
 from tasks import impact
 from tidings.cli.audit_options import needed, who, why_option
+from tidings.cli.dry_run import dry_run
 from tidings.cli.encoding import echo
 from tidings.cli.output import (
     cell,
@@ -28,10 +28,10 @@ from tidings.cli.replay_options import (
     pace_of,
     pace_options,
     selection,
+    selection_options,
     tell_start,
 )
 
-F = TypeVar("F", bound=Callable[..., Any])
 _COLUMNS = ("id", "event", "subject", "attempts", "died", "error")
 _GROUP_COLUMNS = (
     *("count", "orders", "money", "waiting", "subscription", "event", "first", "last"),
@@ -48,20 +48,12 @@ _ATTEMPT_FIELDS = (
 )
 
 
-def selection_options(command: F) -> F:
-    """Add the options that select dead letters; those that match all given options are selected."""
-    for name, what in (
-        ("fingerprint", "fingerprint, as listed"),
-        ("subscription", "subscription"),
-        ("queue", "queue"),
-    ):
-        command = click.option(f"--{name}", help=f"Only those with this {what}.")(command)
-    return command
-
-
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """List, show, replay and discard dead letters."""
+    """List, show, replay and discard dead letters; run their handlers without effect."""
+
+
+dead_letters.add_command(dry_run)
 
 
 @dead_letters.command("list")

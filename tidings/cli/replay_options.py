@@ -49,6 +49,17 @@ def _all_in_range(sizes: list[int]) -> bool:
     return all(1 <= each <= MAX_STEP for each in sizes)
 
 
+def selection_options(command: F) -> F:
+    """Add the options that select dead letters; those that match all given options are selected."""
+    for name, what in (
+        ("fingerprint", "fingerprint, as listed"),
+        ("subscription", "subscription"),
+        ("queue", "queue"),
+    ):
+        command = click.option(f"--{name}", help=f"Only those with this {what}.")(command)
+    return command
+
+
 def pace_options(command: F) -> F:
     """Add the options of a job's pace."""
     for option in (

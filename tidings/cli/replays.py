@@ -9,7 +9,6 @@ from events import clock, reading, transaction
 from events.admin import replays as admin
 from events.replays.tables import Replay
 from tidings.cli.audit_options import needed, who, why_option
-from tidings.cli.dead_letters import selection_options
 from tidings.cli.encoding import echo
 from tidings.cli.output import cell, json_option, nothing_found, print_json, print_table
 from tidings.cli.parameters import WholeNumber
@@ -18,6 +17,7 @@ from tidings.cli.replay_options import (
     pace_of,
     pace_options,
     selection,
+    selection_options,
     tell_start,
 )
 

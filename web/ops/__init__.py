@@ -10,6 +10,7 @@ from web.ops import (
     audit,
     catalog,
     dead_letters,
+    dry_runs,
     events,
     find,
     mails,
@@ -26,7 +27,7 @@ from web.security import require_ops
 bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
-    *(find, audit, replays),
+    *(find, audit, replays, dry_runs),
 ):
     bp.register_blueprint(page.bp)
 

@@ -113,6 +113,14 @@ def test_every_page_is_accessible_and_keeps_to_the_design(
 
 def _faults(tab: Page, path: str, width: int) -> Iterator[str]:
     tab.goto(path)
+    yield from _faults_here(tab)
+    if path == "/ops/queues" and (
+        tab.evaluate("document.documentElement.scrollHeight") > MAX_HEIGHT[width]
+    ):
+        yield "the page of queues is too high"
+
+
+def _faults_here(tab: Page) -> Iterator[str]:
     for violation in Axe().run(tab).response["violations"]:
         nodes = [node["html"][:200] for node in violation["nodes"][:2]]
         yield f"{violation['id']}: {violation['help']}: {nodes}"
@@ -127,8 +135,18 @@ def _faults(tab: Page, path: str, width: int) -> Iterator[str]:
         yield f"the navigation is {height} px high"
     if len(title := tab.locator("h1").inner_text()) > 90:
         yield f"the headline is {len(title)} characters long: {title}"
-    if path == "/ops/queues" and tab.evaluate(f"{root}.scrollHeight") > MAX_HEIGHT[width]:
-        yield "the page of queues is too high"
+
+
+def test_the_page_of_a_dry_run_is_accessible_too(
+    pages: list[str], tabs: dict[tuple[int, str, bool], Page]
+):
+    letter = next(path for path in pages if path.startswith("/ops/dead-letters/"))
+    for width, theme in ((1280, "light"), (400, "dark")):
+        tab = tabs[width, theme, True]
+        tab.goto(letter)
+        tab.get_by_role("button", name="Dry run").click()
+        expect(tab.get_by_role("heading", name="It would be handled now")).to_be_visible()
+        assert list(_faults_here(tab)) == []
 
 
 def test_cancelling_comes_before_the_story_and_a_typed_reason_outlives_the_refresh(
