@@ -78,7 +78,7 @@ glossary: setup ## write docs/glossary.md from the docstrings
 
 lock: | $(BIN)/pip ## update the lock files, with hashes and without addresses
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(COMPILE) pyproject.toml --output-file requirements.txt
+	$(COMPILE) pyproject.toml --extra sentry --extra otel --output-file requirements.txt
 	$(COMPILE) pyproject.toml --extra dev --constraint requirements.txt --output-file requirements-dev.txt
 	$(COMPILE) pyproject.toml --extra bench --constraint requirements-dev.txt --output-file benchmarks/requirements.txt
 	$(COMPILE) pyproject.toml --extra docs --constraint requirements-dev.txt --output-file docs/requirements.txt

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from events import context
+from events import context, observers
 from events.envelope import Envelope
 from events.errors import CallNotMade
 from events.subscriptions import Subscription
@@ -123,7 +123,10 @@ def _call(subscription: Subscription, envelope: Envelope) -> Answer:
     assert subscription.call is not None
     try:
         event = envelope.event()
-        with context.acting(context.caused_by(envelope)):
+        with (
+            context.acting(context.caused_by(envelope)),
+            observers.calling(subscription.name, envelope),
+        ):
             return Answer(subscription.call(event, delivery_id(envelope.id, subscription.name)))
     except BaseException as error:
         return Answer(error=error)

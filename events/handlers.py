@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from events import context, log
+from events import context, log, observers
 from events.calls import Answer
 from events.envelope import Envelope
 from events.event import Event
@@ -35,7 +35,10 @@ def run(
         begin(envelope.id)
         answer = answers.get(envelope.id)
         values = () if answer is None else (answer.value,)
-        with context.acting(context.caused_by(envelope)):
+        with (
+            context.acting(context.caused_by(envelope)),
+            observers.handling(subscription.name, subscription.queue, [envelope]),
+        ):
             entries += _entries(subscription.handler(event, session, *values))
     return entries
 
@@ -43,7 +46,11 @@ def run(
 def _run_on_batch(
     subscription: Subscription, session: Session, claimed: Sequence[Handled]
 ) -> list[dict[str, Any]]:
-    with context.handling([envelope for envelope, _ in claimed]):
+    envelopes = [envelope for envelope, _ in claimed]
+    with (
+        context.handling(envelopes),
+        observers.handling(subscription.name, subscription.queue, envelopes),
+    ):
         returned: Any = subscription.handler([event for _, event in claimed], session)
     if returned is None:
         return []

@@ -6,9 +6,8 @@
                   └── mark_lost ───────┘  └──fail, bury──> DEAD ──replay──> RETRYING
                                                              └──discard──> DISCARDED
 
-A delivery is open while it is PENDING or RETRYING, and in flight while it is open and has been
-sent. Only a delivery in flight can be claimed, so a message that comes twice, or after its row is
-settled or pruned, changes nothing.
+A delivery is open while it is PENDING or RETRYING, and in flight while it is open and sent. Only
+one in flight can be claimed, so a message that comes twice, or after that, changes nothing.
 """
 
 from collections import defaultdict
@@ -22,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy import and_, bindparam, literal, select, update
 from sqlalchemy.orm import Session
 
-from events import attempts, clock, context, log
+from events import attempts, clock, context, log, observers
 from events.attempts import Failure
 from events.dialects import dialect_of
 from events.retry import Decision
@@ -179,6 +178,7 @@ def _count_attempt(session: Session, row: Delivery, failure: Failure, **changes:
     row.error = f"{failure.error_type}: {failure.message}"
     session.flush()
     attempts.record(session, row, failure)
+    observers.note_failure(session, row, failure)
 
 
 def release(

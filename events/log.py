@@ -10,7 +10,7 @@ from sqlalchemy import Row, bindparam, select
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from events import clock, context
+from events import clock, context, observers
 from events.dialects import dialect_of
 from events.envelope import Actor, Envelope
 from events.errors import ScheduleError
@@ -96,7 +96,8 @@ def new_entry(
         "correlation_id": inherited.correlation_id or event_id,
         "causation_id": inherited.cause.id if inherited.cause else None,
         "actor": inherited.actor.known(),
-        "traceparent": inherited.traceparent or new_traceparent(),
+        "traceparent": observers.traceparent_of(event.type, event_id, inherited.traceparent)
+        or new_traceparent(),
         "data": event.model_dump(mode="json"),
         "publish_at": at or now,
         "relayed_at": None,

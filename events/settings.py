@@ -1,7 +1,9 @@
 """The bus's settings, read from the environment when first asked for."""
 
 import logging
+import re
 from functools import cache
+from importlib.util import find_spec
 
 from pydantic import Field, field_validator
 
@@ -10,6 +12,7 @@ from events.environment import EnvironmentSettings, read
 from events.errors import BadValue
 
 _YEAR = 366 * 86400  # seconds
+_EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -17,7 +20,7 @@ class Settings(EnvironmentSettings):
     """Each field is the environment variable of the same name in capitals."""
 
     as_is = ("broker_url",)  # Celery's own commands read it too
-    secrets = ("database_url", "database_direct_url", "broker_url")
+    secrets = ("database_url", "database_direct_url", "broker_url", "sentry_dsn")
 
     database_url: str = Field(
         default="sqlite:///var/tidings.sqlite",
@@ -60,6 +63,8 @@ class Settings(EnvironmentSettings):
     )
     log_level: str = Field(default="INFO", description="lowest level that is logged")
     log_format: str = Field(default="auto", description="format of the log")
+    sentry_dsn: str = Field(default="", description="address that Sentry gives to a project")
+    tracing: str = Field(default="off", description="tracer of requests, events and calls")
 
     _check_database_url = field_validator("database_url")(check_database_url)
     _check_broker_url = field_validator("broker_url")(check_broker_url)
@@ -82,6 +87,23 @@ class Settings(EnvironmentSettings):
             raise BadValue(f"is {value[:40]!r}, which is no level", f"write {_one_of(_LEVELS)}")
         return logging.getLevelName(level)
 
+    @field_validator("sentry_dsn")
+    @classmethod
+    def check_sentry_dsn(cls, value: str) -> str:
+        """Return the address, if it can be one and the package is there."""
+        if not re.fullmatch(r"https?://[^@/\s]+@[^@/\s]+/(?:\S+/)?[0-9]+", value):
+            raise BadValue("is no address of a project", "copy the DSN from the project in Sentry")
+        return _needs("sentry_sdk", "sentry", value)
+
+    @field_validator("tracing")
+    @classmethod
+    def check_tracing(cls, value: str) -> str:
+        """Return the tracer in small letters, if its package is there."""
+        known, chosen = ("off", "opentelemetry"), value.casefold()
+        if chosen not in known:
+            raise BadValue(f"is {value[:40]!r}, which is no tracer", "write off or opentelemetry")
+        return chosen if chosen == "off" else _needs(_EXPORTER, "otel", chosen)
+
     @field_validator("log_format")
     @classmethod
     def check_log_format(cls, value: str) -> str:
@@ -90,6 +112,16 @@ class Settings(EnvironmentSettings):
         if value.casefold() not in known:
             raise BadValue(f"is {value[:40]!r}, which is no format", f"write {_one_of(known)}")
         return value.casefold()
+
+
+def _needs(package: str, extra: str, value: str) -> str:
+    try:
+        found = find_spec(package)
+    except ModuleNotFoundError:  # of a package that contains it
+        found = None
+    if found is None:
+        raise BadValue("needs a package that is not installed", f"install tidings[{extra}]")
+    return value
 
 
 def _one_of(words: tuple[str, ...]) -> str:

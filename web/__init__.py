@@ -3,6 +3,7 @@
 from flask_openapi.openapi import OpenAPI
 
 from events import database, environment, logs
+from events.observers import loading
 from web import (
     api,
     buffering,
@@ -46,6 +47,7 @@ def create_app() -> OpenAPI:
     """
     environment.require_valid()
     logs.configure("web")
+    loading.start()
     database.reset_after_fork()
     database.go_first()  # an order that is being accepted goes before all others
     app = openapi.create(__name__)

@@ -10,7 +10,7 @@ from flask import Flask, Request, Response, g, request
 from uuid_utils.compat import uuid7
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from events import Actor, Context, acting
+from events import Actor, Context, acting, observers
 from events.inputs import only_text
 from web.client_address import client_address
 from web.errors import MAX_ERRORS, FieldError, InvalidInput, MalformedJson
@@ -96,6 +96,9 @@ def enter_context() -> None:
                 role=g.ops_role or "",
             )
         )
+    )
+    g.context.enter_context(
+        observers.requesting(f"{request.method} {request.url_rule or ''}".strip(), traceparent)
     )
 
 

@@ -6,6 +6,7 @@ from types import FrameType
 from typing import Any
 
 from events import environment, logs
+from events.observers import loading
 from events.relay.loop import Relay
 from events.transport import CeleryTransport
 
@@ -17,6 +18,7 @@ def run_relay(app: Any) -> None:
     """
     environment.require_valid()
     logs.configure("relay")
+    loading.start()
     stop = threading.Event()
 
     def finish(number: int, frame: FrameType | None) -> None:

@@ -7,14 +7,15 @@ from uuid import UUID
 
 from celery import Celery, Task
 from celery.exceptions import Retry
-from celery.signals import celeryd_init, setup_logging
+from celery.signals import celeryd_init, setup_logging, worker_process_shutdown
 from kombu.transport import TRANSPORT_ALIASES
 
-from events import logs
+from events import logs, observers
 from events.addresses import is_amqp
 from events.database import reset_after_fork
 from events.db_errors import describe_error, is_transient
 from events.dispatch import dispatch
+from events.observers import loading
 from events.outcome import Result
 from events.settings import settings
 from events.subscriptions import Subscription, registered
@@ -65,7 +66,8 @@ def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
     aliases: dict[str, Any] = TRANSPORT_ALIASES  # kombu calls an alias that is no text
     aliases.update(dict.fromkeys(("redis", "rediss"), lambda: RedisTransport))
     amqp_message.install()
-    celeryd_init.connect(_log_through_logging, weak=False)
+    celeryd_init.connect(_prepare_worker, weak=False)
+    worker_process_shutdown.connect(_close_observers, weak=False)
     reset_after_fork()
 
 
@@ -97,8 +99,14 @@ def _set_time_limits(sender: Celery, **_: Any) -> None:
         task.time_limit = settings().task_time_limit
 
 
-def _log_through_logging(**_: Any) -> None:
+def _prepare_worker(**_: Any) -> None:
     logs.log_through_logging()
+    loading.start()
+
+
+def _close_observers(**_: Any) -> None:
+    """Close them in a child of the pool, which ends without `atexit`."""
+    observers.close()
 
 
 def _configure_logging(sender: str, **_: Any) -> None:

@@ -11,6 +11,7 @@ from tasks.settings import Settings as ShopSettings
 
 VALUES = {
     "DATABASE_URL": (BusSettings, "postgresql+psycopg://ada:sesame@db/shop"),
+    "SENTRY_DSN": (BusSettings, "https://sesame@sentry.example/1"),
     "DATABASE_DIRECT_URL": (BusSettings, "postgresql+psycopg://ada:sesame@db/shop"),
     "BROKER_URL": (BusSettings, "amqp://ada:sesame@broker:5672/"),
     "SECRET_KEY": (ShopSettings, "sesame-sesame-sesame"),

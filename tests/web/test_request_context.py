@@ -7,11 +7,15 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import web
-from events import Envelope, current, reading
+from events import Envelope, current, observers, reading
 from events.context import Context
 from events.log import about
+from events.observers.opentelemetry import OpenTelemetry
 from events.testing import Bus
 from tests.web.payloads import OPS, order_payload
 
@@ -155,3 +159,26 @@ def test_the_context_ends_with_the_request(app: Flask, client: FlaskClient):
     _order(client, {"X-Tenant-Id": "acme"})
 
     assert current() == Context()
+
+
+def test_a_request_is_the_parent_of_the_events_that_it_publishes_in_the_trace_of_its_client(
+    client: FlaskClient,
+):
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    observer = OpenTelemetry(lambda: provider)
+    observers.add(observer)
+    try:
+        [created], _ = _order(client, {"traceparent": TRACE})
+    finally:
+        observers.remove(observer)
+
+    published, request = exporter.get_finished_spans()
+    assert (published.name, request.name) == ("publish order.created", "POST /api/v1/orders")
+    assert published.parent
+    assert request.parent
+    assert created.traceparent
+    assert published.parent.span_id == request.get_span_context().span_id
+    assert f"{request.parent.span_id:016x}" == TRACE.split("-")[2]
+    assert created.traceparent.split("-")[1] == TRACE.split("-")[1]
+    assert created.traceparent.split("-")[2] == f"{published.get_span_context().span_id:016x}"

@@ -1,0 +1,152 @@
+"""Observers: what watches the bus from outside, such as Sentry and OpenTelemetry.
+
+Without any, nothing is imported and each hook costs one test of an empty list.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy.orm import Session
+
+from events.attempts import Failure
+from events.envelope import Envelope
+from events.errors import NotNow
+from events.tables import Delivery
+
+logger = structlog.get_logger("tidings.observers")
+
+
+@dataclass(frozen=True)
+class FailedDelivery:
+    """A failed attempt that is recorded. Only `error` may hold personal data."""
+
+    subscription: str
+    event_id: UUID
+    attempt: int
+    fingerprint: str
+    dead: bool
+    first: bool  # the first failure of this delivery; "not now" is none
+    error: BaseException = field(repr=False)
+
+
+class Observer:
+    """A watcher of the bus. Its methods must return at once, and do nothing here."""
+
+    def requesting(self, name: str, traceparent: str | None) -> AbstractContextManager[object]:
+        """Return the context in which a web request is answered."""
+        return nullcontext()
+
+    def publishing(
+        self, event_type: str, event_id: UUID, traceparent: str | None
+    ) -> AbstractContextManager[str | None]:
+        """Return a context with the traceparent to record for an event, `None` for no change."""
+        return nullcontext()
+
+    def handling(
+        self, subscription: str, queue: str, envelopes: Sequence[Envelope]
+    ) -> AbstractContextManager[object]:
+        """Return the context in which one event is handled, or several by one call."""
+        return nullcontext()
+
+    def calling(self, subscription: str, envelope: Envelope) -> AbstractContextManager[object]:
+        """Return the context in which the outside is called for one event."""
+        return nullcontext()
+
+    def failed(self, delivery: FailedDelivery) -> None:
+        """Take note of a failed attempt, after the commit that recorded it."""
+
+    def close(self) -> None:
+        """Hand over what is left, within seconds: the process ends."""
+
+
+_observers: list[Observer] = []
+
+
+def add(observer: Observer) -> None:
+    """Let an observer watch this process."""
+    _observers.append(observer)
+
+
+def remove(observer: Observer) -> None:
+    """End what `add` began."""
+    _observers.remove(observer)
+
+
+def close() -> None:
+    """Let each observer hand over what it has, before the process ends."""
+    for observer in _observers:
+        observer.close()
+
+
+def requesting(name: str, traceparent: str | None) -> AbstractContextManager[object]:
+    """Return the context in which a web request is answered."""
+    return _entered(lambda each: each.requesting(name, traceparent))
+
+
+def handling(
+    subscription: str, queue: str, envelopes: Sequence[Envelope]
+) -> AbstractContextManager[object]:
+    """Return the context in which one event is handled, or several by one call."""
+    return _entered(lambda each: each.handling(subscription, queue, envelopes))
+
+
+def calling(subscription: str, envelope: Envelope) -> AbstractContextManager[object]:
+    """Return the context in which the outside is called for one event."""
+    return _entered(lambda each: each.calling(subscription, envelope))
+
+
+def traceparent_of(event_type: str, event_id: UUID, traceparent: str | None) -> str | None:
+    """Return the traceparent to record for an event; that of its cause, if nobody traces."""
+    for observer in _observers:
+        with observer.publishing(event_type, event_id, traceparent) as chosen:
+            traceparent = chosen or traceparent
+    return traceparent
+
+
+def note_failure(session: Session, row: Delivery, failure: Failure) -> None:
+    """Tell the observers of a recorded failure as soon as the session is committed."""
+    if _observers:
+        failed = _failed_delivery(row, failure)
+        sqlalchemy_event.listen(session, "after_commit", lambda _: _tell(failed), once=True)
+
+
+def _failed_delivery(row: Delivery, failure: Failure) -> FailedDelivery:
+    not_now = isinstance(failure.error, NotNow)
+    return FailedDelivery(
+        subscription=row.subscription,
+        event_id=row.event_id,
+        attempt=row.attempts,
+        fingerprint=failure.fingerprint,
+        dead=row.died_at is not None,
+        first=row.attempts - row.not_now == 1 and not not_now,
+        error=failure.error,
+    )
+
+
+def _tell(failed: FailedDelivery) -> None:
+    for observer in _observers:
+        try:
+            observer.failed(failed)
+        except Exception as error:  # who watches must not break what is watched
+            logger.warning("observer.failed", error=type(error).__name__)
+
+
+_NOTHING: AbstractContextManager[object] = nullcontext()
+
+
+def _entered(
+    context: Callable[[Observer], AbstractContextManager[object]],
+) -> AbstractContextManager[object]:
+    return _all([context(each) for each in _observers]) if _observers else _NOTHING
+
+
+@contextmanager
+def _all(contexts: Sequence[AbstractContextManager[object]]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for each in contexts:
+            stack.enter_context(each)
+        yield

@@ -1,0 +1,208 @@
+"""OpenTelemetry: one trace from the request through the event to its handling and the calls."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import (
+    BatchSpanProcessor,
+    SimpleSpanProcessor,
+    SpanExporter,
+    SpanExportResult,
+)
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from events import Context, Database, acting, observers, publish, transaction
+from events.observers.opentelemetry import OpenTelemetry
+from events.subscriptions import Subscription
+from events.testing import Bus
+from tests.events.sample import SECRET, Noted, Replied, new_subscription, raising
+from tests.tree import ROOT
+
+INCOMING = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    observer = OpenTelemetry(lambda: provider)
+    observers.add(observer)
+    yield exporter
+    observers.remove(observer)
+
+
+def by_name(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
+    return {each.name: each for each in exporter.get_finished_spans()}
+
+
+def parent(span: ReadableSpan) -> int | None:
+    return span.parent.span_id if span.parent else None
+
+
+def own(span: ReadableSpan) -> int:
+    return span.get_span_context().span_id
+
+
+CALLING = new_subscription(
+    lambda event, session, answer: Replied(text=answer), call=lambda event, key: "answered"
+)
+
+
+def test_one_trace_leads_from_the_request_to_the_calls_and_what_they_cause(
+    any_database: Database, spans: InMemorySpanExporter
+):
+    with Bus(subscriptions=[CALLING]) as bus:
+        with observers.requesting("POST /notes", INCOMING), transaction() as session:
+            publish(session, Noted(text="a"))
+        bus.drain()
+
+    found = by_name(spans)
+    request, published = found["POST /notes"], found["publish sample.noted"]
+    process, call = found["process notes"], found["call notes.mark"]
+    caused = found["publish sample.replied"]
+    assert {each.get_span_context().trace_id for each in found.values()} == {
+        int(INCOMING.split("-")[1], 16)
+    }
+    assert parent(request) == int(INCOMING.split("-")[2], 16)
+    assert [parent(each) for each in (published, process, call, caused)] == [
+        own(request),
+        own(published),
+        own(published),
+        own(process),
+    ]
+    assert [each.context.span_id for each in process.links] == [own(published)]
+    assert [each.kind for each in (request, published, process, call)] == [
+        SpanKind.SERVER,
+        SpanKind.PRODUCER,
+        SpanKind.CONSUMER,
+        SpanKind.CLIENT,
+    ]
+    assert process.attributes is not None
+    assert process.attributes["messaging.operation.type"] == "process"
+    assert process.attributes["messaging.destination.subscription.name"] == "notes.mark"
+
+
+def test_each_attempt_has_a_span_and_a_failed_one_tells_the_class_of_its_error_alone(
+    database: Database, spans: InMemorySpanExporter
+):
+    failing = new_subscription(raising(lambda: ValueError(f"{SECRET} is unknown")))
+    with Bus(subscriptions=[failing], fail_fast=False) as bus:
+        bus.publish(Noted(text=SECRET), subject=SECRET)
+        bus.drain()
+        bus.advance(60)
+
+    attempts = [each for each in spans.get_finished_spans() if each.name == "process notes"]
+    assert [each.status.status_code for each in attempts] == [StatusCode.ERROR] * 2
+    assert [dict(each.attributes or {})["error.type"] for each in attempts] == ["ValueError"] * 2
+    assert SECRET not in "".join(each.to_json() for each in spans.get_finished_spans())
+
+
+def test_the_events_of_a_batch_are_linked_to_the_one_call_that_handles_them(
+    database: Database, spans: InMemorySpanExporter
+):
+    def handle(events: list[Noted], session: object) -> None:
+        """Handle all."""
+
+    batched = Subscription(
+        "notes.batch", "notes", (Noted,), handle, None, CALLING.retry, 10, takes_batch=True
+    )
+    with Bus(subscriptions=[batched]) as bus:
+        bus.publish(Noted(text="a"))
+        bus.publish(Noted(text="b"))
+        bus.drain()
+
+    published = [each for each in spans.get_finished_spans() if each.kind == SpanKind.PRODUCER]
+    process = by_name(spans)["process notes"]
+    assert [each.context.span_id for each in process.links] == [own(each) for each in published]
+
+
+@pytest.mark.parametrize("traceparent", ["", "nonsense", INCOMING[:-1], INCOMING.replace("4", "g")])
+def test_a_traceparent_that_is_none_begins_a_trace_of_its_own(
+    traceparent: str, database: Database, spans: InMemorySpanExporter
+):
+    with Bus(subscriptions=[CALLING]) as bus:
+        with acting(Context(traceparent=traceparent)), transaction() as session:
+            publish(session, Noted(text="a"))
+        bus.drain()
+
+    assert bus.reports[0].outcomes[0].result == "handled"
+    published = by_name(spans)["publish sample.noted"]
+    assert (published.parent, own(published)) == (None, parent(by_name(spans)["process notes"]))
+
+
+class Hanging(SpanExporter):
+    """An exporter whose collector does not answer."""
+
+    def __init__(self) -> None:
+        self.reached, self.released = threading.Event(), threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.reached.set()
+        self.released.wait(300)
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        self.released.wait(300)
+
+
+def test_a_collector_that_hangs_holds_nothing_up(database: Database):
+    hanging = Hanging()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(hanging, schedule_delay_millis=10))
+    observer = OpenTelemetry(lambda: provider)
+    observers.add(observer)
+    try:
+        with Bus(subscriptions=[CALLING]) as bus:
+            bus.publish(Noted(text="a"))
+            assert hanging.reached.wait(60)
+            bus.publish(*[Noted(text=str(number)) for number in range(100)])
+            bus.drain()
+            assert {each.state for each in bus.deliveries()} == {"done"}
+        observer.close()
+    finally:
+        observers.remove(observer)
+        hanging.released.set()
+
+
+_FORK = """
+import os
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+from events.observers.opentelemetry import OpenTelemetry
+
+def provider():
+    made = TracerProvider(shutdown_on_exit=False)
+    made.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(formatter=lambda s: s.name)))
+    return made
+
+observer = OpenTelemetry(provider)
+with observer.requesting("parent ", None):
+    pass
+if child := os.fork():
+    os.waitpid(child, 0)
+else:
+    with observer.requesting("child ", None):
+        pass
+observer.close()
+os._exit(0)
+"""
+
+
+def test_a_forked_process_sends_its_own_spans_and_only_those():
+    run = subprocess.run(
+        [sys.executable, "-c", _FORK],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (run.returncode, run.stdout.split()) == (0, ["child", "parent"]), run.stderr
