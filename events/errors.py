@@ -8,6 +8,7 @@ TidingsError
 │   └── UnknownFields       fields of a known version that this process does not know
 ├── ReasonMissing           an operator's act without a reason, which the audit needs
 ├── UnknownDelivery         no dead letter or invalid message has that id
+├── UnknownGroup            no dead letter has that cause
 ├── UnknownReplay           no replay has that number
 ├── NothingToReplay         no dead letter, or no past event, matches the selection
 ├── AlreadyReplaying        another replay has some of the same dead letters
@@ -87,6 +88,16 @@ class ReasonMissing(TidingsError):
 
     def __init__(self, action: str) -> None:
         super().__init__(f"{action} needs a reason; it is written to the audit log")
+
+
+class UnknownGroup(TidingsError):
+    """No dead letter of a subscription has this fingerprint."""
+
+    def __init__(self, subscription: str, fingerprint: str) -> None:
+        super().__init__(
+            f"no dead letter of {subscription!r} has the fingerprint {fingerprint!r}; "
+            "`tidings dead-letters list --group` shows all groups"
+        )
 
 
 class UnknownReplay(TidingsError):

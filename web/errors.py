@@ -29,6 +29,7 @@ from events.errors import (
     ReplayIsOver,
     TidingsError,
     UnknownDelivery,
+    UnknownGroup,
     UnknownReplay,
     UnknownSubscription,
 )
@@ -111,6 +112,7 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
     ForeignOrigin: (HTTPStatus.FORBIDDEN, "Foreign origin", {}),
     BadAddress: (HTTPStatus.BAD_REQUEST, "Bad address", {}),
     UnknownDelivery: (HTTPStatus.NOT_FOUND, "Unknown dead letter", {}),
+    UnknownGroup: (HTTPStatus.NOT_FOUND, "Unknown group", {}),
     UnknownSubscription: (HTTPStatus.NOT_FOUND, "Unknown subscription", {}),
     UnknownReplay: (HTTPStatus.NOT_FOUND, "Unknown replay", {}),
     NothingToReplay: (HTTPStatus.NOT_FOUND, "Nothing to replay", {}),

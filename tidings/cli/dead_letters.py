@@ -11,6 +11,7 @@ from events.admin import replays
 from events.tables import Attempt
 from tasks import impact
 from tidings.cli.audit_options import needed, who, why_option
+from tidings.cli.dead_letter_export import export
 from tidings.cli.dry_run import dry_run
 from tidings.cli.encoding import echo
 from tidings.cli.output import (
@@ -50,10 +51,11 @@ _ATTEMPT_FIELDS = (
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """List, show, replay and discard dead letters; run their handlers without effect."""
+    """List, show, export, replay and discard dead letters; run their handlers without effect."""
 
 
-dead_letters.add_command(dry_run)
+for command in (dry_run, export):
+    dead_letters.add_command(command)
 
 
 @dead_letters.command("list")

@@ -59,12 +59,17 @@ class EventQuery(PageQuery):
     subject: Subject | None = Field(default=None, examples=["ORD-1042"])
 
 
-class DeadLetterQuery(_Query):
-    """The dead letters that match each given filter, at most `limit`."""
+class DeadLetterFilters(_Query):
+    """The dead letters that match each given filter."""
 
     queue: Name | None = None
     subscription: Name | None = None
     fingerprint: Fingerprint | None = None
+
+
+class DeadLetterQuery(DeadLetterFilters):
+    """The dead letters that match each given filter, at most `limit`."""
+
     limit: Limit = 100
 
 

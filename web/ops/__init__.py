@@ -12,6 +12,7 @@ from web.ops import (
     dead_letters,
     dry_runs,
     events,
+    exports,
     find,
     mails,
     navigation,
@@ -27,7 +28,7 @@ from web.security import require_ops
 bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
-    *(find, audit, replays, dry_runs),
+    *(find, audit, replays, dry_runs, exports),
 ):
     bp.register_blueprint(page.bp)
 

@@ -1,6 +1,7 @@
 """`tidings dead-letters`, on a charge that always fails."""
 
 import getpass
+import json
 
 import pytest
 
@@ -66,3 +67,18 @@ def test_replay_needs_exactly_one_kind_of_selection(bus: Bus, words: tuple[str, 
 
     assert result.exit_code == 2
     assert "select dead letters" in result.stderr
+
+
+def test_dead_letters_are_exported_as_lines_and_a_group_as_a_report(letter: str):
+    [group] = answered("dead-letters", "list", "--group")
+    which = ("--subscription", group["subscription"], "--fingerprint", group["fingerprint"])
+
+    assert json.loads(told("dead-letters", "export"))["id"] == letter
+    assert (
+        told("dead-letters", "export", "--format", "csv", *which).splitlines()[1].startswith(letter)
+    )
+    assert told("dead-letters", "export", "--format", "markdown", *which).startswith("# `")
+    refused = call("dead-letters", "export", "--format", "markdown")
+    assert (refused.exit_code, "give --subscription" in refused.stderr) == (2, True)
+    unknown = ("--subscription", "a", "--fingerprint", "b")
+    assert call("dead-letters", "export", "--format", "markdown", *unknown).exit_code == 1

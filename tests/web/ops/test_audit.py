@@ -19,7 +19,7 @@ from tests.web.ops.acts import ACTIONS, COMMANDS, SUBSCRIPTION, Shop
 from tests.web.payloads import OPS, order_payload
 from tidings.cli import main
 
-READS = (" list", " show", " dry-run")
+READS = (" list", " show", " dry-run", " export")
 READ_ONLY = {
     *("up", "restart", "web", "relay", "migrate", "demo", "chaos"),
     *("queues", "events", "doctor", "catalog", "contracts", "backup", "audit"),
