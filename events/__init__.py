@@ -9,6 +9,7 @@ from events.log import publish
 from events.orm import Base, UTCDateTime, get_or_create_locked, insert_if_absent
 from events.retry import Retry
 from events.scheduled import cancel, reschedule
+from events.schedules import schedule
 from events.subscriptions import Subscription, subscribe, subscribe_batch
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "reading",
     "relaxed",
     "reschedule",
+    "schedule",
     "subscribe",
     "subscribe_batch",
     "transaction",

@@ -18,7 +18,7 @@ TidingsError
 ├── InvalidSettings         settings that cannot work; in `events.environment`
 ├── TransactionNotStarted   stopped while it waited for its turn; it may be run again
 ├── CallNotMade             the calls before it in the batch took too long; it may be made later
-├── ScheduleError           an event cannot be scheduled so: its key is taken, or no key
+├── ScheduleError           an event cannot be scheduled so: a key that is taken, no cron line
 ├── BrokerDown              the broker did not take a message; the relay sends it again
 │   └── BrokerBlocked       the broker can be reached, and accepts no messages from anybody
 ├── QueueUnavailable        the broker refuses one queue; the others can be used
@@ -160,7 +160,7 @@ class CallNotMade(TidingsError):
 
 
 class ScheduleError(TidingsError):
-    """An event cannot be scheduled under this key."""
+    """An event cannot be scheduled so: under this key, or at these times."""
 
 
 class BrokerDown(TidingsError):

@@ -21,6 +21,7 @@ from events.relay.keepalive import Keepalive
 from events.relay.loss import LostMessageDetector
 from events.relay.round import do_round, survey
 from events.relay.sending import unmark_sent
+from events.relay.timetable import Timetable
 from events.relay.unavailable import UnavailableQueues
 from events.relay.wakeup import wakeup
 from events.relay.window import slots_by_queue
@@ -42,6 +43,7 @@ class Relay:
         self._name = name or f"relay@{socket.gethostname()}:{os.getpid()}"
         self._losses = LostMessageDetector(transport)
         self._queues = UnavailableQueues()
+        self._timetable = Timetable()
         self._broker_error: BrokerDown | None = None
         self._database_error: str | None = None
         self._deaf: str | None = None  # why it hears no notifications
@@ -80,12 +82,15 @@ class Relay:
             self._upkeep_at = now + heartbeat.INTERVAL
         if now >= self._replays_at:
             self._replays_at = now + (REPLAY_INTERVAL if drive() else REPLAY_IDLE_INTERVAL)
+        self._timetable.publish_due()
         can_send = now >= self._retry_broker_at
         events, next_due = self._round(can_send=can_send, held=self._queues.held(now=now))
         waits = [self._upkeep_at - now, self._replays_at - now]
         waits += [0.0] if events else []
         if next_due is not None and can_send:
             waits.append((next_due - clock.now()).total_seconds())
+        if (schedule_at := self._timetable.next_at) is not None:
+            waits.append((schedule_at - clock.now()).total_seconds())
         if self._broker_error:
             waits.append(self._retry_broker_at - time.monotonic())
         if (attempt := self._queues.next_attempt(now=time.monotonic())) is not None:
@@ -131,6 +136,7 @@ class Relay:
     def _upkeep(self) -> None:
         self._queues.forget_idle(now=time.monotonic())
         self._beat()
+        self._timetable.refresh()
         with reading() as session:
             self._slots = slots_by_queue(session)
         try:

@@ -24,6 +24,21 @@ AUTHORIZED = {"Authorization": f"Basic {b64encode(LOGIN.encode()).decode()}"}
 TIDINGS = [sys.executable, "-m", "tidings"]
 CHARGES = "SELECT charge_id FROM sandbox_charges WHERE charge_id IS NOT NULL AND key LIKE :event"
 
+CHIMES = """
+from datetime import datetime, timedelta
+
+from events import Event, schedule
+
+
+class Chimed(Event, type="chimes.chimed", source="chimes"):
+    due_at: datetime
+
+
+@schedule(every=timedelta(seconds=10))
+def chime(due_at: datetime) -> Chimed:
+    return Chimed(due_at=due_at)
+"""
+
 
 class Whole(Instance):
     """An instance on a copy of the code with `tasks/loyalty.py` of the tutorial dropped in."""
@@ -36,6 +51,7 @@ class Whole(Instance):
             )
         shutil.copy(ROOT / "celeryconfig.py", code)
         (code / "tasks/loyalty.py").write_text(tutorial.files()["tasks/loyalty.py"])
+        (code / "tasks/chimes.py").write_text(CHIMES)
         super().__init__(home, PYTHONPATH=str(code), OPS_AUTH=LOGIN)
         self.command = [*TIDINGS, *self.command[1:]]
         self.broken: dict[str, Any] = {}
@@ -132,6 +148,17 @@ def test_a_good_order_is_charged_shipped_and_told_of_once(whole: Whole):
         lambda: whole.rows(mails, id=order["id"]) == [("confirmed",), ("received",), ("shipped",)],
         what="three mails",
     )
+
+
+def test_a_schedule_that_was_dropped_in_publishes_its_event(whole: Whole):
+    def chimes() -> list[str]:
+        found = whole.ask("/api/v1/events?type=chimes.chimed", **AUTHORIZED)["events"]
+        return [each["data"]["due_at"] for each in found]
+
+    wait_until(lambda: len(chimes()) > 1, what="two due times")
+    assert len(set(chimes())) == len(chimes())
+    [entry] = whole.ask("/api/v1/schedules", **AUTHORIZED)["schedules"]
+    assert (entry["name"], entry["due"]) == ("chime", "every 0:00:10")
 
 
 def test_a_service_that_was_dropped_in_hears_events(whole: Whole):

@@ -17,6 +17,7 @@ PATHS = [
     "/ops/dead-letters",
     "/ops/queues",
     "/ops/catalog",
+    "/ops/schedules",
     "/ops/mails",
     "/no",
 ]

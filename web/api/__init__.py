@@ -12,14 +12,14 @@ from web.api import (
     products,
     repairs,
     replays,
+    schedules,
 )
 from web.security import csrf
 
 
 def init_app(app: OpenAPI) -> None:
     """Add the endpoints to `app`. They need no CSRF token, because they read no cookie."""
-    operators = (ops.bp, dead_letters.bp, repairs.bp, replays.bp, products.bp, audit.bp)
-    for blueprint in (orders.bp, *operators):
-        csrf.exempt(blueprint)
-        openapi.register(app, blueprint)
+    for part in (orders, ops, dead_letters, repairs, replays, products, audit, schedules):
+        csrf.exempt(part.bp)
+        openapi.register(app, part.bp)
     app.register_blueprint(asyncapi.bp)

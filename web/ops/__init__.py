@@ -22,13 +22,14 @@ from web.ops import (
     products,
     queues,
     replays,
+    schedules,
 )
 from web.security import require_ops
 
 bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
-    *(find, audit, replays, dry_runs, exports),
+    *(find, audit, replays, dry_runs, exports, schedules),
 ):
     bp.register_blueprint(page.bp)
 

@@ -20,6 +20,7 @@ PAGES = [
     "/ops/dead-letters",
     "/ops/queues",
     "/ops/catalog",
+    "/ops/schedules",
     "/ops/mails",
     "/nothing",
 ]

@@ -22,7 +22,14 @@ THEMES = ("light", "dark")
 OPS_PAGES = (
     *("/ops", "/ops/orders", "/ops/orders?state=stuck", "/ops/dead-letters", "/ops/queues"),
     *("/ops/events", "/ops/products", "/ops/products/new", "/ops/products/MUG-BLUE/change"),
-    *("/ops/catalog", "/ops/mails", "/ops/replays", "/ops/replays/1", "/ops/nothing"),
+    *(
+        "/ops/catalog",
+        "/ops/mails",
+        "/ops/schedules",
+        "/ops/replays",
+        "/ops/replays/1",
+        "/ops/nothing",
+    ),
 )
 # The header cells without a text, and the order numbers that are not on one line.
 EMPTY_HEADERS = "[...document.querySelectorAll('th')].filter((th) => !th.textContent.trim()).length"

@@ -9,7 +9,17 @@ from events import Database, reading
 from events.audit_tables import AuditEntry
 from tests.web.pages import HTML, OPS_HTML, post
 
-PAGES = ["", "/orders", "/products", "/events", "/dead-letters", "/queues", "/catalog", "/mails"]
+PAGES = [
+    "",
+    "/orders",
+    "/products",
+    "/events",
+    "/dead-letters",
+    "/queues",
+    "/catalog",
+    "/mails",
+    "/schedules",
+]
 
 
 @pytest.mark.parametrize("path", PAGES)

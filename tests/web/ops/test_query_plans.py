@@ -29,7 +29,14 @@ STATISTICS = {
 PAGES = (
     *("/ops", "/ops/orders", "/ops/products", "/ops/events", "/ops/events/{event}"),
     *("/ops/events?type=order.created", "/ops/events?subject={number}", "/ops/orders/{order}"),
-    *("/ops/dead-letters", "/ops/queues", "/ops/catalog", "/ops/mails", "/orders/{order}"),
+    *(
+        "/ops/dead-letters",
+        "/ops/queues",
+        "/ops/catalog",
+        "/ops/mails",
+        "/ops/schedules",
+        "/orders/{order}",
+    ),
     *("/api/v1/orders", "/api/v1/events", "/api/v1/dead-letters", "/api/v1/queues"),
     *("/api/v1/subscriptions", "/api/v1/orders/{order}", "/readyz", "/metrics"),
 )
