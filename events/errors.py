@@ -9,6 +9,7 @@ TidingsError
 ├── ReasonMissing           an operator's act without a reason, which the audit needs
 ├── UnknownDelivery         no dead letter or invalid message has that id
 ├── UnknownGroup            no dead letter has that cause
+├── InvalidPayload          a corrected payload breaks the schema of its event
 ├── UnknownReplay           no replay has that number
 ├── NothingToReplay         no dead letter, or no past event, matches the selection
 ├── AlreadyReplaying        another replay has some of the same dead letters
@@ -98,6 +99,14 @@ class UnknownGroup(TidingsError):
             f"no dead letter of {subscription!r} has the fingerprint {fingerprint!r}; "
             "`tidings dead-letters list --group` shows all groups"
         )
+
+
+class InvalidPayload(TidingsError):
+    """A corrected payload breaks the schema of its event; `errors` are fields and messages."""
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{field}: {message}" for field, message in errors[:20]))
 
 
 class UnknownReplay(TidingsError):

@@ -24,6 +24,7 @@ from events.db_errors import describe_error, is_input_fault, is_transient, unava
 from events.dry_runs.outside import UnknownAnswer
 from events.errors import (
     AlreadyReplaying,
+    InvalidPayload,
     NothingToReplay,
     ReasonMissing,
     ReplayIsOver,
@@ -124,10 +125,8 @@ def problem_of(error: Exception) -> Problem:
     """Return the problem for `error`; that of an unforeseen error does not reveal its cause."""
     if isinstance(error, HTTPException):
         return _http_problem(error)
-    if isinstance(error, UnknownAnswer):
-        return problem_of(InvalidInput([FieldError("answer", str(error))]))
-    if isinstance(error, ReasonMissing):
-        return problem_of(InvalidInput([FieldError("reason", str(error))]))
+    if found := _wrong_fields(error):
+        return problem_of(InvalidInput(FieldError(*each) for each in found[:MAX_ERRORS]))
     if isinstance(error, OrderError):
         named = (FieldError(error.field, str(error)),) if error.field else ()
         return Problem(error.status, error.title, str(error), named)
@@ -145,6 +144,14 @@ def problem_of(error: Exception) -> Problem:
     if unavailable_reason(error):
         return DATABASE_CANNOT_SAVE
     return DATABASE_BUSY if is_transient(error) else INTERNAL_ERROR
+
+
+def _wrong_fields(error: Exception) -> list[tuple[str, str]]:
+    """Return the fields that an error of the bus is about, with its words for each."""
+    if isinstance(error, InvalidPayload):
+        return error.errors
+    fields = {UnknownAnswer: "answer", ReasonMissing: "reason"}
+    return [(fields[type(error)], str(error))] if type(error) in fields else []
 
 
 def _http_problem(error: HTTPException) -> Problem:

@@ -36,6 +36,9 @@ NEEDED: dict[str, Role] = {
     "ops_api.pause": Role.OPERATOR,
     "ops_api.resume": Role.OPERATOR,
     "ops.orders.cancel": Role.ADMINISTRATOR,  # money goes back
+    "ops.edits.edit": Role.ADMINISTRATOR,  # it changes what a service is told
+    "repairs_api.edit_one": Role.ADMINISTRATOR,
+    "repairs_api.edit_many": Role.ADMINISTRATOR,
     "ops.product.add": Role.ADMINISTRATOR,
     "ops.product.change": Role.ADMINISTRATOR,
     "ops.products.restock": Role.ADMINISTRATOR,

@@ -6,19 +6,22 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 from sqlalchemy.orm import Session
 
+from events.edited_events import EditedEvent
 from events.tables import Delivery, LogEntry, Pruning, SubscriptionRow
 
 
 def missing(row: SubscriptionRow, selection: dict[str, Any]) -> ColumnElement[bool]:
     """Select the relayed events that the subscription should have and has not.
 
-    Not those whose delivery was pruned: they were handled or given up.
+    Not those whose delivery was pruned: they were handled or given up. And no corrected events,
+    which are for another subscription only.
     """
     wanted = [LogEntry.type.in_(row.event_types), LogEntry.relayed_at.is_not(None)]
     if event_type := selection.get("event_type"):
         wanted.append(LogEntry.type == event_type)
     has = exists().where(Delivery.subscription == row.name, Delivery.event_id == LogEntry.id)
-    return and_(*wanted, ~has, ~was_pruned(row.name))
+    is_edited = exists().where(EditedEvent.event_id == LogEntry.id)
+    return and_(*wanted, ~has, ~was_pruned(row.name), ~is_edited)
 
 
 def count(session: Session, row: SubscriptionRow, selection: dict[str, Any]) -> int:

@@ -13,6 +13,7 @@ from tasks import impact
 from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.dead_letter_export import export
 from tidings.cli.dry_run import dry_run
+from tidings.cli.edit import edit
 from tidings.cli.encoding import echo
 from tidings.cli.output import (
     cell,
@@ -54,7 +55,7 @@ def dead_letters() -> None:
     """List, show, export, replay and discard dead letters; run their handlers without effect."""
 
 
-for command in (dry_run, export):
+for command in (dry_run, edit, export):
     dead_letters.add_command(command)
 
 

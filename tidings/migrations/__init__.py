@@ -11,11 +11,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from events import Base, subscriptions
+from events import Base, edited_events, subscriptions
 from events.replays import tables as replay_tables
 from web import idempotency, rate_limit
 
 TABLES_OF_OTHERS = (
+    edited_events.EditedEvent,
     replay_tables.Replay,
     replay_tables.ReplayedDelivery,
     idempotency.IdempotencyKey,

@@ -11,6 +11,7 @@ from web.ops import (
     catalog,
     dead_letters,
     dry_runs,
+    edits,
     events,
     exports,
     find,
@@ -29,7 +30,7 @@ from web.security import require_ops
 bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
-    *(find, audit, replays, dry_runs, exports, schedules),
+    *(find, audit, replays, dry_runs, edits, exports, schedules),
 ):
     bp.register_blueprint(page.bp)
 

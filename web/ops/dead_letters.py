@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from events import inputs, log, reading, transaction
-from events.admin import dead_letters, invalid_messages, replays
+from events.admin import dead_letters, edits, invalid_messages, replays
 from events.admin.dead_letters import DeadLetterView, Group
 from events.errors import AlreadyReplaying, NothingToReplay, UnknownDelivery
 from events.ledger import State
@@ -116,6 +116,7 @@ def show(delivery_id: str) -> ResponseReturnValue:
             envelope=envelope,
             attempts=dead_letters.attempts(session, delivery_id),
             replays=history.of_delivery(session, delivery.event_id, delivery.subscription),
+            links=edits.links(session, delivery.event_id, delivery.subscription),
         )
 
 

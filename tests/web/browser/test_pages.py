@@ -77,7 +77,7 @@ def pages(app: Flask, site: Site) -> list[str]:
     return [
         *OPS_PAGES,
         f"/ops/events/{event}",
-        *(f"/ops/dead-letters/{each.id}" for each in (again, second)),
+        *(f"/ops/dead-letters/{each}" for each in (again.id, second.id, f"{second.id}/edit")),
         *(f"/ops{address.partition('?')[0]}" for address in (shipped, cancelled, broken[1])),
         f"/ops{broken[1].partition('?')[0]}?ask=replay",
         *("/", "/nothing", shipped, cancelled, broken[0], f"{broken[0]}&ask=cancel"),

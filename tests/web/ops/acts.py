@@ -1,13 +1,16 @@
 """A request to each endpoint that acts, and the arguments of each command that does."""
 
+import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from flask import Flask
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
-from events import clock, transaction
+from events import clock, reading, transaction
 from events.admin import subscriptions as admin
 from events.replays.steps import planned
 from events.replays.tables import JobState, Replay
@@ -63,6 +66,24 @@ def fresh_subscription() -> str:
 
 
 GROUP = {"only": f"{SUBSCRIPTION} ValueError here", "reason": "because"}
+PATCH = [{"op": "replace", "path": "/payment_token", "value": "tok_flaky"}]
+
+
+def patched(shop: Shop) -> str:
+    """Return the payload of the dead letter with another token, as text."""
+    with reading() as session:
+        event_id = UUID(shop.letter.partition(":")[0])
+        data = session.scalars(select(LogEntry.data).where(LogEntry.id == event_id)).one()
+    return json.dumps(data | {"payment_token": "tok_flaky"})
+
+
+def patch_file() -> str:
+    """Write the patch into a file and return its name."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
+        json.dump(PATCH, file)
+    return file.name
+
+
 # The request to each endpoint: its address and its body.
 ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
     "ops_api.replay_one": lambda shop: (
@@ -80,6 +101,18 @@ ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
     "ops_api.discard_many": lambda shop: (
         "/api/v1/dead-letters/discard",
         {"queue": "payment", "reason": "because"},
+    ),
+    "repairs_api.edit_one": lambda shop: (
+        f"/api/v1/dead-letters/{shop.letter}/edit",
+        {"patch": PATCH, "why": "because"},
+    ),
+    "repairs_api.edit_many": lambda shop: (
+        "/api/v1/dead-letters/edit",
+        {"subscription": SUBSCRIPTION, "patch": PATCH, "why": "because"},
+    ),
+    "ops.edits.edit": lambda shop: (
+        f"/ops/dead-letters/{shop.letter}/edit",
+        {"data": patched(shop), "apply": "yes", "reason": "because"},
     ),
     "replays_api.start_replay": lambda shop: (
         "/api/v1/replays",
@@ -184,6 +217,7 @@ COMMANDS: dict[str, Callable[[Shop], tuple[str, ...]]] = {
     "pause": lambda shop: (SUBSCRIPTION,),
     "resume": lambda shop: (paused(),),
     "backfill": lambda shop: (fresh_subscription(),),
+    "dead-letters edit": lambda shop: (shop.letter, "--patch", patch_file()),
     "replays start": lambda shop: ("--all", "--canary", "--rate", "2"),
     "replays pause": lambda shop: (str(replaying(JobState.RUNNING)),),
     "replays resume": lambda shop: (str(replaying(JobState.PAUSED)),),

@@ -1,0 +1,135 @@
+"""A correction on its page and over the API: errors by field, the difference, then the replay."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from events import reading, subscriptions
+from events.admin import dead_letters
+from events.testing import Bus
+from tests.web.pages import OPS_HTML, post
+from tests.web.payloads import OPS, order_payload
+
+PATCH = [{"op": "replace", "path": "/payment_token", "value": "tok_ok"}]
+
+
+@pytest.fixture
+def bus(app: Flask) -> Iterator[Bus]:
+    """A shop with two charges that are dead letters."""
+    services = [each for each in subscriptions.registered().values() if each.queue == "payment"]
+    with Bus(subscriptions=services, fail_fast=False) as bus:
+        for _ in range(2):
+            body = order_payload() | {"payment_token": "tok_broken"}
+            assert app.test_client().post("/api/v1/orders", json=body).status_code == 202
+        for _ in range(10):
+            bus.advance(3600)
+        yield bus
+
+
+@pytest.fixture
+def client(app: Flask, bus: Bus) -> FlaskClient:
+    """A client of that shop."""
+    return app.test_client()
+
+
+def letters() -> list[str]:
+    with reading() as session:
+        return [each.id for each in dead_letters.listed(session)]
+
+
+def payload(client: FlaskClient, letter: str) -> dict[str, Any]:
+    preview: dict[str, Any] = client.get("/api/v1/events?limit=50", headers=OPS).json
+    [data] = [each["data"] for each in preview["events"] if each["id"] == letter.partition(":")[0]]
+    found: dict[str, Any] = data
+    return found
+
+
+def test_a_payload_is_checked_compared_and_replayed_on_its_page(
+    client: FlaskClient, bus: Bus
+) -> None:
+    letter = letters()[0]
+    address = f"/ops/dead-letters/{letter}/edit"
+    assert "tok_broken" in client.get(address, headers=OPS_HTML).text
+    assert f'href="{address}"' in client.get(address.removesuffix("/edit"), headers=OPS_HTML).text
+    data = payload(client, letter)
+
+    wrong = post(client, address, address, OPS, data=json.dumps(data | {"total": "<b>"}))
+    assert wrong.status_code == 422
+    assert "<code>data.total</code>" in wrong.text
+    assert "&lt;b&gt;" in wrong.text  # what was typed is there still
+    for text, words in (("{", "it is no JSON"), ("[1]", "no JSON object"), ("[" * 9999, "no JSON")):
+        assert words in post(client, address, address, OPS, data=text).text
+    right = json.dumps(data | {"payment_token": "tok_ok"})
+    page = post(client, address, address, OPS, data=right).text
+    assert "1 value would be corrected" in page
+    assert "<code>/payment_token</code>" in page
+    assert letter in letters()
+
+    assert post(client, address, address, OPS, data=right, apply="yes").status_code == 422
+    done = post(client, address, address, OPS, data=right, apply="yes", reason="mended").text
+    assert "to this subscription alone" in done
+    assert "Corrects" in done
+    bus.drain()
+    assert letter not in letters()
+    assert "Corrected by" in client.get(f"/ops/dead-letters/{letter}", headers=OPS_HTML).text
+    again = post(client, "/ops/dead-letters", address, OPS, data=right, apply="yes", reason="x")
+    assert "not dead any more" in again.text
+
+
+def test_one_and_a_group_are_corrected_over_the_api_after_a_preview(
+    client: FlaskClient, bus: Bus
+) -> None:
+    first = letters()[0]
+    group = {"subscription": "payment.charge_order", "patch": PATCH}
+    seen = client.post("/api/v1/dead-letters/edit", json=group | {"preview": True}, headers=OPS)
+    assert (seen.status_code, len(seen.json["edits"])) == (200, 2)
+    assert seen.json["edits"][0]["diff"] == [
+        {"path": "/payment_token", "now": "tok_broken", "then": "tok_ok"}
+    ]
+    assert len(letters()) == 2
+
+    one = client.post(
+        f"/api/v1/dead-letters/{first}/edit", json={"patch": PATCH, "why": "mended"}, headers=OPS
+    )
+    assert (one.status_code, one.json["delivery_id"]) == (202, first)
+    assert one.json["corrected"].endswith(":payment.charge_order")
+    rest = client.post("/api/v1/dead-letters/edit", json=group | {"why": "mended"}, headers=OPS)
+    assert (rest.status_code, len(rest.json["edits"])) == (202, 1)
+    bus.drain()
+    assert letters() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"why": "x"}, "body"),
+        ({"patch": PATCH, "data": {}, "why": "x"}, "body"),
+        ({"patch": PATCH}, "why"),
+        ({"data": {}, "why": "x"}, "data.order_id"),
+        ({"patch": [], "why": "x"}, "patch"),
+        ({"patch": [{"op": "remove", "path": "/nothing"}], "why": "x"}, "patch"),
+        ({"patch": [{"op": "replace", "path": "/total", "value": 1}], "why": "x"}, "data.total"),
+    ],
+)
+def test_a_correction_that_cannot_work_is_refused_by_field(
+    client: FlaskClient, body: dict[str, Any], field: str
+) -> None:
+    before = letters()
+    answer = client.post(f"/api/v1/dead-letters/{before[0]}/edit", json=body, headers=OPS)
+
+    assert answer.status_code == 422
+    assert field in [each["field"] for each in answer.json["errors"]]
+    assert letters() == before
+
+
+def test_a_group_that_matches_nothing_is_told_by_name(client: FlaskClient) -> None:
+    body: dict[str, Any] = {"queue": "shipping", "patch": PATCH, "why": "x"}
+    nothing = client.post("/api/v1/dead-letters/edit", json=body, headers=OPS)
+    assert (nothing.status_code, nothing.json["title"]) == (404, "Nothing to replay")
+    body.pop("queue")
+    everything = client.post("/api/v1/dead-letters/edit", json=body, headers=OPS)
+    assert everything.status_code == 422
