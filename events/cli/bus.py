@@ -6,6 +6,7 @@ import click
 
 from events import environment
 from events.admin import schema
+from events.cli.alive import alive
 from events.cli.contracts import contracts
 from events.cli.group import BusGroup
 from events.cli.relay import run_relay
@@ -13,7 +14,7 @@ from events.database import database
 from events.subscriptions import registered
 
 
-@click.group(cls=BusGroup, commands=[contracts])
+@click.group(cls=BusGroup, commands=[alive, contracts])
 def bus() -> None:
     """Operate the event bus of this application."""
 

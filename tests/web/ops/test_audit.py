@@ -21,7 +21,7 @@ from tidings.cli import main
 
 READS = (" list", " show", " dry-run", " export")
 READ_ONLY = {
-    *("up", "restart", "web", "relay", "migrate", "demo", "chaos"),
+    *("up", "restart", "web", "relay", "migrate", "demo", "chaos", "alive"),
     *("queues", "events", "doctor", "catalog", "contracts", "backup", "audit", "schedules"),
 }
 ELSEWHERE = {"restore", "doubts"}  # their lines: tests/tidings/backup, tests/tasks/test_doubts.py
