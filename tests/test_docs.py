@@ -57,7 +57,7 @@ def test_the_subscriber_of_the_tutorial_works_as_it_is_written(tmp_path: Path):
     assert "2 passed" in run.stdout, run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("name", ["publish", "upcaster", "batch", "call", "eraser"])
+@pytest.mark.parametrize("name", ["tracer", "publish", "upcaster", "batch", "call", "eraser"])
 def test_the_code_of_the_how_to_runs(name: str, tmp_path: Path):
     [block] = re.findall(
         rf"<!-- {name} -->\n```python\n(.*?)```", (ROOT / "docs/how-to.md").read_text(), re.DOTALL

@@ -20,5 +20,6 @@ def start() -> None:
     for name in sorted(name for name in wanted if wanted[name] and name not in _started):
         [found] = entry_points(group=_ENTRY_POINTS, name=name)
         observers.add(found.load()())
+        if not _started:
+            atexit.register(observers.close)
         _started.add(name)
-        atexit.register(observers.close)

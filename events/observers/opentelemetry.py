@@ -37,9 +37,11 @@ def provider_of_environment() -> TracerProvider:
 class OpenTelemetry(Observer):
     """The tracer of this process, made on its first span: a thread does not outlive a fork."""
 
-    def __init__(self, provider: Callable[[], TracerProvider] = provider_of_environment) -> None:
+    def __init__(
+        self, provider: Callable[[], trace.TracerProvider] = provider_of_environment
+    ) -> None:
         self._make, self._lock = provider, threading.Lock()
-        self._provider: TracerProvider | None = None
+        self._provider: trace.TracerProvider | None = None
         self._pid = 0
 
     @contextmanager
@@ -97,11 +99,12 @@ class OpenTelemetry(Observer):
 
     def close(self) -> None:
         """Send the spans that are left; a collector that hangs is left behind after seconds."""
-        provider = self._provider
-        if provider is not None and self._pid == os.getpid():
-            closing = threading.Thread(target=provider.shutdown, daemon=True)
-            closing.start()
-            closing.join(CLOSE_TIMEOUT)
+        # Only providers of the SDK can. It is not shut down: it may be the application's.
+        flush = getattr(self._provider, "force_flush", None)
+        if flush is not None and self._pid == os.getpid():
+            flushing = threading.Thread(target=flush, daemon=True)
+            flushing.start()
+            flushing.join(CLOSE_TIMEOUT)
 
     def _tracer(self) -> Tracer:
         if self._pid != os.getpid():
