@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import jsonpatch  # type: ignore[import-untyped]
+import jsonpatch
 import jsonpointer
 from pydantic import ValidationError
 from sqlalchemy import and_, or_, select
