@@ -21,6 +21,7 @@ from events.replays.release import release
 from events.replays.steps import (
     AHEAD,
     SLICE,
+    SLICES,
     Step,
     parsed,
     quota,
@@ -38,18 +39,19 @@ _OUTCOMES = {State.DONE: Outcome.DONE, State.DEAD: Outcome.FAILED}
 
 
 def drive() -> bool:
-    """Advance every job by one slice that has something to do; return whether any is active."""
+    """Advance every job that has something to do by a few slices; return whether any is active.
+
+    Each slice is a transaction, so that others can write in between.
+    """
     with reading() as session:  # to look is cheap; the write lock is not
         jobs = session.scalars(select(Replay).where(IS_ACTIVE).order_by(Replay.id)).all()
         now = clock.now()
         ready = [job.id for job in jobs if _may_release(job, now) or _settled(session, job, 1)]
     for job_id in ready:
         try:
-            with transaction() as session:
-                found = select(Replay).where(Replay.id == job_id, IS_ACTIVE)
-                job = session.scalar(found.with_for_update(skip_locked=True))
-                if job is not None:
-                    advance(session, job)
+            for _ in range(SLICES):
+                if not _advance_one(job_id):
+                    break
         except Exception as error:
             if is_transient(error) or unavailable_reason(error):
                 raise
@@ -57,10 +59,21 @@ def drive() -> bool:
     return bool(jobs)
 
 
-def advance(session: Session, job: Replay) -> None:
-    """Write outcomes, stop if too many died again, and give the next slice back."""
-    now = clock.now()
-    _write_outcomes(session, job)
+def _advance_one(job_id: int) -> bool:
+    """Advance a job by one slice; return whether the slice was full, so that more may follow."""
+    with transaction() as session:
+        found = select(Replay).where(Replay.id == job_id, IS_ACTIVE)
+        job = session.scalar(found.with_for_update(skip_locked=True))
+        return job is not None and advance(session, job) >= SLICE
+
+
+def advance(session: Session, job: Replay) -> int:
+    """Write outcomes, stop if too many died again, and give the next slice back.
+
+    Return the number of rows that it changed, of those of which it changed more.
+    """
+    now, released = clock.now(), 0
+    settled = _write_outcomes(session, job)
     _judge(job, now)
     _end_step(job, now)
     if count := _quota(job, now):
@@ -72,6 +85,7 @@ def advance(session: Session, job: Replay) -> None:
         job.total = max(job.total, job.released)
         _end_step(job, now)
     session.flush()
+    return max(settled, released)
 
 
 def end(job: Replay, state: JobState, because: str | None, now: datetime) -> None:
@@ -116,7 +130,7 @@ def _settled(session: Session, job: Replay, limit: int) -> Sequence[Any]:
     ).all()
 
 
-def _write_outcomes(session: Session, job: Replay) -> None:
+def _write_outcomes(session: Session, job: Replay) -> int:
     counts: Counter[tuple[int, Outcome]] = Counter()
     keys: dict[Outcome, list[tuple[Any, str]]] = {}
     for event_id, subscription, step, state in _settled(session, job, SLICE):
@@ -133,6 +147,7 @@ def _write_outcomes(session: Session, job: Replay) -> None:
         job.open -= number
     if counts:
         job.steps = stored(steps)
+    return counts.total()
 
 
 def _judge(job: Replay, now: datetime) -> None:
