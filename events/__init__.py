@@ -3,7 +3,7 @@
 from events.context import Context, acting, current, envelope, envelopes
 from events.database import Database, reading, relaxed, transaction
 from events.envelope import Actor, Envelope
-from events.errors import DeadLetter, NotNow, RetryAfter, TidingsError
+from events.errors import DeadLetter, NotNow, RetryAfter, TidingsError, Unavailable
 from events.event import Event, upcaster
 from events.log import publish
 from events.orm import Base, UTCDateTime, get_or_create_locked, insert_if_absent
@@ -26,6 +26,7 @@ __all__ = [
     "Subscription",
     "TidingsError",
     "UTCDateTime",
+    "Unavailable",
     "acting",
     "cancel",
     "current",

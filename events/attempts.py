@@ -23,6 +23,7 @@ class Failure:
     started_at: datetime
     took: float = 0.0
     where: str = field(default="", kw_only=True)
+    dependency: str | None = field(default=None, kw_only=True)  # that the error says is down
 
     @property
     def error_type(self) -> str:

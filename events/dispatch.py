@@ -11,26 +11,23 @@ from uuid import UUID
 
 import structlog
 
-from events import clock, context, handlers, ledger, log, pace, suspects
+from events import breakers, clock, context, failures, handlers, ledger, log, pace, suspects
 from events.attempts import Failure
 from events.calls import Answer, call_each
 from events.database import reading, transaction
-from events.db_errors import is_transient
 from events.deadline import DeadlineExceeded, deadline
-from events.errors import CallNotMade, UnknownEvent
+from events.failures import release
 from events.inbox import InFlight, in_flight
 from events.outcome import Outcome, Report, Result
 from events.subscriptions import Subscription
-from events.tables import delivery_id
 
 logger = structlog.get_logger("tidings.dispatch")
 
-DATABASE_RETRY_DELAY = 2.0  # seconds until a delivery is sent again that the database refused
-UNKNOWN_EVENT_DELAY = 60.0  # seconds until an event is offered again that this worker does not know
 MESSAGE_TIME = 1.0  # seconds of one message after which the rest of it is given back
 SLOW_TIME = 10.0  # seconds after which no further slow delivery is begun; below the time limit
 HANDLER_TIME = 1.0  # seconds of one handler after which its batch is handled one by one
 OTHERS_FIRST = "the deliveries before it took long"
+BREAKER_OPEN = "its dependency is unavailable"
 
 
 def dispatch(
@@ -43,10 +40,13 @@ def dispatch(
     relay then sends again.
     """
     with reading() as session:
-        found = in_flight(session, subscription.name, ids)
+        found = in_flight(session, subscription.name, ids, depends_on=subscription.depends_on)
     outcomes = [Outcome(Result.DUPLICATE)] * (len(ids) - len(found))
     if any(each.paused for each in found):
-        return Report([*outcomes, *_release(subscription, found, wait=0.0, reason="paused")])
+        return Report([*outcomes, *release(subscription, found, wait=0.0, reason="paused")])
+    if waiting := [each for each in found if each.waits]:
+        outcomes += release(subscription, waiting, wait=0.0, reason=BREAKER_OPEN)
+        found = [each for each in found if not each.waits]
     run, began = _Run(subscription, worker, found), time.monotonic()
     isolated = [each for each in found if suspect or suspects.is_suspect(each.lost_count)]
     others = [each for each in found if each not in isolated]
@@ -57,9 +57,11 @@ def dispatch(
         size = pace.batch_size(subscription.name, subscription.batch)
         outcomes += run.batch(others[:size])
         others = others[size:]
+        left = [*others, *isolated]
+        if left and any(each.breaker_open for each in outcomes):
+            return Report([*outcomes, *release(subscription, left, wait=0.0, reason=BREAKER_OPEN)])
         if others and time.monotonic() - began > MESSAGE_TIME:
-            rest = [*others, *isolated]
-            return Report([*outcomes, *_release(subscription, rest, wait=0.0, reason=OTHERS_FIRST)])
+            return Report([*outcomes, *release(subscription, left, wait=0.0, reason=OTHERS_FIRST)])
     outcomes += [run.isolated(each) for each in isolated]
     return Report(outcomes)
 
@@ -83,7 +85,7 @@ class _Run:
             return [self.alone(deliveries[0])]
         answers: dict[UUID, Answer] = {}
         if self._subscription.call is not None:
-            answers = call_each(self._subscription, [each.envelope for each in deliveries])
+            answers = self._call(deliveries)
         outcomes: list[Outcome] = []
         good: list[InFlight] = []
         for each in deliveries:
@@ -108,10 +110,18 @@ class _Run:
                 slow.append(each)
         for index, each in enumerate(slow):
             if index and time.monotonic() - self._message_began > SLOW_TIME:
-                rest = _release(self._subscription, slow[index:], wait=0.0, reason=OTHERS_FIRST)
+                rest = release(self._subscription, slow[index:], wait=0.0, reason=OTHERS_FIRST)
                 return [*outcomes, *rest]
             outcomes.append(self.alone(each, answers.get(each.envelope.id)))
         return outcomes
+
+    def _call(self, deliveries: Sequence[InFlight]) -> dict[UUID, Answer]:
+        """Make the call of each, and count the answers for the breaker."""
+        answers = call_each(self._subscription, [each.envelope for each in deliveries])
+        if self._subscription.depends_on is not None:
+            answered = sum(each.error is None for each in answers.values())
+            breakers.note_answered(self._subscription.depends_on, answered)
+        return answers
 
     def isolate_again(self, deliveries: Sequence[InFlight]) -> list[Outcome]:
         """Give suspects back that came back started: the relay sends one of them at a time."""
@@ -142,7 +152,7 @@ class _Run:
         self._started_at, self._began = clock.now(), time.monotonic()
         try:
             if self._subscription.call is not None and answer is None:
-                [answer] = call_each(self._subscription, [delivery.envelope]).values()
+                [answer] = self._call([delivery]).values()
             if answer is not None and answer.error is not None:
                 raise answer.error
             claimed = self._handle(
@@ -176,6 +186,7 @@ class _Run:
         events = [(each.envelope, each.envelope.event()) for each in deliveries]
         ids = [each.envelope.id for each in deliveries]
         with transaction() as session:
+            failures.end_probe(session, self._subscription, deliveries)
             claimed = ledger.claim(session, self._subscription.name, ids)
             began = time.monotonic()  # only now: to wait for the database is no handler's fault
             ours = [each for each in events if each[0].id in claimed]
@@ -188,6 +199,8 @@ class _Run:
                 entries = handlers.run(self._subscription, session, ours, answers, begin)
             session.flush()
             log.append(session, entries)
+            if self._subscription.depends_on is not None and self._subscription.call is None:
+                breakers.note_answered(self._subscription.depends_on, len(claimed))
             pace.learn(self._subscription.name, len(ids), time.monotonic() - began)
             self._left -= len(ids)
             if self._left <= 0:  # the window has room for another message
@@ -197,37 +210,5 @@ class _Run:
     def _failed(self, delivery: InFlight, error: BaseException) -> Outcome:
         """Record a failure, or give the delivery back if it is not the handler's."""
         self._left -= 1
-        if isinstance(error, UnknownEvent):
-            return self._release_one(delivery, UNKNOWN_EVENT_DELAY, str(error))
-        if isinstance(error, CallNotMade):
-            return self._release_one(delivery, 0.0, str(error))
-        if is_transient(error):
-            reason = f"database: {type(error).__name__}"
-            return self._release_one(delivery, DATABASE_RETRY_DELAY, reason)
         failure = Failure(error, self._worker, self._started_at, time.monotonic() - self._began)
-        envelope, name = delivery.envelope, self._subscription.name
-        decision = delivery.decide(self._subscription.retry, error)
-        with context.acting(context.caused_by(envelope)), transaction() as session:
-            ours = ledger.fail(session, name, envelope.id, failure, decision)
-        if not ours:
-            return Outcome(Result.DUPLICATE)
-        facts = {"delivery": delivery_id(envelope.id, name), "error": failure.fingerprint}
-        if decision.wait is None:
-            logger.error("delivery.dead", **facts)
-            return Outcome(Result.DEAD, reason=failure.fingerprint, error=error)
-        logger.warning("delivery.retry", **facts, wait=decision.wait)
-        return Outcome(Result.RETRYING, decision.wait, failure.fingerprint, error)
-
-    def _release_one(self, delivery: InFlight, wait: float, reason: str) -> Outcome:
-        return _release(self._subscription, [delivery], wait=wait, reason=reason)[0]
-
-
-def _release(
-    subscription: Subscription, deliveries: Sequence[InFlight], *, wait: float, reason: str
-) -> list[Outcome]:
-    ids = [each.envelope.id for each in deliveries]
-    with transaction() as session:
-        ledger.release(session, subscription.name, ids, wait=wait, reason=reason)
-    facts = {"subscription": subscription.name, "count": len(ids), "reason": reason}
-    logger.warning("delivery.released", **facts)
-    return [Outcome(Result.RETRYING, wait, reason)] * len(ids)
+        return failures.settle(self._subscription, delivery, failure)

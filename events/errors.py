@@ -14,6 +14,7 @@ TidingsError
 ├── NothingToReplay         no dead letter, or no past event, matches the selection
 ├── AlreadyReplaying        another replay has some of the same dead letters
 ├── ReplayIsOver            the replay is stopped or done
+├── UnknownDependency       no subscription depends on anything of that name
 ├── UnsupportedDatabase     `DATABASE_URL` names a database other than SQLite and PostgreSQL
 ├── BadValue                a value that cannot work, with its fix; mostly of a setting
 ├── InvalidSettings         settings that cannot work; in `events.environment`
@@ -24,8 +25,9 @@ TidingsError
 │   └── BrokerBlocked       the broker can be reached, and accepts no messages from anybody
 ├── QueueUnavailable        the broker refuses one queue; the others can be used
 ├── DeadLetter              raised by a handler: no retry can save this delivery
-└── NotNow                  raised by a handler: the outside cannot take it now
-    └── RetryAfter          raised by a handler: retry in so many seconds
+├── NotNow                  raised by a handler: the outside cannot take it now
+│   └── RetryAfter          raised by a handler: retry in so many seconds
+└── Unavailable             raised by a handler: its dependency takes nothing from anybody now
 """
 
 from collections.abc import Iterable
@@ -138,6 +140,14 @@ class ReplayIsOver(TidingsError):
         super().__init__(f"replay {number} is {state}; start another one for what is left")
 
 
+class UnknownDependency(TidingsError):
+    """No subscription depends on anything of this name."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        names = ", ".join(sorted(known)) or "none yet"
+        super().__init__(f"no subscription depends on {name!r}; there are breakers of: {names}")
+
+
 class UnsupportedDatabase(TidingsError):
     """The address names a database that Tidings does not run on."""
 
@@ -208,3 +218,11 @@ class RetryAfter(NotNow):
     def __init__(self, seconds: float, why: str = "") -> None:
         super().__init__(why or f"asked to be retried in {seconds:g} s")
         self.seconds = 0.0 if isnan(seconds) else seconds
+
+
+class Unavailable(TidingsError):
+    """The dependency of the subscription takes nothing from anybody now.
+
+    A class of errors that says so inherits from it beside its own base, which decides about the
+    retry. The circuit breaker counts it, and `ConnectionError` and `TimeoutError`.
+    """

@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Row, bindparam, literal, select
 from sqlalchemy.orm import Session
 
 from events import clock, log
+from events.breakers import BREAKERS, State
 from events.envelope import Envelope
 from events.ledger import IN_FLIGHT_BY_KEY
 from events.retry import Decision, Retry, decide
-from events.tables import DELIVERIES, EVENTS, SUBSCRIPTIONS
+from events.tables import DELIVERIES, EVENTS, SUBSCRIPTIONS, delivery_id
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class InFlight:
     lost_count: int
     unfinished_starts: int
     paused: bool
+    waits: bool  # for its dependency, whose breaker is not closed
+    is_probe: bool  # of that breaker
 
     def decide(self, policy: Retry, error: BaseException) -> Decision:
         """Decide what follows when the present attempt fails with `error`."""
@@ -37,7 +41,8 @@ class InFlight:
 # Built once: building it took as long as running it, for every message.
 _D, _S = DELIVERIES.c, SUBSCRIPTIONS.c
 _COUNTS = (_D.attempts, _D.not_now, _D.failing_since, _D.lost_count, _D.unfinished_starts)
-_IN_FLIGHT = (
+_B = BREAKERS.c
+_ALL = (
     select(*log.COLUMNS, *_COUNTS, _S.paused_at)
     .select_from(DELIVERIES.join(EVENTS, EVENTS.c.id == _D.event_id))
     .outerjoin(SUBSCRIPTIONS, _S.name == _D.subscription)
@@ -48,20 +53,34 @@ _IN_FLIGHT = (
     )
     .order_by(EVENTS.c.position)
 )
+_INDEPENDENT = _ALL.add_columns(literal(None).label("breaker"), literal(None).label("probe"))
+_DEPENDENT = _ALL.outerjoin(BREAKERS, _B.dependency == bindparam("depends_on")).add_columns(
+    _B.state.label("breaker"), _B.probe
+)
 
 
-def in_flight(session: Session, subscription: str, ids: Sequence[UUID]) -> list[InFlight]:
+def in_flight(
+    session: Session, subscription: str, ids: Sequence[UUID], *, depends_on: str | None = None
+) -> list[InFlight]:
     """Return those of the deliveries that are in flight, oldest event first."""
-    rows = session.execute(_IN_FLIGHT, {"name": subscription, "ids": ids})
-    return [
-        InFlight(
-            log.envelope(row),
-            row.attempts,
-            row.not_now,
-            row.failing_since,
-            row.lost_count,
-            row.unfinished_starts,
-            row.paused_at is not None,
-        )
-        for row in rows
-    ]
+    values: dict[str, Any] = {"name": subscription, "ids": ids}
+    if depends_on is None:
+        rows = session.execute(_INDEPENDENT, values)
+    else:
+        rows = session.execute(_DEPENDENT, values | {"depends_on": depends_on})
+    return [_delivery(row, subscription) for row in rows]
+
+
+def _delivery(row: Row[Any], subscription: str) -> InFlight:
+    is_probe = row.probe is not None and row.probe == delivery_id(row.id, subscription)
+    return InFlight(
+        log.envelope(row),
+        row.attempts,
+        row.not_now,
+        row.failing_since,
+        row.lost_count,
+        row.unfinished_starts,
+        row.paused_at is not None,
+        row.breaker not in (None, State.CLOSED) and not is_probe,
+        is_probe,
+    )

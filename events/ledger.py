@@ -172,10 +172,10 @@ def bury(session: Session, row: Delivery, failure: Failure) -> None:
 
 
 def _count_attempt(session: Session, row: Delivery, failure: Failure, **changes: Any) -> None:
-    values = RESET | changes | {"attempts": row.attempts + 1, "fingerprint": failure.fingerprint}
-    for name, value in values.items():
+    error = f"{failure.error_type}: {failure.message}"
+    counted = {"attempts": row.attempts + 1, "fingerprint": failure.fingerprint, "error": error}
+    for name, value in (RESET | changes | counted | {"dependency": failure.dependency}).items():
         setattr(row, name, value)
-    row.error = f"{failure.error_type}: {failure.message}"
     session.flush()
     attempts.record(session, row, failure)
     observers.note_failure(session, row, failure)

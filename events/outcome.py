@@ -26,6 +26,7 @@ class Outcome:
     wait: float = 0.0
     reason: str = ""
     error: BaseException | None = field(default=None, repr=False)  # it may hold personal data
+    breaker_open: bool = False  # nothing more can be handled until the dependency is back
 
 
 @dataclass(frozen=True)

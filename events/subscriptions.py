@@ -30,7 +30,8 @@ _registry: dict[str, "Subscription"] = {}
 class Subscription:
     """A handler registered for event types on a queue. Its name is `queue.handler`.
 
-    A batch is a group of up to `batch` waiting deliveries that share one transaction.
+    A batch is a group of up to `batch` waiting deliveries that share one transaction. The name of
+    the outside service that it calls, if any, is `depends_on`.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Subscription:
     retry: Retry
     batch: int
     takes_batch: bool = False  # its handler gets the events of a batch as one list
+    depends_on: str | None = None
 
     @property
     def event_types(self) -> list[str]:
@@ -50,11 +52,20 @@ class Subscription:
 
 @overload
 def subscribe(
-    *types: type[E], queue: str, retry: Retry = ..., batch: int = ...
+    *types: type[E],
+    queue: str,
+    retry: Retry = ...,
+    batch: int = ...,
+    depends_on: str | None = ...,
 ) -> Callable[[Callable[[E, Session], Any]], Callable[[E, Session], Any]]: ...
 @overload
 def subscribe(
-    *types: type[E], queue: str, retry: Retry = ..., batch: int = ..., call: Callable[[E, str], A]
+    *types: type[E],
+    queue: str,
+    retry: Retry = ...,
+    batch: int = ...,
+    call: Callable[[E, str], A],
+    depends_on: str | None = ...,
 ) -> Callable[[Callable[[E, Session, A], Any]], Callable[[E, Session, A], Any]]: ...
 def subscribe(
     *types: type[Any],
@@ -62,6 +73,7 @@ def subscribe(
     retry: Retry = Retry(),
     batch: int | None = None,
     call: Callable[..., Any] | None = None,
+    depends_on: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a handler for events of `types` on `queue`.
 
@@ -70,7 +82,8 @@ def subscribe(
     that does says `batch=1`. With `call`, an outside service is called first, outside any
     transaction, as `call(event, key)`, where `key` is the same on every retry and replay; the
     handler then gets `(event, session, answer)` and records the answer. The calls of a batch run
-    side by side in threads.
+    side by side in threads. `depends_on` names the outside service whose circuit breaker holds the
+    deliveries back while it is open; several subscriptions may name the same.
 
     Raises `SubscriptionError` when the declaration cannot work.
     """
@@ -78,7 +91,8 @@ def subscribe(
     def register(handler: Callable[..., Any]) -> Callable[..., Any]:
         size = batch if batch is not None else (CALL_BATCH if call else BATCH)
         name = f"{queue}.{handler.__name__}"
-        _add(Subscription(name, queue, types, handler, call, retry, size))
+        new = Subscription(name, queue, types, handler, call, retry, size, depends_on=depends_on)
+        _add(new)
         return handler
 
     return register
@@ -114,6 +128,7 @@ def _check(subscription: Subscription) -> None:
         raise SubscriptionError(
             f"{name}: name a queue and a handler in small letters, digits and _"
         )
+    _check_dependency(subscription)
     _check_types(subscription)
     if len(set(subscription.event_types)) < len(subscription.types):
         raise SubscriptionError(
@@ -131,6 +146,15 @@ def _check(subscription: Subscription) -> None:
     if call and len(inspect.signature(call).parameters) != 2:
         raise SubscriptionError(f"{name}: its call {call.__name__} must take (event, key)")
     _check_unique(subscription)
+
+
+def _check_dependency(subscription: Subscription) -> None:
+    depends_on = subscription.depends_on
+    if depends_on is not None and not re.fullmatch(r"[a-z][a-z0-9_]{0,49}", depends_on):
+        raise SubscriptionError(
+            f"{subscription.name}: depends_on={depends_on!r}; "
+            "name the dependency in small letters, digits and _"
+        )
 
 
 def _check_types(subscription: Subscription) -> None:

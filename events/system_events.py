@@ -15,6 +15,21 @@ class DeliveryDead(Event, type="delivery.dead", source="bus"):
     fingerprint: str
 
 
+class BreakerOpened(Event, type="breaker.opened", source="bus"):
+    """A dependency became unavailable, or a person holds its deliveries back."""
+
+    dependency: str
+    error_type: str | None = None
+    by_hand: bool = False
+
+
+class BreakerClosed(Event, type="breaker.closed", source="bus"):
+    """A dependency answered its probe, or a person closed its breaker."""
+
+    dependency: str
+    by_hand: bool = False
+
+
 def death_of(row: Delivery, event_type: str) -> DeliveryDead:
     """Return the event that reports the death of a delivery of an event of this type."""
     return DeliveryDead(

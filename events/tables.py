@@ -116,6 +116,7 @@ class Delivery(Base):
     died_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(Text)
     fingerprint: Mapped[str | None] = mapped_column(String(300))
+    dependency: Mapped[str | None] = mapped_column(String(50))  # that its last error said was down
 
     @property
     def id(self) -> str:
@@ -162,6 +163,7 @@ class SubscriptionRow(Base):
     event_types: Mapped[list[str]]
     policy: Mapped[dict[str, Any]]
     batch: Mapped[int]
+    depends_on: Mapped[str | None] = mapped_column(String(50))  # the dependency of its breaker
     first_registered: Mapped[datetime]
     last_seen: Mapped[datetime]
     paused_at: Mapped[datetime | None]

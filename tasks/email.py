@@ -70,31 +70,31 @@ def send(event: OrderEvent, _: str) -> str | None:
     return str(message["Message-ID"])
 
 
-@subscribe(OrderCreated, queue="email", call=send, retry=MAIL_RETRY_POLICY)
+@subscribe(OrderCreated, queue="email", call=send, retry=MAIL_RETRY_POLICY, depends_on="smtp")
 def confirm_receipt(event: OrderCreated, session: Session, message_id: str | None) -> None:
     """Tell the customer that the order was received."""
     _record(session, event, message_id)
 
 
-@subscribe(OrderConfirmed, queue="email", call=send, retry=MAIL_RETRY_POLICY)
+@subscribe(OrderConfirmed, queue="email", call=send, retry=MAIL_RETRY_POLICY, depends_on="smtp")
 def announce_confirmation(event: OrderConfirmed, session: Session, message_id: str | None) -> None:
     """Tell the customer that the order is confirmed."""
     _record(session, event, message_id)
 
 
-@subscribe(OrderCancelled, queue="email", call=send, retry=MAIL_RETRY_POLICY)
+@subscribe(OrderCancelled, queue="email", call=send, retry=MAIL_RETRY_POLICY, depends_on="smtp")
 def announce_cancellation(event: OrderCancelled, session: Session, message_id: str | None) -> None:
     """Tell the customer that the order is cancelled, and the reason."""
     _record(session, event, message_id)
 
 
-@subscribe(OrderShipped, queue="email", call=send, retry=MAIL_RETRY_POLICY)
+@subscribe(OrderShipped, queue="email", call=send, retry=MAIL_RETRY_POLICY, depends_on="smtp")
 def announce_shipment(event: OrderShipped, session: Session, message_id: str | None) -> None:
     """Tell the customer that the order is shipped."""
     _record(session, event, message_id)
 
 
-@subscribe(PaymentRefunded, queue="email", call=send, retry=MAIL_RETRY_POLICY)
+@subscribe(PaymentRefunded, queue="email", call=send, retry=MAIL_RETRY_POLICY, depends_on="smtp")
 def announce_refund(event: PaymentRefunded, session: Session, message_id: str | None) -> None:
     """Tell the customer that the payment is refunded."""
     _record(session, event, message_id)

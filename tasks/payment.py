@@ -53,7 +53,7 @@ def charge(event: OrderCreated, key: str) -> Charged | Declined | None:
     return gateways.payments().charge(key, total=event.total, token=event.payment_token)
 
 
-@subscribe(OrderCreated, queue="payment", call=charge, retry=RETRY_POLICY)
+@subscribe(OrderCreated, queue="payment", call=charge, retry=RETRY_POLICY, depends_on="payment")
 def charge_order(
     event: OrderCreated, session: Session, answer: Charged | Declined | None
 ) -> PaymentCharged | PaymentFailed | None:
@@ -82,7 +82,12 @@ def request_refund(event: OrderEvent, key: str) -> str | None:
 
 
 @subscribe(
-    OrderCancelled, PaymentOrphaned, queue="payment", call=request_refund, retry=RETRY_POLICY
+    OrderCancelled,
+    PaymentOrphaned,
+    queue="payment",
+    call=request_refund,
+    retry=RETRY_POLICY,
+    depends_on="payment",
 )
 def refund(event: OrderEvent, session: Session, refund_id: str | None) -> PaymentRefunded | None:
     """Record and publish the refund once. If nothing is charged yet, record that nothing shall be.

@@ -60,7 +60,9 @@ def hand_over(event: OrderConfirmed, _: str) -> Parcel | None:
     return gateways.carrier().hand_over(key, address=event.shipping_address, lines=event.lines)
 
 
-@subscribe(OrderConfirmed, queue="shipping", call=hand_over, retry=RETRY_POLICY)
+@subscribe(
+    OrderConfirmed, queue="shipping", call=hand_over, retry=RETRY_POLICY, depends_on="carrier"
+)
 def dispatch_shipment(
     event: OrderConfirmed, session: Session, parcel: Parcel | None
 ) -> OrderShipped | None:
@@ -88,7 +90,13 @@ def request_recall(event: ShipmentOrphaned, key: str) -> None:
     gateways.carrier().recall(key, tracking=event.tracking)
 
 
-@subscribe(ShipmentOrphaned, queue="shipping", call=request_recall, retry=RETRY_POLICY)
+@subscribe(
+    ShipmentOrphaned,
+    queue="shipping",
+    call=request_recall,
+    retry=RETRY_POLICY,
+    depends_on="carrier",
+)
 def recall(event: ShipmentOrphaned, session: Session, _: None) -> ShipmentRecalled | None:
     """Record and publish once that the parcel is recalled."""
     row = get_or_create_locked(

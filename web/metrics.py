@@ -23,7 +23,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
 from events import heartbeat, reading
-from events.admin import queues
+from events.admin import breakers, queues
+from events.admin.breakers import BreakerLine
 from web.security import demand_login, ops_user
 from web.settings import settings
 
@@ -74,11 +75,12 @@ class LedgerCollector(Collector):
                 workers.add_metric([queue.name], queue.workers)
                 if queue.trouble:
                     refused.add_metric([queue.name, queue.trouble, queue.fix or ""], 1)
+            lines = breakers.listed(session)
             waiting = queues.unrelayed(session)
         unrelayed = GaugeMetricFamily(
             "tidings_unrelayed_events", "Events that the relay has not fanned out", value=waiting
         )
-        yield from (deliveries, oldest, workers, refused, unrelayed)
+        yield from (deliveries, oldest, workers, refused, unrelayed, _breakers(lines))
 
     def describe(self) -> Iterable[Metric]:
         """Describe nothing, because the registry would read the database for it."""
@@ -94,6 +96,16 @@ def _relays(session: Session) -> Metric:
         trouble = relay.trouble if relay.blocked else None
         relays.add_metric([heartbeat.broker_state(relay), trouble or ""], 1)
     return relays
+
+
+def _breakers(lines: Iterable[BreakerLine]) -> Metric:
+    found = GaugeMetricFamily(
+        "tidings_breaker", "1 for the state of the circuit breaker", labels=["dependency", "state"]
+    )
+    for line in lines:
+        for state in breakers.STATES:
+            found.add_metric([line.dependency, state], line.state == state)
+    return found
 
 
 @bp.get("/metrics")

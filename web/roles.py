@@ -10,6 +10,10 @@ from tasks.ops_login import Role
 
 CHANGES = ("POST", "PATCH", "PUT", "DELETE")
 NEEDED: dict[str, Role] = {
+    "ops.breakers.hold": Role.OPERATOR,
+    "ops.breakers.close": Role.OPERATOR,
+    "breakers_api.hold": Role.OPERATOR,
+    "breakers_api.close": Role.OPERATOR,
     "ops.dead_letters.replay": Role.OPERATOR,
     "ops.dead_letters.replay_one": Role.OPERATOR,
     "ops.dead_letters.discard": Role.OPERATOR,

@@ -15,6 +15,7 @@ from events.admin import audit_chain
 from events.admin.person import contains_email
 from events.admin.slices import Stage
 from events.audit_tables import AuditEntry
+from events.breakers import Breaker
 from events.inputs import email_forms
 from events.personal import ERASED
 from events.replays.tables import Replay
@@ -24,6 +25,8 @@ _free_texts: list[InstrumentedAttribute[Any]] = [
     SubscriptionRow.paused_why,
     Attempt.message,
     Attempt.traceback,
+    Breaker.changed_why,
+    Breaker.error,
     Replay.why,
     Replay.stopped_because,
 ]

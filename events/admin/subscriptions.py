@@ -50,6 +50,7 @@ def _values(subscription: Subscription) -> dict[str, Any]:
         "event_types": subscription.event_types,
         "policy": asdict(subscription.retry),
         "batch": subscription.batch,
+        "depends_on": subscription.depends_on,
     }
 
 

@@ -12,6 +12,7 @@ from events import clock
 from events.dialects import dialect_of
 from events.messages import Message
 from events.relay.fanout import IS_DUE, fan_out
+from events.relay.probes import send_probes
 from events.relay.sending import mark_due_as_sent
 from events.relay.window import Traffic, traffic
 from events.tables import LogEntry, ScheduledEvent, SubscriptionRow
@@ -79,11 +80,12 @@ def do_round(
     events, messages = fan_out(session, subscriptions)
     for each in subscriptions:
         messages += mark_due_as_sent(session, each)
+    if can_send:
+        messages += send_probes(session, subscriptions)
     return Round(events, messages)
 
 
 def _next_due(subscriptions: Iterable[Traffic]) -> datetime | None:
-    """Return the earliest due time of the subscriptions that have room."""
-    return min(
-        (each.due_at for each in subscriptions if each.due_at and each.room > 0), default=None
-    )
+    """Return the earliest due time of the subscriptions that have room, or of a probe."""
+    due = [each.due_at if each.room > 0 else each.probe_at for each in subscriptions]
+    return min((each for each in due if each is not None), default=None)

@@ -10,13 +10,13 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from events import clock, ledger
+from events import breakers, clock, ledger
 from events.ledger import IS_TO_SEND
 from events.messages import Message
 from events.relay.fanout import label, new_message
 from events.relay.window import Traffic
 from events.suspects import hold_back_suspects, is_suspect
-from events.tables import DELIVERIES, LogEntry
+from events.tables import DELIVERIES, LogEntry, delivery_id
 
 SEND_BATCH = 1000  # deliveries of one subscription in one transaction
 
@@ -80,5 +80,9 @@ def unmark_sent(session: Session, messages: Iterable[Message]) -> None:
 
     A copy that arrived after all is absorbed by the claim.
     """
-    for message in messages:
+    refused = list(messages)
+    breakers.forget_unsent(
+        session, [delivery_id(each.event_ids[0], each.subscription) for each in refused]
+    )
+    for message in refused:
         ledger.unmark_sent(session, message.subscription, message.event_ids)

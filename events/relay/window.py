@@ -11,11 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
 
 from events import heartbeat
+from events.breakers import BREAKERS, State, probe_due_at
 from events.ledger import IS_IN_FLIGHT, IS_TO_SEND
 from events.tables import DELIVERIES, SUBSCRIPTIONS
 
@@ -35,40 +37,59 @@ class Traffic:
     slots: int  # handlers that can run at once on the queue
     due_at: datetime | None  # of the earliest delivery that is to be sent
     room: int
+    dependency: str | None = None  # whose breaker is open: its deliveries wait
+    probe_at: datetime | None = None  # the earliest time of a probe, if one could be sent
 
     def divide(self, deliveries: int) -> int:
         """Return the size of the messages for so many deliveries: each slot gets its share."""
         return min(self.size, max(1, -(-deliveries // self.slots)))
 
 
-_S, _D = SUBSCRIPTIONS.c, DELIVERIES.c
+_S, _D, _B = SUBSCRIPTIONS.c, DELIVERIES.c, BREAKERS.c
 _OF_SUBSCRIPTION = _D.subscription == _S.name
-_TRAFFIC = select(
+_COLUMNS = (
     _S.name,
     _S.queue,
     _S.event_types,
     _S.batch,
     _S.paused_at,
+    _S.depends_on,
+    _B.state,
+    _B.next_probe_at,
+    _B.probe_at,
     select(func.min(_D.due_at)).where(_OF_SUBSCRIPTION, IS_TO_SEND).scalar_subquery(),
     select(func.count(distinct(_D.message)))
     .where(_OF_SUBSCRIPTION, IS_IN_FLIGHT)
     .scalar_subquery(),
-).order_by(_S.name)
+)
+_TRAFFIC = (
+    select(*_COLUMNS)
+    .select_from(SUBSCRIPTIONS.outerjoin(BREAKERS, _B.dependency == _S.depends_on))
+    .order_by(_S.name)
+)
 
 
 def traffic(session: Session, slots: Counter[str], held: Collection[str] = ()) -> list[Traffic]:
     """Return every subscription with its room.
 
-    A paused one has none, and nothing due; so has one whose queue is `held`.
+    A paused one has none, and nothing due; so has one whose queue is `held`, and one whose
+    dependency is unavailable, which may have a probe to send.
     """
-    found = []
-    for name, queue, event_types, batch, paused_at, due_at, in_flight in session.execute(_TRAFFIC):
-        messages = max(MESSAGES, MESSAGES_PER_SLOT * slots[queue])
-        stopped = paused_at is not None or queue in held
-        room = 0 if stopped else messages - in_flight
-        size = max(MESSAGE_SIZE, batch)
-        next_due = None if stopped else due_at
-        found.append(Traffic(name, queue, event_types, size, slots[queue] or 1, next_due, room))
+    return [_traffic(row, slots, held) for row in session.execute(_TRAFFIC)]
+
+
+def _traffic(row: Any, slots: Counter[str], held: Collection[str]) -> Traffic:
+    name, queue, event_types, batch, paused_at, depends_on, breaker, *probe, due, in_flight = row
+    room = max(MESSAGES, MESSAGES_PER_SLOT * slots[queue]) - in_flight
+    found = Traffic(
+        name, queue, event_types, max(MESSAGE_SIZE, batch), slots[queue] or 1, due, room
+    )
+    may_send = paused_at is None and queue not in held
+    waits = breaker not in (None, State.CLOSED)
+    if waits and may_send and room > 0 and due is not None and breaker == State.OPEN:
+        found.dependency, found.probe_at = depends_on, probe_due_at(*probe)
+    if waits or not may_send:
+        found.room, found.due_at = 0, None
     return found
 
 

@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from celery import Celery, Task
-from celery.exceptions import Retry
+from celery.exceptions import Retry, SoftTimeLimitExceeded
 from celery.signals import celeryd_init, setup_logging, worker_process_shutdown
 from kombu.transport import TRANSPORT_ALIASES
 
-from events import logs, observers
+from events import breakers, logs, observers
 from events.addresses import is_amqp
 from events.database import reset_after_fork
 from events.db_errors import describe_error, is_transient
@@ -68,6 +68,7 @@ def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
     amqp_message.install()
     celeryd_init.connect(_prepare_worker, weak=False)
     worker_process_shutdown.connect(_close_observers, weak=False)
+    breakers.count_as_unavailable(SoftTimeLimitExceeded)
     reset_after_fork()
 
 

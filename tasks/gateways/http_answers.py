@@ -5,9 +5,10 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from events import DeadLetter, RetryAfter, clock
-from tasks.gateways.ports import GatewayBusy, GatewayError
+from tasks.gateways.ports import BusyUntil, GatewayBusy, GatewayError, GatewayUnanswered
 
 NOT_NOW = frozenset({429, 503})  # Too Many Requests, Service Unavailable
+FOR_ALL = NOT_NOW | {502, 504}  # Bad Gateway, Gateway Timeout: whatever the request is
 # Request Timeout, Conflict, Locked, Too Early: the same request may succeed later.
 UNKNOWN = frozenset({408, 409, 423, 425})
 
@@ -17,14 +18,18 @@ def error_of(gateway: str, status: int, retry_after: str | None = None) -> Excep
 
     `retry_after` is the header of that name as it was sent. 429 and 503 are "not now". From 500 on
     the outcome is unknown, unless the header says when to come back. The rest is refused for good.
+    Of 429, 502, 503 and 504 the error says that the gateway is unavailable to all requests.
     """
     answer = f"{gateway} answers {status}"
     if status < 500 and status not in NOT_NOW | UNKNOWN:
         return DeadLetter(f"{answer}: it refuses the request")
     seconds = seconds_until(retry_after)
     if seconds is not None:
-        return RetryAfter(seconds, f"{answer}: retry after {seconds:.0f} s")
-    return GatewayBusy(answer) if status in NOT_NOW else GatewayError(answer)
+        kind = BusyUntil if status in FOR_ALL else RetryAfter
+        return kind(seconds, f"{answer}: retry after {seconds:.0f} s")
+    if status in NOT_NOW:
+        return GatewayBusy(answer)
+    return GatewayUnanswered(answer) if status in FOR_ALL else GatewayError(answer)
 
 
 def seconds_until(retry_after: str | None) -> float | None:

@@ -8,10 +8,17 @@ they are retried for the policy's `give_up_after`. Any other error is unknown: t
 `attempts` limit it.
 
 TidingsError
-├── GatewayError     the gateway failed at this request; the outcome is unknown
+├── GatewayError          the gateway failed at this request; the outcome is unknown
+│   └── GatewayUnanswered a proxy before the gateway got no answer from it
 └── NotNow
-    ├── GatewayDown  the gateway is unreachable: also a `ConnectionError`
-    └── GatewayBusy  the gateway answers that it cannot take the request now
+    ├── GatewayDown       the gateway is unreachable: also a `ConnectionError`
+    ├── GatewayBusy       the gateway answers that it takes nothing now
+    ├── RetryAfter
+    │   └── BusyUntil     the same, and when to come back
+    └── MailDeferred      the mail server cannot take this one mail now
+
+`Unavailable` are those that concern every request, which the circuit breaker counts:
+`GatewayUnanswered`, `GatewayDown`, `GatewayBusy` and `BusyUntil`.
 """
 
 from collections.abc import Sequence
@@ -20,7 +27,7 @@ from datetime import datetime
 from email.message import EmailMessage
 from typing import Protocol
 
-from events import NotNow, Retry, TidingsError
+from events import NotNow, Retry, RetryAfter, TidingsError, Unavailable
 from events.catalog import Address, Line, Money
 from events.retry import DAY
 
@@ -39,12 +46,24 @@ class GatewayError(TidingsError):
     """The gateway failed at this request."""
 
 
-class GatewayDown(NotNow, ConnectionError):
+class GatewayUnanswered(GatewayError, Unavailable):
+    """A proxy before the gateway got no answer from it."""
+
+
+class GatewayDown(NotNow, Unavailable, ConnectionError):
     """The gateway is unreachable."""
 
 
-class GatewayBusy(NotNow):
-    """The gateway answers that it cannot take the request now."""
+class GatewayBusy(NotNow, Unavailable):
+    """The gateway answers that it takes nothing now."""
+
+
+class BusyUntil(RetryAfter, Unavailable):
+    """The gateway answers that it takes nothing now, and when to come back."""
+
+
+class MailDeferred(NotNow):
+    """The mail server cannot take this one mail now."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 import re
 
 from events import DeadLetter
-from tasks.gateways.ports import GatewayBusy, GatewayError
+from tasks.gateways.ports import GatewayBusy, GatewayError, MailDeferred
 
+CLOSING = 421  # RFC 5321, 3.8: service not available, closing transmission channel
 # RFC 3463: the enhanced status code, such as 4.2.0. The text after it may hold an address.
 _ENHANCED = re.compile(rb"\s*([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
 
@@ -12,11 +13,13 @@ _ENHANCED = re.compile(rb"\s*([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
 def error_of(refused: str, code: int, text: bytes = b"") -> Exception:
     """Return the error for a reply to a mail; `refused` says what it is about.
 
-    RFC 5321, 4.2.1: 4xx is "not now", 5xx is a refusal for good. Any other reply is unknown.
+    RFC 5321, 4.2.1: 4xx is "not now", 5xx is a refusal for good. Any other reply is unknown. Of
+    the 4xx only 421 concerns all mails: the server closes the connection.
     """
     reply = describe(code, text)
     if 400 <= code < 500:
-        return GatewayBusy(f"the mail server cannot take {refused} now: {reply}")
+        kind = GatewayBusy if code == CLOSING else MailDeferred
+        return kind(f"the mail server cannot take {refused} now: {reply}")
     if 500 <= code < 600:
         return DeadLetter(f"the mail server refuses {refused}: {reply}")
     return GatewayError(f"the mail server gives no valid reply to {refused}: {reply}")

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from events import Database, transaction
 from events.db_errors import is_transient
-from events.dispatch import DATABASE_RETRY_DELAY, dispatch
+from events.dispatch import dispatch
+from events.failures import DATABASE_RETRY_DELAY
 from events.testing import Bus
 from tests.events.sample import (
     Mark,

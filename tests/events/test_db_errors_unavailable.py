@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 from events import Database
 from events.database import use
 from events.db_errors import describe_error, is_transient, unavailable_reason
-from events.dispatch import DATABASE_RETRY_DELAY, dispatch
+from events.dispatch import dispatch
+from events.failures import DATABASE_RETRY_DELAY
 from events.messages import Message
 from events.subscriptions import Subscription
 from events.testing import ManualClock

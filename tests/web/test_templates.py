@@ -18,6 +18,7 @@ PATHS = [
     "/ops/queues",
     "/ops/catalog",
     "/ops/schedules",
+    "/ops/breakers",
     "/ops/mails",
     "/no",
 ]

@@ -5,6 +5,7 @@ from flask_openapi.openapi import OpenAPI
 from web.api import (
     asyncapi,
     audit,
+    breakers,
     dead_letters,
     openapi,
     ops,
@@ -19,7 +20,10 @@ from web.security import csrf
 
 def init_app(app: OpenAPI) -> None:
     """Add the endpoints to `app`. They need no CSRF token, because they read no cookie."""
-    for part in (orders, ops, dead_letters, repairs, replays, products, audit, schedules):
+    for part in (
+        *(orders, ops, dead_letters, repairs, replays, products, audit, schedules),
+        breakers,
+    ):
         csrf.exempt(part.bp)
         openapi.register(app, part.bp)
     app.register_blueprint(asyncapi.bp)

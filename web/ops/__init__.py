@@ -8,6 +8,7 @@ from events.replays.history import replay_of
 from tasks.settings import settings
 from web.ops import (
     audit,
+    breakers,
     catalog,
     dead_letters,
     dry_runs,
@@ -30,7 +31,7 @@ from web.security import require_ops
 bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
-    *(find, audit, replays, dry_runs, edits, exports, schedules),
+    *(find, audit, replays, dry_runs, edits, exports, schedules, breakers),
 ):
     bp.register_blueprint(page.bp)
 

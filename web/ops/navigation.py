@@ -22,6 +22,7 @@ MAIN = (
 MORE = (
     ("catalog", "ops.catalog.show_list", "Catalog"),
     ("products", "ops.products.show_list", "Products"),
+    ("breakers", "ops.breakers.show_list", "Breakers"),
     ("schedules", "ops.schedules.show_list", "Schedules"),
     ("audit", "ops.audit.show_list", "Audit"),
     ("mails", "ops.mails.show_list", "Mails"),

@@ -7,8 +7,10 @@ from flask import url_for
 from sqlalchemy.orm import Session
 
 from events import heartbeat
-from events.admin import dead_letters, invalid_messages
+from events.admin import breakers, dead_letters, invalid_messages
+from events.admin.breakers import BreakerLine
 from events.admin.queues import QueueView
+from events.breakers import State
 from events.tables import Heartbeat
 from tasks import impact, orders
 from tasks.impact import Ranking
@@ -35,6 +37,7 @@ def listed(session: Session, rows: Iterable[QueueView]) -> list[Need]:
     """Return what needs a person now; `rows` are those of `queues.overview`."""
     return [
         *_relays(heartbeat.live_relays(session)),
+        *_breakers(breakers.listed(session)),
         *_queues(rows),
         *_stuck(orders.stuck(session, limit=MAX_STUCK + 1)),
         *_causes(impact.ranked(session, dead_letters.groups(session))),
@@ -55,6 +58,17 @@ def _relays(relays: Sequence[Heartbeat]) -> Iterator[Need]:
             cannot = "can send nothing" if relay.blocked else "cannot reach the broker"
             text = f"{relay.trouble}. Orders are accepted and saved, but not processed."
             yield Need(f"{relay.name} {cannot}", text, stops=True)
+
+
+def _breakers(lines: Iterable[BreakerLine]) -> Iterator[Need]:
+    for line in lines:
+        if line.state == State.CLOSED:
+            continue
+        url = url_for("ops.breakers.show_list", _anchor=f"breaker-{line.dependency}")
+        title = f"The breaker of {line.dependency} is {line.state}"
+        cause = f"by {line.who}: {line.why}" if line.who else line.error or ""
+        text = f"{_deliveries(line.waiting)} for it. {cause}".strip()
+        yield Need(title, text, url, "Look", tone="wait", stops=True)
 
 
 def _queues(rows: Iterable[QueueView]) -> Iterator[Need]:

@@ -10,7 +10,7 @@ from events.catalog import Money
 from events.testing import Bus
 from tasks.gateways import payments, sandbox_switch
 from tasks.gateways.http_answers import error_of, seconds_until
-from tasks.gateways.ports import GatewayBusy, GatewayError
+from tasks.gateways.ports import BusyUntil, GatewayBusy, GatewayError, GatewayUnanswered
 from tests.tasks.builders import found, placed
 
 EUROS = Money(amount=100, currency="EUR")
@@ -21,12 +21,13 @@ EUROS = Money(amount=100, currency="EUR")
     [
         (429, None, GatewayBusy),
         (503, None, GatewayBusy),
-        (503, "120", RetryAfter),
-        (429, "0", RetryAfter),
-        (502, "30", RetryAfter),
+        (503, "120", BusyUntil),
+        (429, "0", BusyUntil),
+        (502, "30", BusyUntil),
         (500, None, GatewayError),
-        (502, None, GatewayError),
-        (504, "soon", GatewayError),
+        (500, "30", RetryAfter),
+        (502, None, GatewayUnanswered),
+        (504, "soon", GatewayUnanswered),
         (408, None, GatewayError),
         (409, None, GatewayError),
         (400, None, DeadLetter),
@@ -42,7 +43,7 @@ def test_each_answer_belongs_to_a_class(
     error = error_of("the gateway", status, retry_after)
 
     assert type(error) is kind
-    assert isinstance(error, NotNow) is (kind in (GatewayBusy, RetryAfter))
+    assert isinstance(error, NotNow) is (kind in (GatewayBusy, BusyUntil, RetryAfter))
     assert f"the gateway answers {status}" in str(error)
 
 

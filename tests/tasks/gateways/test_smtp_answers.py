@@ -4,7 +4,7 @@ import pytest
 
 from events import Database, DeadLetter, NotNow, clock, transaction
 from tasks.gateways import sandbox_switch
-from tasks.gateways.ports import GatewayBusy, GatewayDown, GatewayError
+from tasks.gateways.ports import GatewayBusy, GatewayDown, GatewayError, MailDeferred
 from tasks.gateways.smtp import SmtpMailer
 from tasks.mail_texts import compose
 from tasks.settings import settings
@@ -33,15 +33,15 @@ def error_with(answers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Exce
 @pytest.mark.parametrize(
     ("answers", "kind", "text"),
     [
-        ({"RCPT": "450 4.2.0 <ada@example.org> greylisted"}, GatewayBusy, "now: 450 4.2.0"),
-        ({"RCPT": "451 try again"}, GatewayBusy, "the recipient now: 451"),
-        ({"RCPT": "452 4.2.2 ada@example.org is full"}, GatewayBusy, "now: 452 4.2.2"),
+        ({"RCPT": "450 4.2.0 <ada@example.org> greylisted"}, MailDeferred, "now: 450 4.2.0"),
+        ({"RCPT": "451 try again"}, MailDeferred, "the recipient now: 451"),
+        ({"RCPT": "452 4.2.2 ada@example.org is full"}, MailDeferred, "now: 452 4.2.2"),
         ({"RCPT": "421 4.7.0 too many"}, GatewayBusy, "the recipient now: 421 4.7.0"),
         ({"RCPT": "550 5.1.1 no ada@example.org"}, DeadLetter, "refuses the recipient: 550 5.1.1"),
-        ({"MAIL": "451 4.7.1 later"}, GatewayBusy, "the sender (MAIL_FROM) now: 451 4.7.1"),
+        ({"MAIL": "451 4.7.1 later"}, MailDeferred, "the sender (MAIL_FROM) now: 451 4.7.1"),
         ({"MAIL": "421 closing"}, GatewayBusy, "the sender (MAIL_FROM) now: 421"),
         ({"MAIL": "553 not yours"}, DeadLetter, "refuses the sender (MAIL_FROM): 553"),
-        ({"DATA": "451 later"}, GatewayBusy, "the mail now: 451"),
+        ({"DATA": "451 later"}, MailDeferred, "the mail now: 451"),
         ({"DATA": "554 no"}, DeadLetter, "refuses the mail: 554"),
         ({".": "421 4.3.2 closing"}, GatewayBusy, "the mail now: 421 4.3.2"),
         ({".": "554 5.7.1 spam from ada@example.org"}, DeadLetter, "refuses the mail: 554 5.7.1"),
@@ -62,7 +62,7 @@ def test_a_reply_to_a_mail_belongs_to_a_class(
     assert type(error) is kind
     assert text in str(error)
     assert "@example" not in str(error)
-    assert isinstance(error, NotNow) is (kind is GatewayBusy)
+    assert isinstance(error, NotNow) is (kind in (GatewayBusy, MailDeferred))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_an_address_that_the_server_cannot_write_is_refused_for_good(
     settings.cache_clear()
 
 
-@pytest.mark.parametrize(("code", "kind"), [(450, GatewayBusy), (550, DeadLetter)])
+@pytest.mark.parametrize(("code", "kind"), [(450, MailDeferred), (550, DeadLetter)])
 def test_the_sandbox_rehearses_a_reply(
     database: Database, code: int, kind: type[Exception]
 ) -> None:

@@ -21,6 +21,7 @@ PAGES = [
     "/ops/queues",
     "/ops/catalog",
     "/ops/schedules",
+    "/ops/breakers",
     "/ops/mails",
     "/nothing",
 ]

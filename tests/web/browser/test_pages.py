@@ -26,6 +26,7 @@ OPS_PAGES = (
         "/ops/catalog",
         "/ops/mails",
         "/ops/schedules",
+        "/ops/breakers",
         "/ops/replays",
         "/ops/replays/1",
         "/ops/nothing",

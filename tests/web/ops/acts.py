@@ -10,7 +10,7 @@ from uuid import UUID
 from flask import Flask
 from sqlalchemy import delete, select, update
 
-from events import clock, reading, transaction
+from events import breakers, clock, reading, transaction
 from events.admin import subscriptions as admin
 from events.replays.steps import planned
 from events.replays.tables import JobState, Replay
@@ -34,6 +34,13 @@ def paused() -> str:
     with transaction() as session:
         admin.find(session, SUBSCRIPTION).paused_at = clock.now()
     return SUBSCRIPTION
+
+
+def on_hold() -> str:
+    """Hold the breaker of the payment without an operator, and return its dependency."""
+    with transaction() as session:
+        breakers.hold(session, breakers.lock(session, "payment"), who="nobody", why="")
+    return "payment"
 
 
 def replaying(state: JobState) -> int:
@@ -113,6 +120,16 @@ ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
     "ops.edits.edit": lambda shop: (
         f"/ops/dead-letters/{shop.letter}/edit",
         {"data": patched(shop), "apply": "yes", "reason": "because"},
+    ),
+    "breakers_api.hold": lambda shop: ("/api/v1/breakers/payment/hold", {"why": "because"}),
+    "breakers_api.close": lambda shop: (
+        f"/api/v1/breakers/{on_hold()}/close",
+        {"why": "because"},
+    ),
+    "ops.breakers.hold": lambda shop: ("/ops/breakers/smtp/hold", {"reason": "because"}),
+    "ops.breakers.close": lambda shop: (
+        f"/ops/breakers/{on_hold()}/close",
+        {"reason": "because"},
     ),
     "replays_api.start_replay": lambda shop: (
         "/api/v1/replays",
@@ -218,6 +235,8 @@ COMMANDS: dict[str, Callable[[Shop], tuple[str, ...]]] = {
     "resume": lambda shop: (paused(),),
     "backfill": lambda shop: (fresh_subscription(),),
     "dead-letters edit": lambda shop: (shop.letter, "--patch", patch_file()),
+    "breakers hold": lambda shop: ("carrier",),
+    "breakers close": lambda shop: (on_hold(),),
     "replays start": lambda shop: ("--all", "--canary", "--rate", "2"),
     "replays pause": lambda shop: (str(replaying(JobState.RUNNING)),),
     "replays resume": lambda shop: (str(replaying(JobState.PAUSED)),),

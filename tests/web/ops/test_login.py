@@ -19,6 +19,7 @@ PAGES = [
     "/catalog",
     "/mails",
     "/schedules",
+    "/breakers",
 ]
 
 

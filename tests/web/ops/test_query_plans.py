@@ -35,6 +35,7 @@ PAGES = (
         "/ops/catalog",
         "/ops/mails",
         "/ops/schedules",
+        "/ops/breakers",
         "/orders/{order}",
     ),
     *("/api/v1/orders", "/api/v1/events", "/api/v1/dead-letters", "/api/v1/queues"),

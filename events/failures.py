@@ -1,0 +1,95 @@
+"""The fate of deliveries that were not handled: they have failed, or are given back unharmed."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+from sqlalchemy.orm import Session
+
+from events import breakers, context, ledger
+from events.attempts import Failure
+from events.breakers import Effect
+from events.database import transaction
+from events.db_errors import is_transient
+from events.errors import CallNotMade, UnknownEvent
+from events.inbox import InFlight
+from events.outcome import Outcome, Result
+from events.subscriptions import Subscription
+from events.tables import delivery_id
+
+logger = structlog.get_logger("tidings.dispatch")
+
+DATABASE_RETRY_DELAY = 2.0  # seconds until a delivery is sent again that the database refused
+UNKNOWN_EVENT_DELAY = 60.0  # seconds until an event is offered again that this worker does not know
+
+
+def settle(subscription: Subscription, delivery: InFlight, failure: Failure) -> Outcome:
+    """Record a failure, or give the delivery back if it is not the handler's."""
+    error = failure.error
+    if isinstance(error, UnknownEvent):
+        return _release_one(subscription, delivery, UNKNOWN_EVENT_DELAY, str(error))
+    if isinstance(error, CallNotMade):
+        return _release_one(subscription, delivery, 0.0, str(error))
+    if is_transient(error):
+        reason = f"database: {type(error).__name__}"
+        return _release_one(subscription, delivery, DATABASE_RETRY_DELAY, reason)
+    with context.acting(context.caused_by(delivery.envelope)), transaction() as session:
+        return _settle(session, subscription, delivery, failure)
+
+
+def _settle(
+    session: Session, subscription: Subscription, delivery: InFlight, failure: Failure
+) -> Outcome:
+    name, event_id = subscription.name, delivery.envelope.id
+    key, effect = delivery_id(event_id, name), Effect.NONE
+    dependency = subscription.depends_on
+    if dependency is not None and breakers.is_unavailable(failure.error):
+        failure = replace(failure, dependency=dependency)
+        effect = breakers.note_unavailable(session, dependency, key, failure)
+    elif dependency is not None:
+        breakers.note_answered(dependency, 1)
+        end_probe(session, subscription, [delivery])
+    if effect == Effect.WAITS:
+        reason = f"{dependency} is unavailable"
+        ledger.release(session, name, [event_id], wait=0.0, reason=reason)
+        return Outcome(Result.RETRYING, reason=reason, error=failure.error, breaker_open=True)
+    decision = delivery.decide(subscription.retry, failure.error)
+    if not ledger.fail(session, name, event_id, failure, decision):
+        return Outcome(Result.DUPLICATE)
+    facts = {"delivery": key, "error": failure.fingerprint}
+    opened = effect == Effect.OPENED
+    if decision.wait is None:
+        logger.error("delivery.dead", **facts)
+        return Outcome(Result.DEAD, 0.0, failure.fingerprint, failure.error, opened)
+    logger.warning("delivery.retry", **facts, wait=decision.wait)
+    return Outcome(Result.RETRYING, decision.wait, failure.fingerprint, failure.error, opened)
+
+
+def end_probe(session: Session, subscription: Subscription, deliveries: Sequence[InFlight]) -> None:
+    """Close the breaker if one of these deliveries is its probe: the dependency answered it."""
+    for each in deliveries:
+        if each.is_probe and subscription.depends_on is not None:
+            key = delivery_id(each.envelope.id, subscription.name)
+            breakers.note_probe_answered(session, subscription.depends_on, key)
+
+
+def release(
+    subscription: Subscription, deliveries: Sequence[InFlight], *, wait: float, reason: str
+) -> list[Outcome]:
+    """Give deliveries back unharmed, to be sent again in `wait` seconds."""
+    ids = [each.envelope.id for each in deliveries]
+    with transaction() as session:
+        for each in deliveries:
+            if each.is_probe and subscription.depends_on is not None:
+                key = delivery_id(each.envelope.id, subscription.name)
+                breakers.forget_probe(session, subscription.depends_on, key)
+        ledger.release(session, subscription.name, ids, wait=wait, reason=reason)
+    facts = {"subscription": subscription.name, "count": len(ids), "reason": reason}
+    logger.warning("delivery.released", **facts)
+    return [Outcome(Result.RETRYING, wait, reason)] * len(ids)
+
+
+def _release_one(
+    subscription: Subscription, delivery: InFlight, wait: float, reason: str
+) -> Outcome:
+    return release(subscription, [delivery], wait=wait, reason=reason)[0]

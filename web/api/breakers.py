@@ -1,0 +1,85 @@
+"""The HTTP API for operators: the circuit breakers."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from flask_openapi.blueprint import APIBlueprint
+from pydantic import BaseModel, Field
+
+from events import reading, transaction
+from events.admin import breakers
+from web.api.openapi import OPS_AUTH
+from web.api.ops import CHANGE_PROBLEMS, OPS
+from web.api.ops_schemas import Changed, Name, OpsResponse
+from web.api.replay_schemas import Because
+from web.api.schemas import Parameters, problems
+from web.security import operator_name, require_ops
+
+bp = APIBlueprint(
+    "breakers_api",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[OPS],
+    abp_security=OPS_AUTH,
+    abp_responses=problems(401, 422, 429, 500, 503),
+)
+
+
+class BreakerOut(OpsResponse):
+    """The circuit breaker of a dependency."""
+
+    dependency: str = Field(examples=["payment"])
+    state: str = Field(examples=list(breakers.STATES))
+    since: datetime | None = Field(description="the latest change of the state")
+    next_probe_at: datetime | None = Field(description="nothing unless it is open")
+    failed_probes: int
+    error: str | None = Field(description="the latest that said that it is unavailable")
+    who: str | None = Field(description="the person who holds it, or closed it last")
+    why: str | None
+    subscriptions: list[str]
+    waiting: int = Field(description="deliveries that it holds back")
+
+
+class Breakers(BaseModel):
+    """All circuit breakers."""
+
+    breakers: list[BreakerOut]
+
+
+class DependencyPath(Parameters):
+    """The dependency in the address."""
+
+    dependency: Name
+
+
+@bp.before_request
+@require_ops
+def log_in() -> None:
+    """Require the ops login before the request is validated."""
+
+
+@bp.get("/breakers", responses={200: Breakers})
+def list_breakers() -> dict[str, Any]:
+    """List the circuit breakers, those first that hold deliveries back."""
+    with reading() as session:
+        lines = [BreakerOut.model_validate(line) for line in breakers.listed(session)]
+    return Breakers(breakers=lines).model_dump(mode="json")
+
+
+@bp.post("/breakers/<dependency>/hold", responses={200: Changed, **CHANGE_PROBLEMS})
+def hold(path: DependencyPath, body: Because) -> dict[str, Any]:
+    """Let the deliveries of a dependency wait, without probes, until it is closed."""
+    return _change(breakers.hold, path.dependency, body.why)
+
+
+@bp.post("/breakers/<dependency>/close", responses={200: Changed, **CHANGE_PROBLEMS})
+def close(path: DependencyPath, body: Because) -> dict[str, Any]:
+    """Send the deliveries of a dependency; the breaker opens again at the first failure."""
+    return _change(breakers.close, path.dependency, body.why)
+
+
+def _change(act: Callable[..., bool], dependency: str, why: str) -> dict[str, Any]:
+    with transaction() as session:
+        changed = act(session, dependency, who=operator_name(), why=why)
+    return Changed(changed=int(changed)).model_dump(mode="json")
