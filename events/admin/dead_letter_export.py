@@ -19,12 +19,21 @@ _COLUMNS = tuple(each.name for each in fields(DeadLetterView))
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def letters(**filters: str | None) -> Iterator[DeadLetterView]:
+def letters(
+    *, queue: str | None = None, subscription: str | None = None, fingerprint: str | None = None
+) -> Iterator[DeadLetterView]:
     """Yield the dead letters that match, the latest death first, in transactions of its own."""
     before = None
     while True:
         with reading() as session:
-            page = dead_letters.listed(session, limit=_PAGE, before=before, **filters)
+            page = dead_letters.listed(
+                session,
+                queue=queue,
+                subscription=subscription,
+                fingerprint=fingerprint,
+                limit=_PAGE,
+                before=before,
+            )
         yield from page
         if len(page) < _PAGE:
             return

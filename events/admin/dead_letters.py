@@ -66,10 +66,12 @@ def listed(
     fingerprint: str | None = None,
     limit: int = 100,
     before: tuple[datetime, str] | None = None,
+    where: Collection[ColumnElement[bool]] = (),
 ) -> list[DeadLetterView]:
     """Return the dead letters that match, the latest death first.
 
-    `before` is the time of death and the id of the last one on the previous page.
+    `before` is the time of death and the id of the last one on the previous page. `where` are more
+    conditions, on a delivery or its event.
     """
     chosen = matching(
         {"ids": ids, "queue": queue, "subscription": subscription, "fingerprint": fingerprint}
@@ -77,7 +79,7 @@ def listed(
     if before is not None:
         chosen = and_(chosen, tuple_(*_ORDER) < tuple_(literal(before[0]), *parse(before[1])))
     latest_first = [column.desc() for column in _ORDER]
-    return _views(session, _joined().where(chosen).order_by(*latest_first).limit(limit))
+    return _views(session, _joined().where(chosen, *where).order_by(*latest_first).limit(limit))
 
 
 _ORDER = (Delivery.died_at, Delivery.event_id, Delivery.subscription)  # one second may have many

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import URL, Column, ColumnElement, Engine, Table, insert
+from sqlalchemy import URL, Column, ColumnElement, Engine, Table, Text, cast, insert
 from sqlalchemy.orm import Session
 
 LOCK_TIMEOUT = 30.0  # seconds that a writer waits for its turn: longer than a handler may take
@@ -56,6 +56,12 @@ class Dialect(Protocol):
     def insert_rows(self, session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         """Insert many rows, which all have the same columns."""
         session.connection().execute(insert(table), rows)
+
+    def json_equals(
+        self, column: Any, path: tuple[str | int, ...], text: str
+    ) -> ColumnElement[bool]:
+        """Return whether the value at `path` of a JSON column, written as text, is `text`."""
+        return cast(column[path].as_string(), Text) == text
 
     def try_lock(self, session: Session, number: int) -> bool:
         """Lock a number of 64 bits until the transaction ends; false if another one has it.

@@ -42,6 +42,15 @@ class SQLite(Dialect):
     name = "sqlite"
     insert = staticmethod(sqlite.insert)
 
+    def json_equals(
+        self, column: Any, path: tuple[str | int, ...], text: str
+    ) -> ColumnElement[bool]:
+        """Return whether the value is `text`; SQLite makes numbers of `true` and `false`."""
+        if text in ("true", "false"):
+            steps = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path)
+            return func.json_type(column, f"${steps}") == text
+        return super().json_equals(column, path, text)
+
     def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> Engines:
         """Return engines whose writers take turns."""
         options: dict[str, Any] = {"timeout": lock_timeout}

@@ -8,8 +8,12 @@ import click
 from events import reading, transaction
 from events.admin import dead_letters as admin
 from events.admin import replays
+from events.search import dead
+from events.search.dead import Cursor
+from events.search.query import Query
 from events.tables import Attempt
 from tasks import impact
+from tasks.search_fields import dead_letters_query
 from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.dead_letter_export import export
 from tidings.cli.dry_run import dry_run
@@ -33,6 +37,7 @@ from tidings.cli.replay_options import (
     selection_options,
     tell_start,
 )
+from tidings.cli.search_options import query_option, tell_part
 
 _COLUMNS = ("id", "event", "subject", "attempts", "died", "error")
 _GROUP_COLUMNS = (
@@ -48,6 +53,13 @@ _ATTEMPT_FIELDS = (
     "message",
     "traceback",
 )
+
+
+def _cursor(context: click.Context, parameter: click.Parameter, value: str | None) -> Cursor | None:
+    try:
+        return dead.cursor(value) if value else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.group("dead-letters")
@@ -68,21 +80,36 @@ for command in (dry_run, edit, export):
     show_default=True,
     help="Maximum number of dead letters.",
 )
+@query_option(dead_letters_query)
+@click.option("--before", callback=_cursor, metavar="CURSOR", help="Only those that died earlier.")
 @click.option("--group", "grouped", is_flag=True, help="Show one line for each common cause.")
 @json_option
-def list_dead_letters(*, grouped: bool, limit: int, as_json: bool, **selected: str | None) -> None:
-    """List dead letters, the latest first."""
-    if grouped and any(selected.values()):
+def list_dead_letters(
+    *,
+    grouped: bool,
+    query: Query,
+    before: Cursor | None,
+    limit: int,
+    as_json: bool,
+    **selected: str | None,
+) -> None:
+    """List dead letters, the latest first.
+
+    A query is made of terms as that of `tidings events list`, and queue:, subscription: and
+    fingerprint:; its times are those of the deaths. All must match.
+    """
+    if grouped and (query or before or any(selected.values())):
         raise click.UsageError("--group shows all dead letters; omit the other filters")
     if grouped:
         _list_groups(as_json=as_json)
         return
     with reading() as session:
-        found = admin.listed(session, limit=limit, before=None, **selected)
+        found = dead.search(session, query, before=before, limit=limit, **selected)
+    tell_part(found.note, f"--before {dead.written(found.older)}" if found.older else "")
     if as_json:
-        print_json([asdict(each) for each in found])
+        print_json([asdict(each) for each in found.rows])
         return
-    print_table(_COLUMNS, [_row(each) for each in found], empty="no dead letters")
+    print_table(_COLUMNS, [_row(each) for each in found.rows], empty="no dead letters")
 
 
 def _list_groups(*, as_json: bool) -> None:

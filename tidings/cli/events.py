@@ -11,10 +11,14 @@ from sqlalchemy.orm import Session
 from events import TidingsError, log, reading
 from events.admin import trace
 from events.admin.trace import TracedEvent
+from events.search import find
+from events.search.query import Query, Term
 from tasks.commands import order_number
+from tasks.search_fields import events_query
 from tidings.cli.encoding import echo, is_unicode
 from tidings.cli.output import cell, json_option, print_json, print_table
 from tidings.cli.parameters import Rule, WholeNumber
+from tidings.cli.search_options import query_option, tell_part
 
 _COLUMNS = ("position", "time", "type", "subject", "source", "id")
 _DELIVERY_COLUMNS = ("subscription", "state", "attempts", "due", "done", "error")
@@ -40,6 +44,7 @@ def events() -> None:
     type=Rule(order_number),
     help="Only events of this subject, such as ORD-1042.",
 )
+@query_option(events_query)
 @click.option(
     "--limit",
     type=WholeNumber(1, 10_000),
@@ -47,11 +52,29 @@ def events() -> None:
     show_default=True,
     help="Maximum number of events.",
 )
+@click.option("--before", type=WholeNumber(1), metavar="POSITION", help="Only older events.")
 @json_option
-def list_events(*, event_type: str | None, subject: str | None, limit: int, as_json: bool) -> None:
-    """List the latest events, newest first; with --json as CloudEvents."""
+def list_events(
+    *,
+    event_type: str | None,
+    subject: str | None,
+    query: Query,
+    limit: int,
+    before: int | None,
+    as_json: bool,
+) -> None:
+    """List the latest events, newest first; with --json as CloudEvents.
+
+    A query is made of terms such as type:order.created subject:ORD-1042 id:… correlation:… user:ada
+    tenant:acme since:2026-11-25 until:2026-11-25T14:30 error:"timed out" and
+    data.email=ada@example.org. All must match.
+    """
+    named = (("type", event_type), ("subject", subject))
+    terms = tuple(Term(name, value) for name, value in named if value)
     with reading() as session:
-        entries = log.listed(session, event_type=event_type, subject=subject, limit=limit)
+        found = find.events(session, Query(terms + query.terms), before=before, limit=limit)
+    entries = found.rows
+    tell_part(found.note, f"--before {found.older}")
     if as_json:
         print_json([json.loads(log.envelope(each).to_json()) for each in entries])
         return

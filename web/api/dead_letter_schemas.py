@@ -55,3 +55,5 @@ class DeadLetters(BaseModel):
     dead_letters: list[DeadLetterOut]
     groups: list[GroupOut]
     impact: ImpactOut = Field(description="that of all groups; an order in several counts once")
+    next: str | None = Field(default=None, description="the address of the next, older page")
+    note: str = Field(default="", description="what part was searched, if it was not all")

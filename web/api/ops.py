@@ -11,7 +11,9 @@ from pydantic import BaseModel
 
 from events import log, reading, transaction
 from events.admin import dead_letters, event_catalog, queues, replays, subscriptions
+from events.search import dead, find
 from tasks import impact, orders
+from tasks.search_fields import dead_letters_query
 from web.api.catalog_schemas import CatalogOut, catalog_event
 from web.api.dead_letter_schemas import DeadLetterOut, DeadLetters, GroupOut, ImpactOut
 from web.api.openapi import OPS_AUTH
@@ -83,36 +85,41 @@ def list_orders(query: PageQuery) -> dict[str, Any]:
 def list_events(query: EventQuery) -> dict[str, Any]:
     """List the latest events of the log as CloudEvents."""
     with reading() as session:
-        entries = log.listed(
-            session,
-            event_type=query.event_type,
-            subject=query.subject,
-            before=query.before,
-            limit=query.limit,
-        )
+        found = find.events(session, query.wanted(), before=query.before, limit=query.limit)
     older = None
-    if len(entries) == query.limit:
+    if found.older:
         parameters = query.model_dump(exclude_none=True, by_alias=True)
-        older = url_for(".list_events", **parameters | {"before": entries[-1].position})
-    cloud_events = [json.loads(log.envelope(entry).to_json()) for entry in entries]
-    return _json(Events(events=cloud_events, next=older))
+        older = url_for(".list_events", **parameters | {"before": found.older})
+    cloud_events = [json.loads(log.envelope(entry).to_json()) for entry in found.rows]
+    return _json(Events(events=cloud_events, next=older, note=found.note))
 
 
 @bp.get("/dead-letters", responses={200: DeadLetters})
 def list_dead_letters(query: DeadLetterQuery) -> dict[str, Any]:
     """List the matching dead letters, and the groups of all dead letters."""
+    given = query.model_dump(exclude={"q", "before"})
+    before = dead.cursor(query.before) if query.before else None
     with reading() as session:
-        letters = [
-            DeadLetterOut.model_validate(letter)
-            for letter in dead_letters.listed(session, **query.model_dump())
-        ]
+        found = dead.search(session, dead_letters_query(query.q or ""), before=before, **given)
         ranking = impact.ranked(session, dead_letters.groups(session))
     groups = [
         GroupOut.model_validate({**asdict(group), "impact": held_up})
         for group, held_up in ranking.rows
     ]
     total = ImpactOut.model_validate(ranking.total)
-    return _json(DeadLetters(dead_letters=letters, groups=groups, impact=total))
+    letters = [DeadLetterOut.model_validate(letter) for letter in found.rows]
+    older = _older_dead_letters(query, found.older)
+    page = DeadLetters(
+        dead_letters=letters, groups=groups, impact=total, next=older, note=found.note
+    )
+    return _json(page)
+
+
+def _older_dead_letters(query: DeadLetterQuery, before: dead.Cursor | None) -> str | None:
+    if before is None:
+        return None
+    given = query.model_dump(exclude_none=True) | {"before": dead.written(before)}
+    return url_for(".list_dead_letters", **given)
 
 
 @bp.post(

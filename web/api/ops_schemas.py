@@ -1,5 +1,6 @@
 """Requests and responses of the operators' API as models, like `web.api.schemas`."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -14,8 +15,11 @@ from pydantic import (
 
 from events.catalog import Money
 from events.inputs import FROM_DIGITS, MAX_INTEGER, NEEDED_REASON, PlainText
+from events.search import dead
+from events.search.query import MAX_LENGTH, Query, Term
 from tasks.assortment import NewProduct, ProductChange
 from tasks.commands import order_number
+from tasks.search_fields import dead_letters_query, events_query
 from web.api.catalog_schemas import Policy
 from web.api.schemas import Parameters
 
@@ -29,6 +33,16 @@ Fingerprint = Annotated[
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,120}$")]
 DeliveryId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}:[a-z][a-z0-9_.]{0,120}$")]
+
+
+def checked(rule: Callable[[str], Any]) -> Callable[[str], str]:
+    """Return a rule that refuses what `rule` refuses, and leaves the text as it is."""
+
+    def check(text: str) -> str:
+        rule(text)
+        return text
+
+    return check
 
 
 class _Query(Parameters):
@@ -53,10 +67,21 @@ class PageQuery(_Query):
 
 
 class EventQuery(PageQuery):
-    """A part of the event log, of one type or about one subject."""
+    """A part of the event log: a search, or the events of one type or about one subject."""
 
+    q: Annotated[str, AfterValidator(checked(events_query))] | None = Field(
+        default=None,
+        max_length=MAX_LENGTH,
+        examples=["type:order.created since:2026-11-25 data.email=ada@example.org"],
+    )
     event_type: Text | None = Field(default=None, alias="type", examples=["order.created"])
     subject: Subject | None = Field(default=None, examples=["ORD-1042"])
+
+    def wanted(self) -> Query:
+        """Return the search with all that is given."""
+        given = (("type", self.event_type), ("subject", self.subject))
+        named = tuple(Term(name, value) for name, value in given if value)
+        return Query(named + events_query(self.q or "").terms)
 
 
 class DeadLetterFilters(_Query):
@@ -70,6 +95,12 @@ class DeadLetterFilters(_Query):
 class DeadLetterQuery(DeadLetterFilters):
     """The dead letters that match each given filter, at most `limit`."""
 
+    q: Annotated[str, AfterValidator(checked(dead_letters_query))] | None = Field(
+        default=None, max_length=MAX_LENGTH, examples=['subject:ORD-1042 error:"timed out"']
+    )
+    before: Annotated[str, AfterValidator(checked(dead.cursor))] | None = Field(
+        default=None, description="the cursor of a page, as `next` has it"
+    )
     limit: Limit = 100
 
 
@@ -164,6 +195,7 @@ class Events(BaseModel):
 
     events: list[dict[str, Any]]
     next: str | None = Field(default=None, description="the address of the next, older page")
+    note: str = Field(default="", description="what part was searched, if it was not all")
 
 
 class Changed(BaseModel):

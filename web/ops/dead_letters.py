@@ -1,6 +1,6 @@
 """/ops/dead-letters: dead letters grouped by cause, invalid messages, and decisions on both."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -9,16 +9,19 @@ from sqlalchemy.orm import Session
 
 from events import inputs, log, reading, transaction
 from events.admin import dead_letters, edits, invalid_messages, replays
-from events.admin.dead_letters import DeadLetterView, Group
+from events.admin.dead_letters import Group
 from events.errors import AlreadyReplaying, NothingToReplay, UnknownDelivery
 from events.ledger import State
 from events.replays import history
+from events.search import dead
 from events.selection import parse
 from events.tables import Delivery
 from tasks import impact
+from tasks.search_fields import dead_letters_query
 from web import forms
 from web.errors import FieldError, InvalidInput
 from web.ops import replay_forms
+from web.ops.searching import search
 from web.security import operator_name
 
 bp = Blueprint("dead_letters", __name__, url_prefix="/dead-letters")
@@ -33,38 +36,37 @@ def show_list() -> ResponseReturnValue:
         for name in ("queue", "subscription", "fingerprint")
         if (value := forms.stored(name, request.args.get(name, "")))
     }
+    wanted = search(dead_letters_query)
     with reading() as session:
         ranking = impact.ranked(session, dead_letters.groups(session))
-        found = dead_letters.listed(session, limit=MAX_ROWS + 1, before=_before(), **selection)
-        return render_template(
+        found = dead.search(session, wanted.query, limit=MAX_ROWS, before=_before(), **selection)
+        page = render_template(
             "ops/dead_letters.html",
             groups=ranking.rows,
             impact=ranking.total,
             total=sum(group.count for group, _ in ranking.rows),
-            letters=found[:MAX_ROWS],
-            older=_cursor(found[MAX_ROWS - 1]) if len(found) > MAX_ROWS else None,
-            selected=sum(group.count for group, _ in ranking.rows if _matches(group, selection)),
+            search=wanted,
+            found=found,
+            older=dead.written(found.older) if found.older else None,
+            selected=None
+            if wanted.text
+            else sum(group.count for group, _ in ranking.rows if _matches(group, selection)),
             selection=selection,
             invalid_messages=invalid_messages.listed(session, limit=MAX_ROWS),
             invalid_messages_count=invalid_messages.count(session),
         )
+    return page, wanted.status
 
 
 def _matches(group: Group, selection: dict[str, str]) -> bool:
     return all(getattr(group, name) == value for name, value in selection.items())
 
 
-def _cursor(letter: DeadLetterView) -> str:
-    return f"{letter.died_at.isoformat()}_{letter.id}"
-
-
 def _before() -> tuple[datetime, str] | None:
     """Return the dead letter before which the page begins; a bad one means the first page."""
-    died_at, _, delivery_id = request.args.get("before", "").partition("_")
     try:
-        parse(delivery_id)
-        return datetime.fromisoformat(died_at).astimezone(UTC), delivery_id
-    except (ValueError, OverflowError, UnknownDelivery):
+        return dead.cursor(request.args.get("before", ""))
+    except ValueError:
         return None
 
 

@@ -12,9 +12,12 @@ from sqlalchemy.orm import Session
 from events import Envelope, log, reading
 from events.admin import trace
 from events.event import catalog
+from events.search import find
+from events.search.query import written
 from events.tables import LogEntry
-from tasks.commands import order_number
+from tasks.search_fields import events_query
 from web import forms
+from web.ops.searching import search
 
 bp = Blueprint("events", __name__, url_prefix="/events")
 PAGE_SIZE = 50
@@ -23,24 +26,18 @@ MAX_EFFECTS = 100
 
 @bp.get("")
 def show_list() -> ResponseReturnValue:
-    """List the events, newest first, of one type or about one subject."""
-    event_type, subject = (forms.argument(name) for name in ("type", "subject"))
+    """List the events that the query finds, newest first."""
+    given = ((name, forms.argument(name)) for name in ("type", "subject"))
+    wanted = search(events_query, *(written(name, value) for name, value in given if value))
     with reading() as session:
-        rows = log.listed(
-            session,
-            event_type=event_type,
-            subject=order_number(subject),
-            before=forms.before(),
-            limit=PAGE_SIZE + 1,
-        )
-    return render_template(
+        found = find.events(session, wanted.query, before=forms.before(), limit=PAGE_SIZE)
+    page = render_template(
         "ops/events.html",
-        entries=rows[:PAGE_SIZE],
-        older=rows[PAGE_SIZE - 1].position if len(rows) > PAGE_SIZE else None,
+        search=wanted,
+        found=found,
         event_types=sorted({event_class.type for event_class in catalog()}),
-        event_type=event_type,
-        subject=subject,
     )
+    return page, wanted.status
 
 
 @bp.get("/<uuid:event_id>")
