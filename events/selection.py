@@ -24,6 +24,7 @@ class Selection(TypedDict, total=False):
     queue: str | None
     subscription: str | None
     fingerprint: str | None
+    dependency: str | None  # that was unavailable to their last attempt
     groups: Collection[tuple[str, str]] | None
     everything: bool
 
@@ -44,6 +45,7 @@ def _filters(which: Selection) -> list[ColumnElement[bool]]:
         (Delivery.queue, which.get("queue")),
         (Delivery.subscription, which.get("subscription")),
         (Delivery.fingerprint, which.get("fingerprint")),
+        (Delivery.dependency, which.get("dependency")),
     )
     found = [column == value for column, value in wanted if value is not None]
     if (groups := which.get("groups")) is not None:

@@ -10,7 +10,8 @@ from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, get_or_create_locked, reading, subscribe
-from events.catalog import DeliveryDead
+from events.admin import breakers
+from events.catalog import BreakerClosed, DeliveryDead
 from events.inputs import escaped
 from tasks import gateways
 from tasks.gateways.ports import MAIL_RETRY_POLICY
@@ -71,6 +72,12 @@ def alert(event: DeliveryDead, session: Session, mailed_at: datetime | None) -> 
     row.count += 1
     row.last_at = now
     row.mailed_at = mailed_at or row.mailed_at
+
+
+@subscribe(BreakerClosed, queue="dead_letters", batch=1)
+def replay_after_outage(event: BreakerClosed, session: Session) -> None:
+    """Replay the dead letters of a dependency that is available again, as a canary."""
+    breakers.replay_dead_letters(session, event.dependency)
 
 
 def _cause(event: DeliveryDead) -> str:

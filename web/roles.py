@@ -12,6 +12,8 @@ CHANGES = ("POST", "PATCH", "PUT", "DELETE")
 NEEDED: dict[str, Role] = {
     "ops.breakers.hold": Role.OPERATOR,
     "ops.breakers.close": Role.OPERATOR,
+    "ops.breakers.switch_replays": Role.OPERATOR,
+    "breakers_api.switch_replays": Role.OPERATOR,
     "breakers_api.hold": Role.OPERATOR,
     "breakers_api.close": Role.OPERATOR,
     "ops.dead_letters.replay": Role.OPERATOR,

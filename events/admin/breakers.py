@@ -1,4 +1,4 @@
-"""Circuit breakers for operators: list, hold and close them."""
+"""Circuit breakers for operators: list, hold and close them, and replay what died of them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,11 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from events import breakers
-from events.admin import audit, queues
+from events.admin import audit, queues, replays
 from events.breakers import Breaker, State, probe_due_at
-from events.errors import UnknownDependency
+from events.errors import AlreadyReplaying, NothingToReplay, UnknownDependency
+from events.replays.steps import CANARY
+from events.replays.tables import Replay
 from events.tables import SubscriptionRow
 
+WHO = "circuit breaker"  # the name under which its replays are audited
 HALF_OPEN = "half-open"  # open, and a probe is under way
 STATES = (State.CLOSED, State.OPEN, HALF_OPEN, State.ON_HOLD)
 
@@ -34,6 +37,7 @@ class BreakerLine:
     why: str | None
     subscriptions: list[str]
     waiting: int
+    replays: bool  # its dead letters when it answers again
 
 
 def listed(session: Session) -> list[BreakerLine]:
@@ -79,6 +83,35 @@ def close(session: Session, dependency: str, *, who: str, why: str) -> bool:
     return True
 
 
+def switch_replays(session: Session, dependency: str, *, on: bool, who: str, why: str) -> bool:
+    """Say whether dead letters of a dependency are replayed by themselves when it answers again.
+
+    Return False, and change nothing, if it is so already. Raises as `hold` does.
+    """
+    row = _locked(session, dependency)
+    if row.replays == on:
+        return False
+    row.replays = on
+    action = "switch automatic replay " + ("on" if on else "off")
+    audit.record(session, who=who, action=action, target=dependency, why=why)
+    return True
+
+
+def replay_dead_letters(session: Session, dependency: str) -> Replay | None:
+    """Replay the dead letters to which a dependency was unavailable, as a canary.
+
+    Nothing is done unless it is available again, and its breaker replays.
+    """
+    row = breakers.lock(session, dependency)
+    if not row.replays or row.state != State.CLOSED:
+        return None
+    why = f"{dependency} is available again"
+    try:
+        return replays.start(session, who=WHO, why=why, pace=CANARY, dependency=dependency)
+    except (NothingToReplay, AlreadyReplaying):  # another job has them, or some of them
+        return None
+
+
 def _locked(session: Session, dependency: str) -> Breaker:
     known = {*session.scalars(select(Breaker.dependency)), *_dependents(session)}
     if dependency not in known:
@@ -97,7 +130,9 @@ def _dependents(session: Session) -> dict[str, list[str]]:
 
 def _line(name: str, row: Breaker | None, names: Collection[str], waiting: int) -> BreakerLine:
     if row is None:
-        return BreakerLine(name, State.CLOSED, None, None, 0, None, None, None, list(names), 0)
+        return BreakerLine(
+            name, State.CLOSED, None, None, 0, None, None, None, list(names), 0, replays=True
+        )
     is_open = row.state == State.OPEN
     return BreakerLine(
         dependency=name,
@@ -110,4 +145,5 @@ def _line(name: str, row: Breaker | None, names: Collection[str], waiting: int) 
         why=row.changed_why,
         subscriptions=list(names),
         waiting=waiting,
+        replays=row.replays,
     )

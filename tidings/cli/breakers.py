@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 
 import click
 
@@ -13,7 +14,17 @@ from tidings.cli.encoding import echo
 from tidings.cli.output import ago, json_option, nothing_found, print_json, print_table
 from tidings.cli.parameters import Rule
 
-_COLUMNS = ("dependency", "state", "since", "next probe", "waiting", "latest error", "by", "why")
+_COLUMNS = (
+    "dependency",
+    "state",
+    "since",
+    "next probe",
+    "waiting",
+    "latest error",
+    "by",
+    "why",
+    "replays",
+)
 _dependency = click.argument("dependency", type=Rule(PlainText(50)))
 
 
@@ -38,7 +49,7 @@ def list_breakers(*, as_json: bool) -> None:
     rows = [
         (
             *(line.dependency, line.state, ago(line.since), line.next_probe_at),
-            *(line.waiting, line.error, line.who, line.why),
+            *(line.waiting, line.error, line.who, line.why, "yes" if line.replays else "no"),
         )
         for line in lines
     ]
@@ -63,10 +74,22 @@ def close(dependency: str, why: str) -> None:
     _change(admin.close, dependency, why, "closed")
 
 
-def _change(act: Callable[..., bool], dependency: str, why: str, state: str) -> None:
+@breakers.command()
+@_dependency
+@click.argument("state", type=click.Choice(("on", "off")))
+@why_option
+def replays(dependency: str, state: str, why: str) -> None:
+    """Switch the automatic replay of what died of a dependency, when it is available again."""
+    act = partial(admin.switch_replays, on=state == "on")
+    _change(act, dependency, why, f"switched {state}", "automatic replay")
+
+
+def _change(
+    act: Callable[..., bool], dependency: str, why: str, state: str, what: str = "breaker"
+) -> None:
     why = needed(why)
     with transaction() as session:
         changed = act(session, dependency, who=who(), why=why)
     if not changed:
-        nothing_found(f"the breaker of {dependency} is {state} already; nothing was changed")
-    echo(f"the breaker of {dependency} is {state}")
+        nothing_found(f"the {what} of {dependency} is {state} already; nothing was changed")
+    echo(f"the {what} of {dependency} is {state}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from flask_openapi.blueprint import APIBlueprint
@@ -39,12 +40,19 @@ class BreakerOut(OpsResponse):
     why: str | None
     subscriptions: list[str]
     waiting: int = Field(description="deliveries that it holds back")
+    replays: bool = Field(description="what died of it, when it is available again")
 
 
 class Breakers(BaseModel):
     """All circuit breakers."""
 
     breakers: list[BreakerOut]
+
+
+class SwitchBody(Because):
+    """The switch of the automatic replay, with the reason."""
+
+    on: bool
 
 
 class DependencyPath(Parameters):
@@ -77,6 +85,12 @@ def hold(path: DependencyPath, body: Because) -> dict[str, Any]:
 def close(path: DependencyPath, body: Because) -> dict[str, Any]:
     """Send the deliveries of a dependency; the breaker opens again at the first failure."""
     return _change(breakers.close, path.dependency, body.why)
+
+
+@bp.post("/breakers/<dependency>/replays", responses={200: Changed, **CHANGE_PROBLEMS})
+def switch_replays(path: DependencyPath, body: SwitchBody) -> dict[str, Any]:
+    """Switch the automatic replay of what died of a dependency, when it is available again."""
+    return _change(partial(breakers.switch_replays, on=body.on), path.dependency, body.why)
 
 
 def _change(act: Callable[..., bool], dependency: str, why: str) -> dict[str, Any]:

@@ -50,6 +50,16 @@ def close(dependency: str) -> ResponseReturnValue:
     return _answer(dependency, "closed", changed=changed)
 
 
+@bp.post("/<dependency>/replays/<any(on, off):state>")
+def switch_replays(dependency: str, state: str) -> ResponseReturnValue:
+    """Switch the automatic replay of what died of a dependency, when it is available again."""
+    reason, on = forms.reason(), state == "on"
+    with transaction() as session:
+        breakers.switch_replays(session, dependency, on=on, who=operator_name(), why=reason)
+    flash(f"The automatic replay of {dependency} is switched {state}.", "done")
+    return redirect(url_for(".show_list"), 303)
+
+
 def _answer(dependency: str, state: str, *, changed: bool) -> ResponseReturnValue:
     if changed:
         flash(f"The breaker of {dependency} is {state}.", "done")

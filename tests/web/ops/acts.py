@@ -126,6 +126,14 @@ ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
         f"/api/v1/breakers/{on_hold()}/close",
         {"why": "because"},
     ),
+    "breakers_api.switch_replays": lambda shop: (
+        "/api/v1/breakers/payment/replays",
+        {"on": False, "why": "because"},
+    ),
+    "ops.breakers.switch_replays": lambda shop: (
+        "/ops/breakers/smtp/replays/off",
+        {"reason": "because"},
+    ),
     "ops.breakers.hold": lambda shop: ("/ops/breakers/smtp/hold", {"reason": "because"}),
     "ops.breakers.close": lambda shop: (
         f"/ops/breakers/{on_hold()}/close",
@@ -235,6 +243,7 @@ COMMANDS: dict[str, Callable[[Shop], tuple[str, ...]]] = {
     "resume": lambda shop: (paused(),),
     "backfill": lambda shop: (fresh_subscription(),),
     "dead-letters edit": lambda shop: (shop.letter, "--patch", patch_file()),
+    "breakers replays": lambda shop: ("carrier", "off"),
     "breakers hold": lambda shop: ("carrier",),
     "breakers close": lambda shop: (on_hold(),),
     "replays start": lambda shop: ("--all", "--canary", "--rate", "2"),

@@ -138,3 +138,20 @@ def test_an_unknown_dependency_is_refused_with_those_that_there_are(
 def test_the_api_requires_the_login(client: FlaskClient):
     assert client.get("/api/v1/breakers").status_code == 401
     assert client.post("/api/v1/breakers/smtp/hold", json={"why": "x"}).status_code == 401
+
+
+def test_the_automatic_replay_is_switched_off_and_on(client: FlaskClient, services: None):
+    def replays() -> list[bool]:
+        return [each["replays"] for each in answered("breakers") if each["dependency"] == "smtp"]
+
+    assert replays() == [True]
+    told("breakers", "replays", "smtp", "off", *WHY)
+    assert replays() == [False]
+    assert call("breakers", "replays", "smtp", "off", *WHY).exit_code == NOTHING_FOUND
+    page = post(client, "/ops/breakers", "/ops/breakers/smtp/replays/on", OPS, reason="x").text
+    assert "The automatic replay of smtp is switched on." in page
+    off = {"on": False, "why": "maintenance"}
+    address = "/api/v1/breakers/smtp/replays"
+    assert client.post(address, headers=OPS, json=off).json == {"changed": 1}
+    assert replays() == [False]
+    assert client.post(address, headers=OPS, json={"why": "x"}).status_code == 422
