@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from events.admin import dead_letters
 from events.admin.dead_letter_export import one_line
 from events.admin.dead_letters import DeadLetterView, Group
+from events.admin.triage import Triage, of_groups
 from events.errors import UnknownGroup
 from events.inputs import escaped_lines
 from tasks import impact
@@ -30,15 +31,18 @@ def markdown(session: Session, *, subscription: str, fingerprint: str) -> str:
             latest = dead_letters.listed(
                 session, subscription=subscription, fingerprint=fingerprint, limit=SHOWN
             )
-            return "\n".join(_lines(group, held_up, latest)) + "\n"
+            [noted] = of_groups(session, [group])
+            return "\n".join(_lines(group, held_up, noted, latest)) + "\n"
     raise UnknownGroup(subscription, fingerprint)
 
 
-def _lines(group: Group, held_up: Impact, latest: Sequence[DeadLetterView]) -> Iterator[str]:
+def _lines(
+    group: Group, held_up: Impact, noted: Triage, latest: Sequence[DeadLetterView]
+) -> Iterator[str]:
     error_type = group.fingerprint.partition(" ")[0]
     yield f"# {_code(error_type)} in {_code(group.subscription)}: {group.count:,} dead"
     yield ""
-    for name, value in _facts(group, held_up):
+    for name, value in (*_facts(group, held_up), *_triage(noted)):
         yield f"- {name}: {value}"
     yield from ("", "## Error", "", *_fenced(escaped_lines(group.error[:_MAX_ERROR])), "")
     yield f"## The latest {len(latest)} of {group.count:,}"
@@ -60,6 +64,13 @@ def _facts(group: Group, held_up: Impact) -> Iterator[tuple[str, str]]:
     yield "money held up", held_up.money_text
     if held_up.oldest and held_up.longest_wait is not None:
         yield "oldest wait", f"{duration_text(held_up.longest_wait)} ({_code(held_up.oldest)})"
+
+
+def _triage(noted: Triage) -> Iterator[tuple[str, str]]:
+    yield "state", noted.state + (f", {_code(noted.version)}" if noted.version else "")
+    for name in ("owner", "note", "link"):
+        if value := getattr(noted, name):
+            yield name, _code(value)
 
 
 def _commands(group: Group) -> Iterator[str]:

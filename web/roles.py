@@ -24,6 +24,8 @@ NEEDED: dict[str, Role] = {
     "ops.dry_runs.show": Role.OPERATOR,
     "repairs_api.run_dry": Role.OPERATOR,
     "ops.orders.replay": Role.OPERATOR,
+    "ops.triage.change": Role.OPERATOR,
+    "dead_letters_api.triage_group": Role.OPERATOR,
     "ops.queues.pause": Role.OPERATOR,
     "ops.queues.resume": Role.OPERATOR,
     "ops.replays.again": Role.OPERATOR,

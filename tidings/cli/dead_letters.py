@@ -8,6 +8,7 @@ import click
 from events import reading, transaction
 from events.admin import dead_letters as admin
 from events.admin import replays
+from events.admin.triage import Triage, of_groups
 from events.search import dead
 from events.search.dead import Cursor
 from events.search.query import Query
@@ -38,11 +39,12 @@ from tidings.cli.replay_options import (
     tell_start,
 )
 from tidings.cli.search_options import query_option, tell_part
+from tidings.cli.triage import triage
 
 _COLUMNS = ("id", "event", "subject", "attempts", "died", "error")
 _GROUP_COLUMNS = (
-    *("count", "orders", "money", "waiting", "subscription", "event", "first", "last"),
-    *("fingerprint", "error"),
+    *("count", "orders", "money", "waiting", "state", "owner", "subscription"),
+    *("last", "fingerprint", "error"),
 )
 _ATTEMPT_FIELDS = (
     "number",
@@ -67,7 +69,7 @@ def dead_letters() -> None:
     """List, show, export, replay and discard dead letters; run their handlers without effect."""
 
 
-for command in (dry_run, edit, export):
+for command in (dry_run, edit, export, triage):
     dead_letters.add_command(command)
 
 
@@ -115,10 +117,17 @@ def list_dead_letters(
 def _list_groups(*, as_json: bool) -> None:
     with reading() as session:
         rows = impact.ranked(session, admin.groups(session)).rows
+        noted = of_groups(session, [group for group, _ in rows])
+    found = [(*row, each) for row, each in zip(rows, noted, strict=True)]
     if as_json:
-        print_json([asdict(group) | {"impact": _plain(held_up)} for group, held_up in rows])
+        print_json(
+            [
+                asdict(group) | {"impact": _plain(held_up), "triage": asdict(each)}
+                for group, held_up, each in found
+            ]
+        )
         return
-    print_table(_GROUP_COLUMNS, [_group_row(*each) for each in rows], empty="no dead letters")
+    print_table(_GROUP_COLUMNS, [_group_row(*each) for each in found], empty="no dead letters")
 
 
 def _plain(held_up: impact.Impact) -> dict[str, Any]:
@@ -188,11 +197,12 @@ def discard(ids: tuple[str, ...], *, why: str, everything: bool, **filters: str 
     echo(f"discarded: {counted(count, 'dead letter')}")
 
 
-def _group_row(group: admin.Group, held_up: impact.Impact) -> tuple[object, ...]:
+def _group_row(group: admin.Group, held_up: impact.Impact, triage: Triage) -> tuple[object, ...]:
+    state = f"fixed in {triage.version}" if triage.state == "fixed" else triage.state
     return (
         *(group.count, held_up.orders_text, held_up.money_text),
-        held_up.longest_wait,
-        *(group.subscription, group.event_type, group.first, group.last, group.fingerprint),
+        *(held_up.longest_wait, state, triage.owner),
+        *(group.subscription, group.last, group.fingerprint),
         _first_line(group.error),
     )
 

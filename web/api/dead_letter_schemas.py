@@ -1,12 +1,14 @@
 """The responses of the HTTP API about dead letters."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from events.admin.triage import TriageChange
 from events.catalog import Money
-from web.api.ops_schemas import OpsResponse
+from web.api.ops_schemas import Fingerprint, Name, OpsResponse, ReasonText
 
 
 class DeadLetterOut(OpsResponse):
@@ -35,6 +37,26 @@ class ImpactOut(OpsResponse):
     estimated: bool = Field(description="true: scaled up from the dead letters that died first")
 
 
+class TriageOut(OpsResponse):
+    """The triage of a group; a new death of one that is fixed or closed makes it regressed."""
+
+    state: Literal["open", "on hold", "fixed", "closed", "regressed"]
+    version: str = Field(description="that has the fix")
+    owner: str
+    note: str
+    link: str
+    changed_at: datetime | None
+    changed_by: str
+
+
+class TriageBody(TriageChange):
+    """The group, the values to change, and the operator's reason."""
+
+    subscription: Name
+    fingerprint: Fingerprint
+    reason: ReasonText
+
+
 class GroupOut(OpsResponse):
     """Dead letters of one subscription and event type with the same fingerprint."""
 
@@ -47,6 +69,7 @@ class GroupOut(OpsResponse):
     last: datetime
     error: str | None
     impact: ImpactOut
+    triage: TriageOut
 
 
 class DeadLetters(BaseModel):

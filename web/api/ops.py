@@ -10,7 +10,7 @@ from flask_openapi.models.tag import Tag
 from pydantic import BaseModel
 
 from events import log, reading, transaction
-from events.admin import dead_letters, event_catalog, queues, replays, subscriptions
+from events.admin import dead_letters, event_catalog, queues, replays, subscriptions, triage
 from events.search import dead, find
 from tasks import impact, orders
 from tasks.search_fields import dead_letters_query
@@ -102,9 +102,10 @@ def list_dead_letters(query: DeadLetterQuery) -> dict[str, Any]:
     with reading() as session:
         found = dead.search(session, dead_letters_query(query.q or ""), before=before, **given)
         ranking = impact.ranked(session, dead_letters.groups(session))
+        noted = triage.of_groups(session, [group for group, _ in ranking.rows])
     groups = [
-        GroupOut.model_validate({**asdict(group), "impact": held_up})
-        for group, held_up in ranking.rows
+        GroupOut.model_validate({**asdict(group), "impact": held_up, "triage": each})
+        for (group, held_up), each in zip(ranking.rows, noted, strict=True)
     ]
     total = ImpactOut.model_validate(ranking.total)
     letters = [DeadLetterOut.model_validate(letter) for letter in found.rows]

@@ -25,13 +25,14 @@ from web.ops import (
     queues,
     replays,
     schedules,
+    triage,
 )
 from web.security import require_ops
 
 bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
-    *(find, audit, replays, dry_runs, edits, exports, schedules, breakers),
+    *(find, audit, replays, dry_runs, edits, exports, schedules, triage, breakers),
 ):
     bp.register_blueprint(page.bp)
 

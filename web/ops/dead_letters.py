@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from events import inputs, log, reading, transaction
-from events.admin import dead_letters, edits, invalid_messages, replays
+from events.admin import dead_letters, edits, invalid_messages, replays, triage
 from events.admin.dead_letters import Group
 from events.errors import AlreadyReplaying, NothingToReplay, UnknownDelivery
 from events.ledger import State
@@ -39,10 +39,12 @@ def show_list() -> ResponseReturnValue:
     wanted = search(dead_letters_query)
     with reading() as session:
         ranking = impact.ranked(session, dead_letters.groups(session))
+        noted = triage.of_groups(session, [group for group, _ in ranking.rows])
         found = dead.search(session, wanted.query, limit=MAX_ROWS, before=_before(), **selection)
         page = render_template(
             "ops/dead_letters.html",
-            groups=ranking.rows,
+            groups=list(zip(ranking.rows, noted, strict=True)),
+            states=triage.STATES,
             impact=ranking.total,
             total=sum(group.count for group, _ in ranking.rows),
             search=wanted,

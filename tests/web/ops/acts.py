@@ -198,6 +198,15 @@ ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
     ),
     "ops.dead_letters.replay": lambda shop: ("/ops/dead-letters/replay", GROUP),
     "ops.dead_letters.discard": lambda shop: ("/ops/dead-letters/discard", GROUP),
+    "ops.triage.change": lambda shop: (
+        "/ops/dead-letters/triage",
+        GROUP | {"state": "on hold", "owner": "ada", "note": "", "link": "", "version": ""},
+    ),
+    "dead_letters_api.triage_group": lambda shop: (
+        "/api/v1/dead-letters/triage",
+        {"subscription": SUBSCRIPTION, "fingerprint": "ValueError here", "state": "closed"}
+        | {"reason": "because"},
+    ),
     "ops.dead_letters.replay_one": lambda shop: (
         f"/ops/dead-letters/{shop.letter}/replay",
         {"reason": "because"},
@@ -237,6 +246,10 @@ ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
 # The arguments of each command that changes data.
 COMMANDS: dict[str, Callable[[Shop], tuple[str, ...]]] = {
     "dead-letters replay": lambda shop: (shop.letter,),
+    "dead-letters triage": lambda shop: (
+        *("--subscription", SUBSCRIPTION, "--fingerprint", "ValueError here"),
+        *("--state", "on hold"),
+    ),
     "dead-letters discard": lambda shop: ("--all",),
     "subscriptions remove": lambda shop: (SUBSCRIPTION, "--yes"),
     "pause": lambda shop: (SUBSCRIPTION,),

@@ -6,25 +6,11 @@ import json
 import pytest
 from flask.testing import FlaskClient
 
-from events import reading
-from events.admin import dead_letters
 from events.admin.dead_letters import Group
-from tests.web.pages import OPS_HTML, place_order, running_services
+from tests.web.pages import OPS_HTML
 from tests.web.payloads import OPS
 
 ADDRESSES = ("/ops/dead-letters/export", "/api/v1/dead-letters/export")
-
-
-@pytest.fixture
-def group(client: FlaskClient) -> Group:
-    """A group of one dead letter."""
-    with running_services() as bus:
-        place_order(client, payment_token="tok_broken")
-        for _ in range(12):
-            bus.advance(600)
-    with reading() as session:
-        [found] = [each for each in dead_letters.groups(session) if each.queue == "payment"]
-        return found
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
