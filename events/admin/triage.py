@@ -33,7 +33,7 @@ _SETTLED = ("fixed", "closed")
 
 
 class GroupTriage(Base):
-    """What people have noted about one group of dead letters."""
+    """The notes of people about one group of dead letters."""
 
     __tablename__ = "group_triage"
     __table_args__ = (UniqueConstraint("subscription", "fingerprint"),)

@@ -38,16 +38,6 @@ def test_an_operator_finds_a_dead_letter_reads_its_attempts_and_replays_its_grou
         "aria-current", "page"
     )
     expect(ops_tab.get_by_role("heading", name="1 dead letter holds up 1 order")).to_be_visible()
-    ops_tab.get_by_text("Triage…").click()
-    ops_tab.get_by_label("State").select_option("on hold")
-    ops_tab.get_by_label("Owner").fill("ines")
-    ops_tab.locator("#triage-1").fill("she asks the bank")
-    ops_tab.get_by_role("button", name="Save").click()
-    expect(ops_tab.get_by_text("The triage is changed.")).to_be_visible()
-    expect(ops_tab.get_by_role("cell", name="on hold ines")).to_be_visible()
-    with ops_tab.expect_download() as report:
-        ops_tab.get_by_role("link", name="Report for a ticket").click()
-    assert report.value.path().read_text().startswith("# `GatewayError` in `payment.charge_order`")
     ops_tab.locator("#letters tbody a").first.click()
     ops_tab.get_by_text("traceback").first.click()
     expect(ops_tab.get_by_text("Traceback (most recent call last)").first).to_be_visible()
@@ -63,6 +53,25 @@ def test_an_operator_finds_a_dead_letter_reads_its_attempts_and_replays_its_grou
     expect(ops_tab.get_by_role("heading", name="No decision needed")).to_be_visible()
     ops_tab.goto("/ops")
     expect(ops_tab.get_by_text("the bank is awake")).to_be_visible()
+
+
+def test_an_operator_takes_a_group_and_downloads_its_report(site: Site, ops_tab: Page):
+    place(ops_tab, card="tok_broken")
+    with site.services():
+        while not _dead():
+            _make_retries_due()
+            ops_tab.wait_for_timeout(100)
+    ops_tab.goto("/ops/dead-letters")
+    ops_tab.get_by_text("Triage…").click()
+    ops_tab.get_by_label("State").select_option("on hold")
+    ops_tab.get_by_label("Owner").fill("ines")
+    ops_tab.locator("#triage-1").fill("she asks the bank")
+    ops_tab.get_by_role("button", name="Save").click()
+    expect(ops_tab.get_by_text("The triage is changed.")).to_be_visible()
+    expect(ops_tab.get_by_role("cell", name="on hold ines")).to_be_visible()
+    with ops_tab.expect_download() as report:
+        ops_tab.get_by_role("link", name="Report for a ticket").click()
+    assert report.value.path().read_text().startswith("# `GatewayError` in `payment.charge_order`")
 
 
 def test_enter_in_the_reason_is_for_the_selected_groups_only(site: Site, ops_tab: Page):
