@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from events.errors import QueueUnavailable
@@ -23,6 +23,17 @@ class Message:
     label: str
 
 
+@dataclass(frozen=True)
+class TaskMessage:
+    """One message for an ordinary task: the headers and the body that Celery would send."""
+
+    id: str
+    queue: str
+    headers: dict[str, Any]
+    body: str
+    priority: int | None = None
+
+
 class Transport(Protocol):
     """A connection to the queues: `CeleryTransport`, and `InMemoryTransport` in tests."""
 
@@ -38,6 +49,9 @@ class Transport(Protocol):
         Raises `BrokerDown` if none may be sent. A message that was not taken may have arrived all
         the same.
         """
+
+    def send_tasks(self, messages: Sequence[TaskMessage]) -> Mapping[str, QueueUnavailable]:
+        """Hand messages for ordinary tasks to the broker, as `send` does."""
 
     def waiting(self, queue: str) -> int:
         """Return the number of messages on `queue` that no worker has received.

@@ -17,7 +17,7 @@ from events.database import Database, database, reading, transaction, use
 from events.dispatch import dispatch
 from events.errors import BrokerDown, QueueUnavailable
 from events.event import Event
-from events.messages import Message, Transport
+from events.messages import Message, TaskMessage, Transport
 from events.orm import Base
 from events.outcome import Report
 from events.relay.round import Round, do_round
@@ -52,13 +52,14 @@ class ManualClock:
 class InMemoryTransport(Transport):
     """A transport whose queues are lists.
 
-    `sent` holds every message, `ready` those that no worker has received. A test may set `down`,
-    and the `full_queues`, which refuse their messages.
+    `sent` holds every message, `ready` those that no worker has received, `tasks` those for
+    ordinary tasks. A test may set `down`, and the `full_queues`, which refuse their messages.
     """
 
     def __init__(self) -> None:
         self.sent: list[Message] = []
         self.ready: list[Message] = []
+        self.tasks: list[TaskMessage] = []
         self.down = False
         self.full_queues: set[str] = set()
 
@@ -73,6 +74,13 @@ class InMemoryTransport(Transport):
         taken = [message for message in messages if message.queue not in self.full_queues]
         self.sent.extend(taken)
         self.ready.extend(taken)
+        refused = {message.queue for message in messages} & self.full_queues
+        return {queue: QueueUnavailable(queue, "is full", "empty it") for queue in refused}
+
+    def send_tasks(self, messages: Sequence[TaskMessage]) -> dict[str, QueueUnavailable]:
+        """Take the messages for ordinary tasks but those of full queues; return these."""
+        self.connect()
+        self.tasks += [message for message in messages if message.queue not in self.full_queues]
         refused = {message.queue for message in messages} & self.full_queues
         return {queue: QueueUnavailable(queue, "is full", "empty it") for queue in refused}
 

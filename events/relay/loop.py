@@ -21,6 +21,7 @@ from events.relay.keepalive import Keepalive
 from events.relay.loss import LostMessageDetector
 from events.relay.round import do_round, survey
 from events.relay.sending import unmark_sent
+from events.relay.task_outbox import send_tasks
 from events.relay.timetable import Timetable
 from events.relay.unavailable import UnavailableQueues
 from events.relay.wakeup import wakeup
@@ -101,6 +102,8 @@ class Relay:
         """Do a round if there is work, then send; return events and the next due time."""
         with reading() as session:  # to look is cheap; the write lock is not
             seen = survey(session, self._slots, held)
+        if can_send and seen.has_tasks:
+            self._send_tasks()
         if not (seen.events or seen.has_scheduled or (can_send and seen.has_work)):
             return 0, seen.next_at
         # The marks are no promises: if a power cut takes them, a message goes out twice.
@@ -127,6 +130,16 @@ class Relay:
             with self._beat_on_change():
                 queues = {message.queue for message in messages}
                 self._queues.note_send(queues, refused, now=time.monotonic())
+
+    def _send_tasks(self) -> None:
+        try:
+            refused = send_tasks(self._transport)
+        except BrokerDown as error:
+            self._report_broker_down(error)
+            return
+        self._report_broker_up()
+        with self._beat_on_change():
+            self._queues.note("ordinary tasks", refused)
 
     def _unmark(self, messages: Sequence[Message]) -> None:
         if messages:

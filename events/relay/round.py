@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from events import clock
 from events.dialects import dialect_of
 from events.messages import Message
+from events.outgoing_tasks import OutgoingTask
 from events.relay.fanout import IS_DUE, fan_out
 from events.relay.probes import send_probes
 from events.relay.sending import mark_due_as_sent
@@ -20,6 +21,7 @@ from events.tables import LogEntry, ScheduledEvent, SubscriptionRow
 _TO_RELAY = select(
     exists().where(LogEntry.relayed_at.is_(None), IS_DUE),
     select(func.min(ScheduledEvent.publish_at)).scalar_subquery(),
+    select(func.min(OutgoingTask.due_at)).scalar_subquery(),
 )
 
 
@@ -35,12 +37,13 @@ class Round:
 class Survey:
     """A survey of the work: whether events wait, and when the next delivery with room is due.
 
-    `scheduled_at` is the time of the next scheduled event.
+    `scheduled_at` is the time of the next scheduled event, `task_at` that of a task.
     """
 
     events: bool
     due_at: datetime | None
     scheduled_at: datetime | None = None
+    task_at: datetime | None = None
 
     @property
     def has_scheduled(self) -> bool:
@@ -48,9 +51,15 @@ class Survey:
         return self.scheduled_at is not None and self.scheduled_at <= clock.now()
 
     @property
+    def has_tasks(self) -> bool:
+        """Tell whether an ordinary task is due."""
+        return self.task_at is not None and self.task_at <= clock.now()
+
+    @property
     def next_at(self) -> datetime | None:
         """The time at which there is work next."""
-        return min((at for at in (self.due_at, self.scheduled_at) if at), default=None)
+        times = (self.due_at, self.scheduled_at, self.task_at)
+        return min((at for at in times if at), default=None)
 
     @property
     def has_work(self) -> bool:
@@ -60,8 +69,8 @@ class Survey:
 
 def survey(session: Session, slots: Counter[str], held: Collection[str] = ()) -> Survey:
     """Look for work without the write lock, which others need more."""
-    waiting, scheduled_at = session.execute(_TO_RELAY, {"now": clock.now()}).one()
-    return Survey(bool(waiting), _next_due(traffic(session, slots, held)), scheduled_at)
+    waiting, scheduled_at, task_at = session.execute(_TO_RELAY, {"now": clock.now()}).one()
+    return Survey(bool(waiting), _next_due(traffic(session, slots, held)), scheduled_at, task_at)
 
 
 def do_round(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from celery import Celery
 
 from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
-from events.messages import Message
+from events.messages import Message, TaskMessage
 from events.transport import broker_queues, dead_queue, queue_errors
 from events.transport.broker_queues import queues
 from events.transport.confirms import LATE_AFTER
@@ -17,6 +17,7 @@ from events.transport.link import Link, PublishingLink
 from events.transport.protocol import encode
 
 Result = TypeVar("Result")
+AnyMessage = Message | TaskMessage
 
 
 class CeleryTransport:
@@ -58,7 +59,21 @@ class CeleryTransport:
 
         Raises `BrokerDown`. Queues that were unavailable the last time are tried by themselves.
         """
-        refused = self._declare({message.queue for message in messages})
+        return self._send(messages)
+
+    def send_tasks(self, messages: Sequence[TaskMessage]) -> dict[str, QueueUnavailable]:
+        """Hand messages for ordinary tasks to the broker, as `send` does.
+
+        The queues of other apps are not declared, because they know how. Where there is none yet,
+        RabbitMQ refuses the message, and Redis keeps it.
+        """
+        return self._send(messages)
+
+    def _send(self, messages: Sequence[AnyMessage]) -> dict[str, QueueUnavailable]:
+        known: Any = self._app.amqp.queues
+        refused = self._declare(
+            {each.queue for each in messages if isinstance(each, Message) or each.queue in known}
+        )
         apart = {each.queue for each in messages} & (self._unavailable - refused.keys())
         together = [each for each in messages if each.queue not in refused.keys() | apart]
         refused |= self._flush(together) if together else {}
@@ -113,7 +128,7 @@ class CeleryTransport:
         self._declared.clear()
 
     def _flush(
-        self, messages: Sequence[Message], timeout: float | None = None
+        self, messages: Sequence[AnyMessage], timeout: float | None = None
     ) -> dict[str, QueueUnavailable]:
         """Publish messages together; by queue, if the broker does not say which it refuses."""
         queues = sorted({message.queue for message in messages})
@@ -138,7 +153,7 @@ class CeleryTransport:
         }
 
     def _publish_and_wait(
-        self, messages: Sequence[Message], timeout: float | None
+        self, messages: Sequence[AnyMessage], timeout: float | None
     ) -> dict[str, QueueUnavailable]:
         link = self._publishing
         link.connect()
@@ -156,9 +171,12 @@ class CeleryTransport:
             link.connect()
         return refused
 
-    def _publish(self, link: PublishingLink, message: Message) -> None:
+    def _publish(self, link: PublishingLink, message: AnyMessage) -> None:
         link.check_blocked()
-        body, headers = encode(message, origin=self._origin)
+        if isinstance(message, Message):
+            body, headers = encode(message, origin=self._origin)
+        else:
+            body, headers = message.body.encode(), message.headers
         link.producer.publish(
             body,
             # The default exchange needs no binding. On Redis a binding is a key, lost when the
@@ -171,6 +189,7 @@ class CeleryTransport:
             correlation_id=message.id,
             delivery_mode=2,
             mandatory=link.confirms is not None,
+            priority=None if isinstance(message, Message) else message.priority,
         )
         if link.confirms:
             link.confirms.expect(message.queue)

@@ -1,0 +1,122 @@
+"""Ordinary tasks that are sent when the caller's transaction has committed, and never before."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from celery import Task
+from celery.exceptions import QueueNotFound
+from kombu.exceptions import EncodeError
+from kombu.serialization import dumps
+from sqlalchemy.orm import Session
+
+from events import clock, outgoing_tasks
+from events.errors import ScheduleError
+from events.messages import TaskMessage
+
+MAX_TASK_ID = 200  # characters
+
+
+def delay_on_commit(session: Session, task: Task[Any, Any], *args: Any, **kwargs: Any) -> str:
+    """Send the task with these arguments when the transaction of `session` has committed.
+
+    Return the task's id. A task of any Celery app will do whose broker is that of the relay. If the
+    transaction is rolled back, the task is never sent; if it commits, the task is sent at least
+    once, with this id, as soon as there is a relay and a broker. Raises `ScheduleError`.
+    """
+    return apply_on_commit(session, task, args, kwargs)
+
+
+def apply_on_commit(
+    session: Session,
+    task: Task[Any, Any],
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    task_id: str | None = None,
+    queue: str | None = None,
+    countdown: float | None = None,
+    eta: datetime | None = None,
+    expires: float | datetime | None = None,
+    priority: int | None = None,
+    headers: Mapping[str, Any] | None = None,
+) -> str:
+    """Do as `delay_on_commit`, with these options of Celery's `apply_async`.
+
+    A task with `countdown` or `eta` waits in the database until then, and in no worker.
+    """
+    task_id = str(uuid4()) if task_id is None else task_id
+    if not (0 < len(task_id) <= MAX_TASK_ID and task_id.isprintable()):
+        raise ScheduleError(f"task id {task_id[:50]!r} is no line of 1 to {MAX_TASK_ID} characters")
+    found: Any = task
+    given, named = _arguments(found, args, kwargs or {})
+    defaults = found._get_exec_options()
+    headers_of_celery, _, body, _ = found.app.amqp.as_task_v2(
+        task_id,
+        found.name,
+        given,
+        named,
+        expires=expires if expires is not None else defaults.get("expires"),
+        time_limit=defaults.get("time_limit"),
+        soft_time_limit=defaults.get("soft_time_limit"),
+        ignore_result=bool(found.ignore_result),
+    )
+    message = TaskMessage(
+        id=task_id,
+        queue=_queue(found, queue, given, named),
+        headers={**headers_of_celery, **(headers or {})},
+        body=_json(found, body),
+        priority=priority if priority is not None else defaults.get("priority"),
+    )
+    outgoing_tasks.add(session, message, task=found.name, due_at=_due_at(countdown, eta))
+    return task_id
+
+
+def _arguments(
+    task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Check the arguments as `apply_async` does: wrong ones are a TypeError here."""
+    given, named = list(args), dict(kwargs)
+    if task.typing:
+        task.__header__(*given, **named)
+    if task._dump_pydantic_arguments is not None:
+        given, named = task._dump_pydantic_arguments(given, named)
+    return list(given), dict(named)
+
+
+def _due_at(countdown: float | None, eta: datetime | None) -> datetime:
+    if eta is not None and eta.tzinfo is None:
+        raise ScheduleError(f"eta={eta} has no time zone; use events.clock.now()")
+    try:
+        return eta or clock.now() + timedelta(seconds=countdown or 0.0)
+    except (OverflowError, ValueError) as error:
+        raise ScheduleError(f"countdown={countdown} is no time that will come") from error
+
+
+def _queue(task: Any, queue: str | None, args: Sequence[Any], named: dict[str, Any]) -> str:
+    """Return the queue that the task's own app routes it to."""
+    given = {"queue": queue} if queue is not None else {}
+    try:
+        route = task.app.amqp.router.route(given, task.name, args, named, task)
+    except QueueNotFound as error:
+        raise ScheduleError(
+            f"queue {queue!r} is none of {task.app.main}; list it in task_queues"
+        ) from error
+    found = route.get("queue")
+    if found is None or (found.exchange and found.exchange.type == "fanout"):
+        raise ScheduleError(f"{task.name} is routed to no single queue; give queue=")
+    return str(found.name)
+
+
+def _json(task: Any, body: Any) -> str:
+    if task.serializer not in (None, "json"):
+        raise ScheduleError(
+            f"{task.name} is serialized as {task.serializer}; only json can wait in the database"
+        )
+    try:
+        return str(dumps(body, serializer="json")[2])
+    except (EncodeError, TypeError, ValueError) as error:
+        raise ScheduleError(
+            f"the arguments of {task.name} cannot be written as JSON: {error}"
+        ) from error
