@@ -5,6 +5,9 @@ import pytest
 from events.testing import Bus
 from tests.tasks.builders import placed
 from tests.tidings.cli.calls import DAY, HOUR, answered
+from tidings import migrations
+
+migrations.load_tables()  # the commands use the tables of every part
 
 
 @pytest.fixture
