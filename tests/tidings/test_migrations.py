@@ -23,7 +23,7 @@ from events.database import use
 from events.tables import SubscriptionRow
 from tasks import inventory
 from tasks.products import SEED, Product
-from tests.tidings.cli.calls import told
+from tests.tidings.cli.calls import call, told
 from tests.tree import revisions
 from tidings import migrations
 from tidings.migrations.run import (
@@ -162,3 +162,24 @@ def test_the_command_says_what_it_did(empty: Database):
 
     assert told("migrate").startswith(applied)
     assert told("migrate").startswith("the database is up to date; ")
+
+
+@pytest.mark.parametrize("statement", ["LOCK TABLE alembic_version", "LOCK TABLE subscriptions"])
+def test_a_migration_behind_a_held_lock_gives_up_and_says_so(
+    statement: str, postgres_url: str
+) -> None:
+    database = Database(postgres_url)
+    use(database)
+    migrate(database)
+    with database.writer.begin() as connection:
+        connection.execute(text(statement))
+        result = call("migrate", "--lock-timeout", "0.5")
+        connection.rollback()
+
+    assert result.exit_code == 1
+    assert "another transaction held a lock for longer than 0.5 s; nothing was changed" in (
+        result.stderr
+    )
+    assert told("migrate").startswith("the database is up to date")
+    use(None)
+    database.close()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, exists, inspect, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from events import Base, Database, TidingsError, subscriptions
@@ -16,11 +17,17 @@ from tidings import migrations
 from tidings.migrations.earlier_schema import refuse_earlier_schema
 from tidings.migrations.encoding import refuse_other_encodings
 
+LOCK_TIMEOUT = 30.0  # seconds
 _LOCK = 0x71D1465  # the key of PostgreSQL's advisory lock; any number that no one else uses
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 class BrokenReferences(TidingsError):
     """A migration would leave dangling foreign keys; it was rolled back."""
+
+
+class LockTimedOut(TidingsError):
+    """Another transaction held a lock for too long; nothing was changed."""
 
 
 class UnknownRevision(TidingsError):
@@ -41,14 +48,16 @@ class Migrated:
     subscriptions: int
 
 
-def migrate(database: Database) -> Migrated:
+def migrate(database: Database, *, lock_timeout: float = LOCK_TIMEOUT) -> Migrated:
     """Apply pending migrations, create the tables of modules without one, add the first products
     to an empty shop, and register the subscriptions.
 
-    Concurrent calls run one after the other; the second has nothing to do.
+    Concurrent calls run one after the other; the second has nothing to do. On PostgreSQL no lock is
+    waited for longer than `lock_timeout` seconds: behind a waiting migration all others wait too.
+    Raises `LockTimedOut`.
     """
     migrations.load_tables()
-    with _exclusive_transaction(database) as connection:
+    with _limited(lock_timeout), _exclusive_transaction(database, lock_timeout) as connection:
         refuse_other_encodings(connection)
         refuse_earlier_schema(connection, database.url)
         applied = _upgrade(connection, database.url)
@@ -78,11 +87,28 @@ def _upgrade(connection: Connection, url: URL) -> list[str]:
 
 
 @contextmanager
-def _exclusive_transaction(database: Database) -> Iterator[Connection]:
+def _limited(seconds: float) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        raise LockTimedOut(
+            f"another transaction held a lock for longer than {seconds:g} s; nothing was changed. "
+            "End it (the view pg_stat_activity shows it), or wait longer with --lock-timeout"
+        ) from error
+
+
+@contextmanager
+def _exclusive_transaction(
+    database: Database, lock_timeout: float = LOCK_TIMEOUT
+) -> Iterator[Connection]:
     """Open a transaction that excludes other `migrate`s by SQLite's or an advisory lock."""
     with database.writer.connect() as connection:
         if not database.sqlite:
             with connection.begin():
+                limit = f"{max(1, int(lock_timeout * 1000))}ms"  # 0 would be no limit
+                connection.execute(text(f"SET LOCAL lock_timeout = '{limit}'"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
                 yield connection
             return
