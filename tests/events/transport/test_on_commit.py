@@ -29,7 +29,7 @@ class Client:
         )
         self.app.conf.task_default_queue = "celery"
 
-        @self.app.task(name="mixed.add")
+        @self.app.task(name="mixed.add", shared=False)
         def add(one: int, other: int) -> int:
             raise AssertionError("the worker of the mixed app runs it")
 
