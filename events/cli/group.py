@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import click
 from sqlalchemy.exc import DBAPIError
 
-from events import database
+from events import database, logs
 from events.db_errors import describe_error
 from events.environment import WRONG_SETTINGS, InvalidSettings
 from events.errors import TidingsError
@@ -22,7 +22,8 @@ class BusGroup(click.Group):
     migrate_command: ClassVar = "celery -A your.app bus migrate"
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+        """Run the command. Its output is its own: the log goes to stderr, from warnings on."""
+        logs.log_through_logging()
         try:
             return super().invoke(ctx)
         except InvalidSettings as error:
