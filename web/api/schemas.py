@@ -3,7 +3,7 @@
 from datetime import datetime
 from functools import cache
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from flask_openapi.models.request_body import RequestBody
@@ -179,4 +179,5 @@ class LoginOut(BaseModel):
     """The ops login of the request."""
 
     user: str
-    role: Role
+    # Not `Role` itself: the document has one schema of that name, for the person of an audit line.
+    role: Literal[Role.VIEWER, Role.OPERATOR, Role.ADMINISTRATOR]
