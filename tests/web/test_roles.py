@@ -30,6 +30,7 @@ VALUES = {
     "name": "payment.charge_order",
     "sku": "MUG-BLUE",
     "typed_sku": "MUG-BLUE",
+    "state": "on",
 }
 
 
