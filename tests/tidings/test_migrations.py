@@ -1,5 +1,7 @@
 """The migrations create the tables of the code on both databases, and take turns."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -183,3 +185,17 @@ def test_a_migration_behind_a_held_lock_gives_up_and_says_so(
     assert told("migrate").startswith("the database is up to date")
     use(None)
     database.close()
+
+
+def test_a_new_process_knows_every_table_so_that_no_draft_drops_one(empty: Database) -> None:
+    migrate(empty)
+    program = (
+        "from events import Base; from tidings import migrations; migrations.load_tables(); "
+        "print(*Base.metadata.tables)"
+    )
+
+    known = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    ).stdout.split()
+
+    assert set(inspect(empty.writer).get_table_names()) - {"alembic_version"} <= set(known)

@@ -11,12 +11,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from events import Base, edited_events, subscriptions
+from events import Base, edited_events, outgoing_tasks, subscriptions
 from events.replays import tables as replay_tables
 from web import idempotency, rate_limit
 
 TABLES_OF_OTHERS = (
     edited_events.EditedEvent,
+    outgoing_tasks.OutgoingTask,
     replay_tables.Replay,
     replay_tables.ReplayedDelivery,
     idempotency.IdempotencyKey,
