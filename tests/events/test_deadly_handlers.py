@@ -36,9 +36,16 @@ def supervise(worker: Process) -> None:
             continue
 
 
-@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
+# `solo` and `threads` on SQLite and Valkey are in the test below.
 @pytest.mark.parametrize(
-    ("any_database", "any_broker"), [("sqlite", "valkey"), ("postgres", "rabbitmq")], indirect=True
+    ("pool", "any_database", "any_broker"),
+    [
+        ("prefork", "sqlite", "valkey"),
+        ("prefork", "postgres", "rabbitmq"),
+        ("solo", "postgres", "rabbitmq"),
+        ("threads", "postgres", "rabbitmq"),
+    ],
+    indirect=["any_database", "any_broker"],
 )
 def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_handled(
     pool: str, any_stack: Stack
