@@ -7,8 +7,9 @@ from celery import Celery
 from sqlalchemy.orm import Session
 
 from benchmarks.effects import effect, write_all
-from events import Base, Event, publish, subscribe, subscribe_batch, transaction, transport
-from events.admin import subscriptions
+from events import Event, publish, subscribe, subscribe_batch, transaction, transport
+from events.admin import schema
+from events.database import database
 from events.subscriptions import registered
 
 BATCH = {"batch": int(os.environ["BATCH"])} if "BATCH" in os.environ else {}
@@ -66,7 +67,6 @@ def announce(events: int) -> None:
 
 
 def _publish(events: Sequence[Event]) -> None:
+    schema.prepare(database(), registered().values())
     with transaction() as session:
-        Base.metadata.create_all(session.connection())
-        subscriptions.register(session, registered().values())
         publish(session, *events)

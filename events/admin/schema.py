@@ -5,10 +5,12 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, TypeDecorator, inspect, text
 
+from events import edited_events, outgoing_tasks
 from events.admin.subscriptions import register
 from events.database import Database
 from events.errors import TidingsError
 from events.orm import Base
+from events.replays import tables as replay_tables
 from events.subscriptions import Subscription
 
 _LOCK = 0x71D1465  # the key of PostgreSQL's advisory lock, that of `tidings migrate` too
@@ -18,6 +20,15 @@ _VACUUMED_EARLY = ("events", "deliveries")
 _VACUUM_EARLY = (
     "SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02, "
     "autovacuum_analyze_scale_factor = 0.02)"
+)
+
+
+# The relay uses them in every application; the import adds them to the metadata.
+TABLES_OF_THE_BUS = (
+    edited_events.EditedEvent,
+    outgoing_tasks.OutgoingTask,
+    replay_tables.Replay,
+    replay_tables.ReplayedDelivery,
 )
 
 
