@@ -11,15 +11,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from events import Base, edited_events, outgoing_tasks, subscriptions
-from events.replays import tables as replay_tables
+from events import Base, subscriptions
+from events.admin import schema
 from web import idempotency, rate_limit
 
 TABLES_OF_OTHERS = (
-    edited_events.EditedEvent,
-    outgoing_tasks.OutgoingTask,
-    replay_tables.Replay,
-    replay_tables.ReplayedDelivery,
+    *schema.TABLES_OF_THE_BUS,
     idempotency.IdempotencyKey,
     rate_limit.RateLimitCount,
 )  # the import adds it to the metadata
