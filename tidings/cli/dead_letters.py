@@ -5,9 +5,8 @@ from typing import Any
 
 import click
 
-from events import reading, transaction
+from events import reading
 from events.admin import dead_letters as admin
-from events.admin import replays
 from events.admin.triage import Triage, of_groups
 from events.search import dead
 from events.search.dead import Cursor
@@ -31,11 +30,10 @@ from tidings.cli.output import (
 )
 from tidings.cli.parameters import WholeNumber
 from tidings.cli.replay_options import (
-    nothing_is_no_error,
-    pace_of,
     pace_options,
     selection,
     selection_options,
+    start_replay,
     tell_start,
 )
 from tidings.cli.search_options import query_option, tell_part
@@ -161,22 +159,9 @@ def show(dead_letter_id: str, *, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
 @pace_options
 @why_option
-def replay(
-    ids: tuple[str, ...],
-    *,
-    why: str,
-    everything: bool,
-    rate: float | None,
-    steps: tuple[int, ...],
-    stop_above: float,
-    **filters: str | None,
-) -> None:
+def replay(ids: tuple[str, ...], **options: Any) -> None:
     """Start a job that sends dead letters again, as `tidings replays start` does."""
-    chosen = selection(ids, everything=everything, **filters)
-    pace, why = pace_of(steps, rate, stop_above), needed(why)
-    with nothing_is_no_error(), transaction() as session:
-        job = replays.start(session, who=who(), why=why, pace=pace, **chosen)
-    tell_start(job)
+    tell_start(start_replay(ids, **options))
 
 
 @dead_letters.command()

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from events import transaction
+from events.admin import replays
 from events.errors import NothingToReplay
 from events.inputs import escaped
 from events.replays.steps import (
@@ -19,6 +21,7 @@ from events.replays.steps import (
     Pace,
 )
 from events.replays.tables import Kind, Replay
+from tidings.cli.audit_options import needed, who
 from tidings.cli.encoding import echo
 from tidings.cli.output import counted, nothing_found
 from tidings.cli.parameters import Number
@@ -114,6 +117,23 @@ def nothing_is_no_error() -> Iterator[None]:
         yield
     except NothingToReplay as error:
         nothing_found(escaped(f"{error}; nothing was changed"))
+
+
+def start_replay(
+    ids: tuple[str, ...],
+    *,
+    everything: bool,
+    steps: tuple[int, ...],
+    rate: float | None,
+    stop_above: float,
+    why: str,
+    **filters: str | None,
+) -> Replay:
+    """Start the replay of the dead letters that the options select, and return the job."""
+    chosen = selection(ids, everything=everything, **filters)
+    pace, why = pace_of(steps, rate, stop_above), needed(why)
+    with nothing_is_no_error(), transaction() as session:
+        return replays.start(session, who=who(), why=why, pace=pace, **chosen)
 
 
 def tell_start(job: Replay) -> None:

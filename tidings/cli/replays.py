@@ -12,14 +12,7 @@ from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo
 from tidings.cli.output import cell, json_option, nothing_found, print_json, print_table
 from tidings.cli.parameters import WholeNumber
-from tidings.cli.replay_options import (
-    nothing_is_no_error,
-    pace_of,
-    pace_options,
-    selection,
-    selection_options,
-    tell_start,
-)
+from tidings.cli.replay_options import pace_options, selection_options, start_replay, tell_start
 
 _COLUMNS = ("replay", "kind", "state", "done", "died again", "total", "began", "by", "why")
 _STEP_COLUMNS = ("step", "size", "given back", "done", "died again", "skipped")
@@ -82,22 +75,9 @@ _STEP_COUNTS = ("released", "done", "failed", "skipped")
 @pace_options
 @why_option
 @json_option
-def start(
-    ids: tuple[str, ...],
-    *,
-    everything: bool,
-    rate: float | None,
-    steps: tuple[int, ...],
-    stop_above: float,
-    why: str,
-    as_json: bool,
-    **filters: str | None,
-) -> None:
+def start(ids: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     """Start a job that sends dead letters again; their failed attempts are kept."""
-    chosen = selection(ids, everything=everything, **filters)
-    pace, why = pace_of(steps, rate, stop_above), needed(why)
-    with nothing_is_no_error(), transaction() as session:
-        job = admin.start(session, who=who(), why=why, pace=pace, **chosen)
+    job = start_replay(ids, **options)
     if as_json:
         print_json(_plain(job))
     else:
