@@ -11,6 +11,7 @@ from sqlalchemy import update
 from events import clock, transaction
 from events.search import dead, find
 from events.tables import Delivery
+from tasks import erasure
 from tests.tidings.cli.calls import answered, call, told
 from tests.web.pages import OPS_HTML, place_order, running_services
 from tests.web.payloads import OPS
@@ -138,7 +139,7 @@ def test_what_was_erased_is_not_found(shop: FlaskClient):
     assert len(answered("events", "list", "-q", query)) > 0
     assert len(answered("dead-letters", "list", "-q", query)) == 1
 
-    told("erase", "--email", EMAIL, "--yes", "--why", "asked for it")
+    erasure.erase(EMAIL, who="ada", why="asked for it", force=True)
 
     for what, key in (("events", "events"), ("dead-letters", "dead_letters")):
         for wanted in (query, 'data.customer="Ada Example"'):
