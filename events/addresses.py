@@ -81,6 +81,14 @@ def check_database_url(text: str) -> str:
         raise BadValue(f"names {error.backend!r}", _DATABASE_FIX) from None
 
 
+def check_postgresql_url(text: str) -> str:
+    """Return the URL of a PostgreSQL in SQLAlchemy's form. Raises `BadValue`."""
+    url = check_database_url(text)
+    if not url.startswith("postgresql"):
+        raise BadValue("names no PostgreSQL", "write postgresql://user:password@host/name")
+    return url
+
+
 def check_broker_url(text: str) -> str:
     """Return the URL of the broker, or several URLs joined by `;`. Raises `BadValue`."""
     urls = text.split(";")

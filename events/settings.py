@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from pydantic import Field, field_validator
 
-from events.addresses import check_broker_url, check_database_url
+from events.addresses import check_broker_url, check_database_url, check_postgresql_url
 from events.environment import EnvironmentSettings, read
 from events.errors import BadValue
 
@@ -67,16 +67,8 @@ class Settings(EnvironmentSettings):
     tracing: str = Field(default="off", description="tracer of requests, events and calls")
 
     _check_database_url = field_validator("database_url")(check_database_url)
+    _check_direct_url = field_validator("database_direct_url")(check_postgresql_url)
     _check_broker_url = field_validator("broker_url")(check_broker_url)
-
-    @field_validator("database_direct_url")
-    @classmethod
-    def check_direct_url(cls, value: str) -> str:
-        """Return the URL in SQLAlchemy's form."""
-        url = check_database_url(value)
-        if not url.startswith("postgresql"):
-            raise BadValue("names no PostgreSQL", "write postgresql://user:password@host/name")
-        return url
 
     @field_validator("log_level")
     @classmethod

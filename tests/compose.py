@@ -31,6 +31,7 @@ def services(**variables: str) -> dict[str, Any]:
 # What an operator fills in.
 FILLED_IN = {
     "POSTGRES_PASSWORD": "hBvF-5Ygtq",
+    "SERVICES_PASSWORD": "q7Zt-8Rmxw",
     "BROKER_PASSWORD": "sYw9-b2fLk",
     "SECRET_KEY": "0f9d3c4a7be15268",
     "OPS_AUTH": "ada:correct horse",

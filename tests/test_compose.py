@@ -14,10 +14,11 @@ from typing import Any
 import jsonschema
 import pytest
 from flower.options import options as flower_options
+from sqlalchemy import make_url
 
 from events import subscriptions
 from events.settings import Settings
-from tests.compose import OURS, ROOT, compose, example, services
+from tests.compose import FILLED_IN, OURS, ROOT, compose, example, services
 from tidings.all_settings import CLASSES
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -108,6 +109,7 @@ def test_every_setting_reaches_a_container_and_keeps_the_value_that_is_given():
         "MAIL_DIR",
         "FLOWER_PORT",
         "DATABASE_URL",
+        "DATABASE_OWNER_URL",
     }  # of `make up`, an argument, put together
     given = {name: "value-of-" + name for name in settings}
     found = services(**{**example(), **given})
@@ -129,6 +131,17 @@ def test_each_setting_of_the_bus_reaches_every_process():
         for name in COMMANDS
         if names - set(SERVICES[name]["environment"])
     } == {}
+
+
+def test_only_the_migration_connects_as_the_owner_of_the_tables():
+    owner = FILLED_IN["POSTGRES_PASSWORD"]
+    knowing = {name for name, service in SERVICES.items() if owner in str(service["environment"])}
+    roles = {make_url(SERVICES[name]["environment"]["DATABASE_URL"]).username for name in COMMANDS}
+
+    assert knowing == {"postgres", "migrate"}
+    assert roles == {"tidings_services"}
+    migrate = SERVICES["migrate"]["environment"]
+    assert make_url(migrate["DATABASE_OWNER_URL"]).username == "tidings"
 
 
 def test_database_and_broker_are_on_a_network_of_their_own_without_a_way_out():

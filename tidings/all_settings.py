@@ -5,10 +5,11 @@ import os
 from events.environment import WrongSetting, require_valid, wrong_settings
 from events.settings import Settings as BusSettings
 from tasks.settings import Settings as ShopSettings
+from tidings.migrations.settings import Settings as MigrationSettings
 from web.settings import Settings as WebSettings
 
 # `events.environment` knows the classes that are imported.
-CLASSES = (BusSettings, ShopSettings, WebSettings)
+CLASSES = (BusSettings, MigrationSettings, ShopSettings, WebSettings)
 
 
 def forget_empty_variables() -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "is_down",
     "mailer",
     "payments",
+    "pretended",
     "sandbox_state",
     "sandbox_switch",
 ]
@@ -56,3 +57,13 @@ def carrier() -> Carrier:
 def mailer() -> Mailer:
     """Return the mailer."""
     return outside("mailer", SmtpMailer(), examples.MAILER)
+
+
+def pretended() -> list[str]:
+    """Return what does not happen because the gateway for it is the sandbox's."""
+    found = []
+    if isinstance(payments(), SandboxPayments):
+        found.append("no card is charged")
+    if isinstance(carrier(), SandboxCarrier):
+        found.append("no parcel is sent")
+    return found

@@ -12,6 +12,7 @@ from events.settings import settings
 from events.subscriptions import registered
 from events.tables import SubscriptionRow
 from events.transport import CeleryTransport
+from tasks.gateways import pretended
 from tasks.settings import settings as shop_settings
 from tidings.doctor import (
     audit,
@@ -20,6 +21,7 @@ from tidings.doctor import (
     dead_letters,
     deliveries,
     flower,
+    gateways,
     links,
     metrics,
     orders,
@@ -30,6 +32,7 @@ from tidings.doctor import (
 )
 from tidings.doctor import database as database_part
 from tidings.doctor.findings import Finding, guarded, unknown
+from tidings.migrations.settings import settings as migration_settings
 from web.settings import settings as web_settings
 
 _OF_TABLES: tuple[Callable[[Session], Iterator[Finding]], ...] = (
@@ -64,6 +67,7 @@ def examine(transport: CeleryTransport, configuration: Any) -> Iterator[Finding]
     )
     yield from guarded("secrets", _check_secrets)
     yield from guarded("links", _check_links)
+    yield from guarded("gateways", _check_gateways)
     yield from guarded("metrics", lambda: metrics.check(web_settings().metrics_access))
     yield from guarded("flower", lambda: flower.check(os.environ, shop_settings().flower_link))
 
@@ -86,12 +90,17 @@ def _check_links() -> Iterator[Finding]:
     yield from links.check(shop.public_url, shop.smtp_url)
 
 
+def _check_gateways() -> Iterator[Finding]:
+    yield from gateways.check(pretended(), shop_settings().smtp_url)
+
+
 def _check_secrets() -> Iterator[Finding]:
     shop, bus = shop_settings(), settings()
     urls = {
         "BROKER_URL": bus.broker_url,
         "DATABASE_URL": bus.database_url,
         "DATABASE_DIRECT_URL": bus.database_direct_url,
+        "DATABASE_OWNER_URL": migration_settings().database_owner_url,
         "SMTP_URL": shop.smtp_url,
     }
     yield from secrets.check(secret_key=shop.secret_key, ops_auth=shop.ops_auth, urls=urls)

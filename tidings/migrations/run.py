@@ -16,6 +16,7 @@ from tasks import inventory, products
 from tidings import migrations
 from tidings.migrations.earlier_schema import refuse_earlier_schema
 from tidings.migrations.encoding import refuse_other_encodings
+from tidings.migrations.services_role import grant_to_services
 
 LOCK_TIMEOUT = 30.0  # seconds
 _LOCK = 0x71D1465  # the key of PostgreSQL's advisory lock; any number that no one else uses
@@ -38,23 +39,27 @@ class UnknownRevision(TidingsError):
 class Migrated:
     """The result of `migrate`.
 
-    `applied` are revisions, `created` the tables of modules without a migration, and `seeded` is
-    true if the first products were added.
+    `applied` are revisions, `created` the tables of modules without a migration, `seeded` is
+    true if the first products were added, and `role` is that of the services if it was made.
     """
 
     applied: list[str]
     created: list[str]
     seeded: bool
     subscriptions: int
+    role: str | None = None
 
 
-def migrate(database: Database, *, lock_timeout: float = LOCK_TIMEOUT) -> Migrated:
+def migrate(
+    database: Database, *, lock_timeout: float = LOCK_TIMEOUT, services: URL | None = None
+) -> Migrated:
     """Apply pending migrations, create the tables of modules without one, add the first products
     to an empty shop, and register the subscriptions.
 
-    Concurrent calls run one after the other; the second has nothing to do. On PostgreSQL no lock is
-    waited for longer than `lock_timeout` seconds: behind a waiting migration all others wait too.
-    Raises `LockTimedOut`.
+    If `services` is given, its role may change the rows of all tables from then on. Concurrent
+    calls run one after the other; the second has nothing to do. On PostgreSQL no lock is waited for
+    longer than `lock_timeout` seconds: behind a waiting migration all others wait too. Raises
+    `LockTimedOut` and `NotPermitted`.
     """
     migrations.load_tables()
     with _limited(lock_timeout), _exclusive_transaction(database, lock_timeout) as connection:
@@ -69,7 +74,8 @@ def migrate(database: Database, *, lock_timeout: float = LOCK_TIMEOUT) -> Migrat
                 inventory.add_opening_stock(session, products.OPENING_STOCK)
             registered = subscriptions.registered().values()
             admin.register(session, registered)
-    return Migrated(applied, created, seeded, len(registered))
+        role = grant_to_services(connection, services) if services else None
+    return Migrated(applied, created, seeded, len(registered), role)
 
 
 def _upgrade(connection: Connection, url: URL) -> list[str]:

@@ -10,6 +10,7 @@ from functools import partial
 
 from events import clock
 from events.environment import read_secret_files
+from tasks.gateways import pretended
 from tasks.ops_login import flower_logins
 from tidings.all_settings import forget_empty_variables, require_all_valid
 from tidings.up import broker, ports, readiness, restart
@@ -179,6 +180,8 @@ def _announce(output: Output, data_dir: DataDir, sockets: Sockets, *, own_login:
     output.announce(f"ops:    {sockets.url}/ops   {login}")
     output.announce(f"mails:  their links begin with {os.environ['PUBLIC_URL']} (PUBLIC_URL)")
     output.announce(f"flower: {os.environ['FLOWER_URL']}   {_flower_login(data_dir)}")
+    if what := pretended():
+        output.announce(f"the gateways are the built-in sandbox: {', '.join(what)}")
 
 
 def _flower_login(data_dir: DataDir) -> str:

@@ -34,6 +34,13 @@ def test_an_order_goes_all_the_way_and_its_mails_are_kept(running: Instance):
     wait_until(lambda: len(list((running.data / "mail").glob("*.eml"))) >= 3, what="three mails")
 
 
+def test_it_says_that_the_gateways_are_the_sandbox(running: Instance):
+    log = running.log()
+
+    assert "built-in sandbox: no card is charged, no parcel is sent" in log
+    assert log.count("gateways.sandbox") == 3  # two workers of payment, one of shipping
+
+
 def test_the_links_in_mails_open_the_page_of_the_order(running: Instance):
     begin = f"http://127.0.0.1:{running.port}"
     assert f"mails:  their links begin with {begin} (PUBLIC_URL)" in running.log()
