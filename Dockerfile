@@ -1,6 +1,6 @@
 # One image for every process of Tidings; docker-compose.yml defines the command of each service.
 
-FROM python:3.11.14-slim-bookworm AS build
+FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 RUN python -m venv /opt/tidings
 ENV PATH=/opt/tidings/bin:$PATH
@@ -16,7 +16,7 @@ COPY tidings tidings
 COPY web web
 RUN pip install --no-deps --no-build-isolation .
 
-FROM python:3.11.14-slim-bookworm
+FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin tidings
 COPY --from=build /opt/tidings /opt/tidings
 ENV PATH=/opt/tidings/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
