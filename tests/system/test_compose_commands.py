@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
+from sqlalchemy import make_url
 
 from tests.compose import OURS, example, services
 from tests.servers import Process, free_port, wait_until
@@ -74,12 +75,16 @@ class Containers:
             key: "" if value is None else str(value)
             for key, value in self.services[name]["environment"].items()
         }
-        return {
-            "PATH": f"{BIN}:{os.environ['PATH']}",
-            "HOME": str(self.home),
-            **given,
-            "DATABASE_URL": self.database_url,
-        }
+        for variable in given.keys() & {"DATABASE_URL", "DATABASE_OWNER_URL"}:
+            given[variable] = self.database(given[variable])
+        return {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(self.home), **given}
+
+    def database(self, url: str) -> str:
+        """Return the address for its role on this machine; `tidings` owns the tables there."""
+        there, here = make_url(url), make_url(self.database_url)
+        if there.username != "tidings":
+            here = here.set(username=there.username, password=there.password)
+        return here.render_as_string(hide_password=False)
 
     def process(self, name: str) -> Process:
         home = self.home / name
