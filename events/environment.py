@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -92,7 +92,8 @@ class EnvironmentSettings(BaseSettings):
     def refuse_underscores(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse `1_0`, which Python takes for ten and nobody means."""
         kind = cls.model_fields[str(info.field_name)].annotation
-        if kind in (int, float) and isinstance(value, str) and "_" in value:
+        is_number = {int, float} & set(get_args(kind) or (kind,))
+        if is_number and isinstance(value, str) and "_" in value:
             raise BadValue(f"is {value[:_MAX_SHOWN]!r}, which is no number", "write digits only")
         return value
 

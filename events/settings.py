@@ -4,6 +4,7 @@ import logging
 import re
 from functools import cache
 from importlib.util import find_spec
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -14,6 +15,11 @@ from events.errors import BadValue
 _YEAR = 366 * 86400  # seconds
 _EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def _seconds(default: float, what: str) -> Any:
+    description = f"seconds that {what} before an alert is raised, or off"
+    return Field(default=default, ge=0, le=_YEAR, allow_inf_nan=False, description=description)
 
 
 class Settings(EnvironmentSettings):
@@ -61,6 +67,16 @@ class Settings(EnvironmentSettings):
         allow_inf_nan=False,
         description="seconds after which a handler's process is killed",
     )
+    alert_new_cause: Literal["on", "off"] = Field(
+        default="on", description="alert when deliveries die of a cause of which none was dead"
+    )
+    alert_dead: int | None = Field(
+        default=100, ge=0, description="dead letters above which an alert is raised, or off"
+    )
+    alert_oldest: float | None = _seconds(900.0, "a delivery may wait")
+    alert_no_worker: float | None = _seconds(120.0, "a queue may be without a worker")
+    alert_relay_behind: float | None = _seconds(60.0, "an event may wait for the relay")
+    alert_breaker_open: float | None = _seconds(60.0, "a breaker may be open")
     log_level: str = Field(default="INFO", description="lowest level that is logged")
     log_format: str = Field(default="auto", description="format of the log")
     sentry_dsn: str = Field(default="", description="address that Sentry gives to a project")
@@ -69,6 +85,22 @@ class Settings(EnvironmentSettings):
     _check_database_url = field_validator("database_url")(check_database_url)
     _check_direct_url = field_validator("database_direct_url")(check_postgresql_url)
     _check_broker_url = field_validator("broker_url")(check_broker_url)
+
+    @field_validator(
+        *("alert_dead", "alert_oldest", "alert_no_worker", "alert_relay_behind"),
+        "alert_breaker_open",
+        mode="before",
+    )
+    @classmethod
+    def switch_off(cls, value: Any) -> Any:
+        """Return `None` for a limit that is `off`."""
+        return None if isinstance(value, str) and value.casefold() == "off" else value
+
+    @field_validator("alert_new_cause", mode="before")
+    @classmethod
+    def lower(cls, value: Any) -> Any:
+        """Return the word in small letters."""
+        return value.casefold() if isinstance(value, str) else value
 
     @field_validator("log_level")
     @classmethod

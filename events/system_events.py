@@ -1,5 +1,7 @@
 """The events that the bus itself publishes."""
 
+from pydantic import AwareDatetime
+
 from events.event import Event
 from events.tables import Delivery
 
@@ -28,6 +30,30 @@ class BreakerClosed(Event, type="breaker.closed", source="bus"):
 
     dependency: str
     by_hand: bool = False
+
+
+class AlertEvent(Event):
+    """A fact about an alert: a rule, and the subject for which it holds since then.
+
+    `cause` is the fingerprint of dead letters, and empty for the other rules.
+    """
+
+    rule: str
+    subject: str
+    cause: str
+    title: str
+    since: AwareDatetime
+
+
+class AlertRaised(AlertEvent, type="alert.raised", source="bus"):
+    """A rule of the alerts holds, from now on or still (`again`)."""
+
+    text: str
+    again: bool = False
+
+
+class AlertResolved(AlertEvent, type="alert.resolved", source="bus"):
+    """An alert that was raised is over."""
 
 
 def death_of(row: Delivery, event_type: str) -> DeliveryDead:

@@ -36,7 +36,7 @@ class Settings(EnvironmentSettings):
     )
     mail_from: str = Field(default="orders@tidings.example", description="the sender of all mails")
     operator_email: str = Field(
-        default="", description="the recipient of mails about dead letters; none if empty"
+        default="", description="the recipient of alerts by mail; none if empty"
     )
     reservation_minutes: int = Field(
         default=2880,  # longer than "not now" of the payment lasts

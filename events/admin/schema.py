@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, TypeDecorator, inspect, text
 
-from events import edited_events, outgoing_tasks
+from events import alert_tables, edited_events, outgoing_tasks
 from events.admin.subscriptions import register
 from events.database import Database
 from events.errors import TidingsError
@@ -25,6 +25,8 @@ _VACUUM_EARLY = (
 
 # The relay uses them in every application; the import adds them to the metadata.
 TABLES_OF_THE_BUS = (
+    alert_tables.Alert,
+    alert_tables.AlertLook,
     edited_events.EditedEvent,
     outgoing_tasks.OutgoingTask,
     replay_tables.Replay,

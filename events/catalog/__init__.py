@@ -16,10 +16,20 @@ from events.catalog.payment import PaymentCharged, PaymentFailed, PaymentRefunde
 from events.catalog.shipping import OrderShipped, ShipmentRecalled
 from events.catalog.values import Address, Line, Money, OrderEvent
 from events.catalog.web import OrderCreated, OrderCreatedV1
-from events.system_events import BreakerClosed, BreakerOpened, DeliveryDead
+from events.system_events import (
+    AlertEvent,
+    AlertRaised,
+    AlertResolved,
+    BreakerClosed,
+    BreakerOpened,
+    DeliveryDead,
+)
 
 __all__ = [
     "Address",
+    "AlertEvent",
+    "AlertRaised",
+    "AlertResolved",
     "BreakerClosed",
     "BreakerOpened",
     "DeliveryDead",

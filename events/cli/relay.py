@@ -6,6 +6,7 @@ from types import FrameType
 from typing import Any
 
 from events import environment, logs
+from events.alerts.watch import AlertWatch
 from events.observers import loading
 from events.relay.loop import Relay
 from events.transport import CeleryTransport
@@ -26,4 +27,5 @@ def run_relay(app: Any) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, finish)
-    Relay(CeleryTransport(app)).run(stop)
+    with AlertWatch():
+        Relay(CeleryTransport(app)).run(stop)

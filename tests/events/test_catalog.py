@@ -109,7 +109,7 @@ def test_every_event_is_named_in_the_past_tense_by_publisher_and_fact() -> None:
         thing, fact = kind.type.split(".")
         assert thing in {
             *("order", "inventory", "reservation", "payment", "shipment"),
-            *("delivery", "breaker"),
+            *("delivery", "breaker", "alert"),
         }
         assert fact.split("_")[-1].endswith("d") or fact == "dead"
 

@@ -1,125 +1,93 @@
-"""The alerts about dead letters."""
+"""The mails about alerts."""
 
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import select
-from structlog.testing import capture_logs
 
-from events import reading
-from events.catalog import DeliveryDead
+from events.alerts.evaluation import INTERVAL, evaluate
+from events.settings import settings as bus_settings
 from events.testing import Bus
-from tasks.dead_letters import Alert
 from tasks.settings import settings
+from tests.events.alerts.alerting import only
 from tests.tasks.builders import placed, switched
 from tests.tasks.mailserver import MailServer
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def operator(mail_server: MailServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    """Set `OPERATOR_EMAIL`, and return the mail server."""
+    """Set `OPERATOR_EMAIL` and a rule, and return the mail server."""
     monkeypatch.setenv("OPERATOR_EMAIL", "ops@example.org")
+    monkeypatch.setenv("PUBLIC_URL", "https://shop.example.com")
+    only(monkeypatch, new_cause="on")
     settings.cache_clear()
     yield mail_server
     settings.cache_clear()
+    bus_settings.cache_clear()
 
 
-def dead(
-    bus: Bus, times: int = 1, fingerprint: str = "GatewayError at tasks/payment.py:charge"
-) -> None:
-    for number in range(times):
-        bus.publish(
-            DeliveryDead(
-                subscription="payment.charge_order",
-                queue="payment",
-                event_id=f"e-{number}",
-                event_type="order.created",
-                attempts=8,
-                fingerprint=fingerprint,
-            )
-        )
-    bus.drain()
-
-
-def alerts() -> list[Alert]:
-    with reading() as session:
-        return list(session.scalars(select(Alert)))
-
-
-def test_a_dead_letter_is_an_error_in_the_log(bus: Bus) -> None:
-    with capture_logs() as lines:
-        dead(bus)
-    [line] = [line for line in lines if line["event"] == "dead_letter.alert"]
-    assert line["log_level"] == "error"
-    assert (line["subscription"], line["event_id"], line["attempts"]) == (
-        "payment.charge_order",
-        "e-0",
-        8,
-    )
-
-
-def test_a_card_that_breaks_the_gateway_raises_the_alert(bus: Bus) -> None:
+def die(bus: Bus) -> None:
+    """Let the charge of an order die, and look at the rules."""
     bus.fail_fast = False
     placed("tok_broken")
     bus.drain()
     for _ in range(45):
         bus.advance(1)
-    [alert] = alerts()
-    assert alert.cause.startswith("payment.charge_order: ")
+    look(bus)
+
+
+def look(bus: Bus, after: float = INTERVAL) -> None:
+    bus.advance(after)
+    evaluate()
+    bus.drain()
+
+
+def alerts(server: MailServer) -> list[str]:
+    return [
+        subject for subject in server.subjects if subject.startswith(("Alert", "Still", "Over"))
+    ]
+
+
+def test_the_operator_is_told_what_died_where_to_look_and_when_it_is_over(
+    operator: MailServer, bus: Bus
+) -> None:
+    die(bus)
+    look(bus)
+
+    assert alerts(operator) == ["Alert: Deliveries of payment.charge_order die"]
+    [mail] = [each for each in operator.mails if each["To"] == "ops@example.org"]
+    text = mail.get_content()
+    assert "1 dead letter of this cause: GatewayError " in text
+    page = (
+        "https://shop.example.com/ops/dead-letters?subscription=payment.charge_order&fingerprint="
+    )
+    assert f"Open:   {page}GatewayError+" in text
+    assert (
+        "tidings dead-letters list --subscription payment.charge_order --fingerprint 'Gate" in text
+    )
 
 
 def test_nobody_is_written_to_unless_an_operator_is_named(
-    bus: Bus, mail_server: MailServer
-) -> None:
-    dead(bus)
-    assert mail_server.mails == []
-    assert alerts()[0].mailed_at is None
-
-
-def test_the_operator_is_told_what_died_and_what_to_do(operator: MailServer, bus: Bus) -> None:
-    dead(bus)
-    [mail] = operator.mails
-    assert mail["To"] == "ops@example.org"
-    assert mail["Subject"] == "Dead letter: payment.charge_order"
-    assert "tidings dead-letters replay e-0:payment.charge_order" in mail.get_content()
-
-
-def test_the_alert_links_to_the_page_of_the_dead_letter(
     operator: MailServer, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PUBLIC_URL", "https://shop.example.com")
+    monkeypatch.delenv("OPERATOR_EMAIL")
     settings.cache_clear()
-    dead(bus)
+    die(bus)
 
-    page = "https://shop.example.com/ops/dead-letters/e-0:payment.charge_order"
-    assert f"Open:     {page}" in operator.mails[0].get_content().splitlines()
-
-
-def test_many_that_die_of_one_cause_are_one_mail_an_hour(operator: MailServer, bus: Bus) -> None:
-    dead(bus, times=5)
-    assert len(operator.mails) == 1
-    [alert] = alerts()
-    assert (alert.count, alert.example) == (5, "e-0")
-
-    bus.advance(3601)
-    dead(bus)
-    assert len(operator.mails) == 2
+    assert alerts(operator) == []
+    assert {each.state for each in bus.deliveries() if each.queue == "dead_letters"} == {"done"}
 
 
-def test_another_cause_is_another_mail(operator: MailServer, bus: Bus) -> None:
-    dead(bus)
-    dead(bus, fingerprint="KeyError at tasks/payment.py:charge")
-    assert len(operator.mails) == 2
-
-
-def test_an_alert_that_cannot_be_mailed_is_tried_again_and_raises_no_alert_of_its_own(
+def test_an_alert_that_cannot_be_mailed_waits_and_is_sent_later(
     operator: MailServer, bus: Bus
 ) -> None:
-    bus.fail_fast = False
     switched("email", down=True)
-    dead(bus)
+    die(bus)
     for _ in range(20):
         bus.advance(20)
+    assert alerts(operator) == []
+    assert {each.state for each in bus.deliveries() if each.queue == "dead_letters"} == {"retrying"}
 
-    assert operator.mails == []
-    assert [event.type for event in bus.published] == ["delivery.dead"]
+    switched("email", down=False)
+    for _ in range(20):
+        bus.advance(600)
+    assert alerts(operator) == ["Alert: Deliveries of payment.charge_order die"]

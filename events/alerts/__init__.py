@@ -1,0 +1,1 @@
+"""Alerts: rules over the ledger, looked at by one relay at a time, and published as events."""
