@@ -15,8 +15,9 @@ class DeadlineExceeded(Exception):
 def deadline(seconds: float) -> Iterator[Callable[[], None]]:
     """Raise `DeadlineExceeded` in the block so many seconds after the last call of what it yields.
 
-    Zero seconds set none. It works in the main thread only, where the prefork pool runs its tasks;
-    elsewhere nothing is interrupted.
+    Zero seconds set none. Python swallows an exception in a finalizer of the garbage collector; it
+    is raised again after the same time. It works in the main thread only, where the prefork pool
+    runs its tasks; elsewhere nothing is interrupted.
     """
     if not seconds or threading.current_thread() is not threading.main_thread():
         yield lambda: None
@@ -30,7 +31,7 @@ def deadline(seconds: float) -> Iterator[Callable[[], None]]:
 
 
 def _set_timer(seconds: float) -> None:
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
 
 def _exceeded(*_: Any) -> None:

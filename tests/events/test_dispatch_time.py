@@ -1,8 +1,10 @@
 """The time of a message and of a batch is bounded: a slow delivery does not hold up the others."""
 
 import signal
+import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy.orm import Session
@@ -146,10 +148,11 @@ def test_each_batch_of_a_message_is_a_transaction_of_its_own(
     assert seen == [0, 0, 2, 2, 4]
 
 
-def sleep_within_a_deadline(seconds: float) -> None:
-    """Sleep for so long, with a deadline of fifty milliseconds."""
+def sleep_within_a_deadline(seconds: float, before: Callable[[], object] = lambda: None) -> None:
+    """Sleep for so long, with a deadline of fifty milliseconds that begins before `before`."""
     with deadline(0.05) as restart:
         restart()
+        before()
         time.sleep(seconds)
 
 
@@ -161,6 +164,23 @@ def test_a_deadline_ends_with_its_block() -> None:
     time.sleep(0.1)
 
     assert signal.getsignal(signal.SIGALRM) == before
+
+
+class Collected:
+    """An object whose finalizer lasts longer than the deadline of `sleep_within_a_deadline`."""
+
+    def __del__(self) -> None:
+        time.sleep(0.5)
+
+
+def test_a_deadline_that_a_finalizer_swallows_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    swallowed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda met: swallowed.append(met.exc_type))
+
+    with pytest.raises(DeadlineExceeded):
+        sleep_within_a_deadline(5.0, before=Collected)
+
+    assert swallowed == [DeadlineExceeded]
 
 
 def test_a_deadline_in_another_thread_is_none() -> None:
