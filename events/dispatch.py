@@ -44,9 +44,8 @@ def dispatch(
     outcomes = [Outcome(Result.DUPLICATE)] * (len(ids) - len(found))
     if any(each.paused for each in found):
         return Report([*outcomes, *release(subscription, found, wait=0.0, reason="paused")])
-    if waiting := [each for each in found if each.waits]:
-        outcomes += release(subscription, waiting, wait=0.0, reason=BREAKER_OPEN)
-        found = [each for each in found if not each.waits]
+    found, released = _release_waiting(subscription, found)
+    outcomes += released
     run, began = _Run(subscription, worker, found), time.monotonic()
     isolated = [each for each in found if suspect or suspects.is_suspect(each.lost_count)]
     others = [each for each in found if each not in isolated]
@@ -64,6 +63,24 @@ def dispatch(
             return Report([*outcomes, *release(subscription, left, wait=0.0, reason=OTHERS_FIRST)])
     outcomes += [run.isolated(each) for each in isolated]
     return Report(outcomes)
+
+
+def _release_waiting(
+    subscription: Subscription, found: list[InFlight]
+) -> tuple[list[InFlight], list[Outcome]]:
+    """Give back what waits for its dependency or for newer code; return the rest first."""
+    outcomes = []
+    if waiting := [each for each in found if each.waits]:
+        outcomes += release(subscription, waiting, wait=0.0, reason=BREAKER_OPEN)
+        found = [each for each in found if not each.waits]
+    if unknown := [each for each in found if not _is_known(subscription, each)]:
+        outcomes += failures.release_unknown(subscription, unknown)
+        found = [each for each in found if _is_known(subscription, each)]
+    return found, outcomes
+
+
+def _is_known(subscription: Subscription, delivery: InFlight) -> bool:
+    return subscription.knows(delivery.envelope.type, delivery.envelope.version)
 
 
 class _Run:

@@ -1,12 +1,13 @@
 """The fate of deliveries that were not handled: they have failed, or are given back unharmed."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
 from sqlalchemy.orm import Session
 
-from events import breakers, context, ledger
+from events import breakers, context, ledger, newer_code
 from events.attempts import Failure
 from events.breakers import Effect
 from events.database import transaction
@@ -20,14 +21,14 @@ from events.tables import delivery_id
 logger = structlog.get_logger("tidings.dispatch")
 
 DATABASE_RETRY_DELAY = 2.0  # seconds until a delivery is sent again that the database refused
-UNKNOWN_EVENT_DELAY = 60.0  # seconds until an event is offered again that this worker does not know
 
 
 def settle(subscription: Subscription, delivery: InFlight, failure: Failure) -> Outcome:
     """Record a failure, or give the delivery back if it is not the handler's."""
     error = failure.error
     if isinstance(error, UnknownEvent):
-        return _release_one(subscription, delivery, UNKNOWN_EVENT_DELAY, str(error))
+        wait = newer_code.wait(delivery.envelope.time)
+        return _release_one(subscription, delivery, wait, str(error))
     if isinstance(error, CallNotMade):
         return _release_one(subscription, delivery, 0.0, str(error))
     if is_transient(error):
@@ -87,6 +88,19 @@ def release(
     facts = {"subscription": subscription.name, "count": len(ids), "reason": reason}
     logger.warning("delivery.released", **facts)
     return [Outcome(Result.RETRYING, wait, reason)] * len(ids)
+
+
+def release_unknown(subscription: Subscription, deliveries: Sequence[InFlight]) -> list[Outcome]:
+    """Give back deliveries whose event this process does not know, to wait for one that does."""
+    by_type: defaultdict[tuple[str, int], list[InFlight]] = defaultdict(list)
+    for each in deliveries:
+        by_type[each.envelope.type, each.envelope.version].append(each)
+    outcomes = []
+    for alike in by_type.values():
+        latest = alike[-1].envelope
+        wait, reason = newer_code.wait(latest.time), newer_code.reason(subscription, latest)
+        outcomes += release(subscription, alike, wait=wait, reason=reason)
+    return outcomes
 
 
 def _release_one(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 from sqlalchemy.orm import Session
 
 from events.errors import SubscriptionError, UnknownSubscription
-from events.event import Event
+from events.event import Event, stored_as
 from events.retry import Retry
 
 BATCH = 100  # deliveries in one transaction at most
@@ -48,6 +48,10 @@ class Subscription:
     def event_types(self) -> list[str]:
         """The wire types of its events."""
         return [each.type for each in self.types]
+
+    def knows(self, event_type: str, version: int) -> bool:
+        """Tell whether this process can give its handler an event of this type and version."""
+        return event_type in self.event_types and stored_as(event_type, version) is not None
 
 
 @overload

@@ -2,15 +2,23 @@
 
 from collections.abc import Callable, Collection
 from typing import Any
+from uuid import UUID
 
 import structlog
 from celery.worker.consumer import consumer
 from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
+from events import newer_code
+from events.db_errors import describe_error
 from events.subscriptions import registered
 from events.transport.ordinary import ordinary_tasks, validate_ordinary
-from events.transport.protocol import InvalidMessage, validate, without_foreign_headers
+from events.transport.protocol import (
+    InvalidMessage,
+    UnknownTask,
+    validate,
+    without_foreign_headers,
+)
 from events.transport.quarantine import quarantine_message
 from events.transport.refused_queues import RefusedQueues
 
@@ -57,6 +65,8 @@ class Consumer(consumer.Consumer):
             try:
                 _validate(message, self._ordinary)
                 handle(message)
+            except UnknownTask as error:
+                self._release(message, error)
             except InvalidMessage as error:
                 self._quarantine(message, str(error))
             except _DECODING_ERRORS as error:
@@ -95,6 +105,20 @@ class Consumer(consumer.Consumer):
             )
             self.connection = None
 
+    def _release(self, message: Any, unknown: UnknownTask) -> None:
+        """Leave deliveries to the workers that have their subscription, which none may have."""
+        try:
+            known = unknown.event_ids and newer_code.release(unknown.task, unknown.event_ids)
+        except SQLAlchemyError as failure:
+            facts = {"subscription": unknown.task, "detail": describe_error(failure)}
+            logger.warning("delivery.not_released", **facts, note="it stays on the queue")
+            self.timer.call_after(RETRY_DELAY, self._release, (message, unknown))
+            return
+        if known:
+            message.ack_log_error(logger, self.connection_errors)
+        else:
+            self._quarantine(message, str(unknown))
+
     def _quarantine(self, message: Any, reason: str, error: Exception | None = None) -> None:
         if message.acknowledged:
             return
@@ -114,10 +138,24 @@ def _validate(message: Any, ordinary: Collection[str]) -> None:
         validate_ordinary(message.headers, message.payload)
         return
     if isinstance(name, str) and name not in registered():
-        raise InvalidMessage(f"unknown task {name[:100]!r}; no module of this worker has it")
+        raise UnknownTask(name, _event_ids(message))
+    _validate_delivery(message)
+    message.headers = without_foreign_headers(message.headers)
+
+
+def _validate_delivery(message: Any) -> None:
     if len(message.body or b"") > MAX_BODY:
         raise InvalidMessage("too large")
     if message.content_type != "application/json":
         raise InvalidMessage(f"content type {message.content_type!r} is not application/json")
     validate(message.headers, message.payload)
-    message.headers = without_foreign_headers(message.headers)
+
+
+def _event_ids(message: Any) -> list[UUID]:
+    """Return the ids that the message of a delivery names; none if it is no such message."""
+    try:
+        _validate_delivery(message)
+    except (InvalidMessage, *_DECODING_ERRORS):
+        return []
+    [event_ids] = message.payload[0]
+    return [UUID(event_id) for event_id in event_ids]

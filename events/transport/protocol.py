@@ -4,6 +4,7 @@ https://docs.celeryq.dev/en/stable/internals/protocol.html
 """
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -27,6 +28,14 @@ Unset = Literal[False, 0, ""] | None  # the values of Celery for a header that i
 
 class InvalidMessage(TidingsError):
     """The message is none of ours; the text is the reason."""
+
+
+class UnknownTask(InvalidMessage):
+    """No module of this worker has the task; the deliveries that the message names, if any."""
+
+    def __init__(self, task: str, event_ids: Sequence[UUID]) -> None:
+        super().__init__(f"unknown task {task[:100]!r}; no module of this worker has it")
+        self.task, self.event_ids = task, event_ids
 
 
 class Headers(BaseModel):
