@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from events.addresses import split_url
 from events.environment import EnvironmentSettings, read
@@ -12,6 +12,13 @@ from events.errors import BadValue
 from tasks.addresses import checked_address
 from tasks.mail_settings import check_mailbox, check_smtp_url
 from tasks.ops_login import check_logins, check_ops_auth
+from tasks.webhook_settings import (
+    KEY_FIX,
+    check_networks,
+    check_secret,
+    check_target,
+    check_url,
+)
 
 _FLOWER_FIX = "write http://host:5555, or the address of Flower behind your proxy"
 
@@ -20,7 +27,10 @@ class Settings(EnvironmentSettings):
     """The settings; each field is the environment variable of the same name in capitals."""
 
     as_is = ("ops_auth", "flower_basic_auth")  # Flower compares them to the last space
-    secrets = ("secret_key", "ops_auth", "smtp_url", "flower_basic_auth")
+    secrets = (
+        *("secret_key", "ops_auth", "smtp_url", "flower_basic_auth"),
+        *("alert_webhook_url", "alert_webhook_secret"),
+    )
 
     secret_key: str = Field(
         default="", description="signs sessions and CSRF tokens; required by the web"
@@ -37,6 +47,15 @@ class Settings(EnvironmentSettings):
     mail_from: str = Field(default="orders@tidings.example", description="the sender of all mails")
     operator_email: str = Field(
         default="", description="the recipient of alerts by mail; none if empty"
+    )
+    alert_webhook_secret: str = Field(
+        default="", description="whsec_ secret that signs the webhook; several with spaces between"
+    )
+    alert_webhook_networks: str = Field(
+        default="", description="networks of your own to which a webhook may lead, comma-separated"
+    )
+    alert_webhook_url: str = Field(
+        default="", description="address that alerts are posted to; none if empty"
     )
     reservation_minutes: int = Field(
         default=2880,  # longer than "not now" of the payment lasts
@@ -66,7 +85,23 @@ class Settings(EnvironmentSettings):
     _check_ops_auth = field_validator("ops_auth")(check_ops_auth)
     _check_flower_basic_auth = field_validator("flower_basic_auth")(check_logins)
     _check_smtp_url = field_validator("smtp_url")(check_smtp_url)
+    _check_webhook_secret = field_validator("alert_webhook_secret")(check_secret)
+    _check_webhook_networks = field_validator("alert_webhook_networks")(check_networks)
     _check_mailboxes = field_validator("mail_from", "operator_email")(check_mailbox)
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def check_webhook(cls, value: str, info: ValidationInfo) -> str:
+        """Return the address of the webhook; refuse one inside the network, or without a secret."""
+        check_url(value)
+        secret, networks = (
+            info.data.get(f"alert_webhook_{name}") for name in ("secret", "networks")
+        )
+        if networks is not None:  # else it is wrong by itself, as the secret may be
+            check_target(value, networks)
+        if secret == "":
+            raise BadValue("is given without ALERT_WEBHOOK_SECRET, which signs it", KEY_FIX)
+        return value
 
     @field_validator("flower_url")
     @classmethod

@@ -118,7 +118,9 @@ def _judge(session: Session, row: Alert, finding: Finding, now: datetime) -> int
             again=again,
         ),
     )
-    logger.warning("alert.raised", rule=rule, subject=subject, title=finding.title, again=again)
+    logger.warning(
+        "alert.raised", rule=str(rule), subject=subject, title=finding.title, again=again
+    )
     return 1
 
 

@@ -17,10 +17,12 @@ from tasks.gateways.ports import (
     Mailer,
     Parcel,
     PaymentGateway,
+    Webhook,
 )
 from tasks.gateways.sandbox import MAX_RETRY_AFTER, NAMES, is_down, sandbox_state, sandbox_switch
 from tasks.gateways.shipping import SandboxCarrier
 from tasks.gateways.smtp import SmtpMailer
+from tasks.gateways.webhook import HttpWebhook
 
 __all__ = [
     "MAX_RETRY_AFTER",
@@ -34,6 +36,7 @@ __all__ = [
     "Mailer",
     "Parcel",
     "PaymentGateway",
+    "Webhook",
     "carrier",
     "is_down",
     "mailer",
@@ -41,6 +44,7 @@ __all__ = [
     "pretended",
     "sandbox_state",
     "sandbox_switch",
+    "webhook",
 ]
 
 
@@ -57,6 +61,11 @@ def carrier() -> Carrier:
 def mailer() -> Mailer:
     """Return the mailer."""
     return outside("mailer", SmtpMailer(), examples.MAILER)
+
+
+def webhook() -> Webhook:
+    """Return the webhook of the alerts."""
+    return outside("webhook", HttpWebhook(), examples.WEBHOOK)
 
 
 def pretended() -> list[str]:

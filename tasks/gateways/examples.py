@@ -17,3 +17,4 @@ CARRIER: Examples = {
     "recall": {"recalled": None},
 }
 MAILER: Examples = {"send": {"sent": None}}
+WEBHOOK: Examples = {"post": {"accepted": None}}

@@ -41,6 +41,11 @@ MAIL_RETRY_POLICY = Retry(
     attempts=10, first=1.0, cap=120.0, give_up_after=5 * DAY, not_now_cap=3600.0
 )
 
+# A chat tool or an on-call service that is away comes back within a day, or somebody notices.
+WEBHOOK_RETRY_POLICY = Retry(
+    attempts=10, first=5.0, cap=1800.0, give_up_after=DAY, not_now_cap=900.0
+)
+
 
 class GatewayError(TidingsError):
     """The gateway failed at this request."""
@@ -161,4 +166,12 @@ class Mailer(Protocol):
 
     def send(self, message: EmailMessage) -> None:
         """Send the mail. It may be sent twice, after an answer of the mail server was lost."""
+        ...
+
+
+class Webhook(Protocol):
+    """A receiver of signed messages over HTTP."""
+
+    def post(self, message_id: str, body: bytes) -> None:
+        """Send the message, a JSON object. It may be sent twice, under the same id."""
         ...

@@ -17,8 +17,16 @@ VALUES = {
     "SECRET_KEY": (ShopSettings, "sesame-sesame-sesame"),
     "OPS_AUTH": (ShopSettings, "ops:open sesame"),
     "SMTP_URL": (ShopSettings, "smtp://ada:sesame@mail.example.org"),
+    "ALERT_WEBHOOK_SECRET": (ShopSettings, "whsec_" + "sesame00" * 4),
+    "ALERT_WEBHOOK_URL": (ShopSettings, "https://hooks.example/sesame"),
     "FLOWER_BASIC_AUTH": (ShopSettings, "ops:open sesame,ada:sesame"),
 }
+
+
+@pytest.fixture(autouse=True)
+def _signed_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the secret without which the address of the webhook is refused."""
+    monkeypatch.setenv("ALERT_WEBHOOK_SECRET", "whsec_" + "another0" * 4)
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])

@@ -1,5 +1,7 @@
-"""The mails about alerts."""
+"""The messages about alerts, by mail and by webhook."""
 
+import base64
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +12,10 @@ from events.testing import Bus
 from tasks.settings import settings
 from tests.events.alerts.alerting import only
 from tests.tasks.builders import placed, switched
+from tests.tasks.gateways.receiver import receiving
 from tests.tasks.mailserver import MailServer
+
+MAIL = "dead_letters.mail_alert"
 
 
 @pytest.fixture(autouse=True)
@@ -85,9 +90,36 @@ def test_an_alert_that_cannot_be_mailed_waits_and_is_sent_later(
     for _ in range(20):
         bus.advance(20)
     assert alerts(operator) == []
-    assert {each.state for each in bus.deliveries() if each.queue == "dead_letters"} == {"retrying"}
+    assert {each.state for each in bus.deliveries() if each.subscription == MAIL} == {"retrying"}
 
     switched("email", down=False)
     for _ in range(20):
         bus.advance(600)
     assert alerts(operator) == ["Alert: Deliveries of payment.charge_order die"]
+
+
+def test_an_alert_is_posted_to_the_webhook_and_a_receiver_that_fails_delays_no_mail(
+    operator: MailServer, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALERT_WEBHOOK_SECRET", "whsec_" + base64.b64encode(b"k" * 32).decode())
+    monkeypatch.setenv("ALERT_WEBHOOK_NETWORKS", "127.0.0.0/8")
+    with receiving() as receiver:
+        monkeypatch.setenv("ALERT_WEBHOOK_URL", receiver.url)
+        settings.cache_clear()
+        receiver.hangs.set()
+        die(bus)
+        assert alerts(operator) == ["Alert: Deliveries of payment.charge_order die"]
+        assert len(receiver.requests) == 1
+
+        receiver.hangs.clear()
+        for _ in range(3):
+            bus.advance(1000)
+    assert len({headers["webhook-id"] for _, headers, _ in receiver.requests}) == 1
+    message = json.loads(receiver.requests[-1][2])
+    assert message["type"] == "alert.raised"
+    assert message["data"]["rule"] == "new cause"
+    assert message["data"]["subject"] == "payment.charge_order"
+    assert message["text"].startswith("Alert: Deliveries of payment.charge_order die. 1 dead lett")
+    assert "https://shop.example.com/ops/dead-letters?subscription=" in message["text"]
+    assert {each.state for each in bus.deliveries() if each.queue == "dead_letters"} == {"done"}
+    assert len(alerts(operator)) == 1

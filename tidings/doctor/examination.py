@@ -15,6 +15,7 @@ from events.transport import CeleryTransport
 from tasks.gateways import pretended
 from tasks.settings import settings as shop_settings
 from tidings.doctor import (
+    alerts,
     audit,
     broker,
     clocks,
@@ -68,6 +69,7 @@ def examine(transport: CeleryTransport, configuration: Any) -> Iterator[Finding]
     yield from guarded("secrets", _check_secrets)
     yield from guarded("links", _check_links)
     yield from guarded("gateways", _check_gateways)
+    yield from guarded("alerts", _check_alerts)
     yield from guarded("metrics", lambda: metrics.check(web_settings().metrics_access))
     yield from guarded("flower", lambda: flower.check(os.environ, shop_settings().flower_link))
 
@@ -92,6 +94,13 @@ def _check_links() -> Iterator[Finding]:
 
 def _check_gateways() -> Iterator[Finding]:
     yield from gateways.check(pretended(), shop_settings().smtp_url)
+
+
+def _check_alerts() -> Iterator[Finding]:
+    shop = shop_settings()
+    yield from alerts.check(
+        shop.operator_email, shop.alert_webhook_url, shop.alert_webhook_networks, shop.smtp_url
+    )
 
 
 def _check_secrets() -> Iterator[Finding]:

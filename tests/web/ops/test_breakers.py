@@ -42,6 +42,7 @@ def test_page_api_and_command_tell_the_same(client: FlaskClient, services: None)
         ("payment", "open"),
         ("carrier", "closed"),
         ("smtp", "closed"),
+        ("webhook", "closed"),
     ]
     payment = listed[0]
     assert payment["error"] == "ConnectionError: no <route>"
@@ -49,7 +50,9 @@ def test_page_api_and_command_tell_the_same(client: FlaskClient, services: None)
     assert "payment.charge_order" in payment["subscriptions"]
     assert "Deliveries wait for payment" in page
     assert "no &lt;route&gt;" in page
-    assert [each["dependency"] for each in answered("breakers")] == ["payment", "carrier", "smtp"]
+    assert [each["dependency"] for each in answered("breakers")] == [
+        *("payment", "carrier", "smtp", "webhook")
+    ]
     assert answered("breakers", "list") == answered("breakers")
     assert "ConnectionError: no <route>" in told("breakers")
 
@@ -126,12 +129,12 @@ def test_an_unknown_dependency_is_refused_with_those_that_there_are(
     refused = client.post("/api/v1/breakers/fax/hold", headers=OPS, json={"why": "x"})
     assert refused.status_code == 404
     assert refused.json
-    assert "carrier, payment, smtp" in refused.json["detail"]
+    assert "carrier, payment, smtp, webhook" in refused.json["detail"]
     refused_page = post(client, "/ops/breakers", "/ops/breakers/fax/hold", OPS, reason="x")
     assert refused_page.status_code == 404
     command = call("breakers", "hold", "fax", *WHY)
     assert command.exit_code == 1
-    assert "carrier, payment, smtp" in command.stderr
+    assert "carrier, payment, smtp, webhook" in command.stderr
     assert answered("breakers")[0]["state"] == "closed"
 
 
