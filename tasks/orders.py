@@ -209,14 +209,14 @@ def listed(session: Session, limit: int = 50, before: int | None = None) -> Sequ
     return session.scalars(wanted if before is None else wanted.where(Order.key < before)).all()
 
 
-def stuck(
+def without_next_step(
     session: Session, *, limit: int = 100, among: Collection[str] | None = None
 ) -> Sequence[Order]:
     """Return the oldest open orders without an event to relay, an open delivery or a dead letter.
 
     `among` are the ids of the orders in question, unless it is all of them.
 
-    An order is stuck after the delivery of a step was discarded: the answer never comes. A mail is
+    It comes to that when the delivery of a step was discarded: the answer never comes. A mail is
     no step. One statement reads orders and deliveries, so no order in progress is returned.
     """
     open_or_dead = exists().where(

@@ -32,6 +32,7 @@ class TracedDelivery:
     due_at: datetime
     sent_at: datetime | None
     done_at: datetime | None
+    died_at: datetime | None
     error: str | None
     flower_task_id: str | None
     failed_attempts: list[Attempt] = field(default_factory=list)
@@ -91,8 +92,9 @@ def _delivery(
         due_at=row.due_at,
         sent_at=row.sent_at,
         done_at=row.done_at,
+        died_at=row.died_at,
         error=row.error,
-        flower_task_id=f"{row.id}:{row.sends}" if row.sends else None,
+        flower_task_id=row.message,
         failed_attempts=failed,
         replays=replays,
     )

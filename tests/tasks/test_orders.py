@@ -156,7 +156,7 @@ def test_ensuring_an_order_leaves_an_existing_one_alone(session: Session) -> Non
 
 def stuck() -> list[str]:
     with reading() as session:
-        return [order.number for order in orders.stuck(session)]
+        return [order.number for order in orders.without_next_step(session)]
 
 
 def test_an_order_whose_step_was_discarded_is_stuck_until_it_is_cancelled(any_bus: Bus) -> None:

@@ -18,7 +18,7 @@ def check(session: Session) -> Iterator[Finding]:
 
 
 def _stuck(session: Session) -> Iterator[Finding]:
-    if found := orders.stuck(session):
+    if found := orders.without_next_step(session):
         numbers = ", ".join(each.number for each in found[:_MAX_PRINTED])
         more = ", ..." if len(found) > _MAX_PRINTED else ""
         yield problem(

@@ -9,6 +9,7 @@ from web.api import (
     dead_letters,
     openapi,
     ops,
+    order_traces,
     orders,
     products,
     repairs,
@@ -23,6 +24,7 @@ def init_app(app: OpenAPI) -> None:
     for part in (
         *(orders, ops, dead_letters, repairs, replays, products, audit, schedules),
         breakers,
+        order_traces,
     ):
         csrf.exempt(part.bp)
         openapi.register(app, part.bp)

@@ -18,6 +18,7 @@ from web.ops import (
     find,
     mails,
     navigation,
+    order_trace,
     orders,
     overview,
     product,
@@ -33,6 +34,7 @@ bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
     *(find, audit, replays, dry_runs, edits, exports, schedules, triage, breakers),
+    order_trace,
 ):
     bp.register_blueprint(page.bp)
 

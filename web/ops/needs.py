@@ -39,7 +39,7 @@ def listed(session: Session, rows: Iterable[QueueView]) -> list[Need]:
         *_relays(heartbeat.live_relays(session)),
         *_breakers(breakers.listed(session)),
         *_queues(rows),
-        *_stuck(orders.stuck(session, limit=MAX_STUCK + 1)),
+        *_stuck(orders.without_next_step(session, limit=MAX_STUCK + 1)),
         *_causes(impact.ranked(session, dead_letters.groups(session))),
         *_invalid_messages(invalid_messages.count(session)),
     ]

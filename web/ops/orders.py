@@ -1,6 +1,7 @@
 """/ops/orders: all orders, newest first, and the page of each with an operator's actions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
@@ -12,10 +13,10 @@ from sqlalchemy.orm import Session
 from events import reading, transaction
 from events.admin import replays, trace
 from events.errors import AlreadyReplaying, UnknownDelivery
-from tasks import orders
+from tasks import orders, stuck_orders
 from tasks.commands import order_number
 from tasks.errors import NotCancellable
-from tasks.orders import Order
+from tasks.orders import OPEN_STATUSES, Order
 from web import forms
 from web.order.page import OrderPage
 from web.security import operator_name
@@ -33,30 +34,35 @@ def show_list() -> ResponseReturnValue:
             order_id = session.scalar(select(Order.id).where(Order.number == order_number(number)))
             if order_id:
                 return redirect(url_for(".show", order_id=order_id))
-        all_stuck = orders.stuck(session, limit=PAGE_SIZE + 1)
-        rows = (
-            all_stuck
-            if only_stuck
-            else orders.listed(session, limit=PAGE_SIZE + 1, before=forms.before())
-        )
+        stuck = stuck_orders.listed(session, limit=PAGE_SIZE)
+        if only_stuck:
+            return render_template("ops/stuck_orders.html", stuck=stuck, page_size=PAGE_SIZE)
+        rows = orders.listed(session, limit=PAGE_SIZE + 1, before=forms.before())
         page = render_template(
             "ops/orders.html",
             orders=rows[:PAGE_SIZE],
-            older=rows[PAGE_SIZE - 1].key if len(rows) > PAGE_SIZE and not only_stuck else None,
+            older=rows[PAGE_SIZE - 1].key if len(rows) > PAGE_SIZE else None,
             number=number,
-            only_stuck=only_stuck,
-            stuck_count=len(all_stuck),
-            page_size=PAGE_SIZE,
+            stuck=stuck,
             marks=_marks(session, rows),
         )
     return page, 404 if number else 200
 
 
-def _marks(session: Session, rows: Sequence[Order]) -> dict[str, str]:
-    """Return what keeps each order that does not go on by itself, by its number."""
-    stuck = orders.stuck(session, among=[row.id for row in rows])
+@dataclass(frozen=True)
+class Mark:
+    """The word for an order that does not go on, and its tone: bad if a person has to act."""
+
+    word: str
+    tone: str
+
+
+def _marks(session: Session, rows: Sequence[Order]) -> dict[str, Mark]:
+    """Return the mark of each order that does not go on by itself, by its number."""
+    found = stuck_orders.among(session, [row for row in rows if row.status in OPEN_STATUSES])
     dead = orders.with_dead_letter(session, [row.number for row in rows])
-    return dict.fromkeys(dead, "dead letter") | {row.number: "stuck" for row in stuck}
+    stuck = {each.order.number: Mark("stuck", "bad" if each.person else "wait") for each in found}
+    return stuck | dict.fromkeys(dead, Mark("dead letter", "bad"))
 
 
 @bp.get("/<uuid:order_id>")

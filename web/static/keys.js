@@ -60,7 +60,8 @@ addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, textarea, dialog[open]")) return;
   const place = Date.now() - afterG < SEQUENCE_TIME ? PLACES[event.key] : undefined;
   afterG = 0;
-  const action = place ? () => go(place) : KEYS[event.key];
+  const link = [...document.querySelectorAll("[data-key]")].find((each) => each.dataset.key === event.key);
+  const action = place ? () => go(place) : (KEYS[event.key] ?? (link && (() => link.click())));
   if (!action) return;
   event.preventDefault();
   action();
