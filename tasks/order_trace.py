@@ -35,7 +35,7 @@ NO_WORK = "between two requests"
 def of(session: Session, order: Order, *, now: datetime) -> OrderTrace:
     """Return the trace of an order; what is open goes on until `now`."""
     traced = timed.of(session, order.number, now=now)
-    legs = critical_path.find(traced, _moves_the_order)
+    legs = critical_path.find(traced, _moves_the_order, settled=order.status in FINAL_STATUSES)
     parts = [part for leg in legs for part in _parts(leg)]
     placed_at = traced[0].at if traced else order.created_at
     until = legs[-1].end if legs else placed_at

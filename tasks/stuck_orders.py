@@ -5,7 +5,7 @@ back, and otherwise after `STUCK_AFTER`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,6 @@ from events.traces.waits import Circumstances, Wait
 from tasks.orders import OPEN_STATUSES, WITHOUT_ANSWER, Order
 
 STUCK_AFTER = timedelta(seconds=60)  # from the event on
-_SETTLED = (State.DONE,)
 
 
 @dataclass(frozen=True)
@@ -89,27 +88,29 @@ def waits_of(session: Session, rows: Sequence[Order]) -> dict[str, list[Wait]]:
         .where(Delivery.event_id.in_([event.id for event in events]))
         .order_by(Delivery.subscription)
     ):
-        if delivery.queue not in WITHOUT_ANSWER and delivery.state not in _SETTLED:
+        if delivery.queue not in WITHOUT_ANSWER and delivery.state != State.DONE:
             deliveries[delivery.event_id].append(delivery)
-    found: dict[str, list[Wait]] = {row.number: [] for row in rows}
+    by_subject: defaultdict[str, list[Any]] = defaultdict(list)
     for event in events:
-        found[event.subject] += _of_event(now, event, deliveries[event.id])
-    return {row.number: _worst_first(row, found[row.number]) for row in rows}
+        by_subject[event.subject].append(event)
+    return {row.number: _of_order(row, by_subject[row.number], deliveries, now) for row in rows}
 
 
-def _of_event(now: Circumstances, event: Any, deliveries: Sequence[Delivery]) -> Iterator[Wait]:
-    if event.relayed_at is None:
-        yield now.of_event(event.id, event.type, event.time)
-    for delivery in deliveries:
-        yield now.of_delivery(delivery, event.time)
-
-
-def _worst_first(order: Order, found: Sequence[Wait]) -> list[Wait]:
-    if order.status not in OPEN_STATUSES:
-        return list(found)
-    return sorted(found, key=lambda wait: (not wait.person, not wait.stops, wait.since)) or [
-        waits.no_step(order.number, order.created_at)
-    ]
+def _of_order(
+    order: Order,
+    events: Sequence[Any],
+    deliveries: Mapping[UUID, Sequence[Delivery]],
+    now: Circumstances,
+) -> list[Wait]:
+    found = [now.of_event(each.id, each.type, each.time) for each in events if not each.relayed_at]
+    given_up: list[Wait] = []
+    for event in events:
+        for row in deliveries.get(event.id, ()):
+            kept = given_up if row.state == State.DISCARDED else found
+            kept.append(now.of_delivery(row, event.time))
+    if not found and order.status in OPEN_STATUSES:  # the next step never comes
+        found = given_up or [waits.no_step(order.number, order.created_at)]
+    return sorted(found, key=lambda wait: (not wait.person, not wait.stops, wait.since))
 
 
 def _is_stuck(found: Sequence[Wait]) -> bool:

@@ -12,8 +12,11 @@ from datetime import datetime
 from uuid import UUID
 
 from events.admin.trace import TracedDelivery
+from events.ledger import State
 from events.traces.segments import Kind, Segment, clipped
 from events.traces.timed import TimedEvent, Track
+
+_GIVEN_UP = (State.DEAD, State.DISCARDED)
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,26 @@ def _filled(parts: list[Segment], end: datetime) -> list[Segment]:
     return [*parts[:-1], Segment(last.kind, last.start, end, last.text)]
 
 
-def find(events: Sequence[TimedEvent], counts: Callable[[TracedDelivery], bool]) -> list[Leg]:
+def find(
+    events: Sequence[TimedEvent], counts: Callable[[TracedDelivery], bool], *, settled: bool = False
+) -> list[Leg]:
     """Return the critical path to the latest end of a delivery that `counts`, the first leg first.
 
-    An event that is not relayed counts too.
+    An event that is not relayed counts too. If all is `settled`, what is dead or discarded is no
+    end, for nothing waits for it.
     """
-    return list(_Search(events, counts).legs())[::-1]
+    return list(_Search(events, counts, settled=settled).legs())[::-1]
 
 
 class _Search:
     def __init__(
-        self, events: Sequence[TimedEvent], counts: Callable[[TracedDelivery], bool]
+        self,
+        events: Sequence[TimedEvent],
+        counts: Callable[[TracedDelivery], bool],
+        *,
+        settled: bool,
     ) -> None:
+        self._settled = settled
         self._by_id: dict[UUID, TimedEvent] = {each.envelope.id: each for each in events}
         self._tracks = [
             (event, track) for event in events for track in event.tracks if counts(track.delivery)
@@ -85,7 +96,9 @@ class _Search:
     def _ends(self) -> list[tuple[TimedEvent, Track | None, datetime]]:
         """Return where the path can end: what counts, and what the relay has not taken."""
         ends: list[tuple[TimedEvent, Track | None, datetime]] = [
-            (event, track, track.end) for event, track in self._tracks
+            (event, track, track.end)
+            for event, track in self._tracks
+            if not (self._settled and track.delivery.state in _GIVEN_UP)
         ]
         every = self._by_id.values()
         return ends + [(each, None, each.until) for each in every if not ends or not each.relayed]

@@ -11,12 +11,10 @@ from sqlalchemy.orm import Session
 
 from events import TidingsError, clock, reading
 from events.inputs import escaped
-from events.traces import axis
 from events.traces.axis import Axis
 from events.traces.segments import Kind
-from tasks import order_trace
+from tasks import order_axis, order_trace
 from tasks.commands import order_number
-from tasks.durations import duration_text
 from tasks.order_trace_rows import DeliveryRow, EventRow, OrderTrace
 from tasks.orders import Order
 from tidings.cli.encoding import echo
@@ -77,16 +75,10 @@ def _print_path(found: OrderTrace) -> None:
 
 
 def _print_axis(found: OrderTrace) -> None:
-    times = {found.placed_at}
-    for event in found.events:
-        segments = [each for delivery in event.deliveries for each in delivery.segments]
-        times |= {event.at, *(at for each in segments for at in (each.start, each.end))}
-    line = axis.over(times)
+    line = order_axis.of(found)
     echo("\none time axis", bold=True)
-    for cut in line.cuts:
-        echo(
-            f"{duration_text(cut.seconds)} from {cell(cut.start)} to {cell(cut.end)} are cut short"
-        )
+    if cuts := order_axis.cuts_text(line):
+        echo(cuts)
     rows: list[tuple[object, ...]] = []
     for event in found.events:
         rows.append(_event_row(event, line))

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from events.traces import axis
 from events.traces.axis import Axis, Tick
+from tasks import order_axis
 from tasks.order_trace_rows import DeliveryRow, OrderTrace, SegmentRow
 from web.filters import duration, time_of_day
 
-MIN_WIDTH = 0.5  # percent: what took no time is seen too
+MIN_WIDTH = 0.9  # percent: what took no time is seen too
 STEP = 0.25  # percent: of bars of one kind that begin within it, one is drawn
 NEAR_END = 0.93  # of the axis
 CSS_CLASSES = {"in flight": "in-flight"}
@@ -43,7 +43,7 @@ class Drawing:
     lines: list[str]
     edges: list[str]
     labels: list[Label]
-    cuts: list[str]
+    cuts: str
 
     def bars(self, delivery: DeliveryRow) -> list[Bar]:
         """Return the bars of a delivery, those of the critical path last, so that they show."""
@@ -70,12 +70,7 @@ class Drawing:
 
 def draw(trace: OrderTrace) -> Drawing:
     """Return the axis over all times of the trace."""
-    times = {trace.placed_at, *(event.at for event in trace.events)}
-    for event in trace.events:
-        for delivery in event.deliveries:
-            for segment in delivery.segments:
-                times |= {segment.start, segment.end}
-    found = axis.over(times)
+    found = order_axis.of(trace)
     ticks = list(found.ticks())
     edges = [edge for cut in found.cuts for edge in (cut.left, cut.right)]
     return Drawing(
@@ -83,10 +78,7 @@ def draw(trace: OrderTrace) -> Drawing:
         [_percent(tick.at * 100) for tick in ticks],
         [_percent(edge * 100) for edge in edges],
         [*map(_label, ticks)],
-        [
-            f"{duration(cut.seconds)} from {time_of_day(cut.start)} to {time_of_day(cut.end)}"
-            for cut in found.cuts
-        ],
+        order_axis.cuts_text(found),
     )
 
 

@@ -53,7 +53,8 @@ def test_no_page_scrolls_sideways(site: Site, narrow_tab: Page):
         texts = {"error": LONG, "headers": LONG, "body": LONG.encode()}
         invalid_messages.keep(session, queue="payment", reason="undecodable", **texts)
 
-    for path in [*PAGES, stuck.replace("/orders/", "/ops/orders/").partition("?")[0]]:
+    order = stuck.replace("/orders/", "/ops/orders/").partition("?")[0]
+    for path in [*PAGES, order, f"{order}/trace"]:
         narrow_tab.goto(path)
         assert overflow(narrow_tab) <= 0, path
     for link in ("/ops/events", "/ops/orders"):

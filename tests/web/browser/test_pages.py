@@ -81,6 +81,7 @@ def pages(app: Flask, site: Site) -> list[str]:
         *(f"/ops/dead-letters/{each}" for each in (again.id, second.id, f"{second.id}/edit")),
         *(f"/ops{address.partition('?')[0]}" for address in (shipped, cancelled, broken[1])),
         f"/ops{broken[1].partition('?')[0]}?ask=replay",
+        *(f"/ops{each.partition('?')[0]}/trace" for each in (cancelled, broken[1])),
         *("/", "/nothing", shipped, cancelled, broken[0], f"{broken[0]}&ask=cancel"),
     ]
 

@@ -131,12 +131,14 @@ def test_an_order_that_does_not_go_on_looks_unlike_the_others(
         )
     page = client.get("/ops/orders", headers=OPS_HTML).text
     only_stuck = client.get("/ops/orders?state=stuck", headers=OPS_HTML).text
-    monkeypatch.setattr(orders, "PAGE_SIZE", 0)
+    monkeypatch.setattr(orders, "PAGE_SIZE", 1)
     many = client.get("/ops/orders?state=stuck", headers=OPS_HTML).text
 
-    assert "1 order is stuck" in page
+    assert "3 orders are stuck" in page
     assert page.count('class="alarm"') == 3
     assert page.count("</svg> stuck</span>") == 1
     assert page.count("</svg> dead letter</span>") == 2
-    assert only_stuck.count("<tr data-row") == 1
-    assert "More than 0 orders are stuck" in many
+    assert only_stuck.count("<tr data-row") == 3
+    assert only_stuck.count("nothing: it was discarded, so the next step never comes") == 1
+    assert only_stuck.count("a person: it is a dead letter") == 2
+    assert "At least 1 order is stuck" in many

@@ -30,6 +30,7 @@ STATISTICS = {
 PAGES = (
     *("/ops", "/ops/orders", "/ops/products", "/ops/events", "/ops/events/{event}"),
     *("/ops/events?type=order.created", "/ops/events?subject={number}", "/ops/orders/{order}"),
+    *("/ops/orders/{order}/trace", "/ops/orders?state=stuck", "/api/v1/orders/stuck"),
     *(
         "/ops/dead-letters",
         "/ops/queues",
