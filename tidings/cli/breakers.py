@@ -11,7 +11,14 @@ from events.admin import breakers as admin
 from events.inputs import PlainText
 from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo
-from tidings.cli.output import ago, json_option, nothing_found, print_json, print_table
+from tidings.cli.output import (
+    ago,
+    json_option,
+    list_by_default,
+    nothing_found,
+    print_json,
+    print_table,
+)
 from tidings.cli.parameters import Rule
 
 _COLUMNS = (
@@ -33,8 +40,7 @@ _dependency = click.argument("dependency", type=Rule(PlainText(50)))
 @click.pass_context
 def breakers(context: click.Context, *, as_json: bool) -> None:
     """Operate the circuit breakers of the dependencies; without a command, list them."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_breakers, as_json=as_json)
+    list_by_default(context, list_breakers, as_json=as_json)
 
 
 @breakers.command("list")

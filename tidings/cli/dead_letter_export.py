@@ -15,12 +15,13 @@ from tidings.cli.replay_options import selection_options
     "--format",
     "as_format",
     type=click.Choice(("csv", "jsonl", "markdown")),
-    default="jsonl",
-    show_default=True,
-    help="markdown: a group, of a subscription and a fingerprint, for a ticket.",
+    help="jsonl by default; markdown: the group of a subscription and a fingerprint.",
 )
-def export(*, as_format: str, **filters: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="JSON lines, as --format jsonl.")
+def export(*, as_format: str | None, as_json: bool, **filters: str | None) -> None:
     """Print dead letters as CSV or JSON lines, or the report of a group as Markdown."""
+    if as_json and as_format not in (None, "jsonl"):
+        raise click.UsageError(f"give one of --json and --format {as_format}")
     if as_format == "markdown":
         echo(_report(**filters).rstrip())
         return

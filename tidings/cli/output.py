@@ -28,6 +28,16 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def list_by_default(
+    context: click.Context, command: click.Command, *, as_json: bool, **options: Any
+) -> None:
+    """Run `command` of a group for which none was given."""
+    if context.invoked_subcommand is None:
+        context.invoke(command, as_json=as_json, **options)
+    elif as_json:
+        raise click.UsageError(f"give --json after {context.invoked_subcommand!r}")
+
+
 def print_json(value: Any) -> None:
     """Print `value` as JSON; datetimes and UUIDs become strings."""
     plain = not is_unicode()

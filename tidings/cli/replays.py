@@ -10,7 +10,14 @@ from events.admin import replays as admin
 from events.replays.tables import Replay
 from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo
-from tidings.cli.output import cell, json_option, nothing_found, print_json, print_table
+from tidings.cli.output import (
+    cell,
+    json_option,
+    list_by_default,
+    nothing_found,
+    print_json,
+    print_table,
+)
 from tidings.cli.parameters import WholeNumber
 from tidings.cli.replay_options import pace_options, selection_options, start_replay, tell_start
 
@@ -25,11 +32,11 @@ _number = click.argument("number", type=WholeNumber(1, 2**63 - 1))
 
 
 @click.group(invoke_without_command=True)
+@json_option
 @click.pass_context
-def replays(context: click.Context) -> None:
+def replays(context: click.Context, *, as_json: bool) -> None:
     """Replay dead letters as jobs; without a command, list them."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_replays, limit=100, as_json=False)
+    list_by_default(context, list_replays, as_json=as_json, limit=100)
 
 
 @replays.command("list")

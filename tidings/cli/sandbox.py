@@ -7,7 +7,7 @@ from events.admin import audit, dead_letters
 from tasks.gateways import MAX_RETRY_AFTER, NAMES, sandbox_state, sandbox_switch
 from tidings.cli.audit_options import who, why_option
 from tidings.cli.encoding import echo
-from tidings.cli.output import counted
+from tidings.cli.output import counted, json_option, print_json
 from tidings.cli.parameters import WholeNumber
 
 _MAIL = "email"
@@ -34,14 +34,22 @@ _WHY = "none given"
     help="The Retry-After of these answers, as it would stand in the header.",
 )
 @why_option
+@json_option
 def sandbox(
-    gateway: str, *, down: bool | None, status: int | None, retry_after: str | None, why: str
+    gateway: str,
+    *,
+    down: bool | None,
+    status: int | None,
+    retry_after: str | None,
+    why: str,
+    as_json: bool,
 ) -> None:
     """Break or restore one of the built-in gateways, for all processes at once."""
     _check(gateway, down=down, status=status, retry_after=retry_after)
     if down is None and status is None:
         with reading() as session:
-            echo(f"the {gateway} sandbox is {sandbox_state(session, gateway)}")
+            state = sandbox_state(session, gateway)
+        _tell(gateway, state, as_json=as_json)
         return
     broken = bool(down) or status is not None
     with transaction() as session:
@@ -64,7 +72,14 @@ def sandbox(
     elif dead:
         command = f"tidings dead-letters replay --queue {gateway} --why REASON"
         follows = f"; {counted(dead, 'dead letter')}: {command}"
-    echo(f"the {gateway} sandbox is {state}{follows}")
+    _tell(gateway, state, follows, as_json=as_json)
+
+
+def _tell(gateway: str, state: str, follows: str = "", *, as_json: bool) -> None:
+    if as_json:
+        print_json({"gateway": gateway, "state": state})
+    else:
+        echo(f"the {gateway} sandbox is {state}{follows}")
 
 
 def _check(gateway: str, *, down: bool | None, status: int | None, retry_after: str | None) -> None:

@@ -14,6 +14,7 @@ from tidings.cli.encoding import echo
 from tidings.cli.output import (
     ago,
     json_option,
+    list_by_default,
     nothing_found,
     print_json,
     print_table,
@@ -25,11 +26,11 @@ _COLUMNS = ("subscription", "events", "batch", "retried", "last seen", "paused")
 
 
 @click.group(invoke_without_command=True)
+@json_option
 @click.pass_context
-def subscriptions(context: click.Context) -> None:
+def subscriptions(context: click.Context, *, as_json: bool) -> None:
     """List and remove subscriptions; without a command, list them."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_subscriptions, as_json=False)
+    list_by_default(context, list_subscriptions, as_json=as_json)
 
 
 @subscriptions.command("list")

@@ -23,6 +23,7 @@ READS = (" list", " show", " dry-run", " export")
 READ_ONLY = {
     *("up", "restart", "web", "relay", "migrate", "demo", "chaos", "alive"),
     *("queues", "events", "doctor", "catalog", "contracts", "backup", "audit", "schedules"),
+    *("orders", "trace"),
 }
 ELSEWHERE = {"restore", "doubts"}  # their lines: tests/tidings/backup, tests/tasks/test_doubts.py
 
