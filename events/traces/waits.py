@@ -1,4 +1,4 @@
-"""What an open delivery waits for now, and whether a person has to do something about it."""
+"""The reasons for which open deliveries wait, and those that need a person."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Reason(NamedTuple):
 
 @dataclass(frozen=True)
 class Wait:
-    """What one delivery waits for, or an event that has none yet; `what` is its name."""
+    """The wait of one delivery, or of an event that has none yet; `what` is its name."""
 
     what: str
     waits_for: str
@@ -43,7 +43,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What deliveries can wait for, read once for all of them."""
+    """The things that deliveries can wait for, read once for all of them."""
 
     subscriptions: Mapping[str, SubscriptionRow]
     breakers: Mapping[str, Breaker]

@@ -13,7 +13,7 @@ from web.api.schemas import Parameters
 
 
 class WaitOut(OpsResponse):
-    """What an open order waits for."""
+    """A wait of an open order."""
 
     what: str = Field(examples=["payment.charge_order"])
     waits_for: str = Field(examples=["a worker: queue payment has none"])
