@@ -1,5 +1,7 @@
 """Stuck orders: what each open order waits for, and whether a person has to act."""
 
+import pytest
+
 from events import heartbeat, reading, transaction
 from events.admin import breakers, dead_letters, subscriptions
 from events.testing import Bus
@@ -20,11 +22,15 @@ def waits() -> dict[str, tuple[str, bool]]:
     return {each.order.number: (each.waits[0].waits_for, each.person) for each in found.orders}
 
 
-def test_each_cause_is_told_with_who_can_mend_it(any_bus: Bus) -> None:
+@pytest.fixture(autouse=True)
+def _stocked(any_bus: Bus) -> None:
     any_bus.fail_fast = False
     with transaction() as session:
         stocked(session, MUG=100)
     alive()
+
+
+def test_each_cause_is_told_with_who_can_mend_it(any_bus: Bus) -> None:
     number = placed("tok_ok", MUG=1).number
     assert waits() == {}  # it has just been placed
     heartbeat.leave("relay@box")
@@ -55,13 +61,8 @@ def test_each_cause_is_told_with_who_can_mend_it(any_bus: Bus) -> None:
 
 
 def test_a_dead_letter_and_a_discarded_step_need_a_person_at_once(any_bus: Bus) -> None:
-    any_bus.fail_fast = False
-    with transaction() as session:
-        stocked(session, MUG=100)
     order = placed("tok_broken", MUG=1)
     any_bus.drain()
-    any_bus.clock.advance(0.2)
-    alive()
     for _ in range(12):
         any_bus.advance(600)
     alive()
@@ -77,9 +78,6 @@ def test_a_dead_letter_and_a_discarded_step_need_a_person_at_once(any_bus: Bus) 
 
 
 def test_a_retry_is_no_cause_for_a_minute_and_then_tells_its_time(any_bus: Bus) -> None:
-    any_bus.fail_fast = False
-    with transaction() as session:
-        stocked(session, MUG=100)
     placed("tok_broken", MUG=1)
     any_bus.drain()
     alive()
@@ -96,6 +94,7 @@ def test_a_retry_is_no_cause_for_a_minute_and_then_tells_its_time(any_bus: Bus) 
 def test_only_the_oldest_are_looked_at_and_that_is_said(any_bus: Bus) -> None:
     for _ in range(3):
         placed("tok_ok", MUG=1)
+    heartbeat.leave("relay@box")
     with reading() as session:
         found = stuck_orders.listed(session, limit=2)
 

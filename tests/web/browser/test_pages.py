@@ -79,11 +79,15 @@ def pages(app: Flask, site: Site) -> list[str]:
         *OPS_PAGES,
         f"/ops/events/{event}",
         *(f"/ops/dead-letters/{each}" for each in (again.id, second.id, f"{second.id}/edit")),
-        *(f"/ops{address.partition('?')[0]}" for address in (shipped, cancelled, broken[1])),
-        f"/ops{broken[1].partition('?')[0]}?ask=replay",
-        *(f"/ops{each.partition('?')[0]}/trace" for each in (cancelled, broken[1])),
+        *(_ops(address) for address in (shipped, cancelled, broken[1])),
+        *(_ops(broken[1], more) for more in ("?ask=replay", "/trace")),
         *("/", "/nothing", shipped, cancelled, broken[0], f"{broken[0]}&ask=cancel"),
     ]
+
+
+def _ops(address: str, more: str = "") -> str:
+    """Return the operators' page of the order of a customer's page."""
+    return f"/ops{address.partition('?')[0]}{more}"
 
 
 @pytest.fixture
