@@ -24,10 +24,10 @@ def use(
 ) -> None:
     """Insert a row with this number into each of these tables, read it, and update it.
 
-    All that its code can name is named, but the columns `unused` (`table.column`), and each text is
-    as long as its column allows. Raises `AssertionError`.
+    All that its code can name is named, but what is `unused` (`table`, `table.column`), and each
+    text is as long as its column allows. Raises `AssertionError`.
     """
-    for table in tables.sorted_tables:
+    for table in [each for each in tables.sorted_tables if each.name not in unused]:
         columns = [each for each in table.columns if str(each) not in unused]
         values = {each.name: value(each, number) for each in columns}
         key = and_(*(each == values[each.name] for each in table.primary_key))

@@ -6,6 +6,9 @@ from alembic import op
 revision = "0012"
 down_revision = "0011"
 branch_labels = depends_on = None
+# The former handler of dead letters cannot use the new table, so stop the workers of
+# `dead_letters` before; no release has that handler.
+contracts = ("alerts",)
 
 
 def upgrade() -> None:
