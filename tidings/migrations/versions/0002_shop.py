@@ -13,24 +13,11 @@ KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     """Create the tables of the shop and its sandbox."""
     for create in (
-        *(_alerts, _charges, _idempotency_keys, _mails, _orders, _indexes_of_orders, _products),
+        *(_charges, _idempotency_keys, _mails, _orders, _indexes_of_orders, _products),
         *(_rate_limits, _reservations, _sandbox_charges, _sandbox_parcels, _sandbox_switches),
         *(_shipments, _stock, _timeline, _sandbox_refunds, _stock_movements),
     ):
         create()
-
-
-def _alerts() -> None:
-    op.create_table(
-        "alerts",
-        sa.Column("cause", sa.String(length=520), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("mailed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("example", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("cause", name=op.f("pk_alerts")),
-    )
 
 
 def _charges() -> None:

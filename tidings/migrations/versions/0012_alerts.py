@@ -1,4 +1,4 @@
-"""Replace the table of the mails about dead letters by that of the alerts."""
+"""Create the tables of the alerts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,11 +12,8 @@ contracts = ("alerts",)
 
 
 def upgrade() -> None:
-    """Replace the table, and remove the subscription that sent those mails.
-
-    The former table told when a cause was mailed last: the alerts find the causes that are there.
-    """
-    op.drop_table("alerts")
+    """Create the tables. A database of an earlier development version has one of that name."""
+    op.execute("DROP TABLE IF EXISTS alerts")
     op.create_table(
         "alerts",
         sa.Column("rule", sa.String(length=20), nullable=False),
