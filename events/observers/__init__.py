@@ -3,9 +3,10 @@
 Without any, nothing is imported and each hook costs one test of an empty list.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from events.attempts import Failure
 from events.envelope import Envelope
 from events.errors import NotNow
+from events.messages import Message
 from events.tables import Delivery
 
 logger = structlog.get_logger("tidings.observers")
@@ -31,6 +33,19 @@ class FailedDelivery:
     dead: bool
     first: bool  # the first failure of this delivery; "not now" is none
     error: BaseException = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Sending:
+    """Messages that the relay has handed to the broker together, or could not.
+
+    `traceparents` reads those of all their events from the log.
+    """
+
+    messages: Sequence[Message]
+    began: int  # in nanoseconds since the epoch
+    refused: Mapping[str, Exception]  # by queue
+    traceparents: Callable[[], Mapping[UUID, str | None]]
 
 
 class Observer:
@@ -58,6 +73,9 @@ class Observer:
 
     def failed(self, delivery: FailedDelivery) -> None:
         """Take note of a failed attempt, after the commit that recorded it."""
+
+    def sent(self, sending: Sending) -> None:
+        """Take note of messages that the relay has sent."""
 
     def close(self) -> None:
         """Hand over what is left, within seconds: the process ends."""
@@ -111,7 +129,13 @@ def note_failure(session: Session, row: Delivery, failure: Failure) -> None:
     """Tell the observers of a recorded failure as soon as the session is committed."""
     if _observers:
         failed = _failed_delivery(row, failure)
-        sqlalchemy_event.listen(session, "after_commit", lambda _: _tell(failed), once=True)
+        tell = partial(_tell, lambda each: each.failed(failed))
+        sqlalchemy_event.listen(session, "after_commit", lambda _: tell(), once=True)
+
+
+def note_sent(sending: Sending) -> None:
+    """Tell the observers of messages that the relay has sent."""
+    _tell(lambda each: each.sent(sending))
 
 
 def _failed_delivery(row: Delivery, failure: Failure) -> FailedDelivery:
@@ -127,10 +151,10 @@ def _failed_delivery(row: Delivery, failure: Failure) -> FailedDelivery:
     )
 
 
-def _tell(failed: FailedDelivery) -> None:
+def _tell(fact: Callable[[Observer], None]) -> None:
     for observer in _observers:
         try:
-            observer.failed(failed)
+            fact(observer)
         except Exception as error:  # who watches must not break what is watched
             logger.warning("observer.failed", error=type(error).__name__)
 

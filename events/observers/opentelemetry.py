@@ -1,4 +1,4 @@
-"""OpenTelemetry: spans of requests, published events, their handling and the calls outside.
+"""OpenTelemetry: spans of requests, published events, messages, handling and calls outside.
 
 The envelope carries the trace from the transaction that published an event to the workers. The
 names follow the semantic conventions of messaging:
@@ -7,7 +7,7 @@ https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -20,7 +20,8 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from events.envelope import Envelope
-from events.observers import Observer
+from events.messages import Message
+from events.observers import Observer, Sending
 
 CLOSE_TIMEOUT = 2.0  # seconds
 _HEADER = "traceparent"
@@ -58,7 +59,7 @@ class OpenTelemetry(Observer):
         attributes = {
             "messaging.system": "tidings",
             "messaging.operation.name": "publish",
-            "messaging.operation.type": "send",
+            "messaging.operation.type": "create",
             "messaging.destination.name": event_type,
             "messaging.message.id": str(event_id),
         }
@@ -83,9 +84,8 @@ class OpenTelemetry(Observer):
         }
         if len(envelopes) > 1:
             attributes["messaging.batch.message_count"] = len(envelopes)
-        origins = [found for each in envelopes if (found := _origin(each.traceparent))]
-        links = [Link(trace.get_current_span(each).get_span_context()) for each in origins]
-        origin = origins[0] if origins else None
+        origins = _origins(each.traceparent for each in envelopes)
+        origin, links = origins[0] if origins else None, _links(origins)
         with self._span(f"process {queue}", SpanKind.CONSUMER, origin, attributes, links):
             yield
 
@@ -96,6 +96,26 @@ class OpenTelemetry(Observer):
         origin = _origin(envelope.traceparent)
         with self._span(f"call {subscription}", SpanKind.CLIENT, origin, attributes):
             yield
+
+    def sent(self, sending: Sending) -> None:
+        """Trace each message of the relay as a child of the span that published its first event.
+
+        It has a link to the span of each event.
+        """
+        found = sending.traceparents()
+        for message in sending.messages:
+            origins = _origins(found.get(each) for each in message.event_ids)
+            span = self._tracer().start_span(
+                f"send {message.queue}",
+                origins[0] if origins else None,
+                SpanKind.CLIENT,  # not the producer: a worker continues the published event
+                _message_attributes(message),
+                _links(origins),
+                start_time=sending.began,
+            )
+            if error := sending.refused.get(message.queue):
+                _note_error(span, error)
+            span.end()
 
     def close(self) -> None:
         """Send the spans that are left; a collector that hangs is left behind after seconds."""
@@ -137,9 +157,13 @@ class OpenTelemetry(Observer):
             try:
                 yield span
             except BaseException as error:
-                span.set_attribute("error.type", type(error).__name__)
-                span.set_status(StatusCode.ERROR)
+                _note_error(span, error)
                 raise
+
+
+def _note_error(span: Span, error: BaseException) -> None:
+    span.set_attribute("error.type", type(error).__name__)
+    span.set_status(StatusCode.ERROR)
 
 
 def _parent(traceparent: str | None) -> Context | None:
@@ -152,6 +176,28 @@ def _origin(traceparent: str | None) -> Context | None:
     """Return the context of a traceparent; `None` if it is none."""
     found = _propagator.extract({_HEADER: traceparent or ""}, Context())
     return found if trace.get_current_span(found).get_span_context().is_valid else None
+
+
+def _origins(traceparents: Iterable[str | None]) -> list[Context]:
+    return [found for each in traceparents if (found := _origin(each))]
+
+
+def _links(origins: Iterable[Context]) -> list[Link]:
+    return [Link(trace.get_current_span(each).get_span_context()) for each in origins]
+
+
+def _message_attributes(message: Message) -> dict[str, str | int]:
+    attributes: dict[str, str | int] = {
+        "messaging.system": "tidings",
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": message.queue,
+        "messaging.destination.subscription.name": message.subscription,
+        "tidings.task_id": message.id,
+    }
+    if len(message.event_ids) > 1:
+        return attributes | {"messaging.batch.message_count": len(message.event_ids)}
+    return attributes | {"messaging.message.id": str(message.event_ids[0])}
 
 
 def _attributes(subscription: str, envelope: Envelope) -> dict[str, str | int]:

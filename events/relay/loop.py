@@ -20,7 +20,7 @@ from events.messages import Message, Transport
 from events.relay.keepalive import Keepalive
 from events.relay.loss import LostMessageDetector
 from events.relay.round import do_round, survey
-from events.relay.sending import unmark_sent
+from events.relay.sending import send, unmark_sent
 from events.relay.task_outbox import send_tasks
 from events.relay.timetable import Timetable
 from events.relay.unavailable import UnavailableQueues
@@ -119,7 +119,7 @@ class Relay:
         if not messages:
             return
         try:
-            refused = self._transport.send(messages)
+            refused = send(self._transport, messages)
         except BrokerDown as error:
             self._unmark(messages)
             self._report_broker_down(error)

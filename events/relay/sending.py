@@ -3,7 +3,9 @@
 They are marked as sent and committed first, so that no network call is in a transaction.
 """
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +13,15 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from events import breakers, clock, ledger
+from events.database import reading
+from events.errors import BrokerDown, QueueUnavailable
 from events.ledger import IS_TO_SEND
-from events.messages import Message
+from events.messages import Message, Transport
+from events.observers import Sending, note_sent
 from events.relay.fanout import label, new_message
 from events.relay.window import Traffic
 from events.suspects import hold_back_suspects, is_suspect
-from events.tables import DELIVERIES, LogEntry, delivery_id
+from events.tables import DELIVERIES, EVENTS, LogEntry, delivery_id
 
 SEND_BATCH = 1000  # deliveries of one subscription in one transaction
 
@@ -73,6 +78,30 @@ def _labels(session: Session, ids: Iterable[UUID]) -> dict[UUID, str]:
         event_id: label(event_type, subject)
         for event_id, event_type, subject in session.execute(found)
     }
+
+
+def send(transport: Transport, messages: Sequence[Message]) -> Mapping[str, QueueUnavailable]:
+    """Hand messages to the broker, and tell the observers; return the queues that refuse theirs.
+
+    Raises `BrokerDown`.
+    """
+    began = time.time_ns()
+    refused: Mapping[str, QueueUnavailable | BrokerDown] = {}
+    try:
+        refused = answer = transport.send(messages)
+    except BrokerDown as error:
+        refused = dict.fromkeys((message.queue for message in messages), error)
+        raise
+    finally:
+        note_sent(Sending(messages, began, refused, partial(_traceparents, messages)))
+    return answer
+
+
+def _traceparents(messages: Iterable[Message]) -> dict[UUID, str | None]:
+    ids = [event_id for message in messages for event_id in message.event_ids]
+    found = select(EVENTS.c.id, EVENTS.c.traceparent).where(EVENTS.c.id.in_(ids))
+    with reading() as session:
+        return {row.id: row.traceparent for row in session.execute(found)}
 
 
 def unmark_sent(session: Session, messages: Iterable[Message]) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -16,12 +17,17 @@ from opentelemetry.sdk.trace.export import (
 )
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from sqlalchemy import event
 
 from events import Context, Database, acting, observers, publish, transaction
+from events.dispatch import dispatch
+from events.errors import BrokerDown, QueueUnavailable
+from events.messages import Message
 from events.observers.opentelemetry import OpenTelemetry
+from events.relay.loop import Relay
 from events.subscriptions import Subscription
-from events.testing import Bus
-from tests.events.sample import SECRET, Noted, Replied, new_subscription, raising
+from events.testing import Bus, InMemoryTransport
+from tests.events.sample import SECRET, Noted, Replied, new_subscription, note, raising, send
 from tests.tree import ROOT
 
 INCOMING = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -123,6 +129,83 @@ def test_the_events_of_a_batch_are_linked_to_the_one_call_that_handles_them(
     assert [each.context.span_id for each in process.links] == [own(each) for each in published]
 
 
+def test_a_message_of_the_relay_is_a_span_between_its_events_and_their_handling(
+    any_database: Database, spans: InMemorySpanExporter
+):
+    [message] = relayed(InMemoryTransport(), "a", "b")
+    dispatch(CALLING, message.event_ids, worker="w")
+
+    first, second = (each for each in spans.get_finished_spans() if "sample.noted" in each.name)
+    sent, process = by_name(spans)["send notes"], by_name(spans)["process notes"]
+    assert (sent.kind, parent(sent), parent(process)) == (SpanKind.CLIENT, own(first), own(second))
+    assert [each.context.span_id for each in sent.links] == [own(first), own(second)]
+    assert dict(first.attributes or {})["messaging.operation.type"] == "create"
+    assert dict(sent.attributes or {}) == {
+        "messaging.system": "tidings",
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": "notes",
+        "messaging.destination.subscription.name": "notes.mark",
+        "messaging.batch.message_count": 2,
+        "tidings.task_id": message.id,
+    }
+    times = (first.end_time, sent.start_time, sent.end_time, process.start_time)
+    assert list(times) == sorted(each or 0 for each in times)
+
+
+@pytest.mark.parametrize(("down", "error"), [(True, "BrokerDown"), (False, "QueueUnavailable")])
+def test_a_message_that_the_broker_refuses_is_a_span_with_the_class_of_the_error(
+    down: bool, error: str, database: Database, spans: InMemorySpanExporter
+):
+    transport = Refusing(down=down)
+    assert relayed(transport, "a") == []
+
+    sent = next(each for each in spans.get_finished_spans() if each.name == "send notes")
+    assert sent.status.status_code == StatusCode.ERROR
+    assert dict(sent.attributes or {})["error.type"] == error
+
+
+class Refusing(InMemoryTransport):
+    """A broker that can be reached, and refuses each message: all queues, or this one."""
+
+    def __init__(self, *, down: bool) -> None:
+        super().__init__()
+        self.full_queues, self._refuses_all = {"notes"}, down
+
+    def send(self, messages: Sequence[Message]) -> dict[str, QueueUnavailable]:
+        if self._refuses_all:
+            raise BrokerDown("it accepts nothing")
+        return super().send(messages)
+
+
+def relayed(transport: InMemoryTransport, *texts: str) -> list[Message]:
+    """Publish a note with each text, and let a relay send them; return its messages."""
+    send(CALLING)
+    note(*texts)
+    relay = Relay(transport)
+    relay.work()
+    relay.work()
+    return transport.sent
+
+
+def test_without_a_tracer_the_relay_reads_no_trace(database: Database):
+    statements: list[str] = []
+    listening = (database.reader, "before_cursor_execute")
+
+    def listen(*arguments: Any) -> None:
+        statements.append(arguments[2])
+
+    event.listen(*listening, listen)
+    observers.add(watcher := observers.Observer())  # such as that of Sentry
+    try:
+        assert len(relayed(InMemoryTransport(), "a")) == 1
+    finally:
+        observers.remove(watcher)
+        event.remove(*listening, listen)
+    assert statements
+    assert [each for each in statements if "traceparent" in each] == []
+
+
 @pytest.mark.parametrize("traceparent", ["", "nonsense", INCOMING[:-1], INCOMING.replace("4", "g")])
 def test_a_traceparent_that_is_none_begins_a_trace_of_its_own(
     traceparent: str, database: Database, spans: InMemorySpanExporter
@@ -175,7 +258,11 @@ _FORK = """
 import os
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+from events.dispatch import dispatch
+from events.errors import BrokerDown, QueueUnavailable
+from events.messages import Message
 from events.observers.opentelemetry import OpenTelemetry
+from events.relay.loop import Relay
 
 def provider():
     made = TracerProvider(shutdown_on_exit=False)
