@@ -1,6 +1,8 @@
 """A worker of several queues, of which the broker refuses one."""
 
+import json
 import sys
+from base64 import b64decode
 from collections.abc import Callable
 
 import pytest
@@ -64,6 +66,20 @@ def test_a_worker_consumes_its_other_queues_while_one_was_declared_elsewhere(
 def test_a_worker_consumes_its_other_queues_while_the_key_of_one_is_no_list(
     make_stack: MakeStack, database: Database, valkey: Valkey, valkey_url: str
 ) -> None:
-    with valkey.client() as client:
+    with valkey.client() as client, client.pubsub() as channels:
+        channels.psubscribe("*.celeryev/task.*")
         client.set("pings", "text")
-        check(make_stack(database, valkey_url), lambda: client.delete("pings"))
+        stack = make_stack(database, valkey_url)
+        check(stack, lambda: client.delete("pings"))
+        stack.workers["several"].stop()
+
+        # A worker sends what it has to tell Flower when it ends, if no earlier.
+        told = list(iter(lambda: channels.get_message(timeout=1.0), None))
+    succeeded = {
+        each["uuid"]
+        for message in told
+        if message["type"] == "pmessage"
+        for each in json.loads(b64decode(json.loads(message["data"])["body"]))
+        if each["type"] == "task-succeeded"
+    }
+    assert len(succeeded) == 2
