@@ -6,7 +6,7 @@ browsers format, shows RSD, IQD, LBP, MGA and others without the digits that an 
 
 import re
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated
 
 import moneyed
@@ -89,6 +89,7 @@ def _pattern(fraction: int) -> NumberPattern:
     return parse_pattern("¤#,##0" + ("." + "0" * fraction if fraction else ""))
 
 
+@lru_cache(maxsize=4096)  # the three mails of an order format the same amounts: a tenth of a mail
 def money_text(money: Money) -> str:
     """Format the amount with its currency's sign and digits: `€25.00`, `¥2,500`."""
     fraction = digits(money.currency)

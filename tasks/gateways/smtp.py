@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
 
 from events import DeadLetter, reading
+from tasks.gateways import pipelined_smtp
 from tasks.gateways.ports import GatewayDown, GatewayError
 from tasks.gateways.sandbox import check
 from tasks.gateways.smtp_answers import describe, error_of
@@ -18,7 +19,7 @@ from tasks.settings import settings
 
 SOCKET_TIMEOUT = 10.0  # seconds for each answer of the server, below the time limit of a task
 MAX_IDLE = 5.0  # seconds; servers close idle connections after a minute or more
-# Seconds after which an idle connection is asked with NOOP: a fifth of the round trips of a mail.
+# Seconds after which an idle connection is asked with NOOP: a third of the round trips of a mail.
 # Until then it is open unless it has something to read, a farewell or its end.
 ASK_AFTER = 1.0
 
@@ -118,11 +119,11 @@ def _connect(url: str) -> smtplib.SMTP:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     if parts.scheme == "smtps":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(
+        server: smtplib.SMTP = pipelined_smtp.SMTP_SSL(
             host, port, timeout=SOCKET_TIMEOUT, context=ssl.create_default_context()
         )
     else:
-        server = smtplib.SMTP(host, port, timeout=SOCKET_TIMEOUT)
+        server = pipelined_smtp.SMTP(host, port, timeout=SOCKET_TIMEOUT)
     try:
         if parts.scheme == "smtp+starttls":
             server.starttls(context=ssl.create_default_context())

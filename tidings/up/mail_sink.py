@@ -19,6 +19,18 @@ class MailStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    async def handle_EHLO(  # noqa: N802  aiosmtpd's name
+        self,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        hostname: str,
+        responses: list[str],
+    ) -> list[str]:
+        """Offer PIPELINING: the commands of a mail may come together."""
+        session.host_name = hostname
+        return [*responses[:-1], "250-PIPELINING", responses[-1]]
+
     async def handle_DATA(  # noqa: N802  aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
@@ -31,6 +43,29 @@ class MailStore:
         draft.write_bytes(content)
         draft.rename(self.folder / f"{name}.eml")
         return "250 stored"
+
+
+class MailServer(SMTP):
+    """A server that sends its answers to commands which came together in one packet, too.
+
+    To send each took a third of the sink's CPU, and woke the client each time.
+    """
+
+    _answers = b""
+
+    async def push(self, status: str | bytes) -> None:
+        """Send an answer as soon as no further command is at hand."""
+        line = status if isinstance(status, bytes) else status.encode()
+        if not self._answers:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._answers += line + b"\r\n"
+        if line.startswith((b"221", b"421")):  # the connection is closed next
+            self._flush()
+
+    def _flush(self) -> None:
+        answers, self._answers = self._answers, b""
+        if answers:
+            self._writer.write(answers)
 
 
 def serve(listening: socket, folder: Path) -> None:
@@ -51,7 +86,7 @@ async def _serve(listening: socket, folder: Path) -> None:
         loop.add_signal_handler(number, stop.set)
     store = MailStore(folder)
     server = await loop.create_server(
-        lambda: SMTP(store, data_size_limit=MAX_MAIL_SIZE, ident="Tidings mail sink"),
+        lambda: MailServer(store, data_size_limit=MAX_MAIL_SIZE, ident="Tidings mail sink"),
         sock=listening,
     )
     async with server:
