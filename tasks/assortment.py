@@ -56,7 +56,7 @@ class ProductChange(Command):
     @model_validator(mode="after")
     def require_change(self) -> "ProductChange":
         """Refuse a command that changes nothing by mistake."""
-        if not self.model_dump(exclude={"reason"}, exclude_none=True):
+        if not self.model_dump(exclude={"why"}, exclude_none=True):
             raise ValueError("give a name, description, price, stock or active to change")
         return self
 
@@ -78,7 +78,7 @@ def add(session: Session, command: NewProduct, *, who: str, why: str) -> Product
     text += "" if command.active else ", not sold"
     if not why:
         raise ReasonMissing("add product")
-    values = command.model_dump(mode="json", exclude={"reason"})
+    values = command.model_dump(mode="json", exclude={"why"})
     note = f"{text}: {why}"
     audit.record(
         session, who=who, action="add product", target=command.sku, why=note, parameters=values
@@ -101,7 +101,7 @@ def change(
         if not why:
             raise ReasonMissing("change product")
         note = f"{', '.join(changes)}: {why}"
-        values = command.model_dump(mode="json", exclude={"reason"}, exclude_none=True)
+        values = command.model_dump(mode="json", exclude={"why"}, exclude_none=True)
         audit.record(
             session, who=who, action="change product", target=sku, why=note, parameters=values
         )

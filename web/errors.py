@@ -152,7 +152,7 @@ def _wrong_fields(error: Exception) -> list[tuple[str, str]]:
     """Return the fields that an error of the bus is about, with its words for each."""
     if isinstance(error, InvalidPayload):
         return error.errors
-    fields = {UnknownAnswer: "answer", ReasonMissing: "reason"}
+    fields = {UnknownAnswer: "answer", ReasonMissing: "why"}
     return [(fields[type(error)], str(error))] if type(error) in fields else []
 
 

@@ -1,6 +1,6 @@
 """Values from HTML forms and page addresses, by the rules of `events.inputs`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from flask import request
@@ -20,14 +20,20 @@ def checked(field: str, rule: Callable[[str], T], value: str) -> T:
         raise InvalidInput([FieldError(field, str(error))]) from error
 
 
-def text(name: str) -> str:
-    """Return the form's field `name` on one line, empty if it is missing."""
-    return checked(name, REASON, request.form.get(name, ""))
+def sent() -> Mapping[str, str]:
+    """Return the fields of the form; its reason may also come as `why`, the word of the API."""
+    fields = request.form.to_dict()
+    return fields | {"reason": fields.get("reason") or fields.get("why", "")}
+
+
+def optional_reason() -> str:
+    """Return the reason on one line, empty if it is missing."""
+    return checked("reason", REASON, sent()["reason"])
 
 
 def reason() -> str:
     """Return the operator's reason. Raises `InvalidInput` if it is missing."""
-    value = text("reason")
+    value = optional_reason()
     if not value:
         raise InvalidInput([FieldError("reason", "give a reason; it is written to the audit log")])
     return value

@@ -29,10 +29,22 @@ def who() -> str:
     return only_text(f"{user}@{socket.gethostname()}")[:200]
 
 
+class WhyOption(click.Option):
+    """The option `--why`, which may be spelled `--reason` too; the help has the one word."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the line of the help, without the other spelling."""
+        record = super().get_help_record(ctx)
+        return record and (record[0].replace(", --reason", ""), record[1])
+
+
 def why_option(command: F) -> F:
     """Add `--why`, the reason, which `needed` demands."""
     return click.option(
         "--why",
+        "--reason",
+        "why",
+        cls=WhyOption,
         default="",
         metavar="REASON",
         type=Rule(REASON),

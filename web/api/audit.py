@@ -4,27 +4,16 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from flask import url_for
-from flask_openapi.blueprint import APIBlueprint
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from events import reading
 from events.admin import audit
 from events.admin.audit import Filters, Role
 from events.inputs import last_moment, moment
-from web.api.openapi import OPS_AUTH
-from web.api.ops import OPS
+from web.api import operators
 from web.api.ops_schemas import OpsResponse, PageQuery, Text
-from web.api.schemas import problems
-from web.security import require_ops
 
-bp = APIBlueprint(
-    "audit_api",
-    __name__,
-    url_prefix="/api/v1",
-    abp_tags=[OPS],
-    abp_security=OPS_AUTH,
-    abp_responses=problems(401, 422, 429, 500, 503),
-)
+bp = operators.blueprint("audit_api", __name__)
 _DATE = WithJsonSchema({"type": "string", "examples": ["2026-05-03", "2026-05-03T14:30:00Z"]})
 
 
@@ -70,12 +59,6 @@ class AuditLines(BaseModel):
 
     lines: list[AuditLineOut]
     next: str | None = Field(default=None, description="the address of the next, older page")
-
-
-@bp.before_request
-@require_ops
-def log_in() -> None:
-    """Require the ops login before the request is validated."""
 
 
 @bp.get("/audit", responses={200: AuditLines})

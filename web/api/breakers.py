@@ -5,26 +5,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from events import reading, transaction
 from events.admin import breakers
-from web.api.openapi import OPS_AUTH
-from web.api.ops import CHANGE_PROBLEMS, OPS
-from web.api.ops_schemas import Changed, Name, OpsResponse
-from web.api.replay_schemas import Because
-from web.api.schemas import Parameters, problems
-from web.security import operator_name, require_ops
+from web.api import operators
+from web.api.operators import change_problems
+from web.api.ops_schemas import Because, Changed, Name, OpsResponse
+from web.api.schemas import Parameters
+from web.security import operator_name
 
-bp = APIBlueprint(
-    "breakers_api",
-    __name__,
-    url_prefix="/api/v1",
-    abp_tags=[OPS],
-    abp_security=OPS_AUTH,
-    abp_responses=problems(401, 422, 429, 500, 503),
-)
+bp = operators.blueprint("breakers_api", __name__)
 
 
 class BreakerOut(OpsResponse):
@@ -61,12 +52,6 @@ class DependencyPath(Parameters):
     dependency: Name
 
 
-@bp.before_request
-@require_ops
-def log_in() -> None:
-    """Require the ops login before the request is validated."""
-
-
 @bp.get("/breakers", responses={200: Breakers})
 def list_breakers() -> dict[str, Any]:
     """List the circuit breakers, those first that hold deliveries back."""
@@ -75,19 +60,19 @@ def list_breakers() -> dict[str, Any]:
     return Breakers(breakers=lines).model_dump(mode="json")
 
 
-@bp.post("/breakers/<dependency>/hold", responses={200: Changed, **CHANGE_PROBLEMS})
+@bp.post("/breakers/<dependency>/hold", responses={200: Changed, **change_problems()})
 def hold(path: DependencyPath, body: Because) -> dict[str, Any]:
     """Let the deliveries of a dependency wait, without probes, until it is closed."""
     return _change(breakers.hold, path.dependency, body.why)
 
 
-@bp.post("/breakers/<dependency>/close", responses={200: Changed, **CHANGE_PROBLEMS})
+@bp.post("/breakers/<dependency>/close", responses={200: Changed, **change_problems()})
 def close(path: DependencyPath, body: Because) -> dict[str, Any]:
     """Send the deliveries of a dependency; the breaker opens again at the first failure."""
     return _change(breakers.close, path.dependency, body.why)
 
 
-@bp.post("/breakers/<dependency>/replays", responses={200: Changed, **CHANGE_PROBLEMS})
+@bp.post("/breakers/<dependency>/replays", responses={200: Changed, **change_problems()})
 def switch_replays(path: DependencyPath, body: SwitchBody) -> dict[str, Any]:
     """Switch the automatic replay of what died of a dependency, when it is available again."""
     return _change(partial(breakers.switch_replays, on=body.on), path.dependency, body.why)

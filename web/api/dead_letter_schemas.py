@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from events.admin.triage import TriageChange
 from events.catalog import Money
-from web.api.ops_schemas import Fingerprint, Name, OpsResponse, ReasonText
+from web.api.ops_schemas import Fingerprint, Name, OpsResponse, Why
 
 
 class DeadLetterOut(OpsResponse):
@@ -54,7 +54,7 @@ class TriageBody(TriageChange):
 
     subscription: Name
     fingerprint: Fingerprint
-    reason: ReasonText
+    why: Why
 
 
 class GroupOut(OpsResponse):

@@ -3,28 +3,20 @@
 from typing import Any, Literal
 
 from flask import Response
-from flask_openapi.blueprint import APIBlueprint
 from pydantic import Field
 
 from events import transaction
 from events.admin import triage
 from events.admin.triage import TriageChange
+from web.api import operators
 from web.api.dead_letter_schemas import TriageBody
-from web.api.openapi import OPS_AUTH
-from web.api.ops import OPS
+from web.api.operators import change_problems
 from web.api.ops_schemas import DeadLetterFilters
 from web.api.schemas import problems
 from web.dead_letter_export import export
-from web.security import operator_name, require_ops
+from web.security import operator_name
 
-bp = APIBlueprint(
-    "dead_letters_api",
-    __name__,
-    url_prefix="/api/v1/dead-letters",
-    abp_tags=[OPS],
-    abp_security=OPS_AUTH,
-    abp_responses=problems(401, 422, 429, 500, 503),
-)
+bp = operators.blueprint("dead_letters_api", __name__, under="/dead-letters")
 
 
 class ExportQuery(DeadLetterFilters):
@@ -33,12 +25,6 @@ class ExportQuery(DeadLetterFilters):
     format: Literal["csv", "jsonl", "markdown"] = Field(
         default="jsonl", description="markdown: one group, of a subscription and a fingerprint"
     )
-
-
-@bp.before_request
-@require_ops
-def log_in() -> None:
-    """Require the ops login before the request is validated."""
 
 
 _FILE = {"type": "string"}
@@ -59,7 +45,7 @@ def export_dead_letters(query: ExportQuery) -> Response:
     return export(query.format, filters)
 
 
-@bp.post("/triage", responses={204: None, **problems(400, 403, 404, 413, 415)})
+@bp.post("/triage", responses={204: None, **change_problems()})
 def triage_group(body: TriageBody) -> tuple[str, int]:
     """Change the state, owner, note or link of a group; what is left out stays."""
     values = TriageChange(**body.given())
@@ -70,6 +56,6 @@ def triage_group(body: TriageBody) -> tuple[str, int]:
             body.fingerprint,
             values,
             who=operator_name(),
-            why=body.reason,
+            why=body.why,
         )
     return "", 204

@@ -5,8 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 from flask import Response, g, url_for
-from flask_openapi.blueprint import APIBlueprint
-from flask_openapi.models.tag import Tag
 from pydantic import BaseModel
 
 from events import log, reading, transaction
@@ -14,10 +12,12 @@ from events.admin import dead_letters, event_catalog, queues, replays, subscript
 from events.search import dead, find
 from tasks import impact, orders
 from tasks.search_fields import dead_letters_query
+from web.api import operators
 from web.api.catalog_schemas import CatalogOut, catalog_event
 from web.api.dead_letter_schemas import DeadLetterOut, DeadLetters, GroupOut, ImpactOut
-from web.api.openapi import OPS_AUTH
+from web.api.operators import change_problems
 from web.api.ops_schemas import (
+    Because,
     Changed,
     DeadLetterPath,
     DeadLetterQuery,
@@ -29,32 +29,16 @@ from web.api.ops_schemas import (
     PageQuery,
     QueueOut,
     Queues,
-    Reason,
     SubscriptionOut,
     SubscriptionPath,
     Subscriptions,
 )
 from web.api.replay_schemas import ReplayOut
 from web.api.replays import accepted
-from web.api.schemas import LoginOut, problems
-from web.security import operator_name, require_ops
+from web.api.schemas import LoginOut
+from web.security import operator_name
 
-OPS = Tag(name="ops", description="Endpoints for operators")
-bp = APIBlueprint(
-    "ops_api",
-    __name__,
-    url_prefix="/api/v1",
-    abp_tags=[OPS],
-    abp_security=OPS_AUTH,
-    abp_responses=problems(401, 422, 429, 500, 503),
-)
-CHANGE_PROBLEMS = problems(400, 403, 404, 413, 415)
-
-
-@bp.before_request
-@require_ops
-def log_in() -> None:
-    """Require the ops login before the request is validated."""
+bp = operators.blueprint("ops_api", __name__)
 
 
 def _json(model: BaseModel) -> dict[str, Any]:
@@ -125,42 +109,42 @@ def _older_dead_letters(query: DeadLetterQuery, before: dead.Cursor | None) -> s
 
 @bp.post(
     "/dead-letters/<delivery_id>/replay",
-    responses={200: Changed, **CHANGE_PROBLEMS, **problems(409)},
+    responses={200: Changed, **change_problems(409)},
 )
-def replay_one(path: DeadLetterPath, body: Reason) -> dict[str, Any]:
+def replay_one(path: DeadLetterPath, body: Because) -> dict[str, Any]:
     """Replay a dead letter, with all its attempts before it."""
     with transaction() as session:
-        replays.start(session, who=operator_name(), why=body.reason, ids=[path.delivery_id])
+        replays.start(session, who=operator_name(), why=body.why, ids=[path.delivery_id])
     return _json(Changed(changed=1))
 
 
 @bp.post(
     "/dead-letters/<delivery_id>/discard",
-    responses={200: Changed, **CHANGE_PROBLEMS},
+    responses={200: Changed, **change_problems()},
 )
-def discard_one(path: DeadLetterPath, body: Reason) -> dict[str, Any]:
+def discard_one(path: DeadLetterPath, body: Because) -> dict[str, Any]:
     """Discard a dead letter. Its event stays in the log."""
-    changed = dead_letters.discard(who=operator_name(), why=body.reason, ids=[path.delivery_id])
+    changed = dead_letters.discard(who=operator_name(), why=body.why, ids=[path.delivery_id])
     return _json(Changed(changed=changed))
 
 
 @bp.post(
     "/dead-letters/replay",
-    responses={202: ReplayOut, **CHANGE_PROBLEMS, **problems(409)},
+    responses={202: ReplayOut, **change_problems(409)},
 )
 def replay_many(body: DeadLetterSelection) -> Response:
     """Start a job that replays the selected dead letters, as `POST /api/v1/replays` does."""
     with transaction() as session:
-        selection = body.model_dump(exclude={"reason"})
-        job = replays.start(session, who=operator_name(), why=body.reason, **selection)
+        selection = body.model_dump(exclude={"why"})
+        job = replays.start(session, who=operator_name(), why=body.why, **selection)
     return accepted(job)
 
 
-@bp.post("/dead-letters/discard", responses={200: Changed, **CHANGE_PROBLEMS})
+@bp.post("/dead-letters/discard", responses={200: Changed, **change_problems()})
 def discard_many(body: DeadLetterSelection) -> dict[str, Any]:
     """Discard the selected dead letters. Their events stay in the log."""
-    selection = body.model_dump(exclude={"reason"})
-    changed = dead_letters.discard(who=operator_name(), why=body.reason, **selection)
+    selection = body.model_dump(exclude={"why"})
+    changed = dead_letters.discard(who=operator_name(), why=body.why, **selection)
     return _json(Changed(changed=changed))
 
 
@@ -175,23 +159,23 @@ def list_subscriptions() -> dict[str, Any]:
 
 @bp.post(
     "/subscriptions/<name>/pause",
-    responses={200: SubscriptionOut, **CHANGE_PROBLEMS},
+    responses={200: SubscriptionOut, **change_problems()},
 )
-def pause(path: SubscriptionPath, body: Reason) -> dict[str, Any]:
+def pause(path: SubscriptionPath, body: Because) -> dict[str, Any]:
     """Pause the sends of a subscription. Its backlog is kept."""
     with transaction() as session:
-        subscriptions.pause(session, path.name, who=operator_name(), why=body.reason)
+        subscriptions.pause(session, path.name, who=operator_name(), why=body.why)
         return _json(SubscriptionOut.model_validate(subscriptions.find(session, path.name)))
 
 
 @bp.post(
     "/subscriptions/<name>/resume",
-    responses={200: SubscriptionOut, **CHANGE_PROBLEMS},
+    responses={200: SubscriptionOut, **change_problems()},
 )
-def resume(path: SubscriptionPath, body: Reason) -> dict[str, Any]:
+def resume(path: SubscriptionPath, body: Because) -> dict[str, Any]:
     """Resume the sends of a subscription, beginning with its backlog."""
     with transaction() as session:
-        subscriptions.resume(session, path.name, who=operator_name(), why=body.reason)
+        subscriptions.resume(session, path.name, who=operator_name(), why=body.why)
         return _json(SubscriptionOut.model_validate(subscriptions.find(session, path.name)))
 
 

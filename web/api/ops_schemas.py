@@ -21,12 +21,12 @@ from tasks.assortment import NewProduct, ProductChange
 from tasks.commands import order_number
 from tasks.search_fields import dead_letters_query, events_query
 from web.api.catalog_schemas import Policy
-from web.api.schemas import Parameters
+from web.api.schemas import WHY, Parameters
 
 Limit = Annotated[int, Field(ge=1, le=500), FROM_DIGITS]
 Text = Annotated[str, PlainText(300, optional=True)]
 Subject = Annotated[Text, AfterValidator(order_number)]
-ReasonText = Annotated[str, NEEDED_REASON]
+Why = Annotated[str, NEEDED_REASON, WHY]
 # As the ledger has it, with the white space of an error: PostgreSQL cannot look for NUL alone.
 Fingerprint = Annotated[
     str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\u0000]*$")
@@ -104,22 +104,22 @@ class DeadLetterQuery(DeadLetterFilters):
     limit: Limit = 100
 
 
-class Reason(_Body):
+class Because(_Body):
     """The operator's reason, for the audit."""
 
-    reason: ReasonText
+    why: Why
 
 
 class NewProductBody(NewProduct):
     """A product to add, with the operator's reason."""
 
-    reason: ReasonText
+    why: Why
 
 
 class ProductChangeBody(ProductChange):
     """The changes of a product, with the operator's reason; what is left out stays."""
 
-    reason: ReasonText
+    why: Why
 
 
 def _requires(**fields: Any) -> Any:
@@ -143,7 +143,7 @@ class DeadLetterSelection(_Body):
     subscription: Name | None = None
     fingerprint: Fingerprint | None = None
     everything: bool = False
-    reason: ReasonText
+    why: Why
 
     @model_validator(mode="after")
     def require_selection(self) -> "DeadLetterSelection":

@@ -120,7 +120,7 @@ def cancel_order(path: OrderPath, query: TokenQuery, body: Cancellation) -> Resp
     """Cancel an order that is not shipped yet. The services undo the steps that were done."""
     with transaction() as session:
         order = authorized_order(session, path.order_id, query.token)
-        orders.cancel(session, order.id, reason=body.reason, who=ops_user())
+        orders.cancel(session, order.id, reason=body.why, who=ops_user())
         return conditional(_state(session, order))
 
 

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from events.admin.edits import MAX_EDITS, Change, patched_by, replaced_by
 from events.inputs import REASON, PlainText
 from web.api.ops_schemas import DeliveryId, Fingerprint, Name, OpsResponse
+from web.api.schemas import WHY
 
+OptionalWhy = Annotated[str, REASON, WHY, Field(description="the reason; a preview needs none")]
 Patch = Annotated[list[dict[str, Any]], Field(min_length=1, max_length=100)]
 
 
@@ -34,7 +36,7 @@ class EditBody(BaseModel):
         default=None, examples=[[{"op": "replace", "path": "/payment_token", "value": "tok_ok"}]]
     )
     preview: bool = Field(default=False, description="only check it, and show the difference")
-    why: Annotated[str, REASON] = Field(default="", description="the reason; a preview needs none")
+    why: OptionalWhy = ""
 
     @model_validator(mode="after")
     def require_one(self) -> "EditBody":
@@ -59,7 +61,7 @@ class GroupEditBody(BaseModel):
     fingerprint: Fingerprint | None = None
     patch: Patch
     preview: bool = Field(default=False, description="only check it, and show the differences")
-    why: Annotated[str, REASON] = Field(default="", description="the reason; a preview needs none")
+    why: OptionalWhy = ""
 
     @model_validator(mode="after")
     def require_selection(self) -> "GroupEditBody":

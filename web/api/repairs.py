@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, jsonify
-from flask_openapi.blueprint import APIBlueprint
-from flask_openapi.models.tag import Tag
 from pydantic import BaseModel
 
 from events import reading, transaction
@@ -14,33 +12,20 @@ from events.admin.edits import MAX_EDITS, Change, Edit, patched_by
 from events.dry_runs.result import DryRun
 from events.errors import NothingToReplay
 from tasks.dry_runs import dry_run
-from web.api.openapi import OPS_AUTH
+from web.api import operators
+from web.api.operators import change_problems
 from web.api.ops_schemas import DeadLetterPath
 from web.api.repair_schemas import DryRunBody, EditBody, EditOut, Edits, GroupEditBody
-from web.api.schemas import optional_body, problems
+from web.api.schemas import optional_body
 from web.errors import FieldError, InvalidInput
-from web.security import operator_name, require_ops
+from web.security import operator_name
 
-bp = APIBlueprint(
-    "repairs_api",
-    __name__,
-    url_prefix="/api/v1",
-    abp_tags=[Tag(name="ops", description="Endpoints for operators")],
-    abp_security=OPS_AUTH,
-    abp_responses=problems(401, 422, 429, 500, 503),
-)
-CHANGE_PROBLEMS = problems(400, 403, 404, 413, 415)
-
-
-@bp.before_request
-@require_ops
-def log_in() -> None:
-    """Require the ops login before the request is validated."""
+bp = operators.blueprint("repairs_api", __name__)
 
 
 @bp.post(
     "/dead-letters/<delivery_id>/dry-run",
-    responses={200: DryRun, **CHANGE_PROBLEMS},
+    responses={200: DryRun, **change_problems()},
     request_body=optional_body(DryRunBody),
 )
 def run_dry(path: DeadLetterPath, body: DryRunBody) -> dict[str, Any]:
@@ -57,7 +42,7 @@ def run_dry(path: DeadLetterPath, body: DryRunBody) -> dict[str, Any]:
 
 @bp.post(
     "/dead-letters/<delivery_id>/edit",
-    responses={200: EditOut, 202: EditOut, **CHANGE_PROBLEMS},
+    responses={200: EditOut, 202: EditOut, **change_problems()},
 )
 def edit_one(path: DeadLetterPath, body: EditBody) -> Response:
     """Publish a corrected event, which only the subscription of this dead letter gets.
@@ -69,7 +54,7 @@ def edit_one(path: DeadLetterPath, body: EditBody) -> Response:
     return _response(EditOut.model_validate(found), preview=body.preview)
 
 
-@bp.post("/dead-letters/edit", responses={200: Edits, 202: Edits, **CHANGE_PROBLEMS})
+@bp.post("/dead-letters/edit", responses={200: Edits, 202: Edits, **change_problems()})
 def edit_many(body: GroupEditBody) -> Response:
     """Publish corrected events for several dead letters, all of them or none.
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from events.inputs import FROM_DIGITS, MAX_INTEGER, NEEDED_REASON, PlainText
+from events.inputs import FROM_DIGITS, MAX_INTEGER, PlainText
 from events.replays.steps import (
     CANARY_STEPS,
     MAX_IDS,
@@ -18,10 +18,9 @@ from events.replays.steps import (
     Pace,
 )
 from events.replays.tables import Replay
-from web.api.ops_schemas import DeliveryId, Fingerprint, Limit, Name
+from web.api.ops_schemas import DeliveryId, Fingerprint, Limit, Name, Why
 from web.api.schemas import Parameters
 
-WhyText = Annotated[str, NEEDED_REASON]
 EventType = Annotated[str, PlainText(200)]
 StepSize = Annotated[int, Field(ge=1, le=MAX_STEP)]
 
@@ -59,7 +58,7 @@ class NewReplay(PaceBody):
     fingerprint: Fingerprint | None = None
     everything: bool = False
     event_type: EventType | None = Field(default=None, description="of a backfill only")
-    why: WhyText = Field(description="the reason, for the audit")
+    why: Why
 
     @model_validator(mode="after")
     def require_selection(self) -> "NewReplay":
@@ -96,14 +95,6 @@ class ReplayQuery(Parameters):
 
     limit: Limit = 50
     before: Annotated[int, Field(ge=1, le=MAX_INTEGER), FROM_DIGITS] | None = None
-
-
-class Because(BaseModel):
-    """The operator's reason, for the audit."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    why: WhyText
 
 
 class StepOut(BaseModel):

@@ -3,15 +3,14 @@
 from typing import Any
 
 from flask import Response, jsonify, url_for
-from flask_openapi.blueprint import APIBlueprint
-from flask_openapi.models.tag import Tag
 
 from events import clock, reading, transaction
 from events.admin import replays
 from events.replays.tables import Replay
-from web.api.openapi import OPS_AUTH
+from web.api import operators
+from web.api.operators import change_problems
+from web.api.ops_schemas import Because
 from web.api.replay_schemas import (
-    Because,
     NewReplay,
     ReplayOut,
     ReplayPath,
@@ -21,26 +20,12 @@ from web.api.replay_schemas import (
     replay_out,
 )
 from web.api.schemas import problems
-from web.security import operator_name, require_ops
+from web.security import operator_name
 
-bp = APIBlueprint(
-    "replays_api",
-    __name__,
-    url_prefix="/api/v1",
-    abp_tags=[Tag(name="ops", description="Endpoints for operators")],
-    abp_security=OPS_AUTH,
-    abp_responses=problems(401, 422, 429, 500, 503),
-)
-CHANGE_PROBLEMS = problems(400, 403, 404, 409, 413, 415)
+bp = operators.blueprint("replays_api", __name__)
 
 
-@bp.before_request
-@require_ops
-def log_in() -> None:
-    """Require the ops login before the request is validated."""
-
-
-@bp.post("/replays", responses={202: ReplayOut, **CHANGE_PROBLEMS})
+@bp.post("/replays", responses={202: ReplayOut, **change_problems(409)})
 def start_replay(body: NewReplay) -> Response:
     """Start a job that replays dead letters, or gives a subscription the past events."""
     with transaction() as session:
@@ -81,7 +66,7 @@ def show_replay(path: ReplayPath) -> dict[str, Any]:
 def _endpoint(act: str) -> dict[str, Any]:
     return {
         "rule": f"/replays/<number>/{act}",
-        "responses": {200: ReplayOut, **CHANGE_PROBLEMS},
+        "responses": {200: ReplayOut, **change_problems(409)},
     }
 
 

@@ -3,25 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from events import reading
 from events.admin import schedules
-from web.api.openapi import OPS_AUTH
-from web.api.ops import OPS
+from web.api import operators
 from web.api.ops_schemas import OpsResponse
-from web.api.schemas import problems
-from web.security import require_ops
 
-bp = APIBlueprint(
-    "schedules_api",
-    __name__,
-    url_prefix="/api/v1",
-    abp_tags=[OPS],
-    abp_security=OPS_AUTH,
-    abp_responses=problems(401, 422, 429, 500, 503),
-)
+bp = operators.blueprint("schedules_api", __name__)
 
 
 class ScheduleOut(OpsResponse):
@@ -40,12 +29,6 @@ class Schedules(BaseModel):
     """All schedules."""
 
     schedules: list[ScheduleOut]
-
-
-@bp.before_request
-@require_ops
-def log_in() -> None:
-    """Require the ops login before the request is validated."""
 
 
 @bp.get("/schedules", responses={200: Schedules})

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from flask_openapi.models.request_body import RequestBody
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from events.catalog import Line, Money
 from events.inputs import REASON, PlainText
@@ -16,6 +16,8 @@ from tasks.ops_login import Role
 from web.idempotency import parse_key
 
 _KEY = r'^("([ !#-\[\]-~]|\\["\\]){1,200}"|[!#-~][!-~]{0,199})$'
+# The word is `why`, as in the commands; `reason` is what older clients of some endpoints send.
+WHY = Field(validation_alias=AliasChoices("why", "reason"), description="the reason, for the audit")
 Key = Annotated[str, AfterValidator(parse_key), WithJsonSchema({"type": "string", "pattern": _KEY})]
 
 
@@ -70,7 +72,7 @@ class Cancellation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    reason: Annotated[str, PlainText(REASON.max_length, folds=True)] = Field(
+    why: Annotated[str, PlainText(REASON.max_length, folds=True), WHY] = Field(
         default_factory=str,
         description="an operator must give one; without a login, `cancelled by the customer`",
     )

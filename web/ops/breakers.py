@@ -1,6 +1,7 @@
 """/ops/breakers: the circuit breakers of the dependencies, and holding and closing them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -35,34 +36,30 @@ def _headline(lines: Sequence[BreakerLine]) -> str:
 @bp.post("/<dependency>/hold")
 def hold(dependency: str) -> ResponseReturnValue:
     """Let the deliveries of a dependency wait until it is closed."""
-    reason = forms.reason()
-    with transaction() as session:
-        changed = breakers.hold(session, dependency, who=operator_name(), why=reason)
-    return _answer(dependency, "on hold", changed=changed)
+    return _change(breakers.hold, dependency, "on hold")
 
 
 @bp.post("/<dependency>/close")
 def close(dependency: str) -> ResponseReturnValue:
     """Send the deliveries of a dependency."""
-    reason = forms.reason()
-    with transaction() as session:
-        changed = breakers.close(session, dependency, who=operator_name(), why=reason)
-    return _answer(dependency, "closed", changed=changed)
+    return _change(breakers.close, dependency, "closed")
 
 
 @bp.post("/<dependency>/replays/<any(on, off):state>")
 def switch_replays(dependency: str, state: str) -> ResponseReturnValue:
     """Switch the automatic replay of what died of a dependency, when it is available again."""
-    reason, on = forms.reason(), state == "on"
+    act = partial(breakers.switch_replays, on=state == "on")
+    return _change(act, dependency, f"switched {state}", "automatic replay")
+
+
+def _change(
+    act: Callable[..., bool], dependency: str, state: str, what: str = "breaker"
+) -> ResponseReturnValue:
+    reason = forms.reason()
     with transaction() as session:
-        breakers.switch_replays(session, dependency, on=on, who=operator_name(), why=reason)
-    flash(f"The automatic replay of {dependency} is switched {state}.", "done")
-    return redirect(url_for(".show_list"), 303)
-
-
-def _answer(dependency: str, state: str, *, changed: bool) -> ResponseReturnValue:
+        changed = act(session, dependency, who=operator_name(), why=reason)
     if changed:
-        flash(f"The breaker of {dependency} is {state}.", "done")
+        flash(f"The {what} of {dependency} is {state}.", "done")
     else:
-        flash(f"Nothing was changed: the breaker of {dependency} is {state} already.", "wait")
+        flash(f"Nothing was changed: the {what} of {dependency} is {state} already.", "wait")
     return redirect(url_for(".show_list"), 303)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from flask import Blueprint, Response, flash, make_response, redirect, render_template, request
+from flask import Blueprint, Response, flash, make_response, redirect, render_template
 from flask import url_for as url
 from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
@@ -92,7 +92,7 @@ def show_new() -> ResponseReturnValue:
 @bp.post("/new")
 def add() -> ResponseReturnValue:
     """Add a product."""
-    form = ProductForm(request.form)
+    form = ProductForm(forms.sent())
     command = form.command(NewProduct)
     if command is None:
         return _render(form, None)
@@ -125,7 +125,7 @@ def show(typed_sku: str) -> ResponseReturnValue:
 @bp.post("/<typed_sku>/change")
 def change(typed_sku: str) -> ResponseReturnValue:
     """Change a product. Its stock is left alone unless a counted one is typed."""
-    form = ProductForm(request.form)
+    form = ProductForm(forms.sent())
     command = form.command(ProductChange)
     with transaction() as session:
         product = assortment.find(session, forms.checked("sku", sku, typed_sku))

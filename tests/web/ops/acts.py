@@ -95,19 +95,19 @@ def patch_file() -> str:
 ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
     "ops_api.replay_one": lambda shop: (
         f"/api/v1/dead-letters/{shop.letter}/replay",
-        {"reason": "because"},
+        {"why": "because"},
     ),
     "ops_api.discard_one": lambda shop: (
         f"/api/v1/dead-letters/{shop.letter}/discard",
-        {"reason": "because"},
+        {"why": "because"},
     ),
     "ops_api.replay_many": lambda shop: (
         "/api/v1/dead-letters/replay",
-        {"everything": True, "reason": "because"},
+        {"everything": True, "why": "because"},
     ),
     "ops_api.discard_many": lambda shop: (
         "/api/v1/dead-letters/discard",
-        {"queue": "payment", "reason": "because"},
+        {"queue": "payment", "why": "because"},
     ),
     "repairs_api.edit_one": lambda shop: (
         f"/api/v1/dead-letters/{shop.letter}/edit",
@@ -177,11 +177,11 @@ ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
     ),
     "ops_api.pause": lambda shop: (
         f"/api/v1/subscriptions/{SUBSCRIPTION}/pause",
-        {"reason": "because"},
+        {"why": "because"},
     ),
     "ops_api.resume": lambda shop: (
         f"/api/v1/subscriptions/{paused()}/resume",
-        {"reason": "because"},
+        {"why": "because"},
     ),
     "products_api.add_product": lambda shop: (
         "/api/v1/products",
@@ -189,12 +189,12 @@ ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
             "sku": "CUP",
             "name": "Cup",
             "price": {"amount": 900, "currency": "EUR"},
-            "reason": "because",
+            "why": "because",
         },
     ),
     "api.cancel_order": lambda shop: (
         f"/api/v1/orders/{shop.order_id}/cancel",
-        {"reason": "because"},
+        {"why": "because"},
     ),
     "ops.dead_letters.replay": lambda shop: ("/ops/dead-letters/replay", GROUP),
     "ops.dead_letters.discard": lambda shop: ("/ops/dead-letters/discard", GROUP),
@@ -205,7 +205,7 @@ ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
     "dead_letters_api.triage_group": lambda shop: (
         "/api/v1/dead-letters/triage",
         {"subscription": SUBSCRIPTION, "fingerprint": "ValueError here", "state": "closed"}
-        | {"reason": "because"},
+        | {"why": "because"},
     ),
     "ops.dead_letters.replay_one": lambda shop: (
         f"/ops/dead-letters/{shop.letter}/replay",
