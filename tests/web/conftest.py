@@ -13,8 +13,9 @@ import tasks.settings
 import web
 import web.settings
 from events import Base, Database, subscriptions, transaction
+from events.testing import Bus
 from tasks import inventory, products
-from tests.web.payloads import OPS_AUTH, row_counts
+from tests.web.payloads import OPS_AUTH, order_payload, row_counts
 from tests.web.process import WebProcess
 
 
@@ -76,6 +77,19 @@ def app(stocked: None, environment: pytest.MonkeyPatch) -> Flask:
 def client(app: Flask) -> FlaskClient:
     """A client of the web application."""
     return app.test_client()
+
+
+@pytest.fixture
+def dead_charges(app: Flask) -> Iterator[Bus]:
+    """A shop with three charges that are dead letters, and the services of its payment."""
+    services = [each for each in subscriptions.registered().values() if each.queue == "payment"]
+    with Bus(subscriptions=services, fail_fast=False) as bus:
+        for _ in range(3):
+            body = order_payload() | {"payment_token": "tok_broken"}
+            assert app.test_client().post("/api/v1/orders", json=body).status_code == 202
+        for _ in range(10):
+            bus.advance(3600)
+        yield bus
 
 
 @pytest.fixture(scope="session")

@@ -1,32 +1,15 @@
 """The API of the replays: start, follow, pause, resume, stop, and what is refused by name."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from events import subscriptions
-from events.testing import Bus
-from tests.web.payloads import OPS, order_payload
+from tests.web.payloads import OPS
 
 CHARGE = "payment.charge_order"
-
-
-@pytest.fixture
-def client(app: Flask) -> Iterator[FlaskClient]:
-    """A client of a shop with three charges that are dead letters."""
-    client = app.test_client()
-    services = [each for each in subscriptions.registered().values() if each.queue == "payment"]
-    with Bus(subscriptions=services, fail_fast=False) as bus:
-        for _ in range(3):
-            body = order_payload() | {"payment_token": "tok_broken"}
-            assert client.post("/api/v1/orders", json=body).status_code == 202
-        for _ in range(10):
-            bus.advance(3600)
-        yield client
+pytestmark = pytest.mark.usefixtures("dead_charges")
 
 
 def start(client: FlaskClient, **body: Any) -> TestResponse:

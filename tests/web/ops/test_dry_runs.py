@@ -1,34 +1,20 @@
 """A dry run on its page and over the API: the same words, and nothing is left behind."""
 
-from collections.abc import Iterator
-
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-from events import reading, subscriptions
+from events import reading
 from events.admin import dead_letters
-from events.testing import Bus
 from tests.web.pages import OPS_HTML, post
-from tests.web.payloads import OPS, order_payload
+from tests.web.payloads import OPS
 
-
-@pytest.fixture
-def client(app: Flask) -> Iterator[FlaskClient]:
-    """A client of a shop with a charge that is a dead letter."""
-    services = [each for each in subscriptions.registered().values() if each.queue == "payment"]
-    with Bus(subscriptions=services, fail_fast=False) as bus:
-        body = order_payload() | {"payment_token": "tok_broken"}
-        assert app.test_client().post("/api/v1/orders", json=body).status_code == 202
-        for _ in range(10):
-            bus.advance(3600)
-        yield app.test_client()
+pytestmark = pytest.mark.usefixtures("dead_charges")
 
 
 def letter() -> str:
     with reading() as session:
-        [found] = dead_letters.listed(session)
-    return found.id
+        found = dead_letters.listed(session)
+    return found[0].id
 
 
 def test_a_page_lists_what_the_handler_would_do_and_offers_other_answers(

@@ -1,39 +1,18 @@
 """/ops/replays: the list, the page of a job, its buttons, and the backfill."""
 
-from collections.abc import Iterator
-
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete
 
-from events import reading, subscriptions, transaction
+from events import reading, transaction
 from events.admin import dead_letters, replays
 from events.tables import Attempt, Delivery
 from events.testing import Bus
 from tests.web.pages import OPS_HTML, post
-from tests.web.payloads import OPS, order_payload
+from tests.web.payloads import OPS
 
 CHARGE = "payment.charge_order"
-
-
-@pytest.fixture
-def bus(app: Flask) -> Iterator[Bus]:
-    """A shop with three charges that are dead letters."""
-    services = [each for each in subscriptions.registered().values() if each.queue == "payment"]
-    with Bus(subscriptions=services, fail_fast=False) as bus:
-        for _ in range(3):
-            body = order_payload() | {"payment_token": "tok_broken"}
-            assert app.test_client().post("/api/v1/orders", json=body).status_code == 202
-        for _ in range(10):
-            bus.advance(3600)
-        yield bus
-
-
-@pytest.fixture
-def client(app: Flask, bus: Bus) -> FlaskClient:
-    """A client of that shop."""
-    return app.test_client()
+pytestmark = pytest.mark.usefixtures("dead_charges")
 
 
 def group() -> str:
@@ -48,14 +27,14 @@ def start(client: FlaskClient, **fields: str) -> str:
 
 
 def test_a_group_is_replayed_by_a_canary_that_stops_on_its_page(
-    client: FlaskClient, bus: Bus
+    client: FlaskClient, dead_charges: Bus
 ) -> None:
     page = start(client, rate="2")
     assert "Running: 0 of 3 handled, 0 died again" in page
     assert "2 each second" in page
     assert "&lt;b&gt;mended&lt;/b&gt;" in page
     for _ in range(10):
-        bus.advance(3600)
+        dead_charges.advance(3600)
     page = client.get("/ops/replays/1", headers=OPS_HTML).text
 
     assert "Stopped at step 1: 1 died again, 2 are untouched" in page

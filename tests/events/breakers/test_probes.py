@@ -1,11 +1,10 @@
 """An open breaker lets one probe at a time through, which closes it or not."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
-from events import Database, RetryAfter, Unavailable, breakers, clock, transaction
+from events import RetryAfter, Unavailable, breakers, clock, transaction
 from events.breakers import (
     CALLS,
     FAILURES,
@@ -18,20 +17,8 @@ from events.dispatch import dispatch
 from events.relay.sending import unmark_sent
 from events.settings import settings
 from events.testing import Bus
-from tests.events.outage import SERVICE, GatewayDown, breaker, dependent, outage
+from tests.events.breakers.outage import SERVICE, GatewayDown, breaker, outage
 from tests.events.sample import deliveries, failed_attempts, marks, note
-
-
-@pytest.fixture(autouse=True)
-def _fresh_service() -> None:
-    SERVICE.error, SERVICE.calls = None, []
-    breakers._answered.clear()
-
-
-@pytest.fixture
-def bus(any_database: Database) -> Iterator[Bus]:
-    with Bus(subscriptions=[dependent()], fail_fast=False) as running:
-        yield running
 
 
 def test_a_probe_that_succeeds_closes_it_and_all_goes_on(bus: Bus):

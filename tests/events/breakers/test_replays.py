@@ -12,14 +12,8 @@ from events.breakers import FIRST_PROBE_DELAY, State
 from events.catalog import BreakerClosed
 from events.subscriptions import Subscription
 from events.testing import Bus
-from tests.events.outage import POLICY, SERVICE, breaker, dependent, outage
+from tests.events.breakers.outage import POLICY, SERVICE, breaker, dependent, outage
 from tests.events.sample import deliveries, note
-
-
-@pytest.fixture(autouse=True)
-def _fresh_service() -> None:
-    SERVICE.error, SERVICE.calls = None, []
-    breakers._answered.clear()
 
 
 def replay(event: BreakerClosed, session: Session) -> None:

@@ -1,6 +1,6 @@
 """A breaker holds the deliveries of an unavailable dependency back and spends no attempt."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy.orm import Session
@@ -15,20 +15,8 @@ from events.breakers import (
 )
 from events.subscriptions import Subscription
 from events.testing import Bus
-from tests.events.outage import POLICY, SERVICE, GatewayDown, breaker, dependent, outage
+from tests.events.breakers.outage import POLICY, SERVICE, GatewayDown, breaker, dependent, outage
 from tests.events.sample import Noted, deliveries, delivery, failed_attempts, marks, note
-
-
-@pytest.fixture(autouse=True)
-def _fresh_service() -> None:
-    SERVICE.error, SERVICE.calls = None, []
-    breakers._answered.clear()
-
-
-@pytest.fixture
-def bus(any_database: Database) -> Iterator[Bus]:
-    with Bus(subscriptions=[dependent()], fail_fast=False) as running:
-        yield running
 
 
 def test_it_opens_after_a_few_deliveries_to_which_it_was_unavailable(bus: Bus):
