@@ -19,6 +19,7 @@ from tasks.products import Product, forget_recent
 
 Name = Annotated[str, PlainText(100)]
 Description = Annotated[str, PlainText(500, optional=True)]
+MAX_RESTOCK = 100_000  # pieces of one restocking
 StockLevel = Annotated[int, Field(ge=0, le=inventory.MAX_STOCK)]
 
 
@@ -106,6 +107,16 @@ def change(
             session, who=who, action="change product", target=sku, why=note, parameters=values
         )
     return changes
+
+
+def restock(session: Session, sku: str, quantity: int, *, who: str, why: str) -> None:
+    """Add to the stock of a product. Raises `UnknownProduct`, and `ReasonMissing`."""
+    product = find(session, sku)
+    if not why:
+        raise ReasonMissing("restock")
+    inventory.add_stock(session, product.sku, quantity)
+    note, values = f"{quantity} more: {why}", {"quantity": quantity}
+    audit.record(session, who=who, action="restock", target=sku, why=note, parameters=values)
 
 
 def find(session: Session, sku: str) -> Product:

@@ -2,9 +2,35 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy.orm import Session
+
+from events.admin import dead_letters
 from events.dry_runs import process
 from events.dry_runs.outside import UnknownAnswer
 from events.dry_runs.result import DryRun
+from events.errors import NothingToReplay
+
+SAMPLE = 3  # dead letters of a group, unless another number is asked for
+
+
+def sample(
+    session: Session,
+    number: int,
+    *,
+    queue: str | None = None,
+    subscription: str | None = None,
+    fingerprint: str | None = None,
+) -> list[str]:
+    """Return the ids of some dead letters that match, the latest death first.
+
+    Raises `NothingToReplay` if none matches.
+    """
+    found = dead_letters.listed(
+        session, limit=number, queue=queue, subscription=subscription, fingerprint=fingerprint
+    )
+    if not found:
+        raise NothingToReplay("no dead letter matches the selection")
+    return [each.id for each in found]
 
 
 def dry_run(ids: Sequence[str], *, answer: str | None = None) -> list[DryRun]:

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any, NoReturn
 
 import structlog
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, has_request_context, jsonify, render_template, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
@@ -152,7 +152,8 @@ def _wrong_fields(error: Exception) -> list[tuple[str, str]]:
     """Return the fields that an error of the bus is about, with its words for each."""
     if isinstance(error, InvalidPayload):
         return error.errors
-    fields = {UnknownAnswer: "answer", ReasonMissing: "why"}
+    of_form = has_request_context() and request.form
+    fields = {UnknownAnswer: "answer", ReasonMissing: "reason" if of_form else "why"}
     return [(fields[type(error)], str(error))] if type(error) in fields else []
 
 

@@ -1,5 +1,7 @@
 """The role that each address that changes something needs. A new one is declared here."""
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, request
@@ -22,6 +24,11 @@ NEEDED: dict[str, Role] = {
     "ops.dead_letters.discard_one": Role.OPERATOR,
     "ops.dead_letters.discard_invalid_message": Role.OPERATOR,
     "ops.dry_runs.show": Role.OPERATOR,
+    "ops.dry_runs.show_sample": Role.OPERATOR,
+    "repairs_api.run_sample_dry": Role.OPERATOR,
+    "invalid_messages_api.discard_invalid_message": Role.OPERATOR,
+    "ops_api.replay_order": Role.OPERATOR,
+    "replays_api.replay_again": Role.OPERATOR,
     "repairs_api.run_dry": Role.OPERATOR,
     "ops.orders.replay": Role.OPERATOR,
     "ops.triage.change": Role.OPERATOR,
@@ -45,12 +52,14 @@ NEEDED: dict[str, Role] = {
     "ops_api.resume": Role.OPERATOR,
     "ops.orders.cancel": Role.ADMINISTRATOR,  # money goes back
     "ops.edits.edit": Role.ADMINISTRATOR,  # it changes what a service is told
+    "ops.group_edits.edit": Role.ADMINISTRATOR,
     "repairs_api.edit_one": Role.ADMINISTRATOR,
     "repairs_api.edit_many": Role.ADMINISTRATOR,
     "ops.product.add": Role.ADMINISTRATOR,
     "ops.product.change": Role.ADMINISTRATOR,
     "ops.products.restock": Role.ADMINISTRATOR,
     "products_api.add_product": Role.ADMINISTRATOR,
+    "products_api.restock_product": Role.ADMINISTRATOR,
     "products_api.change_product": Role.ADMINISTRATOR,
     # With the order's token a customer may do the same.
     "api.cancel_order": Role.ADMINISTRATOR,
@@ -89,15 +98,20 @@ def require_role() -> None:
         raise MissingRole(role, user=g.ops_user, role=g.ops_role)
 
 
+def endpoint_of(action: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the endpoint to which a form is sent, and the values in its address; "" if none."""
+    path = urlsplit(action).path.removeprefix(request.script_root)
+    try:
+        return current_app.url_map.bind("").match(path, method="POST")
+    except (HTTPException, RequestRedirect):
+        return "", {}
+
+
 def missing_role(action: str) -> str:
     """Return the role that this login lacks for a form that is sent to `action`; empty if none."""
     held: Role | None = g.get("ops_role")
-    path = urlsplit(action).path.removeprefix(request.script_root)
-    try:
-        endpoint, _ = current_app.url_map.bind("").match(path, method="POST")
-    except (HTTPException, RequestRedirect):
-        return ""
-    if held is None or endpoint in FOR_CUSTOMERS:
+    endpoint = endpoint_of(action)[0]
+    if held is None or not endpoint or endpoint in FOR_CUSTOMERS:
         return ""
     role = needed(endpoint, "POST")
     return "" if held.covers(role) else role

@@ -82,6 +82,13 @@ def listed(
     return _views(session, _joined().where(chosen, *where).order_by(*latest_first).limit(limit))
 
 
+def about(session: Session, subject: str) -> list[str]:
+    """Return the ids of the dead letters whose events are about `subject`."""
+    theirs = select(Delivery).join(LogEntry, LogEntry.id == Delivery.event_id)
+    rows = session.scalars(theirs.where(LogEntry.subject == subject, IS_DEAD)).all()
+    return sorted(row.id for row in rows)
+
+
 _ORDER = (Delivery.died_at, Delivery.event_id, Delivery.subscription)  # one second may have many
 _CAUSE = (Delivery.subscription, Delivery.fingerprint)
 _LATEST = (

@@ -1,6 +1,7 @@
 """Invalid messages: messages that no relay of ours sent, kept with their raw body for a person."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
@@ -11,6 +12,7 @@ from events.db_errors import sanitize_text
 from events.errors import UnknownDelivery
 from events.tables import InvalidMessageRow
 
+MAX_SHOWN = 4000  # bytes of a body that are shown
 _IS_KEPT = InvalidMessageRow.discarded_at.is_(None)
 
 
@@ -33,6 +35,13 @@ def listed(session: Session, *, limit: int = 100) -> Sequence[InvalidMessageRow]
     """Return the invalid messages that nobody has discarded, newest first."""
     kept = select(InvalidMessageRow).where(_IS_KEPT).order_by(InvalidMessageRow.id.desc())
     return session.scalars(kept.limit(limit)).all()
+
+
+def plain(row: InvalidMessageRow) -> dict[str, Any]:
+    """Return an invalid message as JSON has it; bytes of the body that are no text are escaped."""
+    names = ("id", "at", "queue", "reason", "error", "headers")
+    body = row.body[:MAX_SHOWN].decode("utf-8", "backslashreplace")
+    return {name: getattr(row, name) for name in names} | {"body": body, "size": len(row.body)}
 
 
 def count(session: Session) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import Session
@@ -79,6 +79,17 @@ def start_backfill(
     parameters = {"event_type": event_type} if event_type else {}
     act = Act(who, Kind.BACKFILL, subscription, why, parameters)
     return _begin(session, act, selection, total, pace)
+
+
+def again(session: Session, number: int, *, who: str, why: str, pace: Pace = AT_ONCE) -> Replay:
+    """Start another job with the selection of an earlier one, for what that one has left.
+
+    Raises `UnknownReplay`, and as `start` and `start_backfill` do.
+    """
+    job = find(session, number)
+    if job.kind == Kind.BACKFILL:
+        return start_backfill(session, **job.selection, who=who, why=why, pace=pace)
+    return start(session, who=who, why=why, pace=pace, **cast("Selection", job.selection))
 
 
 def pause(session: Session, number: int, *, who: str, why: str) -> bool:

@@ -1,4 +1,4 @@
-"""`tidings orders`: the orders of the shop, and those that are stuck."""
+"""`tidings orders`: the orders of the shop, those that are stuck, and acts on one."""
 
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +11,7 @@ from tasks import stuck_orders
 from tasks.money import money_text
 from tasks.orders import Order
 from tidings.cli.encoding import echo
+from tidings.cli.order_acts import cancel, replay
 from tidings.cli.output import cell, json_option, print_json, print_table
 from tidings.cli.parameters import WholeNumber
 
@@ -21,7 +22,11 @@ _FIELDS = ("id", "number", "status", "reason", "stock", "payment", "shipment", "
 
 @click.group()
 def orders() -> None:
-    """List orders, and those that are stuck with what they wait for."""
+    """List orders, and those that are stuck with what they wait for; cancel or replay one."""
+
+
+for command in (cancel, replay):
+    orders.add_command(command)
 
 
 @orders.command("list")

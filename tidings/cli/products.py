@@ -86,6 +86,18 @@ def change(product_sku: str, *, why: str, **values: Any) -> None:
     echo(f"{product_sku} is changed")
 
 
+@products.command()
+@click.argument("product_sku", metavar="SKU", type=Rule(sku))
+@click.argument("quantity", type=WholeNumber(1, assortment.MAX_RESTOCK))
+@why_option
+def restock(product_sku: str, *, quantity: int, why: str) -> None:
+    """Add to the stock of a product."""
+    why = needed(why)
+    with transaction() as session:
+        assortment.restock(session, product_sku, quantity, who=who(), why=why)
+    echo(f"added {quantity} to the stock of {product_sku}")
+
+
 def _command(
     kind: type[Kind],
     sent: dict[str, Any],

@@ -19,7 +19,14 @@ from tidings.cli.output import (
     print_table,
 )
 from tidings.cli.parameters import WholeNumber
-from tidings.cli.replay_options import pace_options, selection_options, start_replay, tell_start
+from tidings.cli.replay_options import (
+    nothing_is_no_error,
+    pace_of,
+    pace_options,
+    selection_options,
+    start_replay,
+    tell_start,
+)
 
 _COLUMNS = ("replay", "kind", "state", "done", "died again", "total", "began", "by", "why")
 _STEP_COLUMNS = ("step", "size", "given back", "done", "died again", "skipped")
@@ -89,6 +96,20 @@ def start(ids: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
         print_json(_plain(job))
     else:
         tell_start(job)
+
+
+@replays.command()
+@_number
+@pace_options
+@why_option
+def again(
+    number: int, *, steps: tuple[int, ...], rate: float | None, stop_above: float, why: str
+) -> None:
+    """Start another replay with what an earlier one has left."""
+    pace, why = pace_of(steps, rate, stop_above), needed(why)
+    with nothing_is_no_error(), transaction() as session:
+        job = admin.again(session, number, who=who(), why=why, pace=pace)
+    tell_start(job)
 
 
 @replays.command()

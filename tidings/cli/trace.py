@@ -1,25 +1,19 @@
 """`tidings trace`: where the time of one order went."""
 
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
-from uuid import UUID
 
 import click
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from events import TidingsError, clock, reading
+from events import clock, reading
 from events.inputs import escaped
 from events.traces.axis import Axis
 from events.traces.segments import Kind
 from tasks import order_axis, order_trace
-from tasks.commands import order_number
 from tasks.order_trace_rows import DeliveryRow, EventRow, OrderTrace
-from tasks.orders import Order
 from tidings.cli.encoding import echo
+from tidings.cli.order_argument import find_order, order_argument
 from tidings.cli.output import cell, json_option, print_json, print_table
-from tidings.cli.parameters import Rule
 
 WIDTH = 48  # characters of the time axis
 MARKS = {"waiting": "-", "in flight": ">", "failed": "x", "handled": "=", "dead": "!"}
@@ -30,12 +24,8 @@ LEGEND = (
 _PATH_COLUMNS = ("took", "what", "kind", "text")
 
 
-class NoSuchOrder(TidingsError):
-    """No order has this number or id."""
-
-
 @click.command()
-@click.argument("order", metavar="ORDER", type=Rule(order_number))
+@order_argument
 @json_option
 def trace(order: str, *, as_json: bool) -> None:
     """Show where the time of an order went, by its number or id.
@@ -44,7 +34,7 @@ def trace(order: str, *, as_json: bool) -> None:
     is longer than all else together is cut short. What is open goes on until now.
     """
     with reading() as session:
-        found = order_trace.of(session, _order(session, order), now=clock.now())
+        found = order_trace.of(session, find_order(session, order), now=clock.now())
     if as_json:
         print_json(asdict(found))
         return
@@ -53,19 +43,6 @@ def trace(order: str, *, as_json: bool) -> None:
         echo(escaped(f"{wait.what} waits for {wait.waits_for}"))
     _print_path(found)
     _print_axis(found)
-
-
-def _order(session: Session, text: str) -> Order:
-    """Return the order with this number or id. Raises `NoSuchOrder`."""
-    wanted = Order.number == text
-    with suppress(ValueError):
-        wanted = Order.id == str(UUID(text))
-    order = session.scalar(select(Order).where(wanted))
-    if order is None:
-        raise NoSuchOrder(
-            f"no order has the number or the id {text!r}; `tidings orders list` shows the latest"
-        )
-    return order
 
 
 def _print_path(found: OrderTrace) -> None:

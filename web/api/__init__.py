@@ -7,6 +7,7 @@ from web.api import (
     audit,
     breakers,
     dead_letters,
+    invalid_messages,
     openapi,
     ops,
     order_traces,
@@ -23,8 +24,7 @@ def init_app(app: OpenAPI) -> None:
     """Add the endpoints to `app`. They need no CSRF token, because they read no cookie."""
     for part in (
         *(orders, ops, dead_letters, repairs, replays, products, audit, schedules),
-        breakers,
-        order_traces,
+        *(breakers, order_traces, invalid_messages),
     ):
         csrf.exempt(part.bp)
         openapi.register(app, part.bp)

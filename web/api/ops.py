@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from events import log, reading, transaction
 from events.admin import dead_letters, event_catalog, queues, replays, subscriptions, triage
 from events.search import dead, find
-from tasks import impact, orders
+from tasks import impact, order_replays, orders
 from tasks.search_fields import dead_letters_query
 from web.api import operators
 from web.api.catalog_schemas import CatalogOut, catalog_event
@@ -35,7 +35,7 @@ from web.api.ops_schemas import (
 )
 from web.api.replay_schemas import ReplayOut
 from web.api.replays import accepted
-from web.api.schemas import LoginOut
+from web.api.schemas import LoginOut, OrderPath
 from web.security import operator_name
 
 bp = operators.blueprint("ops_api", __name__)
@@ -63,6 +63,15 @@ def list_orders(query: PageQuery) -> dict[str, Any]:
         else None
     )
     return _json(Orders(orders=views, next=older))
+
+
+@bp.post("/orders/<uuid:order_id>/replay", responses={202: ReplayOut, **change_problems(409)})
+def replay_order(path: OrderPath, body: Because) -> Response:
+    """Start a job that replays every dead letter of an order."""
+    with transaction() as session:
+        order_id = str(path.order_id)
+        job = order_replays.replay(session, order_id, who=operator_name(), why=body.why)
+    return accepted(job)
 
 
 @bp.get("/events", responses={200: Events})

@@ -17,7 +17,6 @@ from events.catalog import Money
 from events.inputs import FROM_DIGITS, MAX_INTEGER, NEEDED_REASON, PlainText
 from events.search import dead
 from events.search.query import MAX_LENGTH, Query, Term
-from tasks.assortment import NewProduct, ProductChange
 from tasks.commands import order_number
 from tasks.search_fields import dead_letters_query, events_query
 from web.api.catalog_schemas import Policy
@@ -106,18 +105,6 @@ class DeadLetterQuery(DeadLetterFilters):
 
 class Because(_Body):
     """The operator's reason, for the audit."""
-
-    why: Why
-
-
-class NewProductBody(NewProduct):
-    """A product to add, with the operator's reason."""
-
-    why: Why
-
-
-class ProductChangeBody(ProductChange):
-    """The changes of a product, with the operator's reason; what is left out stays."""
 
     why: Why
 

@@ -2,12 +2,9 @@
 
 from typing import Any
 
-from flask_openapi.blueprint import APIBlueprint
-
 from events import clock, reading
 from tasks import order_trace, orders, stuck_orders
-from web.api.openapi import OPS_AUTH
-from web.api.ops import OPS
+from web.api import operators
 from web.api.order_trace_schemas import (
     OrderTraceOut,
     StuckOrderOut,
@@ -15,22 +12,8 @@ from web.api.order_trace_schemas import (
     StuckOrdersQuery,
 )
 from web.api.schemas import OrderPath, problems
-from web.security import require_ops
 
-bp = APIBlueprint(
-    "order_trace_api",
-    __name__,
-    url_prefix="/api/v1/orders",
-    abp_tags=[OPS],
-    abp_security=OPS_AUTH,
-    abp_responses=problems(401, 422, 429, 500, 503),
-)
-
-
-@bp.before_request
-@require_ops
-def log_in() -> None:
-    """Require the ops login before the request is validated."""
+bp = operators.blueprint("order_trace_api", __name__, under="/orders")
 
 
 @bp.get("/stuck", responses={200: StuckOrders})

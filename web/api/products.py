@@ -7,8 +7,8 @@ from tasks import assortment, inventory
 from tasks.products import Product
 from web.api import operators
 from web.api.operators import change_problems
-from web.api.ops_schemas import NewProductBody, ProductChangeBody
 from web.api.orders import product_view
+from web.api.product_schemas import NewProductBody, ProductChangeBody, RestockBody
 from web.api.schemas import ProductPath, ProductView
 from web.security import operator_name
 
@@ -29,6 +29,14 @@ def change_product(path: ProductPath, body: ProductChangeBody) -> dict[str, Any]
     """Change a product. What is left out stays, and so does the price of orders."""
     with transaction() as session:
         assortment.change(session, path.sku, body, who=operator_name(), why=body.why)
+        return _view(assortment.find(session, path.sku), inventory.stock_levels(session))
+
+
+@bp.post("/products/<sku>/restock", responses={200: ProductView, **change_problems()})
+def restock_product(path: ProductPath, body: RestockBody) -> dict[str, Any]:
+    """Add to the stock of a product."""
+    with transaction() as session:
+        assortment.restock(session, path.sku, body.quantity, who=operator_name(), why=body.why)
         return _view(assortment.find(session, path.sku), inventory.stock_levels(session))
 
 

@@ -5,7 +5,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from events.admin.edits import MAX_EDITS, Change, patched_by, replaced_by
+from events.dry_runs.process import MAX_AT_ONCE
+from events.dry_runs.result import DryRun
 from events.inputs import REASON, PlainText
+from tasks.dry_runs import SAMPLE
 from web.api.ops_schemas import DeliveryId, Fingerprint, Name, OpsResponse
 from web.api.schemas import WHY
 
@@ -24,6 +27,29 @@ class DryRunBody(BaseModel):
         "without it",
         examples=["declined"],
     )
+
+
+class SampleBody(DryRunBody):
+    """A sample of the dead letters that match each given filter, or some by id."""
+
+    ids: list[DeliveryId] | None = Field(default=None, min_length=1, max_length=MAX_AT_ONCE)
+    queue: Name | None = None
+    subscription: Name | None = None
+    fingerprint: Fingerprint | None = None
+    sample: int = Field(default=SAMPLE, ge=1, le=MAX_AT_ONCE, description="how many are run")
+
+    @model_validator(mode="after")
+    def require_selection(self) -> "SampleBody":
+        """Refuse a body that selects nothing, or in two ways."""
+        if bool(self.ids) == bool(self.queue or self.subscription or self.fingerprint):
+            raise ValueError("give ids, or else a queue, a subscription or a fingerprint")
+        return self
+
+
+class DryRuns(BaseModel):
+    """What the handlers of several dead letters would do, the latest death first."""
+
+    dry_runs: list[DryRun]
 
 
 class EditBody(BaseModel):

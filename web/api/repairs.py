@@ -11,11 +11,19 @@ from events.admin import dead_letters, edits
 from events.admin.edits import MAX_EDITS, Change, Edit, patched_by
 from events.dry_runs.result import DryRun
 from events.errors import NothingToReplay
-from tasks.dry_runs import dry_run
+from tasks.dry_runs import dry_run, sample
 from web.api import operators
 from web.api.operators import change_problems
 from web.api.ops_schemas import DeadLetterPath
-from web.api.repair_schemas import DryRunBody, EditBody, EditOut, Edits, GroupEditBody
+from web.api.repair_schemas import (
+    DryRunBody,
+    DryRuns,
+    EditBody,
+    EditOut,
+    Edits,
+    GroupEditBody,
+    SampleBody,
+)
 from web.api.schemas import optional_body
 from web.errors import FieldError, InvalidInput
 from web.security import operator_name
@@ -38,6 +46,19 @@ def run_dry(path: DeadLetterPath, body: DryRunBody) -> dict[str, Any]:
         dead_letters.show(session, path.delivery_id)
     [result] = dry_run([path.delivery_id], answer=body.answer)
     return result.model_dump(mode="json")
+
+
+@bp.post("/dead-letters/dry-run", responses={200: DryRuns, **change_problems()})
+def run_sample_dry(body: SampleBody) -> dict[str, Any]:
+    """Run the handlers of a sample of dead letters without effect, as that of one alone."""
+    filters = body.model_dump(include={"queue", "subscription", "fingerprint"})
+    with reading() as session:
+        if body.ids:
+            ids = [dead_letters.show(session, each).id for each in body.ids]
+        else:
+            ids = sample(session, body.sample, **filters)
+    results = dry_run(ids, answer=body.answer)
+    return DryRuns(dry_runs=results).model_dump(mode="json")
 
 
 @bp.post(

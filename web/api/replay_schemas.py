@@ -48,6 +48,12 @@ class PaceBody(BaseModel):
         return Pace(tuple(sizes), self.rate, self.stop_above)
 
 
+class AgainBody(PaceBody):
+    """The pace of a job that replays what another one has left, with the reason."""
+
+    why: Why
+
+
 class NewReplay(PaceBody):
     """A job to start: dead letters by id or filters, or a subscription to backfill."""
 

@@ -11,6 +11,7 @@ from web.api import operators
 from web.api.operators import change_problems
 from web.api.ops_schemas import Because
 from web.api.replay_schemas import (
+    AgainBody,
     NewReplay,
     ReplayOut,
     ReplayPath,
@@ -92,6 +93,16 @@ def stop_replay(path: ReplayPath, body: Because) -> dict[str, Any]:
     with transaction() as session:
         replays.stop(session, path.number, who=operator_name(), why=body.why)
         return _view(replays.find(session, path.number)).model_dump(mode="json")
+
+
+@bp.post("/replays/<number>/again", responses={202: ReplayOut, **change_problems(409)})
+def replay_again(path: ReplayPath, body: AgainBody) -> Response:
+    """Start another replay with what an earlier one has left."""
+    with transaction() as session:
+        job = replays.again(
+            session, path.number, pace=body.pace(), who=operator_name(), why=body.why
+        )
+    return accepted(job)
 
 
 def accepted(job: Replay) -> Response:

@@ -16,6 +16,7 @@ from web.ops import (
     events,
     exports,
     find,
+    group_edits,
     mails,
     navigation,
     order_trace,
@@ -25,6 +26,7 @@ from web.ops import (
     products,
     queues,
     replays,
+    runbook,
     schedules,
     triage,
 )
@@ -33,7 +35,7 @@ from web.security import require_ops
 bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
-    *(find, audit, replays, dry_runs, edits, exports, schedules, triage, breakers),
+    *(find, audit, replays, dry_runs, edits, group_edits, exports, schedules, triage, breakers),
     order_trace,
 ):
     bp.register_blueprint(page.bp)
@@ -64,6 +66,7 @@ def add_navigation_data() -> dict[str, Any]:
         "navigation": navigation.navigation,
         "flower_url": flower_url,
         "replay_of": replay_of,
+        "runbook_of": runbook.runbook_of,
     }
 
 

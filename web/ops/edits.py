@@ -1,7 +1,6 @@
 """/ops/dead-letters/<id>/edit: correct the payload of a dead letter, and replay that."""
 
 import json
-from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -10,10 +9,10 @@ from events import log, reading, transaction
 from events.admin import dead_letters, edits
 from events.errors import InvalidPayload, UnknownDelivery
 from web import forms
+from web.ops.typed_json import is_applied, parsed
 from web.security import operator_name
 
 bp = Blueprint("edits", __name__, url_prefix="/dead-letters")
-MAX_PAYLOAD = 100_000  # characters
 
 
 @bp.get("/<delivery_id>/edit")
@@ -31,8 +30,8 @@ def edit(delivery_id: str) -> ResponseReturnValue:
     """Check the payload and show the difference; with `apply`, publish the corrected event."""
     typed = request.form.get("data", "")
     try:
-        change = edits.replaced_by(_parsed(typed))
-        if "apply" not in request.form:
+        change = edits.replaced_by(parsed(typed, "data", dict))
+        if not is_applied(typed):
             with reading() as session:
                 [found] = edits.preview(session, [delivery_id], change)
             return _page(delivery_id, typed, found=found)
@@ -47,19 +46,6 @@ def edit(delivery_id: str) -> ResponseReturnValue:
         return redirect(url_for("ops.dead_letters.show", delivery_id=delivery_id), 303)
     flash("The corrected event is published, to this subscription alone.", "done")
     return redirect(url_for("ops.dead_letters.show", delivery_id=found.corrected), 303)
-
-
-def _parsed(typed: str) -> dict[str, Any]:
-    """Return the payload that was typed. Raises `InvalidPayload`."""
-    if len(typed) > MAX_PAYLOAD:
-        raise InvalidPayload([("data", f"write at most {MAX_PAYLOAD:,} characters")])
-    try:
-        data = json.loads(typed)
-    except (ValueError, RecursionError) as error:
-        raise InvalidPayload([("data", f"it is no JSON: {error}")]) from error
-    if not isinstance(data, dict):
-        raise InvalidPayload([("data", "it is no JSON object")])
-    return data
 
 
 def _page(

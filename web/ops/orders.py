@@ -11,9 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from events import reading, transaction
-from events.admin import replays, trace
-from events.errors import AlreadyReplaying, UnknownDelivery
-from tasks import orders, stuck_orders
+from events.errors import AlreadyReplaying, NothingToReplay, UnknownDelivery
+from tasks import order_replays, orders, stuck_orders
 from tasks.commands import order_number
 from tasks.errors import NotCancellable
 from tasks.orders import OPEN_STATUSES, Order
@@ -106,22 +105,12 @@ def cancel(order_id: UUID) -> ResponseReturnValue:
 def replay(order_id: UUID) -> ResponseReturnValue:
     """Replay every dead letter of an order."""
     reason = forms.reason()
-    with reading() as session:
-        order = orders.find(session, str(order_id))
-        dead = [
-            delivery.id
-            for event in trace.of(session, order.number)
-            for delivery in event.deliveries
-            if delivery.state == "dead"
-        ]
-    if dead:
-        try:
-            with transaction() as session:
-                replays.start(session, who=operator_name(), why=reason, ids=dead)
-        except (AlreadyReplaying, UnknownDelivery) as error:
-            flash(f"Nothing was changed: {error}.", "wait")
-        else:
-            flash(f"Replayed {len(dead)} {'delivery' if len(dead) == 1 else 'deliveries'}.", "done")
+    try:
+        with transaction() as session:
+            job = order_replays.replay(session, str(order_id), who=operator_name(), why=reason)
+            total = job.total
+    except (AlreadyReplaying, NothingToReplay, UnknownDelivery) as error:
+        flash(f"Nothing was changed: {error}.", "wait")
     else:
-        flash("Nothing was changed: the order has no dead letter.", "wait")
+        flash(f"Replayed {total} {'delivery' if total == 1 else 'deliveries'}.", "done")
     return redirect(url_for(".show", order_id=order_id), 303)

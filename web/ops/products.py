@@ -4,14 +4,13 @@ from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from events import reading, transaction
-from events.admin import audit
 from tasks import assortment, inventory, products
+from tasks.assortment import MAX_RESTOCK
 from tasks.commands import sku
 from web import forms
 from web.security import operator_name
 
 bp = Blueprint("products", __name__, url_prefix="/products")
-MAX_QUANTITY = 100_000  # of one restocking
 
 
 @bp.get("")
@@ -24,24 +23,16 @@ def show_list() -> ResponseReturnValue:
             products=products.listed(session, inactive=True),
             stock_levels=stock_levels,
             in_stock=[each for each, left in stock_levels.items() if left],
-            max_quantity=MAX_QUANTITY,
+            max_quantity=MAX_RESTOCK,
         )
 
 
 @bp.post("/<typed_sku>")
 def restock(typed_sku: str) -> ResponseReturnValue:
     """Add to the stock of a product."""
-    reason, quantity = forms.reason(), forms.integer("quantity", 1, MAX_QUANTITY)
+    reason, quantity = forms.reason(), forms.integer("quantity", 1, MAX_RESTOCK)
+    restocked = forms.checked("sku", sku, typed_sku)
     with transaction() as session:
-        product = assortment.find(session, forms.checked("sku", sku, typed_sku))
-        inventory.add_stock(session, product.sku, quantity)
-        audit.record(
-            session,
-            who=operator_name(),
-            action="restock",
-            target=product.sku,
-            why=f"{quantity} more: {reason}",
-            parameters={"quantity": quantity},
-        )
-    flash(f"Added {quantity} to the stock of {product.sku}.", "done")
+        assortment.restock(session, restocked, quantity, who=operator_name(), why=reason)
+    flash(f"Added {quantity} to the stock of {restocked}.", "done")
     return redirect(url_for(".show_list"), 303)

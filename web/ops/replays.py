@@ -1,7 +1,7 @@
 """/ops/replays: the jobs that replay dead letters or backfill, with progress and buttons."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -10,7 +10,6 @@ from events import clock, inputs, reading, transaction
 from events.admin import replays, subscriptions
 from events.errors import AlreadyReplaying, NothingToReplay, ReplayIsOver, UnknownDelivery
 from events.replays.tables import Replay
-from events.selection import Selection
 from web import forms
 from web.ops import replay_forms, replay_progress
 from web.security import operator_name
@@ -90,8 +89,7 @@ def again(number: str) -> ResponseReturnValue:
     reason, pace, stopped = forms.reason(), replay_forms.pace(), _number(number)
     try:
         with transaction() as session:
-            selection = cast("Selection", replays.find(session, stopped).selection)
-            job = replays.start(session, who=operator_name(), why=reason, pace=pace, **selection)
+            job = replays.again(session, stopped, who=operator_name(), why=reason, pace=pace)
     except (AlreadyReplaying, NothingToReplay, UnknownDelivery) as error:
         return replay_forms.refused(error, url_for(".show", number=stopped))
     return replay_forms.started(job)

@@ -8,6 +8,7 @@ from events import transaction
 from events.admin import triage
 from web import forms
 from web.errors import raise_invalid
+from web.ops import selected_group
 from web.security import operator_name
 
 bp = Blueprint("triage", __name__, url_prefix="/dead-letters/triage")
@@ -17,7 +18,7 @@ bp = Blueprint("triage", __name__, url_prefix="/dead-letters/triage")
 def change() -> ResponseReturnValue:
     """Change the triage of a group."""
     reason = forms.reason()
-    subscription, _, fingerprint = forms.stored("only", request.form.get("only", "")).partition(" ")
+    group = selected_group.in_form()
     names = ("state", "version", "owner", "note", "link")
     typed = {name: value for name in names if (value := request.form.get(name)) is not None}
     if not typed.get("version", "").strip():
@@ -27,6 +28,6 @@ def change() -> ResponseReturnValue:
     except ValidationError as error:
         raise_invalid(error)
     with transaction() as session:
-        triage.change(session, subscription, fingerprint, values, who=operator_name(), why=reason)
+        triage.change(session, values=values, who=operator_name(), why=reason, **group.filters)
     flash("The triage is changed.", "done")
     return redirect(url_for("ops.dead_letters.show_list"), 303)

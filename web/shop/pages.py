@@ -130,7 +130,7 @@ def show_live_part(order_id: UUID) -> ResponseReturnValue:
 @bp.post("/orders/<uuid:order_id>/cancel")
 def cancel_order(order_id: UUID) -> ResponseReturnValue:
     """Cancel an order that is not shipped."""
-    reason = forms.reason() if ops_user() else forms.optional_reason()
+    reason = forms.optional_reason()
     try:
         with transaction() as session:
             order = authorized_order(session, order_id, _token())

@@ -19,8 +19,11 @@ def test_a_product_is_added_changed_and_listed(bus: Bus):
         "stock": 3,
     }
     assert "JP¥1,200" in told("products", "list")
-    assert audited()[1] == ("add product", "CUP", "Cup, €12.50, 3 in stock: spring")
-    assert audited()[0][:2] == ("change product", "CUP")
+    assert told("products", "restock", "CUP", "4", *WHY) == "added 4 to the stock of CUP\n"
+    assert [each["stock"] for each in answered("products", "list") if each["sku"] == "CUP"] == [7]
+    assert audited()[0] == ("restock", "CUP", "4 more: test")
+    assert audited()[2] == ("add product", "CUP", "Cup, €12.50, 3 in stock: spring")
+    assert audited()[1][:2] == ("change product", "CUP")
 
 
 def test_a_wrong_value_is_named_and_nothing_is_saved(bus: Bus):
@@ -33,6 +36,9 @@ def test_a_wrong_value_is_named_and_nothing_is_saved(bus: Bus):
         ("change", "MUG", "--stock", "1_0"),
         ("change", "MUG", "--stock", "9" * 13),
         ("change", "MUG"),
+        ("restock", "MUG", "0"),
+        ("restock", "MUG", "100001"),
+        ("restock", "mug", "1"),
         ("change", "MUG", "--stock", "1", "--why", "a\x9bb"),
     ):
         result = call("products", *words)

@@ -121,6 +121,26 @@ ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
         f"/ops/dead-letters/{shop.letter}/edit",
         {"data": patched(shop), "apply": "yes", "reason": "because"},
     ),
+    "ops.group_edits.edit": lambda shop: (
+        "/ops/dead-letters/edit",
+        GROUP | {"patch": json.dumps(PATCH), "apply": "yes"},
+    ),
+    "invalid_messages_api.discard_invalid_message": lambda shop: (
+        f"/api/v1/invalid-messages/{shop.invalid_message_id}/discard",
+        {"why": "because"},
+    ),
+    "ops_api.replay_order": lambda shop: (
+        f"/api/v1/orders/{shop.order_id}/replay",
+        {"why": "because"},
+    ),
+    "products_api.restock_product": lambda shop: (
+        "/api/v1/products/MUG-BLUE/restock",
+        {"quantity": 5, "why": "because"},
+    ),
+    "replays_api.replay_again": lambda shop: (
+        f"/api/v1/replays/{replaying(JobState.STOPPED)}/again",
+        {"canary": True, "why": "because"},
+    ),
     "breakers_api.hold": lambda shop: ("/api/v1/breakers/payment/hold", {"why": "because"}),
     "breakers_api.close": lambda shop: (
         f"/api/v1/breakers/{on_hold()}/close",
@@ -263,6 +283,11 @@ COMMANDS: dict[str, Callable[[Shop], tuple[str, ...]]] = {
     "replays pause": lambda shop: (str(replaying(JobState.RUNNING)),),
     "replays resume": lambda shop: (str(replaying(JobState.PAUSED)),),
     "replays stop": lambda shop: (str(replaying(JobState.PAUSED)),),
+    "replays again": lambda shop: (str(replaying(JobState.STOPPED)), "--canary"),
+    "invalid-messages discard": lambda shop: (str(shop.invalid_message_id),),
+    "orders cancel": lambda shop: (shop.order_id,),
+    "orders replay": lambda shop: ("ORD-1001",),
+    "products restock": lambda shop: ("MUG-BLUE", "5"),
     "prune": lambda shop: (),
     "erase": lambda shop: ("--email", "ada@example.org", "--yes", "--force"),
     "products add": lambda shop: ("CUP", "--name", "Cup", "--price", "9.00", "EUR"),

@@ -19,11 +19,11 @@ from tests.web.ops.acts import ACTIONS, COMMANDS, SUBSCRIPTION, Shop
 from tests.web.payloads import OPS, order_payload
 from tidings.cli import main
 
-READS = (" list", " show", " dry-run", " export")
+READS = (" list", " show", " dry-run", " export", " stuck")
 READ_ONLY = {
     *("up", "restart", "web", "relay", "migrate", "demo", "chaos", "alive"),
     *("queues", "events", "doctor", "catalog", "contracts", "backup", "audit", "schedules"),
-    *("orders", "trace"),
+    "trace",
 }
 ELSEWHERE = {"restore", "doubts"}  # their lines: tests/tidings/backup, tests/tasks/test_doubts.py
 
@@ -129,7 +129,10 @@ def test_no_act_is_missing_here(app: Flask) -> None:
     }
     assert patches == {"products_api.change_product"}  # see tests/web/api/test_products.py
     customers = {"api.place_order", "shop.place_order", "shop.cancel_order"}
-    dry = {"repairs_api.run_dry", "ops.dry_runs.show"}  # they change nothing
+    dry = {  # they change nothing
+        *("repairs_api.run_dry", "ops.dry_runs.show"),
+        *("repairs_api.run_sample_dry", "ops.dry_runs.show_sample"),
+    }
     assert posts - customers - dry == set(ACTIONS)
 
     context = click.Context(main)

@@ -5,10 +5,16 @@ from flask.testing import FlaskClient
 
 from events import reading
 from events.admin import dead_letters
+from events.dry_runs import process
 from tests.web.pages import OPS_HTML, post
 from tests.web.payloads import OPS
 
 pytestmark = pytest.mark.usefixtures("dead_charges")
+
+
+@pytest.fixture(autouse=True)
+def _time_for_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "TIME_LIMIT", 90.0)
 
 
 def letter() -> str:
@@ -49,3 +55,32 @@ def test_the_api_answers_with_the_same_and_refuses_by_name(client: FlaskClient) 
     nobody = f"/api/v1/dead-letters/{'0' * 8}-0000-7000-8000-{'0' * 12}:payment.x/dry-run"
     assert client.post(nobody, headers=OPS).status_code == 404
     assert client.post(address).status_code == 401
+
+
+def test_a_sample_of_a_group_is_run_on_a_page_and_over_the_api(client: FlaskClient) -> None:
+    with reading() as session:
+        [group] = dead_letters.groups(session)
+        before = dead_letters.count(session, queue="payment")
+    address, only = "/ops/dead-letters/dry-run", f"{group.subscription} {group.fingerprint}"
+    listed = client.get("/ops/dead-letters", headers=OPS_HTML).text
+    assert f'action="{address}"' in listed
+    page = post(client, "/ops/dead-letters", address, OPS, only=only, sample="2").text
+
+    assert "All 2 of the sample would be handled now" in page
+    assert "The latest 2 of 3 dead letters of payment.charge_order" in page
+    assert page.count("payment.charged") == 2
+    again = post(client, "/ops/dead-letters", address, OPS, only=only, answer="declined").text
+    assert again.count("payment.failed") == 3
+    body = {"subscription": group.subscription, "fingerprint": group.fingerprint, "sample": 2}
+    api = "/api/v1/dead-letters/dry-run"
+    answer = client.post(api, json=body | {"answer": "declined"}, headers=OPS).json
+    assert [each["events"][0]["type"] for each in answer["dry_runs"]] == ["payment.failed"] * 2
+    with reading() as session:
+        assert dead_letters.count(session, queue="payment") == before
+
+    for wrong in ({"only": "x"}, {"only": only, "sample": "21"}, {"only": only, "answer": "no"}):
+        assert post(client, "/ops/dead-letters", address, OPS, **wrong).status_code == 422
+    nothing = post(client, "/ops/dead-letters", address, OPS, only="payment.x <b>")
+    assert nothing.status_code == 404
+    for bad, status in (({}, 422), (body | {"ids": [letter()]}, 422), ({"queue": "x"}, 404)):
+        assert client.post(api, json=bad, headers=OPS).status_code == status

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from events import reading
 from events.admin import dead_letters
@@ -58,6 +59,47 @@ def test_a_payload_is_checked_compared_and_replayed_on_its_page(
     assert "Corrected by" in client.get(f"/ops/dead-letters/{letter}", headers=OPS_HTML).text
     again = post(client, "/ops/dead-letters", address, OPS, data=right, apply="yes", reason="x")
     assert "not dead any more" in again.text
+
+
+def test_a_group_is_corrected_by_one_patch_after_its_preview(
+    client: FlaskClient, dead_charges: Bus
+) -> None:
+    with reading() as session:
+        [group] = dead_letters.groups(session)
+    address, only = "/ops/dead-letters/edit", f"{group.subscription} {group.fingerprint}"
+    query = {"subscription": group.subscription, "fingerprint": group.fingerprint}
+    form = client.get(address, query_string=query, headers=OPS_HTML).text
+    assert "Correct 3 payloads by one patch, then replay" in form
+    assert client.get(address, headers=OPS_HTML).status_code == 422
+
+    def send(patch: object, **more: str) -> TestResponse:
+        typed = patch if isinstance(patch, str) else json.dumps(patch)
+        return post(client, "/ops/dead-letters", address, OPS, only=only, patch=typed, **more)
+
+    for text, words in (("{", "it is no JSON"), ("{}", "no JSON array"), ("[{}]", "op")):
+        refused = send(text)
+        assert (refused.status_code, words in refused.text) == (422, True)
+    wrong = send([{"op": "replace", "path": "/total", "value": "<b>"}])
+    assert wrong.status_code == 422
+    assert wrong.text.count("<code>data.total</code>") == 3  # each is named
+    assert "&lt;b&gt;" in wrong.text
+    page = send(PATCH).text
+    assert "3 payloads would be corrected" in page
+    assert page.count("<code>/payment_token</code>") == 3
+    assert len(letters()) == 3
+
+    assert send(PATCH, apply="yes").status_code == 422  # without a reason
+    other = send(PATCH, apply="yes", previewed="[]", reason="mended")
+    assert "3 payloads would be corrected" in other.text  # not what the preview had shown
+    first = letters()[0]
+    done = send(PATCH, apply="yes", previewed=json.dumps(PATCH), reason="mended", id=first)
+    assert "1 corrected event is published" in done.text
+    assert len(letters()) == 2
+    settled = send(PATCH, apply="yes", reason="mended", id=first)
+    assert settled.status_code == 404
+    assert "2 corrected events are published" in send(PATCH, apply="yes", reason="mended").text
+    dead_charges.drain()
+    assert letters() == []
 
 
 def test_one_and_a_group_are_corrected_over_the_api_after_a_preview(
