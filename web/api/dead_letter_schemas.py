@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from events.admin.triage import TriageChange
 from events.catalog import Money
-from web.api.ops_schemas import Fingerprint, Name, OpsResponse, Why
+from web.api.ops_schemas import Fingerprint, Name, OpsResponse, WhyText
 
 
 class DeadLetterOut(OpsResponse):
@@ -54,7 +54,7 @@ class TriageBody(TriageChange):
 
     subscription: Name
     fingerprint: Fingerprint
-    why: Why
+    why: WhyText
 
 
 class GroupOut(OpsResponse):

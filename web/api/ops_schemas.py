@@ -25,7 +25,7 @@ from web.api.schemas import WHY, Parameters
 Limit = Annotated[int, Field(ge=1, le=500), FROM_DIGITS]
 Text = Annotated[str, PlainText(300, optional=True)]
 Subject = Annotated[Text, AfterValidator(order_number)]
-Why = Annotated[str, NEEDED_REASON, WHY]
+WhyText = Annotated[str, NEEDED_REASON, WHY]
 # As the ledger has it, with the white space of an error: PostgreSQL cannot look for NUL alone.
 Fingerprint = Annotated[
     str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\u0000]*$")
@@ -106,7 +106,7 @@ class DeadLetterQuery(DeadLetterFilters):
 class Because(_Body):
     """The operator's reason, for the audit."""
 
-    why: Why
+    why: WhyText
 
 
 def _requires(**fields: Any) -> Any:
@@ -130,7 +130,7 @@ class DeadLetterSelection(_Body):
     subscription: Name | None = None
     fingerprint: Fingerprint | None = None
     everything: bool = False
-    why: Why
+    why: WhyText
 
     @model_validator(mode="after")
     def require_selection(self) -> "DeadLetterSelection":

@@ -3,19 +3,19 @@
 from pydantic import Field
 
 from tasks.assortment import MAX_RESTOCK, NewProduct, ProductChange
-from web.api.ops_schemas import Because, Why
+from web.api.ops_schemas import Because, WhyText
 
 
 class NewProductBody(NewProduct):
     """A product to add, with the operator's reason."""
 
-    why: Why
+    why: WhyText
 
 
 class ProductChangeBody(ProductChange):
     """The changes of a product, with the operator's reason; what is left out stays."""
 
-    why: Why
+    why: WhyText
 
 
 class RestockBody(Because):

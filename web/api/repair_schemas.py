@@ -47,7 +47,7 @@ class SampleBody(DryRunBody):
 
 
 class DryRuns(BaseModel):
-    """What the handlers of several dead letters would do, the latest death first."""
+    """The effects that the handlers of several dead letters would have, the latest death first."""
 
     dry_runs: list[DryRun]
 

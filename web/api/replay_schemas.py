@@ -18,7 +18,7 @@ from events.replays.steps import (
     Pace,
 )
 from events.replays.tables import Replay
-from web.api.ops_schemas import DeliveryId, Fingerprint, Limit, Name, Why
+from web.api.ops_schemas import DeliveryId, Fingerprint, Limit, Name, WhyText
 from web.api.schemas import Parameters
 
 EventType = Annotated[str, PlainText(200)]
@@ -51,7 +51,7 @@ class PaceBody(BaseModel):
 class AgainBody(PaceBody):
     """The pace of a job that replays what another one has left, with the reason."""
 
-    why: Why
+    why: WhyText
 
 
 class NewReplay(PaceBody):
@@ -64,7 +64,7 @@ class NewReplay(PaceBody):
     fingerprint: Fingerprint | None = None
     everything: bool = False
     event_type: EventType | None = Field(default=None, description="of a backfill only")
-    why: Why
+    why: WhyText
 
     @model_validator(mode="after")
     def require_selection(self) -> "NewReplay":

@@ -28,7 +28,7 @@ EXAMPLE = """[
 
 @dataclass(frozen=True)
 class WrongField:
-    """What is wrong with the patch itself, or with the payload of one dead letter after it."""
+    """A fault of the patch itself, or of the payload of one dead letter after it."""
 
     letter: DeadLetterView | None
     field: str

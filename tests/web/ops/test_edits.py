@@ -61,43 +61,55 @@ def test_a_payload_is_checked_compared_and_replayed_on_its_page(
     assert "not dead any more" in again.text
 
 
+EDIT = "/ops/dead-letters/edit"
+
+
+def send(client: FlaskClient, patch: object, **more: str) -> TestResponse:
+    """Send the form of the patch over the group."""
+    with reading() as session:
+        group = dead_letters.groups(session)[0]
+    typed = patch if isinstance(patch, str) else json.dumps(patch)
+    only = f"{group.subscription} {group.fingerprint}"
+    return post(client, "/ops/dead-letters", EDIT, OPS, only=only, patch=typed, **more)
+
+
+def test_a_patch_that_does_not_fit_is_told_for_each_dead_letter_of_the_group(
+    client: FlaskClient,
+) -> None:
+    assert client.get(EDIT, headers=OPS_HTML).status_code == 422
+    for text, words in (("{", "it is no JSON"), ("{}", "no JSON array"), ("[{}]", "op")):
+        refused = send(client, text)
+        assert (refused.status_code, words in refused.text) == (422, True)
+    wrong = send(client, [{"op": "replace", "path": "/total", "value": "<b>"}])
+
+    assert wrong.status_code == 422
+    assert wrong.text.count("<code>data.total</code>") == 3
+    assert "&lt;b&gt;" in wrong.text
+    assert len(letters()) == 3
+
+
 def test_a_group_is_corrected_by_one_patch_after_its_preview(
     client: FlaskClient, dead_charges: Bus
 ) -> None:
     with reading() as session:
         [group] = dead_letters.groups(session)
-    address, only = "/ops/dead-letters/edit", f"{group.subscription} {group.fingerprint}"
     query = {"subscription": group.subscription, "fingerprint": group.fingerprint}
-    form = client.get(address, query_string=query, headers=OPS_HTML).text
+    form = client.get(EDIT, query_string=query, headers=OPS_HTML).text
     assert "Correct 3 payloads by one patch, then replay" in form
-    assert client.get(address, headers=OPS_HTML).status_code == 422
-
-    def send(patch: object, **more: str) -> TestResponse:
-        typed = patch if isinstance(patch, str) else json.dumps(patch)
-        return post(client, "/ops/dead-letters", address, OPS, only=only, patch=typed, **more)
-
-    for text, words in (("{", "it is no JSON"), ("{}", "no JSON array"), ("[{}]", "op")):
-        refused = send(text)
-        assert (refused.status_code, words in refused.text) == (422, True)
-    wrong = send([{"op": "replace", "path": "/total", "value": "<b>"}])
-    assert wrong.status_code == 422
-    assert wrong.text.count("<code>data.total</code>") == 3  # each is named
-    assert "&lt;b&gt;" in wrong.text
-    page = send(PATCH).text
+    page = send(client, PATCH).text
     assert "3 payloads would be corrected" in page
     assert page.count("<code>/payment_token</code>") == 3
     assert len(letters()) == 3
 
-    assert send(PATCH, apply="yes").status_code == 422  # without a reason
-    other = send(PATCH, apply="yes", previewed="[]", reason="mended")
+    yes = {"apply": "yes", "previewed": json.dumps(PATCH)}
+    assert send(client, PATCH, **yes).status_code == 422  # without a reason
+    other = send(client, PATCH, apply="yes", previewed="[]", reason="mended")
     assert "3 payloads would be corrected" in other.text  # not what the preview had shown
-    first = letters()[0]
-    done = send(PATCH, apply="yes", previewed=json.dumps(PATCH), reason="mended", id=first)
-    assert "1 corrected event is published" in done.text
+    seen = yes | {"reason": "mended", "id": letters()[0]}
+    assert "1 corrected event is published" in send(client, PATCH, **seen).text
     assert len(letters()) == 2
-    settled = send(PATCH, apply="yes", reason="mended", id=first)
-    assert settled.status_code == 404
-    assert "2 corrected events are published" in send(PATCH, apply="yes", reason="mended").text
+    assert send(client, PATCH, **seen).status_code == 404  # it is settled already
+    assert "2 corrected events are published" in send(client, PATCH, **yes, reason="mended").text
     dead_charges.drain()
     assert letters() == []
 
