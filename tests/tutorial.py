@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.tree import ROOT
 
 PAGE = (ROOT / "docs/tutorial.md").read_text()
+_INSTALLED = shutil.ignore_patterns(".installed")  # says that `make setup` has run
 
 
 def files() -> dict[str, str]:
@@ -51,6 +52,31 @@ def copy_checkout(folder: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
 
 
+def share_environment(folder: Path) -> None:
+    """Link the packages of the checkout into the copy, which need not be installed once more.
+
+    `make setup` in the copy compares them with the lock file and installs the copy itself.
+    """
+    there, here = ROOT / ".venv", folder / ".venv"
+    shutil.copytree(there, here, copy_function=_link, symlinks=True, ignore=_INSTALLED)
+    for script in filter(Path.is_file, (here / "bin").iterdir()):
+        if not script.is_symlink() and bytes(there) in (content := script.read_bytes()):
+            mode = script.stat().st_mode
+            script.unlink()  # a write would go through the link
+            script.write_bytes(content.replace(bytes(there), bytes(here)))
+            script.chmod(mode)
+    for cache in (".mypy_cache", ".ruff_cache"):
+        if (ROOT / cache).is_dir():
+            shutil.copytree(ROOT / cache, folder / cache)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
 def write_files(folder: Path) -> None:
     """Write the files of the tutorial."""
     for name, text in files().items():
@@ -73,6 +99,7 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL, which does not run as root, enters it
         copy_checkout(folder)
+        share_environment(folder)
         write_files(folder)
         program = ["bash", "-e", "-x", "-c", "\n".join(script)]
         environment = os.environ | {"PYTHON": sys.executable}
