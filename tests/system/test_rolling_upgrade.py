@@ -23,7 +23,7 @@ from tidings.migrations.run import migrate
 
 __all__ = ["mail_server", "running_mail_server"]  # fixtures
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
 
 WORKER = ("-m", "celery", "-A", "tasks", "worker", "-P", "threads", "-c", "2")
 QUIET = ("--without-mingle", "--without-gossip")

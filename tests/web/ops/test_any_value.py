@@ -9,6 +9,7 @@ from flask import Flask
 
 from tests.web.payloads import OPS
 
+pytestmark = pytest.mark.slow
 VALUES = ["a\0b", "99999999999999999999", "9223372036854775807", "x" * 5000]
 UUID = "01a2078e-dbc3-70e2-bd43-ff936927098b"
 QUERY = ("before", "limit", "type", "subject", "number", "subscription", "fingerprint", "queue")
