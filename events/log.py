@@ -1,6 +1,7 @@
 """The event log: `publish` appends to it inside the caller's transaction; nothing is sent here."""
 
 import secrets
+import weakref
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,7 @@ from events.tables import EVENTS, LogEntry, ScheduledEvent
 MAX_KEY = 200  # characters of the key of a scheduled event
 _SCHEDULED = table_of(ScheduledEvent)
 CHANNEL = "tidings"  # of PostgreSQL's LISTEN and NOTIFY
+_WOKEN = "tidings.woken"  # the transaction of a session that wakes the relay already
 
 
 def publish(
@@ -76,8 +78,17 @@ def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def wake(session: Session) -> None:
-    """Wake the relay when this transaction commits; on SQLite it watches the file."""
+    """Wake the relay when this transaction commits; on SQLite it watches the file.
+
+    Once for each transaction: on PostgreSQL it is a round trip. A savepoint may be rolled back,
+    and the notification with it, so one that is sent within it does not count.
+    """
+    earlier = session.info.get(_WOKEN)
+    if earlier is not None and earlier() is session.get_transaction():
+        return
     dialect_of(session).notify(session, CHANNEL)
+    if not session.in_nested_transaction() and (own := session.get_transaction()):
+        session.info[_WOKEN] = weakref.ref(own)
 
 
 def new_entry(

@@ -71,7 +71,7 @@ class PostgreSQL(Dialect):
 
     def notify(self, session: Session, channel: str) -> None:
         """Send NOTIFY."""
-        session.execute(text(f"NOTIFY {channel}"))
+        session.connection().exec_driver_sql(f"NOTIFY {channel}")
 
     def next_key(self, key: Column[int], skipped: ColumnElement[int]) -> ColumnElement[int]:
         """Take the next value of the column's sequence."""

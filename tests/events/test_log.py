@@ -1,9 +1,12 @@
 """The log: what `publish` writes, and when an event is handled."""
 
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
+from sqlalchemy.orm import Session
 
 from events import Database, log, publish, reading, transaction
 from events.tables import Delivery, LogEntry
@@ -27,6 +30,29 @@ def test_a_rolled_back_event_is_never_sent(any_database: Database) -> None:
 
     assert send(new_subscription()) == []
     assert (count_rows(LogEntry), count_rows(Delivery)) == (0, 0)
+
+
+def test_a_transaction_wakes_the_relay_once_and_again_after_a_savepoint_that_did(
+    postgres_database: Database,
+) -> None:
+    notified: list[str] = []
+
+    def note_statement(_: Any, __: Any, statement: str, *___: Any) -> None:
+        notified.extend([statement] if "NOTIFY" in statement else [])
+
+    event.listen(postgres_database.writer, "before_cursor_execute", note_statement)
+    with transaction() as session:
+        with suppress(ValueError), session.begin_nested():
+            publish(session, Noted(text="never"))
+            raise ValueError("not after all")
+        for text in ("a", "b"):
+            publish(session, Noted(text=text))
+        assert notified == ["NOTIFY tidings"] * 2  # the first is rolled back
+    with Session(postgres_database.writer) as session:  # one of an application, for long
+        for number in (3, 4):
+            publish(session, Noted(text="c"))
+            session.commit()
+            assert len(notified) == number
 
 
 def test_publishing_only_writes_to_the_log(any_database: Database) -> None:
