@@ -7,8 +7,9 @@ from time import monotonic
 from sqlalchemy import String, Text, bindparam, event, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, insert_if_absent
+from events import Base, insert_if_absent, reading
 from events.catalog import Line, Money
+from events.database import database
 from events.orm import BigInt, table_of
 from tasks.commands import MAX_QUANTITY, Item, PlaceOrder
 from tasks.errors import (
@@ -138,13 +139,14 @@ class _RecentOffers:
         self._source: object = None
         self._since = 0.0
 
-    def get(self, session: Session, skus: Collection[str]) -> Offers:
-        now, source = monotonic(), session.get_bind()
+    def get(self, skus: Collection[str]) -> Offers:
+        now, source = monotonic(), database()
         if now - self._since > PRICES_KEPT or source is not self._source:
             self._read, self._source, self._since = {}, source, now
         read = self._read
         if missing := [sku for sku in skus if sku not in read]:
-            read.update(_offers(session, missing))
+            with reading() as session:
+                read.update(_offers(session, missing))
         return read
 
     def clear(self) -> None:
@@ -159,12 +161,12 @@ def forget_recent(session: Session) -> None:
     event.listen(session, "after_commit", lambda _: _recent.clear(), once=True)
 
 
-def recent_quote(session: Session, command: PlaceOrder) -> tuple[Line, ...]:
-    """Return the lines of an order at prices that are at most `PRICES_KEPT` old.
+def recent_quote(command: PlaceOrder) -> tuple[Line, ...]:
+    """Return the lines of an order at committed prices that are at most `PRICES_KEPT` old.
 
-    `session` must be one that reads what is committed. Raises `UnknownSku`.
+    No session is opened for prices that are kept. Raises as `price_lines` does.
     """
-    return _lines(command.items, _recent.get(session, {item.sku for item in command.items}))
+    return _lines(command.items, _recent.get({item.sku for item in command.items}))
 
 
 def price_lines(session: Session, items: Sequence[Item]) -> tuple[Line, ...]:

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
-from events import reading
 from events.catalog import Line
 from events.group_commit import GroupCommit
 from tasks import orders, placing, products
@@ -30,7 +29,7 @@ def accept_order(
     command: PlaceOrder,
     *,
     key: str | None,
-    quote: Callable[[Session, PlaceOrder], tuple[Line, ...]] = products.recent_quote,
+    quote: Callable[[PlaceOrder], tuple[Line, ...]] = products.recent_quote,
 ) -> Result:
     """Save an order, once per `key`, and count it.
 
@@ -56,11 +55,10 @@ def accept_order(
 
 
 def _quoted(
-    command: PlaceOrder, quote: Callable[[Session, PlaceOrder], tuple[Line, ...]]
+    command: PlaceOrder, quote: Callable[[PlaceOrder], tuple[Line, ...]]
 ) -> tuple[Line, ...] | OrderError:
     try:
-        with reading() as session:
-            return quote(session, command)
+        return quote(command)
     except OrderError as error:
         return error
 

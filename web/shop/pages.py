@@ -18,7 +18,6 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from pydantic import ValidationError
-from sqlalchemy.orm import Session
 
 from events import reading, transaction
 from events.catalog import Line
@@ -77,9 +76,10 @@ def place_order() -> ResponseReturnValue:
     return redirect(page, 303)
 
 
-def _quote_from_stock(session: Session, command: PlaceOrder) -> tuple[Line, ...]:
+def _quote_from_stock(command: PlaceOrder) -> tuple[Line, ...]:
     """Refuse an order for more than there is. The API accepts it and leaves it to inventory."""
-    return products.quote(session, command, stock_levels=inventory.stock_levels(session))
+    with reading() as session:
+        return products.quote(session, command, stock_levels=inventory.stock_levels(session))
 
 
 def _render_form(form: OrderForm, *, status: int = 200, key: str | None = None) -> Response:
