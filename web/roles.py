@@ -12,6 +12,8 @@ from tasks.ops_login import Role
 
 CHANGES = ("POST", "PATCH", "PUT", "DELETE")
 NEEDED: dict[str, Role] = {
+    "ops.alerts.send_test": Role.OPERATOR,
+    "alerts_api.send_test": Role.OPERATOR,
     "ops.breakers.hold": Role.OPERATOR,
     "ops.breakers.close": Role.OPERATOR,
     "ops.breakers.switch_replays": Role.OPERATOR,

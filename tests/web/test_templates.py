@@ -19,6 +19,7 @@ PATHS = [
     "/ops/catalog",
     "/ops/schedules",
     "/ops/breakers",
+    "/ops/alerts?preview=yes",
     "/ops/mails",
     "/no",
 ]

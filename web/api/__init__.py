@@ -3,6 +3,7 @@
 from flask_openapi.openapi import OpenAPI
 
 from web.api import (
+    alerts,
     asyncapi,
     audit,
     breakers,
@@ -24,7 +25,7 @@ def init_app(app: OpenAPI) -> None:
     """Add the endpoints to `app`. They need no CSRF token, because they read no cookie."""
     for part in (
         *(orders, ops, dead_letters, repairs, replays, products, audit, schedules),
-        *(breakers, order_traces, invalid_messages),
+        *(breakers, order_traces, invalid_messages, alerts),
     ):
         csrf.exempt(part.bp)
         openapi.register(app, part.bp)

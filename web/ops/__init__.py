@@ -7,6 +7,7 @@ from flask import Blueprint, Flask, g, request
 from events.replays.history import replay_of
 from tasks.settings import settings
 from web.ops import (
+    alerts,
     audit,
     breakers,
     catalog,
@@ -36,7 +37,7 @@ bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
     *(find, audit, replays, dry_runs, edits, group_edits, exports, schedules, triage, breakers),
-    order_trace,
+    *(order_trace, alerts),
 ):
     bp.register_blueprint(page.bp)
 

@@ -22,6 +22,7 @@ MAIN = (
 MORE = (
     ("catalog", "ops.catalog.show_list", "Catalog"),
     ("products", "ops.products.show_list", "Products"),
+    ("alerts", "ops.alerts.show_list", "Alerts"),
     ("breakers", "ops.breakers.show_list", "Breakers"),
     ("schedules", "ops.schedules.show_list", "Schedules"),
     ("audit", "ops.audit.show_list", "Audit"),

@@ -17,7 +17,16 @@ READS = (
     *("contracts asyncapi", "contracts check", "dead-letters list", "dead-letters show {letter}"),
     *("dead-letters dry-run {letter}", "events list", "events show {number}", "orders list"),
     *("orders stuck", "products list", "queues", "replays", "replays list", "sandbox payment"),
-    *("schedules", "subscriptions", "subscriptions list", "trace {number}", "doctor"),
+    *(
+        "alerts",
+        "alerts list",
+        "alerts preview",
+        "schedules",
+        "subscriptions",
+        "subscriptions list",
+        "trace {number}",
+        "doctor",
+    ),
 )
 
 
@@ -60,7 +69,7 @@ def test_each_prints_nothing_but_json(bus: Bus, number: str, letter: str):
         json.loads(line)
 
 
-@pytest.mark.parametrize("group", ["breakers", "replays", "subscriptions"])
+@pytest.mark.parametrize("group", ["alerts", "breakers", "replays", "subscriptions"])
 def test_json_before_a_command_is_refused_with_where_it_belongs(bus: Bus, group: str):
     result = call(group, "--json", "list")
 

@@ -22,6 +22,7 @@ PAGES = [
     "/ops/catalog",
     "/ops/schedules",
     "/ops/breakers",
+    "/ops/alerts?preview=yes",
     "/ops/mails",
     "/nothing",
 ]

@@ -32,6 +32,7 @@ OPS_PAGES = (
         "/ops/mails",
         "/ops/schedules",
         "/ops/breakers",
+        "/ops/alerts?preview=yes",
         "/ops/replays",
         "/ops/replays/1",
         "/ops/nothing",

@@ -141,6 +141,8 @@ ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
         f"/api/v1/replays/{replaying(JobState.STOPPED)}/again",
         {"canary": True, "why": "because"},
     ),
+    "alerts_api.send_test": lambda shop: ("/api/v1/alerts/test", {"why": "because"}),
+    "ops.alerts.send_test": lambda shop: ("/ops/alerts/test", {"reason": "because"}),
     "breakers_api.hold": lambda shop: ("/api/v1/breakers/payment/hold", {"why": "because"}),
     "breakers_api.close": lambda shop: (
         f"/api/v1/breakers/{on_hold()}/close",
@@ -276,6 +278,7 @@ COMMANDS: dict[str, Callable[[Shop], tuple[str, ...]]] = {
     "resume": lambda shop: (paused(),),
     "backfill": lambda shop: (fresh_subscription(),),
     "dead-letters edit": lambda shop: (shop.letter, "--patch", patch_file()),
+    "alerts test": lambda shop: (),
     "breakers replays": lambda shop: ("carrier", "off"),
     "breakers hold": lambda shop: ("carrier",),
     "breakers close": lambda shop: (on_hold(),),

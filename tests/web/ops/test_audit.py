@@ -19,7 +19,7 @@ from tests.web.ops.acts import ACTIONS, COMMANDS, SUBSCRIPTION, Shop
 from tests.web.payloads import OPS, order_payload
 from tidings.cli import main
 
-READS = (" list", " show", " dry-run", " export", " stuck")
+READS = (" list", " show", " dry-run", " export", " stuck", " preview")
 READ_ONLY = {
     *("up", "restart", "web", "relay", "migrate", "demo", "chaos", "alive"),
     *("queues", "events", "doctor", "catalog", "contracts", "backup", "audit", "schedules"),

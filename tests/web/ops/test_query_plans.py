@@ -38,6 +38,7 @@ PAGES = (
         "/ops/mails",
         "/ops/schedules",
         "/ops/breakers",
+        "/ops/alerts?preview=yes",
         "/orders/{order}",
     ),
     *("/api/v1/orders", "/api/v1/events", "/api/v1/dead-letters", "/api/v1/queues"),
