@@ -34,7 +34,7 @@ OPS_PAGES = (
         "/products",
         "/products/new",
     ),
-    *("/products/MUG-BLUE/change", "/catalog", "/mails", "/audit", "/nothing"),
+    *("/products/MUG-BLUE/change", "/catalog", "/mails", "/audit", "/alerts", "/nothing"),
 )
 ORDER = {
     "customer": {"name": "Ada Example", "email": "ada@example.com"},

@@ -262,3 +262,9 @@ def test_a_broken_card_is_a_dead_letter_for_operators_and_in_flower(whole: Whole
     wait_until(
         lambda: "FAILURE" in whole.tasks("payment.charge_order", order), what="FAILURE in Flower"
     )
+
+    def alerts() -> list[str]:
+        found = whole.ask("/api/v1/alerts", **AUTHORIZED)["alerts"]
+        return [each["state"] for each in found if each["subject"] == "payment.charge_order"]
+
+    wait_until(lambda: "firing" in alerts(), within=60, what="the alert, by the relay")
