@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, Field
 
 from events import clock, reading, transaction
@@ -12,21 +11,12 @@ from events.alerts import listing
 from events.alerts.preview import preview
 from events.settings import settings
 from tasks.alert_receivers import receivers
-from web.api.openapi import OPS_AUTH
-from web.api.ops import CHANGE_PROBLEMS, OPS
-from web.api.ops_schemas import OpsResponse
-from web.api.replay_schemas import Because
-from web.api.schemas import problems
-from web.security import operator_name, require_ops
+from web.api import operators
+from web.api.operators import change_problems
+from web.api.ops_schemas import Because, OpsResponse
+from web.security import operator_name
 
-bp = APIBlueprint(
-    "alerts_api",
-    __name__,
-    url_prefix="/api/v1",
-    abp_tags=[OPS],
-    abp_security=OPS_AUTH,
-    abp_responses=problems(401, 422, 429, 500, 503),
-)
+bp = operators.blueprint("alerts_api", __name__)
 
 
 class AlertOut(OpsResponse):
@@ -92,12 +82,6 @@ class SentTest(BaseModel):
     receivers: list[str] = Field(description="as this process knows them")
 
 
-@bp.before_request
-@require_ops
-def log_in() -> None:
-    """Require the ops login before the request is validated."""
-
-
 @bp.get("/alerts", responses={200: Alerts})
 def list_alerts() -> dict[str, Any]:
     """List the alerts, those first whose rule holds."""
@@ -122,7 +106,7 @@ def preview_alerts() -> dict[str, Any]:
     return PreviewOut.model_validate(found).model_dump(mode="json")
 
 
-@bp.post("/alerts/test", responses={202: SentTest, **CHANGE_PROBLEMS})
+@bp.post("/alerts/test", responses={202: SentTest, **change_problems()})
 def send_test(body: Because) -> tuple[dict[str, Any], int]:
     """Send a message to each receiver; the event's deliveries tell whether it arrived."""
     with transaction() as session:
