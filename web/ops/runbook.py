@@ -56,6 +56,7 @@ _NAMES = {"sku": "typed_sku"}
 _GROUP = "--subscription {subscription} --fingerprint {fingerprint}"
 PATCH = [{"op": "replace", "path": "/PATH", "value": "VALUE"}]
 RECIPES = {
+    "ops.alerts.send_test": Recipe("alerts test", "alerts_api.send_test"),
     "ops.breakers.hold": Recipe("breakers hold {dependency}", "breakers_api.hold"),
     "ops.breakers.close": Recipe("breakers close {dependency}", "breakers_api.close"),
     "ops.breakers.switch_replays": Recipe(

@@ -48,6 +48,7 @@ def pages(app: Flask, dead_charges: Bus) -> list[str]:
     group = f"subscription={letter.subscription}&fingerprint={letter.fingerprint}"
     return [
         *("/ops", "/ops/dead-letters", "/ops/queues", "/ops/replays", "/ops/breakers"),
+        "/ops/alerts",
         *("/ops/products", "/ops/products/new", "/ops/products/MUG-BLUE/change"),
         *(f"/ops/replays/{number}" for number in numbers),
         *(f"/ops/dead-letters/{letter.id}", f"/ops/dead-letters/{letter.id}/edit"),
