@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from events import counts
 from events.db_errors import sanitize_text
 from events.tables import Attempt, Delivery
 
@@ -58,7 +59,7 @@ def _is_library(filename: str) -> bool:
 
 
 def record(session: Session, row: Delivery, failure: Failure) -> None:
-    """Write the attempt of a delivery whose row counts it already."""
+    """Write the attempt of a delivery whose row counts it already, and has its new state."""
     lines = traceback.format_exception(failure.error)
     session.execute(
         insert(Attempt).values(
@@ -74,3 +75,4 @@ def record(session: Session, row: Delivery, failure: Failure) -> None:
             traceback=sanitize_text("".join(lines), MAX_TRACEBACK),
         )
     )
+    counts.note_failure(session, row.subscription, dead=row.died_at is not None)

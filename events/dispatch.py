@@ -11,7 +11,18 @@ from uuid import UUID
 
 import structlog
 
-from events import breakers, clock, context, failures, handlers, ledger, log, pace, suspects
+from events import (
+    breakers,
+    clock,
+    context,
+    counts,
+    failures,
+    handlers,
+    ledger,
+    log,
+    pace,
+    suspects,
+)
 from events.attempts import Failure
 from events.calls import Answer, call_each
 from events.database import reading, transaction
@@ -222,6 +233,7 @@ class _Run:
             self._left -= len(ids)
             if self._left <= 0:  # the window has room for another message
                 log.wake(session)
+        counts.note_handled(self._subscription.name, [envelope for envelope, _ in ours])
         return claimed
 
     def _failed(self, delivery: InFlight, error: BaseException) -> Outcome:

@@ -121,7 +121,7 @@ def test_a_scaled_object_asks_for_a_gauge_that_the_web_exports_by_its_states():
         assert trigger["type"] == "prometheus"
         assert {"serverAddress", "query", "threshold"} <= trigger["metadata"].keys()
         assert "tidings_deliveries{" in trigger["metadata"]["query"]
-        assert 'state=~"waiting|retrying"' in trigger["metadata"]["query"]
+        assert 'state=~"waiting|in_flight|retrying"' in trigger["metadata"]["query"]
 
 
 def test_every_variable_is_a_setting_and_each_secret_comes_from_a_file():

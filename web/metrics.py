@@ -1,7 +1,6 @@
 """The counters of the web, shared by the workers of one `tidings web`: /metrics."""
 
 import os
-from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -17,14 +16,9 @@ from prometheus_client import (
     generate_latest,
     values,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
-from sqlalchemy.orm import Session
 
-from events import heartbeat, reading
-from events.admin import breakers, queues
-from events.admin.breakers import BreakerLine
+from web.ledger_metrics import LedgerCollector
 from web.security import demand_login, ops_user
 from web.settings import settings
 
@@ -47,65 +41,6 @@ def latency() -> Histogram:
         ["endpoint", "method", "status"],
         registry=None,
     )
-
-
-class LedgerCollector(Collector):
-    """A collector that reads the ledger at each scrape, so that all web processes agree."""
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield gauges of the open and dead deliveries by queue, and of the refused queues."""
-        deliveries = GaugeMetricFamily(
-            "tidings_deliveries", "Deliveries that are not handled", labels=["queue", "state"]
-        )
-        oldest = GaugeMetricFamily(
-            "tidings_oldest_delivery_seconds", "Age of the oldest open delivery", labels=["queue"]
-        )
-        workers = GaugeMetricFamily("tidings_workers", "Workers that are alive", labels=["queue"])
-        refused = GaugeMetricFamily(
-            "tidings_queue_refused",
-            "Queues that the broker refuses",
-            labels=["queue", "reason", "fix"],
-        )
-        with reading() as session:
-            yield _relays(session)
-            for queue in queues.overview(session):
-                for state in ("waiting", "retrying", "dead"):
-                    deliveries.add_metric([queue.name, state], getattr(queue, state))
-                oldest.add_metric([queue.name], queue.oldest or 0.0)
-                workers.add_metric([queue.name], queue.workers)
-                if queue.trouble:
-                    refused.add_metric([queue.name, queue.trouble, queue.fix or ""], 1)
-            lines = breakers.listed(session)
-            waiting = queues.unrelayed(session)
-        unrelayed = GaugeMetricFamily(
-            "tidings_unrelayed_events", "Events that the relay has not fanned out", value=waiting
-        )
-        yield from (deliveries, oldest, workers, refused, unrelayed, _breakers(lines))
-
-    def describe(self) -> Iterable[Metric]:
-        """Describe nothing, because the registry would read the database for it."""
-        return []
-
-
-def _relays(session: Session) -> Metric:
-    relays = GaugeMetricFamily(
-        "tidings_relays", "Relays that are alive", labels=["broker", "trouble"]
-    )
-    for relay in heartbeat.live_relays(session):
-        # An error of a connection names hosts, which are no business of everybody's.
-        trouble = relay.trouble if relay.blocked else None
-        relays.add_metric([heartbeat.broker_state(relay), trouble or ""], 1)
-    return relays
-
-
-def _breakers(lines: Iterable[BreakerLine]) -> Metric:
-    found = GaugeMetricFamily(
-        "tidings_breaker", "1 for the state of the circuit breaker", labels=["dependency", "state"]
-    )
-    for line in lines:
-        for state in breakers.STATES:
-            found.add_metric([line.dependency, state], line.state == state)
-    return found
 
 
 @bp.get("/metrics")

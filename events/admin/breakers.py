@@ -52,7 +52,7 @@ def listed(session: Session) -> list[BreakerLine]:
         row, names = rows.get(name), dependents.get(name, [])
         counted = names if row is not None and row.state != State.CLOSED else []
         found = [backlogs[each] for each in counted if each in backlogs]
-        lines.append(_line(name, row, names, sum(each.waiting + each.retrying for each in found)))
+        lines.append(_line(name, row, names, sum(each.open for each in found)))
     return sorted(lines, key=lambda each: (each.state == State.CLOSED, each.dependency))
 
 

@@ -1,118 +1,169 @@
 """The queues as the ledger knows them: backlog, dead letters, and live workers."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import String, cast, func, select
+from sqlalchemy import String, and_, cast, func, select
 from sqlalchemy.orm import Session
 
 from events import clock, heartbeat
+from events.breakers import Breaker
+from events.breakers import State as BreakerState
 from events.ledger import IS_DEAD, IS_IN_FLIGHT, IS_TO_SEND, State
 from events.tables import Delivery, LogEntry, SubscriptionRow
 
 
 @dataclass(frozen=True)
-class QueueView:
-    """One queue.
+class Backlog:
+    """The deliveries of a subscription or queue that are not done.
 
-    `waiting` deliveries have not failed yet, `retrying` ones have; `oldest` is the age in seconds
-    of the oldest open delivery's event; `paused` says that a subscription of the queue is;
-    `trouble` is what the broker refuses it for, and `fix` what to do.
+    `waiting` ones have not failed yet, `retrying` ones have; those `in_flight` are in a task
+    message or with a worker, and in neither number. `oldest` is the age in seconds of the oldest
+    open delivery's event.
     """
 
-    name: str
     waiting: int = 0
+    in_flight: int = 0
     retrying: int = 0
     dead: int = 0
     oldest: float | None = None
+
+    @property
+    def open(self) -> int:
+        """The number of deliveries that are to be handled."""
+        return self.waiting + self.in_flight + self.retrying
+
+
+@dataclass(frozen=True)
+class QueueView(Backlog):
+    """One queue.
+
+    `paused` says that a subscription of the queue is; `trouble` is what the broker refuses it for,
+    and `fix` what to do; `breakers` are the dependencies that subscriptions of it wait for.
+    """
+
+    name: str = ""
     paused: bool = False
     workers: int = 0
     trouble: str | None = None
     fix: str | None = None
+    breakers: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """What keeps the queue from its work: no worker, a refusal, a breaker; or ok."""
+        if self.trouble:
+            return "refused"
+        if not self.workers:
+            return "no worker"
+        return "breaker open" if self.breakers else "ok"
+
+
+Key = tuple[str, str]  # queue, subscription
 
 
 def overview(session: Session) -> list[QueueView]:
     """Return every queue, by name; done deliveries cost nothing here."""
-    counts = _counts(session)
-    oldest = _oldest(session)
-    paused: dict[str, bool] = {}
-    for queue, paused_at in session.execute(
-        select(SubscriptionRow.queue, SubscriptionRow.paused_at)
-    ):
-        paused[queue] = paused.get(queue, False) or paused_at is not None
-    workers = _consumed(session)
-    troubles = heartbeat.queue_troubles(session)
-    names = sorted({*paused, *workers, *troubles, *(queue for queue, _ in counts)})
+    return of_queues(session, backlogs(session))
+
+
+def of_queues(session: Session, found: Mapping[Key, Backlog]) -> list[QueueView]:
+    """Return every queue, by name, with the sums of the backlogs of its subscriptions."""
+    parts: defaultdict[str, list[Backlog]] = defaultdict(list)
+    for (queue, _), backlog in found.items():
+        parts[queue].append(backlog)
+    paused, breakers = _paused_and_waiting(session)
+    workers, troubles = _consumed(session), heartbeat.queue_troubles(session)
     return [
         QueueView(
+            **_sums(parts[name]),
             name=name,
-            waiting=counts[name, State.PENDING],
-            retrying=counts[name, State.RETRYING],
-            dead=counts[name, State.DEAD],
-            oldest=oldest.get(name),
             paused=paused.get(name, False),
             workers=workers.count(name),
             trouble=troubles[name]["reason"] if name in troubles else None,
             fix=troubles[name]["fix"] if name in troubles else None,
+            breakers=tuple(sorted(breakers[name])),
         )
-        for name in names
+        for name in sorted({*paused, *parts, *workers, *troubles})
     ]
 
 
-def _counts(session: Session) -> Counter[tuple[str, str]]:
-    """Count by queue and state.
+def _paused_and_waiting(session: Session) -> tuple[dict[str, bool], defaultdict[str, set[str]]]:
+    """Return whether a subscription of each queue is paused, and what its deliveries wait for."""
+    rows = select(SubscriptionRow.queue, SubscriptionRow.paused_at, Breaker.dependency)
+    waits = and_(
+        Breaker.dependency == SubscriptionRow.depends_on, Breaker.state != BreakerState.CLOSED
+    )
+    paused: dict[str, bool] = {}
+    breakers: defaultdict[str, set[str]] = defaultdict(set)
+    for queue, paused_at, dependency in session.execute(rows.outerjoin(Breaker, waits)):
+        paused[queue] = paused.get(queue, False) or paused_at is not None
+        if dependency is not None:
+            breakers[queue].add(dependency)
+    return paused, breakers
+
+
+def backlogs(session: Session) -> dict[Key, Backlog]:
+    """Return the backlog of each subscription that has one, by queue and name.
 
     Each part has an index of its own; in one condition, every delivery there ever was would be
     read. Dead letters are counted in the order of their index.
     """
-    counts: Counter[tuple[str, str]] = Counter()
-    for part in (IS_TO_SEND, IS_IN_FLIGHT):
-        found = select(Delivery.queue, Delivery.state, func.count()).where(part)
-        for queue, state, count in session.execute(found.group_by(Delivery.queue, Delivery.state)):
-            counts[queue, state] += count
-    dead = select(func.max(Delivery.queue), func.count()).where(IS_DEAD)
-    for queue, count in session.execute(dead.group_by(Delivery.subscription)):
-        counts[queue, State.DEAD] += count
-    return counts
-
-
-def _oldest(session: Session) -> dict[str, float]:
-    """Return the age of the oldest open event of each queue, in seconds.
-
-    Ids of events sort by time. To join the events would read a million of them, where a planner
-    begins with their table.
-    """
-    first: dict[str, UUID] = {}
-    for part in (IS_TO_SEND, IS_IN_FLIGHT):
-        ids = select(Delivery.queue, func.min(cast(Delivery.event_id, String))).where(part)
-        for queue, oldest in session.execute(ids.group_by(Delivery.queue)):
-            first[queue] = min(UUID(oldest), first.get(queue, UUID(oldest)))
-    times = select(LogEntry.id, LogEntry.publish_at).where(LogEntry.id.in_(first.values()))
-    since = {row.id: row.publish_at for row in session.execute(times)}
-    now = clock.now()
-    return {queue: (now - since[event_id]).total_seconds() for queue, event_id in first.items()}
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """The deliveries of one subscription that are not done: waiting, retrying and dead ones."""
-
-    waiting: int = 0
-    retrying: int = 0
-    dead: int = 0
+    counts: defaultdict[Key, Counter[str]] = defaultdict(Counter)
+    columns = (Delivery.queue, Delivery.subscription, Delivery.state)
+    for part, names in ((IS_TO_SEND, _WAITING), (IS_IN_FLIGHT, _IN_FLIGHT)):
+        found = select(*columns, func.count()).where(part).group_by(*columns)
+        for queue, name, state, count in session.execute(found):
+            counts[queue, name][names[State(state)]] += count
+    dead = select(func.max(Delivery.queue), Delivery.subscription, func.count()).where(IS_DEAD)
+    for queue, name, count in session.execute(dead.group_by(Delivery.subscription)):
+        counts[queue, name]["dead"] += count
+    ages = _ages(session)
+    return {key: Backlog(**found, oldest=ages.get(key)) for key, found in counts.items()}
 
 
 def by_subscription(session: Session) -> dict[str, Backlog]:
     """Return the backlog of each subscription that has one, counted on the indexes."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for part in (IS_TO_SEND, IS_IN_FLIGHT, IS_DEAD):
-        found = select(Delivery.subscription, Delivery.state, func.count()).where(part)
-        grouped = found.group_by(Delivery.subscription, Delivery.state)
-        for name, state, count in session.execute(grouped):
-            counts[name, state] += count
-    states = (State.PENDING, State.RETRYING, State.DEAD)
-    return {name: Backlog(*(counts[name, state] for state in states)) for name, _ in counts}
+    parts: defaultdict[str, list[Backlog]] = defaultdict(list)
+    for (_, name), backlog in backlogs(session).items():
+        parts[name].append(backlog)
+    return {name: Backlog(**_sums(found)) for name, found in parts.items()}
+
+
+_WAITING = {State.PENDING: "waiting", State.RETRYING: "retrying"}
+_IN_FLIGHT = dict.fromkeys(_WAITING, "in_flight")
+
+
+def _sums(parts: Iterable[Backlog]) -> dict[str, Any]:
+    found = list(parts)
+    sums: dict[str, Any] = {
+        name: sum(getattr(each, name) for each in found)
+        for name in ("waiting", "in_flight", "retrying", "dead")
+    }
+    ages = [each.oldest for each in found if each.oldest is not None]
+    return sums | {"oldest": max(ages, default=None)}
+
+
+def _ages(session: Session) -> dict[Key, float]:
+    """Return the age in seconds of the oldest open event of each subscription.
+
+    Ids of events sort by time. To join the events would read a million of them, where a planner
+    begins with their table.
+    """
+    first: dict[Key, UUID] = {}
+    columns = (Delivery.queue, Delivery.subscription)
+    for part in (IS_TO_SEND, IS_IN_FLIGHT):
+        ids = select(*columns, func.min(cast(Delivery.event_id, String))).where(part)
+        for queue, name, oldest in session.execute(ids.group_by(*columns)):
+            key = queue, name
+            first[key] = min(UUID(oldest), first.get(key, UUID(oldest)))
+    times = select(LogEntry.id, LogEntry.publish_at).where(LogEntry.id.in_(set(first.values())))
+    since = {row.id: row.publish_at for row in session.execute(times)}
+    now = clock.now()
+    return {key: (now - since[event_id]).total_seconds() for key, event_id in first.items()}
 
 
 def unrelayed(session: Session) -> int:
@@ -121,6 +172,13 @@ def unrelayed(session: Session) -> int:
         session.scalar(select(func.count(LogEntry.position)).where(LogEntry.relayed_at.is_(None)))
         or 0
     )
+
+
+def relay_lag(session: Session) -> float:
+    """Return the age in seconds of the oldest event that the relay has not fanned out yet."""
+    unrelayed = select(LogEntry.publish_at).where(LogEntry.relayed_at.is_(None))
+    oldest = session.scalar(unrelayed.order_by(LogEntry.position).limit(1))
+    return 0.0 if oldest is None else max(0.0, (clock.now() - oldest).total_seconds())
 
 
 def without_worker(session: Session) -> list[str]:

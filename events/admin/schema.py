@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, TypeDecorator, inspect, text
 
-from events import alert_tables, edited_events, outgoing_tasks
+from events import alert_tables, count_tables, edited_events, outgoing_tasks
 from events.admin.subscriptions import register
 from events.database import Database
 from events.errors import TidingsError
@@ -27,6 +27,8 @@ _VACUUM_EARLY = (
 TABLES_OF_THE_BUS = (
     alert_tables.Alert,
     alert_tables.AlertLook,
+    count_tables.CountOfMinute,
+    count_tables.CountTotal,
     edited_events.EditedEvent,
     outgoing_tasks.OutgoingTask,
     replay_tables.Replay,

@@ -12,7 +12,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from events import clock, heartbeat
+from events import clock, count_flush, heartbeat
 from events.database import database, reading, relaxed
 from events.db_errors import describe_error, unavailable_reason
 from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
@@ -149,6 +149,7 @@ class Relay:
     def _upkeep(self) -> None:
         self._queues.forget_idle(now=time.monotonic())
         self._beat()
+        count_flush.flush()
         self._timetable.refresh()
         with reading() as session:
             self._slots = slots_by_queue(session)

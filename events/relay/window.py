@@ -80,7 +80,7 @@ def traffic(session: Session, slots: Counter[str], held: Collection[str] = ()) -
 
 def _traffic(row: Any, slots: Counter[str], held: Collection[str]) -> Traffic:
     name, queue, event_types, batch, paused_at, depends_on, breaker, *probe, due, in_flight = row
-    room = max(MESSAGES, MESSAGES_PER_SLOT * slots[queue]) - in_flight
+    room = window(slots[queue]) - in_flight
     found = Traffic(
         name, queue, event_types, max(MESSAGE_SIZE, batch), slots[queue] or 1, due, room
     )
@@ -91,6 +91,11 @@ def _traffic(row: Any, slots: Counter[str], held: Collection[str]) -> Traffic:
     if waits or not may_send:
         found.room, found.due_at = 0, None
     return found
+
+
+def window(slots: int) -> int:
+    """Return the number of messages of a subscription that may be in flight."""
+    return max(MESSAGES, MESSAGES_PER_SLOT * slots)
 
 
 def slots_by_queue(session: Session) -> Counter[str]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, exists, insert, or_, select
 from sqlalchemy.orm import Session
 
-from events import ledger, log
+from events import counts, ledger, log
 from events.replays import past
 from events.replays.tables import REPLAYED, Kind, Replay, ReplayedDelivery
 from events.selection import Selection, matching
@@ -58,6 +58,7 @@ def _replay_dead(session: Session, job: Replay, limit: int, now: datetime) -> li
         session,
         [(name, event_id, at) for (event_id, name, _), at in zip(keys, due, strict=True)],
     )
+    counts.add_replayed(session, (name for _, name, _ in keys))
     return keys
 
 

@@ -9,7 +9,7 @@ from celery.concurrency.prefork import TaskPool
 from celery.worker.consumer.tasks import Tasks
 from sqlalchemy.exc import SQLAlchemyError
 
-from events import heartbeat
+from events import count_flush, heartbeat
 from events.admin import subscriptions
 from events.database import Database, use
 from events.db_errors import describe_error
@@ -55,6 +55,7 @@ class Heartbeat(StartStopStep):
         def beat() -> None:
             slots = consumer.controller.concurrency
             heartbeat.beat(consumer.hostname, "worker", _consumed(consumer), slots=slots)
+            count_flush.flush()  # of all pools but prefork, whose children do it
 
         self._timers = [
             self._repeat(consumer, TOUCH_INTERVAL, touch),
@@ -65,6 +66,7 @@ class Heartbeat(StartStopStep):
         """Stop beating and delete the row."""
         for timer in self._timers:
             timer.cancel()
+        count_flush.flush_or_log()
         _log_database_errors(lambda: heartbeat.leave(consumer.hostname))
 
     def _repeat(self, consumer: Any, seconds: float, action: Callable[[], None]) -> Any:

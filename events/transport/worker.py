@@ -7,10 +7,15 @@ from uuid import UUID
 
 from celery import Celery, Task
 from celery.exceptions import Retry, SoftTimeLimitExceeded
-from celery.signals import celeryd_init, setup_logging, worker_process_shutdown
+from celery.signals import (
+    celeryd_init,
+    setup_logging,
+    worker_process_init,
+    worker_process_shutdown,
+)
 from kombu.transport import TRANSPORT_ALIASES
 
-from events import breakers, logs, observers
+from events import breakers, count_flush, logs, observers
 from events.addresses import is_amqp
 from events.database import reset_after_fork
 from events.db_errors import describe_error, is_transient
@@ -67,7 +72,8 @@ def install(app: Celery, subscriptions: Iterable[Subscription]) -> None:
     aliases.update(dict.fromkeys(("redis", "rediss"), lambda: RedisTransport))
     amqp_message.install()
     celeryd_init.connect(_prepare_worker, weak=False)
-    worker_process_shutdown.connect(_close_observers, weak=False)
+    worker_process_init.connect(_begin_child, weak=False)
+    worker_process_shutdown.connect(_end_child, weak=False)
     breakers.count_as_unavailable(SoftTimeLimitExceeded)
     reset_after_fork()
 
@@ -105,8 +111,13 @@ def _prepare_worker(**_: Any) -> None:
     loading.start()
 
 
-def _close_observers(**_: Any) -> None:
-    """Close them in a child of the pool, which ends without `atexit`."""
+def _begin_child(**_: Any) -> None:
+    count_flush.flush_regularly()
+
+
+def _end_child(**_: Any) -> None:
+    """Write and hand over what a child of the pool has: it ends without `atexit`."""
+    count_flush.flush_or_log()
     observers.close()
 
 

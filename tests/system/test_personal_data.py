@@ -230,7 +230,7 @@ def _all_is_over() -> bool:
     """Return true if every mail was refused for good and nothing is open."""
     with reading() as session:
         is_open = any(
-            each.waiting + each.retrying for each in queue_admin.overview(session)
+            each.open for each in queue_admin.overview(session)
         ) or queue_admin.unrelayed(session)
         return dead_letters.count(session) >= 3 and not is_open
 

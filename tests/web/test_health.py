@@ -150,8 +150,8 @@ def test_the_ledger_is_text_at_each_scrape(client: FlaskClient):
         dead = _metrics(client)
 
     assert retrying["tidings_unrelayed_events",] == 0
-    assert retrying["tidings_deliveries", "payment", "retrying"] == 1
-    assert dead["tidings_deliveries", "dead", "payment"] == 1
+    assert retrying["tidings_deliveries", "payment", "payment.charge_order", "retrying"] == 1
+    assert dead["tidings_deliveries", "dead", "payment", "payment.charge_order"] == 1
 
 
 def test_metrics_hold_no_personal_data(client: FlaskClient):

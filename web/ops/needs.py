@@ -72,7 +72,7 @@ def _breakers(lines: Iterable[BreakerLine]) -> Iterator[Need]:
 
 
 def _queues(rows: Iterable[QueueView]) -> Iterator[Need]:
-    for row in sorted(rows, key=lambda row: (-row.waiting - row.retrying, row.name)):
+    for row in sorted(rows, key=lambda row: (-row.open, row.name)):
         url = url_for("ops.queues.show_list", _anchor=f"queue-{row.name}")
         if row.trouble:
             text = f"To fix it: {row.fix}. Its deliveries wait; all other queues are served."
@@ -80,7 +80,7 @@ def _queues(rows: Iterable[QueueView]) -> Iterator[Need]:
         elif not row.workers:
             yield Need(
                 f"Queue {row.name} has no worker",
-                f"{_deliveries(row.waiting + row.retrying)} in it.",
+                f"{_deliveries(row.open)} in it.",
                 url,
                 command=worker_command(row.name),
                 stops=True,
