@@ -23,7 +23,7 @@ from events.replays.tables import REPLAYED
 logger = structlog.get_logger("tidings.counts")
 
 INTERVAL = 5.0  # seconds between two flushes
-KEPT = timedelta(days=1)
+RETENTION = timedelta(days=1)
 _LOOKED_UP = 500  # late deliveries in one query
 
 _pruned_in = 0  # the hour
@@ -75,7 +75,7 @@ def _prune(session: Session) -> None:
     global _pruned_in
     now = clock.now()
     if (hour := minute_of(now) // 60) != _pruned_in:
-        session.execute(delete(MINUTES).where(MINUTES.c.minute < minute_of(now - KEPT)))
+        session.execute(delete(MINUTES).where(MINUTES.c.minute < minute_of(now - RETENTION)))
         _pruned_in = hour
 
 

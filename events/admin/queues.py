@@ -54,7 +54,7 @@ class QueueView(Backlog):
 
     @property
     def state(self) -> str:
-        """What keeps the queue from its work: no worker, a refusal, a breaker; or ok."""
+        """The reason why the queue does not work: a refusal, no worker, a breaker; or ok."""
         if self.trouble:
             return "refused"
         if not self.workers:

@@ -52,8 +52,9 @@ def test_what_was_handled_failed_died_and_was_replayed_outlives_the_deliveries(b
     assert (line.name, line.queue, line.window) == ("notes.answer", "notes", 2)
     assert (line.handled, line.failed, line.retried, line.died) == (2, 2, 1, 1)
     assert (line.waiting, line.in_flight, line.retrying, line.dead) == (0, 0, 0, 1)
-    assert line.p99 is not None and line.p99 < 10
-    assert line.per_minute == pytest.approx(2 / 5.5, rel=0.1)
+    assert line.p99 is not None
+    assert line.p99 < 10
+    assert 0.33 <= line.per_minute <= 0.4  # two in five to six minutes
     [point] = notes().history
     assert (point.handled, point.p99) == (2, line.p99)
 
@@ -71,7 +72,7 @@ def test_what_was_handled_failed_died_and_was_replayed_outlives_the_deliveries(b
     found = notes().figures
     assert (found.handled, found.died, found.replayed, found.dead) == (3, 1, 1, 0)
     # It counts since it was given back: its customer was told an hour ago.
-    assert [each.p99 for each in notes().history if each.at > point.at][0] < 10
+    assert next(each.p99 for each in notes().history if each.at > point.at) < 10
 
 
 def test_a_delivery_that_waited_for_long_counts_since_its_event(bus: Bus) -> None:
@@ -101,9 +102,9 @@ def test_counts_that_cannot_be_written_are_kept_for_the_next_flush(bus: Bus) -> 
 
 def test_a_failure_counts_once_it_is_committed(any_database: Database) -> None:
     counts.reset()
-    with pytest.raises(RuntimeError), transaction() as session:
+    with transaction() as session:
         counts.note_failure(session, "notes.answer", dead=False)
-        raise RuntimeError
+        session.rollback()
     assert counts.take() == ({}, [])
 
     with transaction() as session:
@@ -117,7 +118,7 @@ def test_minutes_of_former_days_are_removed_and_their_totals_stay(bus: Bus) -> N
         note(text_)
         bus.drain()
         count_flush.flush()
-        bus.advance(count_flush.KEPT.total_seconds() + 60)
+        bus.advance(count_flush.RETENTION.total_seconds() + 60)
     note("c")
     bus.drain()
     count_flush.flush()

@@ -229,9 +229,9 @@ def _bearer(order: Any) -> dict[str, str]:
 def _all_is_over() -> bool:
     """Return true if every mail was refused for good and nothing is open."""
     with reading() as session:
-        is_open = any(
-            each.open for each in queue_admin.overview(session)
-        ) or queue_admin.unrelayed(session)
+        is_open = any(each.open for each in queue_admin.overview(session)) or queue_admin.unrelayed(
+            session
+        )
         return dead_letters.count(session) >= 3 and not is_open
 
 

@@ -1,37 +1,45 @@
-"""`tidings queues`: the backlog and the workers of every queue."""
+"""`tidings queues`: the backlog, the speed and the workers of every queue."""
 
 from dataclasses import asdict
 
 import click
 
 from events import reading
-from events.admin import queues as queue_admin
+from events.admin import stats
+from events.admin.stats import QueueStats
+from tasks.worker_command import worker_command
+from tidings.cli.encoding import echo
 from tidings.cli.output import json_option, print_json, print_table
+from tidings.cli.stats import FIGURES, NO_QUEUE, figures
 
-_COLUMNS = ("queue", "waiting", "retrying", "dead", "oldest", "paused", "workers", "trouble")
+_COLUMNS = ("queue", "state", *FIGURES, "workers", "paused", "trouble")
 
 
 @click.command()
 @json_option
 def queues(*, as_json: bool) -> None:
-    """Show the deliveries that wait, are retried or are dead, and the state of every queue."""
+    """Show the backlog, the speed and the state of every queue.
+
+    p50, p95 and p99 are the times from commit to effect in the last hour.
+    """
     with reading() as session:
-        views = queue_admin.overview(session)
+        found = stats.read(session, history=False)
     if as_json:
-        print_json([asdict(view) for view in views])
+        print_json([_plain(queue) for queue in found])
         return
-    rows = [
-        (
-            view.name,
-            view.waiting,
-            view.retrying,
-            view.dead,
-            view.oldest,
-            view.paused,
-            view.workers,
-            f"{view.trouble}; {view.fix}" if view.trouble else "",
-        )
-        for view in views
-    ]
-    empty = "no queue is registered yet; `tidings migrate` registers those of this installation"
-    print_table(_COLUMNS, rows, empty=empty)
+    print_table(_COLUMNS, [_row(queue) for queue in found], empty=NO_QUEUE)
+    for queue in found:
+        if not queue.view.workers:
+            echo(f"{queue.view.name} has no worker; start one: {worker_command(queue.view.name)}")
+
+
+def _plain(queue: QueueStats) -> dict[str, object]:
+    view = queue.view
+    start = None if view.workers else worker_command(view.name)
+    return asdict(queue.figures) | {"trouble": view.trouble, "fix": view.fix, "start": start}
+
+
+def _row(queue: QueueStats) -> tuple[object, ...]:
+    view = queue.view
+    trouble = f"{view.trouble}; {view.fix}" if view.trouble else ""
+    return view.name, view.state, *figures(queue.figures), view.workers, view.paused, trouble

@@ -17,6 +17,7 @@ from web.api import (
     repairs,
     replays,
     schedules,
+    stats,
 )
 from web.security import csrf
 
@@ -25,7 +26,7 @@ def init_app(app: OpenAPI) -> None:
     """Add the endpoints to `app`. They need no CSRF token, because they read no cookie."""
     for part in (
         *(orders, ops, dead_letters, repairs, replays, products, audit, schedules),
-        *(breakers, order_traces, invalid_messages, alerts),
+        *(breakers, order_traces, invalid_messages, alerts, stats),
     ):
         csrf.exempt(part.bp)
         openapi.register(app, part.bp)

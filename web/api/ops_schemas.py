@@ -216,7 +216,9 @@ class QueueOut(OpsResponse):
     """The backlog and the workers of a queue."""
 
     name: str
+    state: str = Field(description="refused, no worker, breaker open or ok")
     waiting: int
+    in_flight: int = Field(description="in a task message, or with a worker")
     retrying: int
     dead: int
     oldest: float | None = Field(description="age in seconds of the oldest open delivery")

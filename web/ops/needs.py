@@ -15,6 +15,7 @@ from events.tables import Heartbeat
 from tasks import impact, orders
 from tasks.impact import Ranking
 from tasks.orders import Order
+from tasks.worker_command import worker_command
 
 MAX_STUCK = 20  # orders that are named
 
@@ -91,11 +92,6 @@ def _deliveries(number: int) -> str:
     if number == 1:
         return "1 delivery is waiting"
     return f"{number:,} deliveries are waiting" if number else "Nothing is waiting"
-
-
-def worker_command(queue: str) -> str:
-    """Return the command that starts a worker of a queue."""
-    return f"celery -A tasks worker -Q {queue} -n {queue}@%h"
 
 
 def _stuck(found: Sequence[Order]) -> Iterator[Need]:

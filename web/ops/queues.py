@@ -1,17 +1,17 @@
 """/ops/queues: queues with their subscriptions, live processes, and pausing and resuming."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from events import heartbeat, reading, transaction
-from events.admin import queues, subscriptions
-from events.admin.queues import Backlog, QueueView
-from events.tables import SubscriptionRow
+from events import clock, heartbeat, reading, transaction
+from events.admin import stats, subscriptions
+from events.admin.stats import QueueStats
 from tasks.durations import retry_text
+from tasks.worker_command import worker_command
 from web import forms
-from web.ops.needs import worker_command
+from web.ops import speed_chart
 from web.security import operator_name
 
 bp = Blueprint("queues", __name__, url_prefix="/queues")
@@ -19,17 +19,18 @@ bp = Blueprint("queues", __name__, url_prefix="/queues")
 
 @bp.get("")
 def show_list() -> ResponseReturnValue:
-    """List queues with their subscriptions, and live processes."""
+    """List queues with their figures and subscriptions, and live processes."""
     with reading() as session:
-        rows = sorted(queues.overview(session), key=_worst_first)
+        found = sorted(stats.read(session), key=_worst_first)
         processes = heartbeat.alive(session)
+        now = clock.now()
         return render_template(
             "ops/queues.html",
-            queues=rows,
-            headline=_headline(rows),
-            subscriptions=_by_queue(subscriptions.listed(session)),
-            backlogs=queues.by_subscription(session),
-            no_backlog=Backlog(),
+            queues=found,
+            headline=_headline(found),
+            lead=_lead(found),
+            charts={each.view.name: speed_chart.draw(each.history, now) for each in found},
+            rows_by_name={row.name: row for row in subscriptions.listed(session)},
             processes=processes,
             troubled=[each for each in processes if each.trouble or each.deaf],
             policy_of=subscriptions.policy_of,
@@ -38,32 +39,41 @@ def show_list() -> ResponseReturnValue:
         )
 
 
-def _worst_first(row: QueueView) -> tuple[bool, int, str]:
-    return works(row), -row.waiting - row.retrying, row.name
+_ORDER = ("refused", "no worker", "breaker open", "ok")
 
 
-def works(row: QueueView) -> bool:
-    """Return True if the queue is served: it has a worker, and the broker does not refuse it."""
-    return bool(row.workers) and not row.trouble
+def _worst_first(each: QueueStats) -> tuple[int, int, str]:
+    return _ORDER.index(each.view.state), -each.view.open, each.view.name
 
 
-def _headline(rows: Sequence[QueueView]) -> str:
-    broken = [row.name for row in rows if not works(row)]
-    if not rows:
+def _headline(found: Sequence[QueueStats]) -> str:
+    """Return the answer in one sentence of at most 90 characters."""
+    if not found:
         return "There are no queues yet"
+    broken = [each.view for each in found if each.view.state != "ok"]
     if not broken:
-        return "1 queue is served" if len(rows) == 1 else f"All {len(rows)} queues are served"
-    others = f"{len(rows) - len(broken)} of {len(rows)} are served"
-    if len(broken) == 1:
-        return f"Queue {broken[0]} is not served; {others}"
-    return f"{len(broken)} queues are not served; {others}"
+        return "1 queue is served" if len(found) == 1 else f"All {len(found)} queues are served"
+    others = f"{len(found) - len(broken)} of {len(found)} are ok"
+    if len(broken) > 1:
+        return f"{len(broken)} queues are not served; {others}"
+    [view] = broken
+    return f"Queue {view.name} {_STATES[view.state]}; {others}"
 
 
-def _by_queue(rows: Iterable[SubscriptionRow]) -> dict[str, list[SubscriptionRow]]:
-    found: dict[str, list[SubscriptionRow]] = {}
-    for row in rows:
-        found.setdefault(row.queue, []).append(row)
-    return found
+_STATES = {
+    "refused": "is refused by the broker",
+    "no worker": "has no worker",
+    "breaker open": "waits for a dependency",
+}
+
+
+def _lead(found: Sequence[QueueStats]) -> str:
+    count = sum(each.view.open for each in found)
+    paused = sum(
+        line.open for each in found for line in each.subscriptions if line.state == "paused"
+    )
+    text = f"{count:,} {'delivery is' if count == 1 else 'deliveries are'} open in all"
+    return f"{text}, {paused:,} of them in paused subscriptions." if paused else f"{text}."
 
 
 @bp.post("/<name>/pause")

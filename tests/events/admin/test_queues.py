@@ -46,13 +46,8 @@ def test_a_queue_shows_its_waiting_retrying_and_dead_deliveries(bus: Bus) -> Non
     send(ANSWERING)
 
     found = view("notes")
-    assert (found.waiting, found.retrying, found.dead, found.paused, found.workers) == (
-        2,
-        0,
-        1,
-        False,
-        0,
-    )
+    assert (found.waiting, found.in_flight, found.retrying, found.dead) == (0, 2, 0, 1)
+    assert (found.paused, found.workers, found.open, found.state) == (False, 0, 2, "no worker")
     assert view("others") == QueueView(name="others")
 
 

@@ -44,7 +44,7 @@ PAGES = (
     *("/api/v1/orders", "/api/v1/events", "/api/v1/dead-letters", "/api/v1/queues"),
     *("/ops/events?q=user:ada+since:2020-01-01", "/api/v1/events?q=type:order.created+error:x"),
     *("/ops/dead-letters?q=error:x+user:ada", "/api/v1/dead-letters?q=subject:{number}"),
-    *("/api/v1/subscriptions", "/api/v1/orders/{order}", "/readyz", "/metrics"),
+    *("/api/v1/subscriptions", "/api/v1/orders/{order}", "/readyz", "/metrics", "/api/v1/stats"),
 )
 _WHOLE = re.compile(r"SCAN (orders|events|deliveries|attempts|timeline|mails)\b(?! USING)")
 # The latest rows are read from the end of the table.

@@ -1,10 +1,13 @@
 """/ops/queues: queues, processes and subscriptions."""
 
+from typing import Any
+
 from flask.testing import FlaskClient
 
-from events import heartbeat, reading
+from events import count_flush, counts, heartbeat, reading
 from events.admin import subscriptions
 from events.tables import QueueTrouble
+from tests.tidings.cli.calls import answered
 from tests.web.pages import OPS_HTML, audit_log, place_order, post, running_services
 from tests.web.payloads import OPS
 
@@ -62,3 +65,44 @@ def test_the_queues_page_and_the_api_name_a_refused_queue_with_its_fix(client: F
     assert "Is &lt;full&gt;." in page
     assert "To fix it: start workers for it." in page
     assert (queue["name"], queue["trouble"], queue["fix"]) == ("payment", *full.values())
+
+
+def test_the_same_figures_are_on_the_page_in_the_api_and_in_the_command(client: FlaskClient):
+    heartbeat.beat("payment@box", "worker", ["payment"])
+    counts.reset()
+    with running_services() as bus:
+        place_order(client)
+        bus.drain()
+    count_flush.flush()
+    place_order(client)
+
+    page = client.get("/ops/queues", headers=OPS_HTML).text
+    stats = client.get("/api/v1/stats", headers=OPS).json
+    told = answered("stats")
+
+    payment, email = (_named(stats["queues"], name) for name in ("payment", "email"))
+    charge = _named(payment["subscriptions"], "payment.charge_order")
+    assert (charge["handled"], charge["failed"], charge["waiting"], charge["workers"]) == (
+        *(1, 0, 0),
+        1,
+    )
+    assert 0 < charge["p50"] < charge["p95"] < charge["p99"]
+    assert (payment["state"], payment["start"]) == ("ok", None)
+    assert (email["state"], email["start"]) == (
+        "no worker",
+        "celery -A tasks worker -Q email -n email@%h",
+    )
+    assert [point["handled"] for point in payment["history"]] == [payment["handled"]]
+    assert (stats["unrelayed"], stats["relay_lag"] > 0) == (1, True)
+    assert _named(told["queues"], "payment")["handled"] == payment["handled"]
+    assert {*told["queues"][0]} == {*stats["queues"][0]} - {"trouble", "fix", "start"}
+    assert {*charge} == {*_named(told["queues"], "payment")["subscriptions"][0]}
+    assert "highest p99 was" in page
+    assert page.count('class="p95"') >= 2
+    assert email["start"] in page
+    assert "no worker</span>" in page
+
+
+def _named(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    [found] = [row for row in rows if row["name"] == name]
+    return found
