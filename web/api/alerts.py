@@ -67,7 +67,7 @@ class WouldBeRaisedOut(OpsResponse):
 
 
 class PreviewOut(OpsResponse):
-    """What the rules would have raised in the last 24 hours."""
+    """The alerts that the rules would have raised in the last 24 hours."""
 
     since: datetime
     until: datetime
