@@ -27,13 +27,14 @@ def beat(
     blocked: bool = False,
     queue_troubles: Mapping[str, QueueTrouble] = MappingProxyType({}),
     deaf: str | None = None,
+    version: str = "",
 ) -> None:
     """Record that process `name` is alive, in a transaction of its own.
 
     `kind` is web, relay or worker; `slots` is the number of handlers that it can run at once;
     `trouble` is an error to show beside it, `blocked` if it is that the broker accepts no messages;
     `queue_troubles` are the queues that the broker refuses; `deaf` is the reason why a relay polls
-    the database instead of being notified.
+    the database instead of being notified; `version` is that of a worker's application.
     """
     now = clock.now()
     with relaxed() as session:
@@ -50,12 +51,14 @@ def beat(
                     last_seen=now,
                     blocked=blocked,
                     queue_troubles={},
+                    version=version,
                 )
             )
             session.execute(delete(Heartbeat).where(Heartbeat.last_seen < now - EXPIRES_AFTER))
         row.last_seen, row.skew = now, clock.skew()
         row.trouble, row.blocked, row.deaf = trouble, blocked, deaf
         row.queues, row.queue_troubles = list(queues), dict(queue_troubles)
+        row.version = version  # each time: after a crash, a container has the same name and pid
 
 
 def leave(name: str) -> None:

@@ -4,13 +4,14 @@ import logging
 import re
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from events.addresses import check_broker_url, check_database_url, check_postgresql_url
 from events.environment import EnvironmentSettings, read
 from events.errors import BadValue
+from events.inputs import PlainText
 
 _YEAR = 366 * 86400  # seconds
 _EXPORTER = "opentelemetry.exporter.otlp.proto.http"
@@ -77,6 +78,10 @@ class Settings(EnvironmentSettings):
     alert_no_worker: float | None = _seconds(120.0, "a queue may be without a worker")
     alert_relay_behind: float | None = _seconds(60.0, "an event may wait for the relay")
     alert_breaker_open: float | None = _seconds(60.0, "a breaker may be open")
+    app_version: Annotated[str, PlainText(100)] = Field(
+        default="",
+        description="version of the application that its workers tell, in at most 100 characters",
+    )
     log_level: str = Field(default="INFO", description="lowest level that is logged")
     log_format: str = Field(default="auto", description="format of the log")
     sentry_dsn: str = Field(default="", description="address that Sentry gives to a project")

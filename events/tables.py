@@ -195,6 +195,7 @@ class Heartbeat(Base):
     blocked: Mapped[bool]  # `trouble` is that the broker accepts no messages; it can be reached
     queue_troubles: Mapped[dict[str, QueueTrouble]] = mapped_column(JSON)  # by queue
     deaf: Mapped[str | None] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(String(100), server_default="")  # of the application
 
 
 class InvalidMessageRow(Base):

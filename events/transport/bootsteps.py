@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events import count_flush, heartbeat
 from events.admin import subscriptions
+from events.app_version import app_version
 from events.database import Database, use
 from events.db_errors import describe_error
 from events.settings import settings
@@ -47,6 +48,7 @@ class Heartbeat(StartStopStep):
 
     def start(self, consumer: Any) -> None:
         """Record the subscriptions that this worker serves, and begin to beat."""
+        version = app_version()
 
         def touch() -> None:
             names = _consumed(consumer)
@@ -54,7 +56,8 @@ class Heartbeat(StartStopStep):
 
         def beat() -> None:
             slots = consumer.controller.concurrency
-            heartbeat.beat(consumer.hostname, "worker", _consumed(consumer), slots=slots)
+            names = _consumed(consumer)
+            heartbeat.beat(consumer.hostname, "worker", names, slots=slots, version=version)
             count_flush.flush()  # of all pools but prefork, whose children do it
 
         self._timers = [

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import httpx
@@ -131,6 +132,7 @@ def test_a_worker_of_one_queue_that_consumes_none_is_alive_and_serves_none(
     with reading() as session:
         [worker] = [each for each in heartbeat.alive(session) if each.kind == "worker"]
     assert (worker.name, worker.queues) == ("payment@test", [])
+    assert worker.version == metadata.version("tidings")
 
 
 def control(environment: dict[str, str], *words: str) -> None:

@@ -13,6 +13,7 @@ from web.api import (
     ops,
     order_traces,
     orders,
+    processes,
     products,
     repairs,
     replays,
@@ -26,7 +27,7 @@ def init_app(app: OpenAPI) -> None:
     """Add the endpoints to `app`. They need no CSRF token, because they read no cookie."""
     for part in (
         *(orders, ops, dead_letters, repairs, replays, products, audit, schedules),
-        *(breakers, order_traces, invalid_messages, alerts, stats),
+        *(breakers, order_traces, invalid_messages, alerts, stats, processes),
     ):
         csrf.exempt(part.bp)
         openapi.register(app, part.bp)

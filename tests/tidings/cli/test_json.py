@@ -16,17 +16,9 @@ READS = (
     *("alive", "audit list", "audit verify", "breakers", "breakers list", "catalog", "doubts"),
     *("contracts asyncapi", "contracts check", "dead-letters list", "dead-letters show {letter}"),
     *("dead-letters dry-run {letter}", "events list", "events show {number}", "orders list"),
-    *("orders stuck", "products list", "queues", "replays", "replays list", "sandbox payment"),
-    *(
-        "alerts",
-        "alerts list",
-        "alerts preview",
-        "schedules",
-        "subscriptions",
-        "subscriptions list",
-        "trace {number}",
-        "doctor",
-    ),
+    *("orders stuck", "processes", "products list", "queues", "replays", "replays list"),
+    *("alerts", "alerts list", "alerts preview", "sandbox payment", "schedules", "doctor"),
+    *("subscriptions", "subscriptions list", "trace {number}"),
 )
 
 

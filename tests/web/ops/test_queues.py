@@ -1,5 +1,6 @@
 """/ops/queues: queues, processes and subscriptions."""
 
+import json
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -7,7 +8,7 @@ from flask.testing import FlaskClient
 from events import count_flush, counts, heartbeat, reading
 from events.admin import subscriptions
 from events.tables import QueueTrouble
-from tests.tidings.cli.calls import answered
+from tests.tidings.cli.calls import answered, told
 from tests.web.pages import OPS_HTML, audit_log, place_order, post, running_services
 from tests.web.payloads import OPS
 
@@ -45,13 +46,18 @@ def test_pausing_an_unknown_subscription_is_refused(client: FlaskClient):
 
 
 def test_the_queues_page_shows_backlogs_and_workers(client: FlaskClient):
-    heartbeat.beat("payment@box", "worker", ["payment"])
+    heartbeat.beat("payment@box", "worker", ["payment"], version="<2.1>")
     with running_services() as bus:
         place_order(client)
         bus.send_due()
         page = client.get("/ops/queues", headers=OPS_HTML).text
 
     assert "payment@box" in page
+    assert "&lt;2.1&gt;" in page
+    [process] = client.get("/api/v1/processes", headers=OPS).json["processes"]
+    [answered] = json.loads(told("processes", "--json"))
+    for found in (process, answered):
+        assert (found["name"], found["version"]) == ("payment@box", "<2.1>")
     assert "order.created" in page
 
 
