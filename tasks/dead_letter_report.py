@@ -68,6 +68,8 @@ def _facts(group: Group, held_up: Impact) -> Iterator[tuple[str, str]]:
 
 def _triage(noted: Triage) -> Iterator[tuple[str, str]]:
     yield "state", noted.state + (f", {_code(noted.version)}" if noted.version else "")
+    if noted.canary:
+        yield "canary", f"replay {noted.canary}, {noted.canary_outcome}"
     for name in ("owner", "note", "link"):
         if value := getattr(noted, name):
             yield name, _code(value)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, TypeDecorator, inspect, text
 
 from events import alert_tables, count_tables, edited_events, outgoing_tasks
+from events.admin import triage
 from events.admin.subscriptions import register
 from events.database import Database
 from events.errors import TidingsError
@@ -33,6 +34,8 @@ TABLES_OF_THE_BUS = (
     outgoing_tasks.OutgoingTask,
     replay_tables.Replay,
     replay_tables.ReplayedDelivery,
+    triage.FixCanary,
+    triage.GroupTriage,
 )
 
 

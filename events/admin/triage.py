@@ -5,7 +5,7 @@
 Nothing is written when a group regresses: it is read from the time of its latest death.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -23,7 +23,8 @@ from events.admin.free_texts import register_free_text
 from events.errors import UnknownGroup
 from events.inputs import PlainText
 from events.ledger import IS_DEAD
-from events.orm import Base, BigIntPK, insert_if_absent
+from events.orm import Base, BigInt, BigIntPK, insert_if_absent
+from events.replays.tables import JobState, Replay
 from events.tables import Delivery
 
 State = Literal["open", "on hold", "fixed", "closed"]
@@ -49,6 +50,21 @@ class GroupTriage(Base):
     settled_at: Mapped[datetime | None]  # fixed or closed since
     changed_at: Mapped[datetime]
     changed_by: Mapped[str] = mapped_column(String(200))
+
+
+class FixCanary(Base):
+    """The canary of a group that was fixed in a version: a replay of one dead letter.
+
+    The key lets there be one, whatever the number of relays and workers.
+    """
+
+    __tablename__ = "fix_canaries"
+
+    subscription: Mapped[str] = mapped_column(String(200), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(300), primary_key=True)
+    version: Mapped[str] = mapped_column(String(100), primary_key=True)
+    replay_id: Mapped[BigInt]
+    started_at: Mapped[datetime]
 
 
 for text in (GroupTriage.owner, GroupTriage.note, GroupTriage.link):
@@ -102,7 +118,10 @@ _VALUES = ("state", "version", "owner", "note", "link")
 
 @dataclass(frozen=True)
 class Triage:
-    """The triage of a group as it is shown; `regressed` is fixed or closed, and died again."""
+    """The triage of a group as it is shown; `regressed` is fixed or closed, and died again.
+
+    `canary` is the number of the replay that tried one dead letter on workers of the version.
+    """
 
     state: str = "open"
     version: str = ""
@@ -111,6 +130,8 @@ class Triage:
     link: str = ""
     changed_at: datetime | None = None
     changed_by: str = ""
+    canary: int | None = None
+    canary_outcome: str = ""
 
 
 def change(
@@ -157,13 +178,44 @@ def of_groups(session: Session, groups: Sequence[Group]) -> list[Triage]:
     names = {group.subscription for group in groups}
     wanted = select(GroupTriage).where(GroupTriage.subscription.in_(names))
     rows = {(row.subscription, row.fingerprint): row for row in session.scalars(wanted)}
-    return [_view(rows.get((each.subscription, each.fingerprint)), each) for each in groups]
+    canaries = _canaries(session, names) if any(row.version for row in rows.values()) else {}
+    return [
+        _view(rows.get((each.subscription, each.fingerprint)), each, canaries) for each in groups
+    ]
 
 
-def _view(row: GroupTriage | None, group: Group) -> Triage:
+_Key = tuple[str, str, str]  # subscription, fingerprint, version
+
+
+def _canaries(session: Session, names: Collection[str]) -> dict[_Key, tuple[int, str]]:
+    """Return the number and the outcome of each canary of these subscriptions."""
+    found = select(FixCanary, Replay).outerjoin(Replay, Replay.id == FixCanary.replay_id)
+    return {
+        (each.subscription, each.fingerprint, each.version): (each.replay_id, _outcome(job))
+        for each, job in session.execute(found.where(FixCanary.subscription.in_(names)))
+    }
+
+
+def _outcome(job: Replay | None) -> str:
+    if job is None:
+        return ""
+    outcomes = (
+        (job.failed, "died again"),
+        (job.done, "handled"),
+        (job.skipped, "skipped"),
+        (job.state == JobState.STOPPED and not job.open, "stopped"),
+    )
+    return next((outcome for found, outcome in outcomes if found), "under way")
+
+
+def _view(
+    row: GroupTriage | None, group: Group, canaries: Mapping[_Key, tuple[int, str]]
+) -> Triage:
     if row is None:
         return Triage()
     again = row.settled_at is not None and group.last > row.settled_at
+    key = (row.subscription, row.fingerprint, row.version)
+    canary, outcome = canaries.get(key, (None, ""))
     return Triage(
         state=REGRESSED if again else row.state,
         version=row.version,
@@ -172,4 +224,6 @@ def _view(row: GroupTriage | None, group: Group) -> Triage:
         link=row.link,
         changed_at=row.changed_at,
         changed_by=row.changed_by,
+        canary=canary,
+        canary_outcome=outcome,
     )

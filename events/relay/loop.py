@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock, count_flush, heartbeat
+from events.admin import fix_canaries
 from events.database import database, reading, relaxed
 from events.db_errors import describe_error, unavailable_reason
 from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
@@ -151,6 +152,7 @@ class Relay:
         self._beat()
         count_flush.flush()
         self._timetable.refresh()
+        fix_canaries.start_due()
         with reading() as session:
             self._slots = slots_by_queue(session)
         try:
@@ -212,11 +214,8 @@ class Relay:
         # Not the message, which differs with the statement that failed.
         kind = unavailable_reason(error) or type(error).__name__
         if self._database_error != kind:
-            logger.error(
-                "database.away",
-                detail=describe_error(error),
-                note="everything waits, and goes on by itself",
-            )
+            note = "everything waits, and goes on by itself"
+            logger.error("database.away", detail=describe_error(error), note=note)
             self._database_error = kind
 
     def _report_database_back(self) -> None:

@@ -184,6 +184,8 @@ def discard(ids: tuple[str, ...], *, why: str, everything: bool, **filters: str 
 
 def _group_row(group: admin.Group, held_up: impact.Impact, triage: Triage) -> tuple[object, ...]:
     state = f"fixed in {triage.version}" if triage.state == "fixed" else triage.state
+    if triage.canary:
+        state += f", canary {triage.canary_outcome}"
     return (
         *(group.count, held_up.orders_text, held_up.money_text),
         *(held_up.longest_wait, state, triage.owner),

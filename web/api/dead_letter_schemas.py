@@ -47,6 +47,8 @@ class TriageOut(OpsResponse):
     link: str
     changed_at: datetime | None
     changed_by: str
+    canary: int | None = Field(description="replay of one dead letter on workers of the version")
+    canary_outcome: Literal["", "under way", "handled", "died again", "skipped", "stopped"]
 
 
 class TriageBody(TriageChange):

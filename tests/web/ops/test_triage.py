@@ -1,13 +1,26 @@
 """The triage of a group by page, API and command, with the same words."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
+from events import heartbeat, reading
+from events.admin.fix_canaries import start_due
+from tasks.orders import Order
+from tests.tasks.test_impact import CHARGE, dead
 from tests.tidings.cli.calls import WHY, answered, call, told
-from tests.web.pages import OPS_HTML, post
+from tests.web.pages import OPS_HTML, place_order, post, running_services
 from tests.web.payloads import OPS
+
+
+class GroupKey(NamedTuple):
+    subscription: str
+    fingerprint: str
+
+    def __str__(self) -> str:
+        return f"{self.subscription} {self.fingerprint}"
 
 
 def listed(client: FlaskClient) -> dict[str, Any]:
@@ -76,3 +89,29 @@ def test_an_unknown_group_is_not_found(client: FlaskClient, group: Any) -> None:
     assert client.post("/api/v1/dead-letters/triage", json=body, headers=OPS).status_code == 404
     assert client.post("/api/v1/dead-letters/triage", json=body).status_code == 401
     assert "Triage" in client.get("/ops/dead-letters", headers=OPS_HTML).text
+
+
+def test_the_rest_of_a_fixed_group_is_offered_when_its_canary_was_handled(
+    client: FlaskClient,
+) -> None:
+    with running_services() as bus:
+        for _ in range(2):
+            place_order(client)
+        with reading() as session:
+            dead(CHARGE, *session.scalars(select(Order)))
+        fixed = GroupKey(CHARGE, "ValueError: no")
+        assert page_with(client, fixed, state="fixed", version="2.1").status_code == 200
+        heartbeat.beat("payment@box", "worker", ["payment"], version="2.1")
+        assert start_due() == 1
+        page = client.get("/ops/dead-letters", headers=OPS_HTML).text
+        assert "canary</a> under way" in page
+        assert "Replay the rest" not in page
+        bus.drain()
+
+    page = client.get("/ops/dead-letters", headers=OPS_HTML).text
+    assert "canary</a> handled; replay the rest" in page
+    assert "Replay the rest…" in page
+    assert (listed(client)["canary"], listed(client)["canary_outcome"]) == (1, "handled")
+    assert "fixed in 2.1, canary handled" in told("dead-letters", "list", "--group")
+    post(client, "/ops/dead-letters", "/ops/dead-letters/replay", OPS, only=str(fixed), reason="ok")
+    assert not client.get("/api/v1/dead-letters", headers=OPS).json["groups"]
