@@ -18,7 +18,7 @@ from events.admin import queues
 from events.admin.queues import Backlog, QueueView
 from events.count_tables import BOUNDS, COUNTS, MINUTES, OUTCOMES, TOTALS
 from events.counts import minute_of
-from events.relay.window import slots_by_queue, window
+from events.slots import slots_by_queue, window
 from events.tables import SubscriptionRow
 
 RATE_MINUTES, TIMES_MINUTES, HISTORY_MINUTES = 5, 60, 360

@@ -26,9 +26,9 @@ from events.relay.task_outbox import send_tasks
 from events.relay.timetable import Timetable
 from events.relay.unavailable import UnavailableQueues
 from events.relay.wakeup import wakeup
-from events.relay.window import slots_by_queue
 from events.replays.driver import drive
 from events.scheduled import release_due
+from events.slots import slots_by_queue
 
 logger = structlog.get_logger("tidings.relay")
 

@@ -16,13 +16,11 @@ from typing import Any
 from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
 
-from events import heartbeat
 from events.breakers import BREAKERS, State, probe_due_at
 from events.ledger import IS_IN_FLIGHT, IS_TO_SEND
+from events.slots import window
 from events.tables import DELIVERIES, SUBSCRIPTIONS
 
-MESSAGES = 2  # in flight for a subscription whose queue has one worker slot
-MESSAGES_PER_SLOT = 2  # one is handled, the next one waits for it
 MESSAGE_SIZE = 100  # deliveries in one message at most, or the batch if that is larger
 
 
@@ -91,19 +89,6 @@ def _traffic(row: Any, slots: Counter[str], held: Collection[str]) -> Traffic:
     if waits or not may_send:
         found.room, found.due_at = 0, None
     return found
-
-
-def window(slots: int) -> int:
-    """Return the number of messages of a subscription that may be in flight."""
-    return max(MESSAGES, MESSAGES_PER_SLOT * slots)
-
-
-def slots_by_queue(session: Session) -> Counter[str]:
-    """Return the number of handlers that can run at once on each queue, from the heartbeats."""
-    slots: Counter[str] = Counter()
-    for worker in heartbeat.alive(session):
-        slots.update(dict.fromkeys(worker.queues, worker.slots))
-    return slots
 
 
 def by_event_type(subscriptions: Iterable[Traffic]) -> dict[str, list[Traffic]]:

@@ -11,8 +11,9 @@ from events.dispatch import dispatch
 from events.errors import BrokerDown
 from events.relay.loop import Relay
 from events.relay.loss import LostMessageDetector
-from events.relay.window import MESSAGE_SIZE, MESSAGES
+from events.relay.window import MESSAGE_SIZE
 from events.settings import settings
+from events.slots import MESSAGES
 from events.tables import Delivery, LogEntry
 from events.testing import InMemoryTransport, ManualClock
 from tests.events.sample import deliveries, delivery, marks, new_subscription, note, send

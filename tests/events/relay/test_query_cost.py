@@ -16,8 +16,8 @@ from events.admin import queues, subscriptions
 from events.inbox import in_flight
 from events.relay.round import do_round, survey
 from events.relay.sending import SEND_BATCH
-from events.relay.window import MESSAGES_PER_SLOT
 from events.retry import Decision
+from events.slots import MESSAGES_PER_SLOT
 from events.tables import LogEntry
 from tests.events.sample import failure, new_subscription
 

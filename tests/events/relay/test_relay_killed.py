@@ -7,7 +7,8 @@ from contextlib import suppress
 import pytest
 from kombu import Connection
 
-from events.relay.window import MESSAGE_SIZE, MESSAGES
+from events.relay.window import MESSAGE_SIZE
+from events.slots import MESSAGES
 from tests.events.relay.stopping_relay import EACH, STEPS
 from tests.events.stack import Stack
 from tests.servers import Process, wait_until

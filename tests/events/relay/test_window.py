@@ -17,8 +17,9 @@ from events.ledger import IS_IN_FLIGHT
 from events.messages import Message
 from events.relay.fanout import FAN_OUT_BATCH
 from events.relay.loop import Relay
-from events.relay.window import MESSAGE_SIZE, MESSAGES, MESSAGES_PER_SLOT
+from events.relay.window import MESSAGE_SIZE
 from events.settings import settings
+from events.slots import MESSAGES, MESSAGES_PER_SLOT
 from events.subscriptions import Subscription
 from events.tables import Delivery
 from events.testing import InMemoryTransport, ManualClock
