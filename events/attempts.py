@@ -67,6 +67,7 @@ def record(session: Session, row: Delivery, failure: Failure) -> None:
             event_id=row.event_id,
             number=row.attempts,
             send=row.sends,
+            task_id=row.message,
             started_at=failure.started_at,
             took=failure.took,
             worker=failure.worker,

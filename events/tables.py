@@ -145,6 +145,7 @@ class Attempt(Base):
     event_id: Mapped[UUID] = mapped_column(Uuid)
     number: Mapped[int]
     send: Mapped[int]
+    task_id: Mapped[str | None] = mapped_column(String(300))  # of its task message
     started_at: Mapped[datetime]
     took: Mapped[float]
     worker: Mapped[str] = mapped_column(String(200))

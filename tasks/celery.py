@@ -10,12 +10,13 @@ from celery.signals import worker_ready
 
 from events import subscriptions, transport
 from events.environment import exit_if_wrong, read_secret_files
-from events.transport.flower_options import protect_flower
+from events.transport.flower_options import describe_tasks, protect_flower
 from tasks import gateways
-from tasks.flower_login import give_flower_its_logins
+from tasks.flower_login import give_flower_its_logins, task_page
 
 subscriptions.discover("tasks", skip={"celery"})
 protect_flower()
+describe_tasks(task_page)
 if "flower" in sys.argv or os.environ.get("FLOWER_BASIC_AUTH_FILE"):
     exit_if_wrong()
     read_secret_files()

@@ -1,9 +1,15 @@
-"""The logins of Flower: those of `OPS_AUTH`, unless `FLOWER_BASIC_AUTH` gives others."""
+"""The settings of Flower that the shop knows: its logins, and our page for each of its tasks."""
 
 import os
+from urllib.parse import quote
 
 from tasks.ops_login import flower_logins
 from tasks.settings import settings
+
+
+def task_page(task_id: str) -> str:
+    """Return the address of our page for a task; without `PUBLIC_URL` its path."""
+    return f"{settings().public_url}/ops/tasks/{quote(task_id, safe=':')}"
 
 
 def give_flower_its_logins() -> None:

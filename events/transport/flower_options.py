@@ -1,10 +1,14 @@
-"""Flower: read-only unless FLOWER_READ_ONLY says otherwise, and in no frame of another page."""
+"""Flower: read-only unless FLOWER_READ_ONLY says otherwise, in no frame, with rows as sentences."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flower.options import options
 from flower.urls import settings
 from tornado.web import OutputTransform
+
+from events.subscriptions import registered
+from events.transport import flower_texts
 
 _NO_FRAMES = {"X-Frame-Options": "DENY", "Content-Security-Policy": "frame-ancestors 'none'"}
 
@@ -18,6 +22,15 @@ class NoFrames(OutputTransform):
         """Add the headers to every response."""
         headers.update(_NO_FRAMES)
         return status_code, headers, chunk
+
+
+def describe_tasks(page: Callable[[str], str]) -> None:
+    """Let Flower show deliveries as sentences, each with the address that `page` has for its id.
+
+    A `flowerconfig.py` and the variables of Flower are read afterwards, and win.
+    """
+    options.format_task = flower_texts.formatter(lambda name: name in registered(), page)
+    options.tasks_columns = flower_texts.COLUMNS
 
 
 def protect_flower() -> None:

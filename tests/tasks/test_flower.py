@@ -1,6 +1,8 @@
 """Flower with the app of the shop: read-only, in no frame, and its login from a file."""
 
+import html
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,10 +11,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select
 
-from events import Database, heartbeat, reading
+from events import Database, heartbeat, reading, transaction
 from events.admin import queues, subscriptions
+from events.tables import Attempt
+from tasks import placing
 from tests.servers import Process, free_port, wait_until
+from tests.tasks.builders import place_order, stocked
 from tests.tasks.conftest import services
 from tidings.http_client import open_client
 
@@ -66,6 +72,27 @@ def flower(start: Start, **variables: str) -> str:
     return url
 
 
+def row_of_two_charges(client: httpx.Client, start: Start, *, auth: tuple[str, str]) -> str:
+    """Have two cards charged in one message, of which one fails; return its page in Flower."""
+    with transaction() as session:
+        stocked(session, MUG=10)
+        for token in ("tok_ok", "tok_broken"):
+            placing.place(session, place_order(token, MUG=1))
+    start("relay", "tidings", "relay")
+
+    def task_id() -> str | None:
+        with reading() as session:
+            return session.scalar(select(Attempt.task_id).order_by(Attempt.id))
+
+    wait_until(task_id, what="the failed attempt")
+
+    def page() -> str:
+        return client.get(f"/task/{task_id()}", auth=auth).text
+
+    wait_until(lambda: "sent again" in page(), what="the task in Flower")
+    return html.unescape(page())
+
+
 def served() -> dict[str, int]:
     with reading() as session:
         return {each.name: each.workers for each in queues.overview(session)}
@@ -76,7 +103,7 @@ def test_flower_shows_itself_in_no_frame_and_changes_nothing(start: Start, tmp_p
     login.write_text("ada:correct horse:operator,bob:battery:viewer\n")
     start("worker", "worker", "-Q", "payment,shipping", "-n", "both@test", "--pool=solo")
     wait_until(lambda: served()["payment"] == 1, what="the worker")
-    url = flower(start, OPS_AUTH_FILE=str(login))
+    url = flower(start, OPS_AUTH_FILE=str(login), PUBLIC_URL="https://shop.example")
 
     with open_client(url, timeout=15) as client:
         assert client.get("/workers").status_code == 401
@@ -87,7 +114,12 @@ def test_flower_shows_itself_in_no_frame_and_changes_nothing(start: Start, tmp_p
             params={"queue": "payment"},
             auth=("ada", "correct horse"),
         )
+        row = row_of_two_charges(client, start, auth=("ada", "correct horse"))
 
+    assert "order.created ORD-1001 and 1 more" in row
+    assert re.search(r"https://shop.example/ops/tasks/[0-9a-f-]{36}:payment.charge_order:1", row)
+    assert "is sent again by the ledger: 1 handled, 1 retrying: GatewayError" in row
+    assert "RETRY" in row
     assert page.status_code == 200
     assert page.headers["X-Frame-Options"] == "DENY"
     assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]

@@ -29,6 +29,7 @@ from web.ops import (
     replays,
     runbook,
     schedules,
+    task_messages,
     triage,
 )
 from web.security import require_ops
@@ -37,7 +38,7 @@ bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
     *(find, audit, replays, dry_runs, edits, group_edits, exports, schedules, triage, breakers),
-    *(order_trace, alerts),
+    *(order_trace, alerts, task_messages),
 ):
     bp.register_blueprint(page.bp)
 

@@ -1,4 +1,4 @@
-"""/ops/find: from the number of an order, or the id of an order, event or delivery, to its page."""
+"""/ops/find: from an order's number, or an id of an order, event, delivery or task, to its page."""
 
 from uuid import UUID
 
@@ -22,6 +22,8 @@ def show() -> ResponseReturnValue:
         found = UUID(first)
     except ValueError:
         return redirect(url_for("ops.orders.show_list", number=wanted or None))
+    if subscription.rpartition(":")[2].isdecimal():
+        return redirect(url_for("ops.task_messages.show", task_id=wanted))
     if subscription:
         return redirect(url_for("ops.dead_letters.show", delivery_id=wanted))
     with reading() as session:

@@ -188,6 +188,6 @@ def _attempt_item(delivery: TracedDelivery, attempt: Attempt, *, latest: bool) -
         dead=dead,
         next_attempt_at=delivery.due_at if latest and delivery.state == "retrying" else None,
         outcome="the next attempt succeeded" if latest and delivery.state == "done" else "",
-        flower_task_id=f"{delivery.id}:{attempt.send}",
+        flower_task_id=attempt.task_id or f"{delivery.id}:{attempt.send}",
         replay=replay_of(attempt.send, delivery.replays),
     )
