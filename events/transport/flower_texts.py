@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 COLUMNS = "name,args,state,result,kwargs,received,runtime,worker,uuid"
-# A result is shown by its `repr`, and an error as `RetryScheduled('retrying: ...')`.
-_ERROR = re.compile(r"(?:DeadLettered|RetryScheduled)\((['\"])(.*)\1,?\)", re.DOTALL)
+# They come as `repr`: `'handled'`, `Retry(..., RetryScheduled('retrying: ...'), 4.0)`.
+_ERROR = re.compile(r".*?(?:DeadLettered|RetryScheduled)\((['\"])(.*)\1\).*", re.DOTALL)
 _TEXT = re.compile(r"(['\"])(.*)\1", re.DOTALL)
 _MORE = re.compile(r", ([0-9]+) more$")
 STATES = {

@@ -20,8 +20,10 @@ from tasks import placing
 from tests.servers import Process, free_port, wait_until
 from tests.tasks.builders import place_order, stocked
 from tests.tasks.conftest import services
+from tidings import migrations
 from tidings.http_client import open_client
 
+migrations.load_tables()  # the workers use the tables of every part
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 ROOT = Path(__file__).parents[2]
 CELERY = [sys.executable, "-m", "celery", "-A", "tasks"]
@@ -72,11 +74,11 @@ def flower(start: Start, **variables: str) -> str:
     return url
 
 
-def row_of_two_charges(client: httpx.Client, start: Start, *, auth: tuple[str, str]) -> str:
-    """Have two cards charged in one message, of which one fails; return its page in Flower."""
+def row_of_a_batch(client: httpx.Client, start: Start, *, auth: tuple[str, str]) -> str:
+    """Have cards charged in one message, of which some fail; return its page in Flower."""
     with transaction() as session:
         stocked(session, MUG=10)
-        for token in ("tok_ok", "tok_broken"):
+        for token in ("tok_ok", "tok_broken") * 4:
             placing.place(session, place_order(token, MUG=1))
     start("relay", "tidings", "relay")
 
@@ -114,11 +116,11 @@ def test_flower_shows_itself_in_no_frame_and_changes_nothing(start: Start, tmp_p
             params={"queue": "payment"},
             auth=("ada", "correct horse"),
         )
-        row = row_of_two_charges(client, start, auth=("ada", "correct horse"))
+        row = row_of_a_batch(client, start, auth=("ada", "correct horse"))
 
-    assert "order.created ORD-1001 and 1 more" in row
+    assert re.search(r"order\.created ORD-1001 and \d more", row)
     assert re.search(r"https://shop.example/ops/tasks/[0-9a-f-]{36}:payment.charge_order:1", row)
-    assert "is sent again by the ledger: 1 handled, 1 retrying: GatewayError" in row
+    assert re.search(r"is sent again by the ledger: \d handled, \d retrying: GatewayError", row)
     assert "RETRY" in row
     assert page.status_code == 200
     assert page.headers["X-Frame-Options"] == "DENY"

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from celery.events.state import Task
+from celery.exceptions import Retry
 
 from events.outcome import Outcome, Report, Result
 from events.transport.flower_texts import formatter
@@ -18,6 +19,10 @@ def shown(**fields: Any) -> Any:
 
 def report(*results: Result, reason: str = "") -> str:
     return str(Report([Outcome(each, reason=reason) for each in results]))
+
+
+def retried(text: str) -> str:
+    return repr(Retry(text, exc=RetryScheduled(text), when=4.5))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +45,7 @@ def report(*results: Result, reason: str = "") -> str:
         (
             "FAILURE",
             {"exception": "WorkerLostError('x')"},
-            "is a dead letter: WorkerLostError('x')",
+            "ended, and the ledger has what follows: WorkerLostError('x')",
         ),
         ("PENDING", {}, ""),
     ],
