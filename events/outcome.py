@@ -52,7 +52,7 @@ class Report:
     def __str__(self) -> str:
         counts = Counter(each.result for each in self.outcomes)
         parts = [
-            f"{counts[each]} {each}" if len(self.outcomes) > 1 else str(each)
+            f"{each} {counts[each]}" if counts[each] > 1 else each
             for each in Result
             if counts[each]
         ]

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from events.outcome import Result
+
 COLUMNS = "name,args,state,result,kwargs,received,runtime,worker,uuid"
 # They come as `repr`: `'handled'`, `Retry(..., RetryScheduled('retrying: ...'), 4.0)`.
 _ERROR = re.compile(r".*?(?:DeadLettered|RetryScheduled)\((['\"])(.*)\1\).*", re.DOTALL)
@@ -50,6 +52,17 @@ def _outcome(task: Any) -> str:
     return ": ".join(filter(None, (state, _unwrapped(_ERROR, error))))
 
 
+def _counted(report: str) -> str:
+    """Write the counts of a report first: `handled 3, dead: no` is `3 handled, 1 dead: no`."""
+    counts, colon, reason = report.partition(":")
+    parts = [part.split(" ") for part in counts.split(", ")]
+    if any(part[0] not in set(Result) or part[2:] for part in parts):
+        return report
+    if len(parts) > 1 or len(parts[0]) > 1:
+        counts = ", ".join(f"{part[1] if part[1:] else 1} {part[0]}" for part in parts)
+    return counts + colon + reason
+
+
 def _unwrapped(pattern: re.Pattern[str], text: Any) -> str:
     found = pattern.fullmatch(str(text or ""))
-    return found[2] if found else str(text or "")
+    return _counted(found[2]) if found else str(text or "")

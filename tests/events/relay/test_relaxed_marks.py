@@ -125,7 +125,7 @@ def test_a_message_that_arrives_before_its_marks_are_made_again_changes_nothing(
     restore(before)
     report = dispatch(ONE, lost.event_ids, worker="w")
 
-    assert (str(report), marks(), deliveries()) == ("3 duplicate", {}, [])
+    assert (str(report), marks(), deliveries()) == ("duplicate 3", {}, [])
 
 
 def test_a_relaxed_commit_does_not_wait_for_the_disk_and_any_other_does(
