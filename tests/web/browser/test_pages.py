@@ -83,8 +83,7 @@ def pages(app: Flask, site: Site) -> list[str]:
         event = dead_letters.show(session, second.id).event_id
     return [
         *OPS_PAGES,
-        f"/ops/events/{event}",
-        f"/ops/tasks/{again.id}:1",
+        *(f"/ops/events/{event}", f"/ops/tasks/{again.id}:1"),
         *(f"/ops/dead-letters/{each}" for each in (again.id, second.id, f"{second.id}/edit")),
         *(_ops(address) for address in (shipped, cancelled, broken[1])),
         *(_ops(broken[1], more) for more in ("?ask=replay", "/trace")),
