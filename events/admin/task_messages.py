@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from events.tables import Attempt, Delivery, LogEntry
 
 MAX_ROWS = 20_000  # deliveries of any subscription that are read, from the first one on
-MARGIN = timedelta(seconds=10)  # by which an id may be older than that of the first one
+MAX_AGE_DIFFERENCE = timedelta(seconds=10)  # by which an id may be older than that of the first one
 _ID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([!-9;-~]{1,200}):([0-9]{1,9})")
 
 
@@ -68,8 +68,8 @@ def find(session: Session, task_id: str) -> TaskMessage | None:
 
 
 def _before(first: UUID) -> UUID:
-    """Return the lowest id of events that were published `MARGIN` before this one."""
-    milliseconds = (first.int >> 80) - int(MARGIN.total_seconds() * 1000)
+    """Return the lowest id of events that were published `MAX_AGE_DIFFERENCE` before this one."""
+    milliseconds = (first.int >> 80) - int(MAX_AGE_DIFFERENCE.total_seconds() * 1000)
     return UUID(int=max(0, milliseconds) << 80)
 
 
