@@ -1,5 +1,7 @@
 """The names that a search of the shop's events and dead letters knows."""
 
+from collections.abc import Callable
+
 from events.search.query import DEAD_LETTER_FIELDS, EVENT_FIELDS, Query, Rule, parse
 from tasks.commands import order_number
 
@@ -14,3 +16,9 @@ def events_query(text: str) -> Query:
 def dead_letters_query(text: str) -> Query:
     """Return a query of the dead letters. Raises a `ValueError` that names the position."""
     return parse(text, DEAD_LETTER_FIELDS | _SUBJECT)
+
+
+QUERIES: dict[str, Callable[[str], Query]] = {
+    "events": events_query,
+    "dead-letters": dead_letters_query,
+}

@@ -35,6 +35,7 @@ from events.errors import (
     UnknownReplay,
     UnknownSubscription,
 )
+from events.search.views import TooManyViews, UnknownView
 from tasks.errors import OrderError
 from web.problems import (
     DATABASE_BUSY,
@@ -119,6 +120,8 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
     UnknownDependency: (HTTPStatus.NOT_FOUND, "Unknown dependency", {}),
     UnknownReplay: (HTTPStatus.NOT_FOUND, "Unknown replay", {}),
     NothingToReplay: (HTTPStatus.NOT_FOUND, "Nothing to replay", {}),
+    UnknownView: (HTTPStatus.NOT_FOUND, "Unknown view", {}),
+    TooManyViews: (HTTPStatus.CONFLICT, "Too many views", {}),
     ReplayIsOver: (HTTPStatus.CONFLICT, "Replay is over", {}),
 }
 

@@ -12,6 +12,7 @@ from events.database import Database
 from events.errors import TidingsError
 from events.orm import Base
 from events.replays import tables as replay_tables
+from events.search import views
 from events.subscriptions import Subscription
 
 _LOCK = 0x71D1465  # the key of PostgreSQL's advisory lock, that of `tidings migrate` too
@@ -36,6 +37,7 @@ TABLES_OF_THE_BUS = (
     replay_tables.ReplayedDelivery,
     triage.FixCanary,
     triage.GroupTriage,
+    views.SavedView,
 )
 
 

@@ -19,6 +19,7 @@ from web.api import (
     replays,
     schedules,
     stats,
+    views,
 )
 from web.security import csrf
 
@@ -27,7 +28,7 @@ def init_app(app: OpenAPI) -> None:
     """Add the endpoints to `app`. They need no CSRF token, because they read no cookie."""
     for part in (
         *(orders, ops, dead_letters, repairs, replays, products, audit, schedules),
-        *(breakers, order_traces, invalid_messages, alerts, stats, processes),
+        *(breakers, order_traces, invalid_messages, alerts, stats, processes, views),
     ):
         csrf.exempt(part.bp)
         openapi.register(app, part.bp)

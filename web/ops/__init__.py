@@ -31,6 +31,7 @@ from web.ops import (
     schedules,
     task_messages,
     triage,
+    views,
 )
 from web.security import require_ops
 
@@ -38,7 +39,7 @@ bp = Blueprint("ops", __name__, url_prefix="/ops")
 for page in (
     *(overview, orders, products, product, events, dead_letters, queues, catalog, mails),
     *(find, audit, replays, dry_runs, edits, group_edits, exports, schedules, triage, breakers),
-    *(order_trace, alerts, task_messages),
+    *(order_trace, alerts, task_messages, views),
 ):
     bp.register_blueprint(page.bp)
 

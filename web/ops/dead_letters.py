@@ -13,7 +13,7 @@ from events.admin.dead_letters import Group
 from events.errors import AlreadyReplaying, NothingToReplay, UnknownDelivery
 from events.ledger import State
 from events.replays import history
-from events.search import dead
+from events.search import dead, views
 from events.selection import parse
 from events.tables import Delivery
 from tasks import impact
@@ -49,6 +49,7 @@ def show_list() -> ResponseReturnValue:
             total=sum(group.count for group, _ in ranking.rows),
             search=wanted,
             found=found,
+            views=views.listed(session, "dead-letters"),
             older=dead.written(found.older) if found.older else None,
             selected=None
             if wanted.text

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from events import Envelope, log, reading
 from events.admin import trace
 from events.event import catalog
-from events.search import find
+from events.search import find, views
 from events.search.query import written
 from events.tables import LogEntry
 from tasks.search_fields import events_query
@@ -31,10 +31,12 @@ def show_list() -> ResponseReturnValue:
     wanted = search(events_query, *(written(name, value) for name, value in given if value))
     with reading() as session:
         found = find.events(session, wanted.query, before=forms.before(), limit=PAGE_SIZE)
+        saved = views.listed(session, "events")
     page = render_template(
         "ops/events.html",
         search=wanted,
         found=found,
+        views=saved,
         event_types=sorted({event_class.type for event_class in catalog()}),
     )
     return page, wanted.status

@@ -105,6 +105,16 @@ RECIPES = {
     ),
     "ops.orders.cancel": Recipe("orders cancel {order_id}", "api.cancel_order"),
     "ops.orders.replay": Recipe("orders replay {order_id}", "ops_api.replay_order"),
+    "ops.views.save": Recipe(
+        "views save {page} NAME {q}",
+        "views_api.save_view",
+        lambda values: {"page": values["page"], "name": "NAME", "query": values["q"]},
+    ),
+    "ops.views.remove": Recipe(
+        "views remove {page} {name}",
+        "views_api.remove_view",
+        lambda values: {"page": values["page"], "name": values["name"]},
+    ),
     "ops.queues.pause": Recipe("pause {name}", "ops_api.pause"),
     "ops.queues.resume": Recipe("resume {name}", "ops_api.resume"),
     "ops.replays.again": Recipe(

@@ -14,6 +14,7 @@ from events import breakers, clock, reading, transaction
 from events.admin import subscriptions as admin
 from events.replays.steps import planned
 from events.replays.tables import JobState, Replay
+from events.search.views import SavedView
 from events.tables import Delivery, LogEntry
 
 SUBSCRIPTION = "payment.charge_order"
@@ -34,6 +35,15 @@ def paused() -> str:
     with transaction() as session:
         admin.find(session, SUBSCRIPTION).paused_at = clock.now()
     return SUBSCRIPTION
+
+
+def saved_view() -> str:
+    """Save a view without an operator, and return its name."""
+    with transaction() as session:
+        view = SavedView(page="events", name="late", query="type:order.created", who="", why="")
+        view.saved_at = clock.now()
+        session.add(view)
+    return view.name
 
 
 def on_hold() -> str:
@@ -253,6 +263,22 @@ ACTIONS: dict[str, Callable[[Shop], tuple[str, dict[str, Any]]]] = {
         "/ops/products/MUG-BLUE",
         {"quantity": "5", "reason": "because"},
     ),
+    "ops.views.save": lambda shop: (
+        "/ops/views",
+        {"page": "events", "name": "late", "q": "type:order.created", "reason": "because"},
+    ),
+    "ops.views.remove": lambda shop: (
+        "/ops/views/remove",
+        {"page": "events", "name": saved_view(), "reason": "because"},
+    ),
+    "views_api.save_view": lambda shop: (
+        "/api/v1/views",
+        {"page": "events", "name": "late", "query": "type:order.created", "why": "because"},
+    ),
+    "views_api.remove_view": lambda shop: (
+        "/api/v1/views/remove",
+        {"page": "events", "name": saved_view(), "why": "because"},
+    ),
     "ops.queues.pause": lambda shop: (f"/ops/queues/{SUBSCRIPTION}/pause", {"reason": "because"}),
     "ops.queues.resume": lambda shop: (f"/ops/queues/{paused()}/resume", {"reason": "because"}),
     "ops.product.add": lambda shop: (
@@ -273,6 +299,8 @@ COMMANDS: dict[str, Callable[[Shop], tuple[str, ...]]] = {
         *("--state", "on hold"),
     ),
     "dead-letters discard": lambda shop: ("--all",),
+    "views save": lambda shop: ("events", "late", "type:order.created"),
+    "views remove": lambda shop: ("events", saved_view()),
     "subscriptions remove": lambda shop: (SUBSCRIPTION, "--yes"),
     "pause": lambda shop: (SUBSCRIPTION,),
     "resume": lambda shop: (paused(),),
