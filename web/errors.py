@@ -20,6 +20,7 @@ from flask import Flask, Response, has_request_context, jsonify, render_template
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
+from events.admin.saved_views import TooManyViews, UnknownView
 from events.db_errors import describe_error, is_input_fault, is_transient, unavailable_reason
 from events.dry_runs.outside import UnknownAnswer
 from events.errors import (
@@ -35,7 +36,6 @@ from events.errors import (
     UnknownReplay,
     UnknownSubscription,
 )
-from events.search.views import TooManyViews, UnknownView
 from tasks.errors import OrderError
 from web.problems import (
     DATABASE_BUSY,

@@ -6,13 +6,13 @@ from typing import Any, Literal
 from sqlalchemy import Connection, TypeDecorator, inspect, text
 
 from events import alert_tables, count_tables, edited_events, outgoing_tasks
+from events.admin import saved_views as views
 from events.admin import triage
 from events.admin.subscriptions import register
 from events.database import Database
 from events.errors import TidingsError
 from events.orm import Base
 from events.replays import tables as replay_tables
-from events.search import views
 from events.subscriptions import Subscription
 
 _LOCK = 0x71D1465  # the key of PostgreSQL's advisory lock, that of `tidings migrate` too

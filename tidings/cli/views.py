@@ -3,8 +3,8 @@
 import click
 
 from events import reading, transaction
+from events.admin import saved_views as saved
 from events.inputs import escaped
-from events.search import views as saved
 from tasks.search_fields import QUERIES
 from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo

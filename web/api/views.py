@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from events import reading, transaction
-from events.search import views
+from events.admin import saved_views as views
 from events.search.query import MAX_LENGTH
 from tasks.search_fields import QUERIES
 from web.api import operators

@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 
 from events import inputs, log, reading, transaction
 from events.admin import dead_letters, edits, invalid_messages, replays, triage
+from events.admin import saved_views as views
 from events.admin.dead_letters import Group
 from events.errors import AlreadyReplaying, NothingToReplay, UnknownDelivery
 from events.ledger import State
 from events.replays import history
-from events.search import dead, views
+from events.search import dead
 from events.selection import parse
 from events.tables import Delivery
 from tasks import impact

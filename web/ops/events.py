@@ -10,9 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from events import Envelope, log, reading
+from events.admin import saved_views as views
 from events.admin import trace
 from events.event import catalog
-from events.search import find, views
+from events.search import find
 from events.search.query import written
 from events.tables import LogEntry
 from tasks.search_fields import events_query

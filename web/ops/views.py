@@ -4,7 +4,7 @@ from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from events import transaction
-from events.search import views
+from events.admin import saved_views as views
 from tasks.search_fields import QUERIES
 from web import forms
 from web.errors import FieldError, InvalidInput

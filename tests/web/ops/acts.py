@@ -12,9 +12,9 @@ from sqlalchemy import delete, select, update
 
 from events import breakers, clock, reading, transaction
 from events.admin import subscriptions as admin
+from events.admin.saved_views import SavedView
 from events.replays.steps import planned
 from events.replays.tables import JobState, Replay
-from events.search.views import SavedView
 from events.tables import Delivery, LogEntry
 
 SUBSCRIPTION = "payment.charge_order"
@@ -42,7 +42,7 @@ def saved_view() -> str:
     with transaction() as session:
         view = SavedView(page="events", name="late", query="type:order.created", who="", why="")
         view.saved_at = clock.now()
-        session.add(view)
+        session.merge(view)
     return view.name
 
 

@@ -23,6 +23,7 @@ READS = (" list", " show", " dry-run", " export", " stuck", " preview")
 READ_ONLY = {
     *("up", "restart", "web", "relay", "migrate", "demo", "chaos", "alive"),
     *("queues", "events", "doctor", "catalog", "contracts", "backup", "audit", "schedules"),
+    *("processes", "stats"),
     "trace",
 }
 ELSEWHERE = {"restore", "doubts"}  # their lines: tests/tidings/backup, tests/tasks/test_doubts.py

@@ -20,7 +20,7 @@ from events.replays.tables import JobState
 from events.testing import Bus
 from tasks.orders import Order
 from tests.tidings.cli.calls import told
-from tests.web.ops.acts import on_hold, paused, replaying
+from tests.web.ops.acts import on_hold, paused, replaying, saved_view
 from tests.web.pages import OPS_HTML, shop_subscriptions
 from tests.web.payloads import OPS
 from tidings.cli import main
@@ -40,7 +40,7 @@ def pages(app: Flask, dead_charges: Bus) -> list[str]:
         subscriptions.register(session, shop_subscriptions())
         texts = {"error": "", "headers": "{}", "body": b""}
         invalid_messages.keep(session, queue="payment", reason="undecodable", **texts)
-    paused(), on_hold()
+    paused(), on_hold(), saved_view()
     numbers = [replaying(state) for state in (JobState.RUNNING, JobState.PAUSED, JobState.STOPPED)]
     with reading() as session:
         order_id = session.scalars(select(Order.id)).first()
@@ -50,6 +50,7 @@ def pages(app: Flask, dead_charges: Bus) -> list[str]:
         *("/ops", "/ops/dead-letters", "/ops/queues", "/ops/replays", "/ops/breakers"),
         "/ops/alerts",
         *("/ops/products", "/ops/products/new", "/ops/products/MUG-BLUE/change"),
+        *("/ops/events?q=type:order.created", "/ops/events?q=subject:ORD-1001"),
         *(f"/ops/replays/{number}" for number in numbers),
         *(f"/ops/dead-letters/{letter.id}", f"/ops/dead-letters/{letter.id}/edit"),
         *(f"/ops/dead-letters/edit?{group}",),

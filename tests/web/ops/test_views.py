@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from events import transaction
-from events.search import views
+from events.admin import saved_views as views
 from tests.tidings.cli.calls import answered, audited, call, told
 from tests.web.pages import OPS_HTML, hidden_field
 from tests.web.payloads import OPS
