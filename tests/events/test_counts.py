@@ -41,6 +41,17 @@ def notes() -> QueueStats:
     return found
 
 
+def _replay_all(bus: Bus) -> None:
+    """Replay what died, an hour later."""
+    BROKEN.clear()
+    bus.advance(3600)
+    with transaction() as session:
+        replays.start(session, who="ada", why="mended", everything=True)
+    drive()
+    bus.drain()
+    count_flush.flush()
+
+
 def test_what_was_handled_failed_died_and_was_replayed_outlives_the_deliveries(bus: Bus) -> None:
     note("a", "b", "fail")
     bus.drain()
@@ -58,13 +69,7 @@ def test_what_was_handled_failed_died_and_was_replayed_outlives_the_deliveries(b
     [point] = notes().history
     assert (point.handled, point.p99) == (2, line.p99)
 
-    BROKEN.clear()
-    bus.advance(3600)
-    with transaction() as session:
-        replays.start(session, who="ada", why="mended", everything=True)
-    drive()
-    bus.drain()
-    count_flush.flush()
+    _replay_all(bus)
     with transaction() as session:
         for table in ("attempts", "deliveries"):
             session.execute(text(f"DELETE FROM {table}"))

@@ -22,7 +22,7 @@ from web.api.ops_schemas import DeliveryId, Fingerprint, Limit, Name, WhyText
 from web.api.schemas import Parameters
 
 EventType = Annotated[str, PlainText(200)]
-StepSize = Annotated[int, Field(ge=1, le=MAX_STEP)]
+StepSize = Annotated[int, Field(ge=1, le=MAX_STEP, strict=False)]
 
 
 class PaceBody(BaseModel):

@@ -37,11 +37,13 @@ DEPENDENT = (
     "GET /api/v1/audit",
     "GET /api/v1/dead-letters",
     "GET /api/v1/events",
+    "POST /api/v1/dead-letters/dry-run",
     "POST /api/v1/dead-letters/edit",
     "POST /api/v1/dead-letters/triage",
     "POST /api/v1/dead-letters/{delivery_id}/edit",
     "POST /api/v1/orders/{order_id}/cancel",
     "POST /api/v1/replays",
+    "POST /api/v1/views",
 )
 for each in DEPENDENT:
     SCHEMATHESIS += f"""

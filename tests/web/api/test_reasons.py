@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.tidings.cli.calls import call
-from tests.web.ops.acts import SUBSCRIPTION
+from tests.web.ops.states import SUBSCRIPTION
 from tests.web.payloads import OPS
 from tidings.cli import main
 

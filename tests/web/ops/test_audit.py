@@ -15,7 +15,8 @@ from events.audit_tables import AuditEntry
 from events.relay.round import do_round
 from events.tables import Delivery, InvalidMessageRow
 from tests.tidings.cli.calls import call, told
-from tests.web.ops.acts import ACTIONS, COMMANDS, SUBSCRIPTION, Shop
+from tests.web.ops.acts import ACTIONS, COMMANDS
+from tests.web.ops.states import SUBSCRIPTION, Shop
 from tests.web.payloads import OPS, order_payload
 from tidings.cli import main
 

@@ -20,7 +20,7 @@ from events.replays.tables import JobState
 from events.testing import Bus
 from tasks.orders import Order
 from tests.tidings.cli.calls import told
-from tests.web.ops.acts import on_hold, paused, replaying, saved_view
+from tests.web.ops.states import on_hold, paused, replaying, saved_view
 from tests.web.pages import OPS_HTML, shop_subscriptions
 from tests.web.payloads import OPS
 from tidings.cli import main
