@@ -67,7 +67,7 @@ format: setup ## format the code
 bench: setup $(BENCHED) ## run the benchmarks beside the alternatives (OPTIONS="--quick")
 	$(BIN)/python -m benchmarks --output docs $(OPTIONS)
 
-screenshot: setup ## take the picture of the README, or of every page (FOLDER=pages)
+screenshot: setup ## take the pictures of the docs, or of every page (FOLDER=pages)
 	$(BIN)/python -m docs.screenshot $(FOLDER)
 
 docs: setup $(DOCUMENTED) ## build the documentation site into build/site

@@ -1,6 +1,6 @@
-"""Takes the picture of the README, or with a folder as argument those of every page.
+"""Takes the pictures of the documentation, or with a folder as argument those of every page.
 
-The pages are taken at 1280 and 400 pixels, light and dark.
+Those of every page are taken at 1280 and 400 pixels, light and dark.
 """
 
 import os
@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, sync_playwright
 
+from docs.desk_pictures import take_desk
 from tidings.cli.shop import Shop
 
 PICTURE = Path(__file__).parent / "images" / "order.png"
@@ -146,16 +147,17 @@ def take_all(url: str, folder: Path) -> None:
                     take(browser, address, picture, width=width, dark=theme == "dark")
 
 
-def take_one(url: str) -> None:
-    """Save the picture of the README: an order whose card works at the third attempt."""
+def take_documented(url: str) -> None:
+    """Save the picture of an order whose card works at the third attempt, and those of the desk."""
     placed = place(Shop(url), "tok_flaky", "shipped")
     PICTURE.parent.mkdir(exist_ok=True)
     with chromium() as browser:
         take(browser, f"{url}/ops/orders/{placed['id']}", PICTURE, width=1280)
+        take_desk(browser, url, LOGIN, placed, PICTURE.parent)
 
 
 def main() -> None:
-    """Start Tidings and take the picture, or those of every page."""
+    """Start Tidings and take the pictures."""
     if shutil.which("chromium") is None:
         sys.exit("chromium is not installed; on Debian: apt-get install chromium")
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
@@ -163,8 +165,8 @@ def main() -> None:
         if folder:
             take_all(url, folder)
         else:
-            take_one(url)
-    print(f"saved {folder or PICTURE}")
+            take_documented(url)
+    print(f"saved {folder or PICTURE.parent}")
 
 
 if __name__ == "__main__":
