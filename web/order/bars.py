@@ -13,6 +13,7 @@ from web.filters import duration, time_of_day
 MIN_WIDTH = 0.9  # percent: what took no time is seen too
 STEP = 0.25  # percent: of bars of one kind that begin within it, one is drawn
 NEAR_END = 0.93  # of the axis
+LABEL_WIDTH = 0.1  # of the axis, on a screen of 1280 pixels
 CSS_CLASSES = {"in flight": "in-flight"}
 
 
@@ -77,7 +78,7 @@ def draw(trace: OrderTrace) -> Drawing:
         found,
         [_percent(tick.at * 100) for tick in ticks],
         [_percent(edge * 100) for edge in edges],
-        [*map(_label, ticks)],
+        list(labels(ticks)),
         order_axis.cuts_text(found),
     )
 
@@ -111,13 +112,24 @@ def _thinned(found: Axis, segments: Sequence[SegmentRow]) -> Iterator[SegmentRow
             yield each
 
 
-def _label(tick: Tick) -> Label:
+def labels(ticks: Sequence[Tick]) -> Iterator[Label]:
+    """Yield the label of each tick, but of one at the end that has no room beside the one before.
+
+    A label begins at its tick; one near the end stands before it.
+    """
+    before = -1.0
+    for tick in ticks:
+        near_end = tick.at > NEAR_END
+        if not near_end or tick.at - before >= 2 * LABEL_WIDTH:
+            anchor = "end" if near_end else "start"
+            yield Label(_percent(tick.at * 100), _label_text(tick), anchor)
+        before = tick.at
+
+
+def _label_text(tick: Tick) -> str:
     if tick.part and not tick.seconds:
-        text = time_of_day(tick.time)
-    else:
-        text = f"{'+' if tick.part else ''}{duration(tick.seconds) if tick.seconds else '0'}"
-    near_end = tick.at > 0.93
-    return Label(_percent(tick.at * 100), text, "end" if near_end else "start")
+        return time_of_day(tick.time)
+    return f"{'+' if tick.part else ''}{duration(tick.seconds) if tick.seconds else '0'}"
 
 
 def _percent(value: float) -> str:
