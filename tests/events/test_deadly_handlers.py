@@ -36,13 +36,12 @@ def supervise(worker: Process) -> None:
             continue
 
 
-# `solo` and `threads` on SQLite and Valkey are in the test below.
+# `solo`, which differs from `threads` in the number of its handlers alone, is in the test below.
 @pytest.mark.parametrize(
     ("pool", "any_database", "any_broker"),
     [
         ("prefork", "sqlite", "valkey"),
         ("prefork", "postgres", "rabbitmq"),
-        ("solo", "postgres", "rabbitmq"),
         ("threads", "postgres", "rabbitmq"),
     ],
     indirect=["any_database", "any_broker"],

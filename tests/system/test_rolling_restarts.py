@@ -90,7 +90,8 @@ def _order_body() -> dict[str, Any]:
 
 def test_rolling_restarts_are_noticed_by_nobody(shop: Instance):
     customers = Customers(shop)
-    for name in PLAN[:20]:
+    restarts = 20 if "DATABASE_URL" in shop.env else len(PLAN) // 3  # once each on SQLite
+    for name in PLAN[:restarts]:
         [old] = shop.titled(name)
         old.send_signal(signal.SIGTERM)
         wait_until(
@@ -101,7 +102,7 @@ def test_rolling_restarts_are_noticed_by_nobody(shop: Instance):
     orders = customers.stop_ordering()
 
     assert customers.refused == []
-    assert len(orders) > 20
+    assert len(orders) > restarts
     for order in orders:
         wait_until(
             lambda order=order: shop.status(order) == "shipped",
