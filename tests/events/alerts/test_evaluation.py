@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import event as hooks
-from tests.events.outage import SERVICE, breaker, dependent, outage
 
 from events import Database, DeadLetter, breakers, heartbeat, reading, transaction
 from events.admin import dead_letters, replays
@@ -15,6 +14,7 @@ from events.settings import settings
 from events.system_events import AlertRaised, AlertResolved
 from events.testing import Bus
 from tests.events.alerts.alerting import Looks, only, states
+from tests.events.breakers.outage import SERVICE, breaker, dependent, outage
 from tests.events.sample import Noted, new_subscription, note, raising
 
 HOUR = 3600.0

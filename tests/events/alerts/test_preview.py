@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from tests.events.outage import SERVICE, dependent, outage
 
 from events import Database, DeadLetter, breakers, clock, reading, transaction
 from events.admin import replays
@@ -13,6 +12,7 @@ from events.alerts.preview import Preview, preview
 from events.settings import settings
 from events.testing import Bus
 from tests.events.alerts.alerting import only
+from tests.events.breakers.outage import SERVICE, dependent, outage
 from tests.events.sample import new_subscription, note, raising
 
 HOUR = 3600.0
