@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -214,8 +215,9 @@ def test_a_flaky_card_is_seen_to_be_tried_again(whole: Whole):
         "SELECT count(*) FROM attempts WHERE event_id = :id",
         id=whole.event_of(order).replace("-", ""),
     ) == [(2,)]
+    # On a busy machine a message that was late is sent again, and its copy is a task too.
     wait_until(
-        lambda: sorted(whole.tasks("payment.charge_order", order)) == ["RETRY", "RETRY", "SUCCESS"],
+        lambda: Counter(whole.tasks("payment.charge_order", order)) >= Counter(RETRY=2, SUCCESS=1),
         what="three attempts in Flower",
     )
 
