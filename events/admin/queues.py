@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -176,9 +177,14 @@ def unrelayed(session: Session) -> int:
 
 def relay_lag(session: Session) -> float:
     """Return the age in seconds of the oldest event that the relay has not fanned out yet."""
-    unrelayed = select(LogEntry.publish_at).where(LogEntry.relayed_at.is_(None))
-    oldest = session.scalar(unrelayed.order_by(LogEntry.position).limit(1))
+    oldest = oldest_unrelayed(session)
     return 0.0 if oldest is None else max(0.0, (clock.now() - oldest).total_seconds())
+
+
+def oldest_unrelayed(session: Session) -> datetime | None:
+    """Return the time of the oldest event that the relay has not fanned out yet."""
+    unrelayed = select(LogEntry.publish_at).where(LogEntry.relayed_at.is_(None))
+    return session.scalar(unrelayed.order_by(LogEntry.position).limit(1))
 
 
 def without_worker(session: Session) -> list[str]:

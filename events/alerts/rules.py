@@ -14,7 +14,7 @@ from events.breakers import Breaker
 from events.ledger import IS_DEAD, IS_IN_FLIGHT, IS_TO_SEND
 from events.settings import Settings
 from events.system_events import AlertRaised, AlertResolved
-from events.tables import Delivery, LogEntry, SubscriptionRow
+from events.tables import Delivery, SubscriptionRow
 
 MAX_COUNT = 10_000  # dead letters that are counted
 
@@ -135,8 +135,7 @@ def _without_worker(session: Session, limit: float, now: datetime) -> Iterator[F
 
 
 def _relay_behind(session: Session, limit: float, now: datetime) -> Iterator[Finding]:
-    unrelayed = select(LogEntry.publish_at).where(LogEntry.relayed_at.is_(None))
-    oldest = session.scalar(unrelayed.order_by(LogEntry.position).limit(1))
+    oldest = queues.oldest_unrelayed(session)
     if oldest is not None and (waited := (now - oldest).total_seconds()) > limit:
         text = f"An event has been waiting for {span(waited)}, longer than {span(limit)}."
         yield Finding(Rule.RELAY_BEHIND, "relay", "The relay is behind", text, oldest)
