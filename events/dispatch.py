@@ -215,7 +215,8 @@ class _Run:
         ids = [each.envelope.id for each in deliveries]
         with transaction() as session:
             failures.end_probe(session, self._subscription, deliveries)
-            claimed = ledger.claim(session, self._subscription.name, ids)
+            wakes = self._left <= len(ids)  # the window then has room for another message
+            claimed = ledger.claim(session, self._subscription.name, ids, wakes=wakes)
             began = time.monotonic()  # only now: to wait for the database is no handler's fault
             ours = [each for each in events if each[0].id in claimed]
             with deadline(limit) as restart:
@@ -231,8 +232,6 @@ class _Run:
                 breakers.note_answered(self._subscription.depends_on, len(claimed))
             pace.learn(self._subscription.name, len(ids), time.monotonic() - began)
             self._left -= len(ids)
-            if self._left <= 0:  # the window has room for another message
-                log.wake(session)
         counts.note_handled(self._subscription.name, [envelope for envelope, _ in ours])
         return claimed
 

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, literal, select
+from sqlalchemy import Row, and_, bindparam, literal, select
 from sqlalchemy.orm import Session
 
 from events import clock, log
 from events.breakers import BREAKERS, State
+from events.dialects import dialect_of
 from events.envelope import Envelope
 from events.ledger import IN_FLIGHT_BY_KEY
 from events.retry import Decision, Retry, decide
@@ -38,25 +40,21 @@ class InFlight:
         return decide(policy, self.attempts + 1, error, not_now=self.not_now, elapsed=elapsed)
 
 
-# Built once: building it took as long as running it, for every message.
-_D, _S = DELIVERIES.c, SUBSCRIPTIONS.c
+_D, _S, _B = DELIVERIES.c, SUBSCRIPTIONS.c, BREAKERS.c
 _COUNTS = (_D.attempts, _D.not_now, _D.failing_since, _D.lost_count, _D.unfinished_starts)
-_B = BREAKERS.c
-_ALL = (
-    select(*log.COLUMNS, *_COUNTS, _S.paused_at)
-    .select_from(DELIVERIES.join(EVENTS, EVENTS.c.id == _D.event_id))
-    .outerjoin(SUBSCRIPTIONS, _S.name == _D.subscription)
-    .where(
-        _D.subscription == bindparam("name"),
-        _D.event_id.in_(bindparam("ids", expanding=True)),
-        IN_FLIGHT_BY_KEY,
-    )
-    .order_by(EVENTS.c.position)
-)
-_INDEPENDENT = _ALL.add_columns(literal(None).label("breaker"), literal(None).label("probe"))
-_DEPENDENT = _ALL.outerjoin(BREAKERS, _B.dependency == bindparam("depends_on")).add_columns(
-    _B.state.label("breaker"), _B.probe
-)
+
+
+@cache  # building it took as long as running it, for every message
+def _look(dialect: Any, *, depends: bool) -> Any:
+    deliveries = DELIVERIES.join(EVENTS, EVENTS.c.id == _D.event_id)
+    source: Any = deliveries.outerjoin(SUBSCRIPTIONS, _S.name == _D.subscription)
+    breaker: tuple[Any, ...] = (literal(None).label("breaker"), literal(None).label("probe"))
+    if depends:
+        source = source.outerjoin(BREAKERS, _B.dependency == bindparam("depends_on"))
+        breaker = (_B.state.label("breaker"), _B.probe)
+    ours = and_(_D.subscription == bindparam("name"), dialect.is_one_of(_D.event_id, "ids"))
+    found = select(*log.COLUMNS, *_COUNTS, _S.paused_at, *breaker).select_from(source)
+    return found.where(ours, IN_FLIGHT_BY_KEY).order_by(EVENTS.c.position)
 
 
 def in_flight(
@@ -64,11 +62,10 @@ def in_flight(
 ) -> list[InFlight]:
     """Return those of the deliveries that are in flight, oldest event first."""
     values: dict[str, Any] = {"name": subscription, "ids": ids}
-    if depends_on is None:
-        rows = session.execute(_INDEPENDENT, values)
-    else:
-        rows = session.execute(_DEPENDENT, values | {"depends_on": depends_on})
-    return [_delivery(row, subscription) for row in rows]
+    if depends_on is not None:
+        values["depends_on"] = depends_on
+    look = _look(dialect_of(session), depends=depends_on is not None)
+    return [_delivery(row, subscription) for row in session.connection().execute(look, values)]
 
 
 def _delivery(row: Row[Any], subscription: str) -> InFlight:

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -60,10 +61,9 @@ _IN_PLACE = {"synchronize_session": False}
 
 # Statements of the hot path are built once: to build one took as long as to run it.
 _NAME = _D.subscription == bindparam("name")
-_NAMED = and_(_NAME, _D.event_id.in_(bindparam("ids", expanding=True)))
 _MARK_SENT = (
     update(DELIVERIES)
-    .where(_NAMED, _TO_SEND_BY_KEY)
+    .where(_NAME, _D.event_id.in_(bindparam("ids", expanding=True)), _TO_SEND_BY_KEY)
     .values(sent_at=bindparam("now"), sends=_D.sends + 1, message=bindparam("carrier"))
 )
 
@@ -109,26 +109,29 @@ def defer(session: Session, subscription: str, ids: Collection[UUID], due_at: da
     _update(session, _these(subscription, ids), _TO_SEND_BY_KEY, due_at=due_at)
 
 
-_CLAIM = (
-    update(DELIVERIES)
-    .where(
-        _NAME,
-        _D.event_id.in_(
-            select(_D.event_id).where(_NAMED, IN_FLIGHT_BY_KEY).with_for_update(skip_locked=True)
-        ),
-    )
-    .values(state=State.DONE, done_at=bindparam("now"), **_NO_FAILURE)
-    .returning(_D.event_id)
-)
+@cache
+def _claim(dialect: Any, *, wakes: bool) -> Any:
+    ours = and_(_NAME, dialect.is_one_of(_D.event_id, "ids"), IN_FLIGHT_BY_KEY)
+    locked = select(_D.event_id).where(ours).with_for_update(skip_locked=True)
+    claimed = update(DELIVERIES).where(_NAME, dialect.is_locked(_D.event_id, locked))
+    done = claimed.values(state=State.DONE, done_at=bindparam("now"), **_NO_FAILURE)
+    return done.returning(_D.event_id, *(dialect.notifying(log.CHANNEL) if wakes else ()))
 
 
-def claim(session: Session, subscription: str, ids: Sequence[UUID]) -> set[UUID]:
-    """Mark deliveries done and return those that were in flight.
+def claim(
+    session: Session, subscription: str, ids: Sequence[UUID], *, wakes: bool = False
+) -> set[UUID]:
+    """Mark deliveries done and return those that were in flight; wake the relay if it `wakes`.
 
     The handler's work commits with the mark or not at all. A row that another worker is handling
     is skipped, not waited for: it ends or fails there.
     """
-    return set(session.scalars(_CLAIM, {"name": subscription, "ids": ids, "now": clock.now()}))
+    values = {"name": subscription, "ids": ids, "now": clock.now()}
+    statement = _claim(dialect_of(session), wakes=wakes)
+    claimed = set(session.connection().scalars(statement, values))
+    if wakes:
+        log.note_woken(session) if claimed else log.wake(session)
+    return claimed
 
 
 def count_start(session: Session, subscription: str, event_id: UUID) -> int | None:
@@ -204,11 +207,8 @@ def mark_lost(
 
 
 _FRESH = RESET | {"attempts": 0, "not_now": 0, "failing_since": None, "died_at": None}
-_REPLAY = (
-    update(DELIVERIES)
-    .where(_NAME, _D.event_id == bindparam("id"), DEAD_BY_KEY)
-    .values(_FRESH | {"state": State.RETRYING, "due_at": bindparam("due")})
-)
+_DEAD = update(DELIVERIES).where(_NAME, _D.event_id == bindparam("id"), DEAD_BY_KEY)
+_REPLAY = _DEAD.values(_FRESH | {"state": State.RETRYING, "due_at": bindparam("due")})
 
 
 def replay(session: Session, rows: Iterable[tuple[str, UUID, datetime]]) -> None:

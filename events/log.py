@@ -73,8 +73,9 @@ def _schedule(
 def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Append entries, as `new_entry` makes them, and wake the relay."""
     if rows:
-        dialect_of(session).insert_rows(session, EVENTS, rows)
-        wake(session)
+        notify = "" if _is_woken(session) else CHANNEL  # with the rows: no round trip of its own
+        dialect_of(session).insert_rows(session, EVENTS, rows, notify=notify)
+        note_woken(session)
 
 
 def wake(session: Session) -> None:
@@ -83,12 +84,20 @@ def wake(session: Session) -> None:
     Once for each transaction: on PostgreSQL it is a round trip. A savepoint may be rolled back,
     and the notification with it, so one that is sent within it does not count.
     """
-    earlier = session.info.get(_WOKEN)
-    if earlier is not None and earlier() is session.get_transaction():
-        return
-    dialect_of(session).notify(session, CHANNEL)
+    if not _is_woken(session):
+        dialect_of(session).notify(session, CHANNEL)
+        note_woken(session)
+
+
+def note_woken(session: Session) -> None:
+    """Remember that a statement of this transaction has woken the relay."""
     if not session.in_nested_transaction() and (own := session.get_transaction()):
         session.info[_WOKEN] = weakref.ref(own)
+
+
+def _is_woken(session: Session) -> bool:
+    earlier, own = session.info.get(_WOKEN), session.get_transaction()
+    return earlier is not None and own is not None and earlier() is own
 
 
 def new_entry(

@@ -140,4 +140,5 @@ def _sweep(session: Session) -> None:
         .limit(SWEEP_BATCH)
         .with_for_update(skip_locked=True)
     )
-    session.execute(delete(IdempotencyKey).where(IdempotencyKey.digest.in_(expired)))
+    chosen = dialect_of(session).is_locked(IdempotencyKey.digest, expired)
+    session.execute(delete(IdempotencyKey).where(chosen))

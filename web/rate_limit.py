@@ -152,7 +152,8 @@ class DatabaseStorage(Storage):
             .with_for_update(skip_locked=True)
         )
         with relaxed() as session:
-            session.execute(delete(RateLimitCount).where(RateLimitCount.digest.in_(ended)))
+            chosen = dialect_of(session).is_locked(RateLimitCount.digest, ended)
+            session.execute(delete(RateLimitCount).where(chosen))
 
 
 def _add(key: str, amount: int, expiry: int) -> tuple[int, datetime]:

@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import URL, Column, ColumnElement, Engine, Table, Text, cast, insert
+from sqlalchemy import (
+    URL,
+    Column,
+    ColumnElement,
+    Engine,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    insert,
+)
 from sqlalchemy.orm import Session
 
 LOCK_TIMEOUT = 30.0  # seconds that a writer waits for its turn: longer than a handler may take
@@ -36,12 +47,23 @@ class Dialect(Protocol):
     name: ClassVar[str]
     insert: ClassVar[Any]  # the dialect's `insert`, which knows ON CONFLICT
 
+    def __hash__(self) -> int:
+        """Hash by the name: statements are built once for each dialect."""
+        return hash(self.name)
+
     def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> Engines:
         """Return the engines; those of an `urgent` process go before others where writers queue."""
 
     def notify(self, session: Session, channel: str) -> None:
         """Wake the listeners of `channel` when the transaction commits."""
         return
+
+    def notifying(self, channel: str) -> Sequence[ColumnElement[Any]]:
+        """Return what a statement returns beside its rows to do the work of `notify`, or nothing.
+
+        It is sent only if the statement returns a row.
+        """
+        return ()
 
     def next_key(self, key: Column[int], skipped: ColumnElement[int]) -> ColumnElement[int]:
         """Return the expression of the next value of an auto-incremented key, for an INSERT.
@@ -53,9 +75,21 @@ class Dialect(Protocol):
         """Give no value up to `last` to an auto-incremented key, where the database counts them."""
         return
 
-    def insert_rows(self, session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-        """Insert many rows, which all have the same columns."""
+    def insert_rows(
+        self, session: Session, table: Table, rows: Sequence[dict[str, Any]], *, notify: str = ""
+    ) -> None:
+        """Insert rows, which all have the same columns, and notify that channel, if any."""
         session.connection().execute(insert(table), rows)
+
+    def is_one_of(self, column: Any, name: str) -> ColumnElement[bool]:
+        """Return whether `column` is one of the values in the parameter `name`, a list."""
+        found: ColumnElement[bool] = column.in_(bindparam(name, expanding=True))
+        return found
+
+    def is_locked(self, column: Any, rows: Select[Any]) -> ColumnElement[bool]:
+        """Return whether `column` is one of `rows`, which are locked first, and once."""
+        found: ColumnElement[bool] = column.in_(rows)
+        return found
 
     def json_equals(
         self, column: Any, path: tuple[str | int, ...], text: str
