@@ -11,8 +11,8 @@ growth: pages and speed on an empty database, and on one with a million events
 cost: memory, CPU, start-up
 kills: messages lost and done twice when workers are killed
 
-Each runs alone as well: `python -m benchmarks.handle`. The results go to a JSON file and an SVG
-picture in the folder that --output names.
+Each runs alone as well: `python -m benchmarks.handle`. The results go to a JSON file, an SVG
+picture and a Markdown page in the folder that --output names.
 """
 
 import json
@@ -31,6 +31,7 @@ from benchmarks import (
     latency,
     machine,
     orders,
+    page,
     plot,
     scale_out,
 )
@@ -83,7 +84,8 @@ def _write(folder: Path, name: str, found: dict[str, Any], results: list[Result]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
     (folder / f"{name}.svg").write_text(plot.draw(results))
-    print(f"\nwrote {folder}/{name}.json and .svg after {found['minutes']} minutes")
+    (folder / f"{name}.md").write_text(page.write(found, results, f"{name}.svg"))
+    print(f"\nwrote {folder}/{name}.json, .svg and .md after {found['minutes']} minutes")
 
 
 if __name__ == "__main__":
