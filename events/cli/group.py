@@ -1,6 +1,8 @@
 """The group of commands that prints errors of the bus on one line."""
 
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 from sqlalchemy.exc import DBAPIError
@@ -19,26 +21,34 @@ class BusGroup(click.Group):
     and wrong settings with 2.
     """
 
-    migrate_command: ClassVar = "celery -A your.app bus migrate"
-
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Its output is its own: the log goes to stderr, from warnings on."""
-        logs.log_through_logging()
-        try:
+        """Run the command; its errors are printed on one line."""
+        with errors_on_one_line("celery -A your.app bus migrate"):
             return super().invoke(ctx)
-        except InvalidSettings as error:
-            raise _WrongSettings(str(error)) from error
-        except TidingsError as error:
-            raise click.ClickException(escaped(str(error))) from error
-        except DBAPIError as error:
-            raise click.ClickException(self._describe(error)) from error
 
-    def _describe(self, error: DBAPIError) -> str:
-        reason = describe_error(error)
-        unmigrated = any(each in reason for each in _NOT_MIGRATED)
-        hint = f"; has `{self.migrate_command}` run?" if unmigrated else ""
-        url = database.database().url.render_as_string()
-        return f"the database at {url} failed: {reason}{hint}"
+
+@contextmanager
+def errors_on_one_line(migrate_command: str) -> Iterator[None]:
+    """Turn errors into those of click. The output is the command's own: the log goes to stderr,
+    from warnings on.
+    """
+    logs.log_through_logging()
+    try:
+        yield
+    except InvalidSettings as error:
+        raise _WrongSettings(str(error)) from error
+    except TidingsError as error:
+        raise click.ClickException(escaped(str(error))) from error
+    except DBAPIError as error:
+        raise click.ClickException(_describe(error, migrate_command)) from error
+
+
+def _describe(error: DBAPIError, migrate_command: str) -> str:
+    reason = describe_error(error)
+    unmigrated = any(each in reason for each in _NOT_MIGRATED)
+    hint = f"; has `{migrate_command}` run?" if unmigrated else ""
+    url = database.database().url.render_as_string()
+    return f"the database at {url} failed: {reason}{hint}"
 
 
 class _WrongSettings(click.ClickException):

@@ -3,15 +3,13 @@
 So are control characters, because some of the text comes from strangers.
 """
 
-import io
 import sys
 from typing import Any
 
 import click
 
 from events.inputs import escaped_lines
-
-_ESCAPED = "backslashreplace"
+from tidings.cli.streams import ESCAPED
 
 
 def echo(text: str = "", **style: Any) -> None:
@@ -24,13 +22,6 @@ def symbol(preferred: str, plain: str) -> str:
     return preferred if _encodable(preferred) == preferred else plain
 
 
-def escape_output() -> None:
-    """Let the streams escape what their encoding lacks, instead of raising an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors != _ESCAPED:
-            stream.reconfigure(errors=_ESCAPED)
-
-
 def is_unicode() -> bool:
     """Tell whether the output can hold every character."""
     return _encoding().casefold().startswith("utf")
@@ -38,7 +29,7 @@ def is_unicode() -> bool:
 
 def _encodable(text: str) -> str:
     encoding = _encoding()
-    return text.encode(encoding, _ESCAPED).decode(encoding)
+    return text.encode(encoding, ESCAPED).decode(encoding)
 
 
 def _encoding() -> str:

@@ -5,12 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from events import Database
 from tests.tidings.cli.calls import answered, call, told
 from tests.tidings.up.instance import CLEARED
 from tidings.cli import main
+from tidings.cli.summaries import SUMMARIES
 
 BIN = Path(sys.executable).parent
 
@@ -18,6 +20,33 @@ BIN = Path(sys.executable).parent
 def test_every_command_can_be_imported_and_says_what_it_does():
     for name in main.list_commands(None):
         assert call(name, "--help").exit_code == 0
+
+
+def test_the_help_lists_every_command_with_its_first_sentence():
+    context = click.Context(main)
+    names = main.list_commands(context)
+    commands = {name: main.get_command(context, name) for name in names}
+
+    assert dict(SUMMARIES) == {
+        name: command.get_short_help_str(1000) for name, command in commands.items() if command
+    }
+    listed = call("--help").output
+    assert [name for name in names if f"\n  {name} " not in listed] == []
+
+
+def test_the_help_imports_neither_the_bus_nor_a_command():
+    script = "import sys, tidings.cli as c; c.main(['-h'], standalone_mode=False)"
+    asked = subprocess.run(
+        [sys.executable, "-c", f"{script}; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    page, modules = asked.stdout.rstrip().rsplit("\n", 1)
+
+    assert "Bring the database up to date" in page
+    assert {"events", "sqlalchemy", "tasks", "web"}.isdisjoint(modules.split())
 
 
 def test_a_command_that_is_none_is_wrong_usage():
