@@ -4,7 +4,6 @@ Seven forked workers are ready in 2.4 s instead of 12 and need 277 MB instead of
 (docs/decisions.md).
 """
 
-import ctypes
 import os
 import signal
 import sys
@@ -17,7 +16,6 @@ from typing import NoReturn
 from tidings.prctl import PR_SET_CHILD_SUBREAPER, end_with_parent, prctl
 from tidings.up.program import Program
 
-_M_ARENA_MAX = -8  # malloc.h
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -111,14 +109,6 @@ def _flush() -> None:
 def adopt_orphans() -> None:
     """Become the parent of orphaned descendants, so that none outlives `up` (Linux only)."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-
-
-def save_memory() -> None:
-    """Limit each process to two malloc arenas instead of eight per core (glibc only)."""
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(_M_ARENA_MAX, 2)
 
 
 def ignore(number: int, frame: FrameType | None) -> None:

@@ -13,12 +13,12 @@ from events.environment import read_secret_files
 from tasks.gateways import pretended
 from tasks.ops_login import flower_logins
 from tidings.all_settings import forget_empty_variables, require_all_valid
-from tidings.up import broker, ports, readiness, restart
+from tidings.up import allocator, broker, ports, readiness, restart
 from tidings.up.data_dir import CannotStart, DataDir
 from tidings.up.earlier_database import refuse_earlier_database
 from tidings.up.output import Output
 from tidings.up.private_files import UMASK
-from tidings.up.process import adopt_orphans, save_memory
+from tidings.up.process import adopt_orphans
 from tidings.up.processes import Options, Sockets, environment, programs, worker_counts
 from tidings.up.program import Program, Stage, command, executable
 from tidings.up.restart import Handover
@@ -139,10 +139,10 @@ def _start(
     own_broker: bool,
 ) -> bool:
     """Start everything and wait until it is ready; false if it is stopped before that."""
-    save_memory()
+    allocator.limit_arenas()
     adopt_orphans()
+    counts = worker_counts(options.scale)  # for which Celery reads all its settings
     freeze()
-    counts = worker_counts(options.scale)
     if own_broker:
         supervisor.start(Program("broker", broker.server(data_dir), Stage.BROKER))
     _migrate(supervisor)

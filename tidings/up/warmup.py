@@ -2,14 +2,24 @@
 
 import gc
 
+import billiard.heap
+import billiard.popen_fork
+import billiard.sharedctypes
+import billiard.synchronize
 import celery.__main__
+import celery.app.control
+import celery.app.events
+import celery.app.log
 import celery.apps.worker
 import celery.bin.celery
 import celery.concurrency.prefork
 import celery.events.state
 import celery.worker.autoscale
+import celery.worker.consumer.delayed_delivery
 import celery.worker.strategy
 import flower.command
+import kombu.matcher
+import kombu.pidbox
 import kombu.transport.redis
 from sqlalchemy.orm import configure_mappers
 
@@ -18,17 +28,28 @@ import events.transport
 import tasks.celery
 import tidings.migrations.run
 import tidings.web_server
+from tidings.up.allocator import fill_holes
 
 # Each import above is used here, so that none is removed as unused.
 MODULES = (
+    billiard.heap,
+    billiard.popen_fork,
+    billiard.sharedctypes,
+    billiard.synchronize,
     celery.__main__,
+    celery.app.control,
+    celery.app.events,
+    celery.app.log,
     celery.apps.worker,
     celery.bin.celery,
     celery.concurrency.prefork,
     celery.events.state,
     celery.worker.autoscale,
+    celery.worker.consumer.delayed_delivery,
     celery.worker.strategy,
     flower.command,
+    kombu.matcher,
+    kombu.pidbox,
     kombu.transport.redis,
     tasks.celery,
     events.relay.loop,
@@ -39,7 +60,12 @@ MODULES = (
 
 
 def freeze() -> None:
-    """Exempt all imported objects from garbage collection, so that forks share their memory."""
+    """Keep the memory of all imported objects shared with forks, as far as CPython can.
+
+    It is exempt from garbage collection, and no fork puts an object of its own among them.
+    """
+    tasks.celery.app.finalize()
     configure_mappers()
     gc.collect()
     gc.freeze()
+    fill_holes()
