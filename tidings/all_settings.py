@@ -5,7 +5,7 @@ import os
 from events.environment import WrongSetting, require_valid, wrong_settings
 from events.settings import Settings as BusSettings
 from tasks.settings import Settings as ShopSettings
-from tidings.migrations.settings import Settings as MigrationSettings
+from tidings.owner_settings import Settings as MigrationSettings
 from web.settings import Settings as WebSettings
 
 # `events.environment` knows the classes that are imported.

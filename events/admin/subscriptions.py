@@ -64,7 +64,7 @@ def touch(subscriptions: Iterable[Subscription]) -> None:
     wanted = {each.name: each for each in subscriptions}
     names = {"names": list(wanted)}
     with relaxed() as session:
-        known = dict(session.execute(_LOCKED_TYPES, names).tuples().all())
+        known = {row.name: row.event_types for row in session.execute(_LOCKED_TYPES, names)}
         if all(set(each.event_types) <= set(known.get(name, ())) for name, each in wanted.items()):
             session.execute(_SERVED, names | {"last_seen": clock.now()})
             return

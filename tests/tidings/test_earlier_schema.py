@@ -12,7 +12,7 @@ from events.database import use
 from tests.tidings.cli.calls import call
 from tests.tidings.up.instance import TIDINGS
 from tidings.doctor import database as database_part
-from tidings.migrations.earlier_schema import EarlierSchema
+from tidings.earlier_schema import EarlierSchema
 from tidings.migrations.run import UnknownRevision, migrate
 from tidings.up.earlier_database import refuse_earlier_database
 

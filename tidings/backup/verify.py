@@ -12,7 +12,7 @@ from sqlalchemy import NullPool, create_engine, inspect
 
 from events import TidingsError
 from tidings import migrations
-from tidings.migrations.earlier_schema import EarlierSchema, refuse_earlier_schema
+from tidings.earlier_schema import EarlierSchema, refuse_earlier_schema
 
 _TABLES = frozenset({"alembic_version", "events", "deliveries", "subscriptions", "orders"})
 

@@ -9,7 +9,7 @@ from tidings.cli.encoding import echo
 from tidings.cli.parameters import Number
 from tidings.migrations.run import LOCK_TIMEOUT, Migrated
 from tidings.migrations.run import migrate as run_migrations
-from tidings.migrations.settings import settings
+from tidings.owner_settings import settings
 
 
 @click.command()

@@ -19,7 +19,7 @@ from tidings import migrations
 from tidings.doctor.clocks import FIX as FIX_CLOCK
 from tidings.doctor.clocks import MAX_SKEW
 from tidings.doctor.findings import Finding, notice, ok, or_ok, problem
-from tidings.migrations.earlier_schema import EarlierSchema, refuse_earlier_schema
+from tidings.earlier_schema import EarlierSchema, refuse_earlier_schema
 from tidings.migrations.encoding import FIX, encoding_of
 
 MIN_DISK_SPACE = 500_000_000  # bytes

@@ -33,7 +33,7 @@ from tidings.doctor import (
 )
 from tidings.doctor import database as database_part
 from tidings.doctor.findings import Finding, guarded, unknown
-from tidings.migrations.settings import settings as migration_settings
+from tidings.owner_settings import settings as migration_settings
 from web.settings import settings as web_settings
 
 _OF_TABLES: tuple[Callable[[Session], Iterator[Finding]], ...] = (

@@ -14,7 +14,7 @@ from events import Base, Database, TidingsError, subscriptions
 from events.admin import subscriptions as admin
 from tasks import inventory, products
 from tidings import migrations
-from tidings.migrations.earlier_schema import refuse_earlier_schema
+from tidings.earlier_schema import refuse_earlier_schema
 from tidings.migrations.encoding import refuse_other_encodings
 from tidings.migrations.services_role import grant_to_services
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import Database
-from tidings.migrations.earlier_schema import refuse_earlier_schema
+from tidings.earlier_schema import refuse_earlier_schema
 from tidings.up.data_dir import DataDir
 
 

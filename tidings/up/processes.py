@@ -14,6 +14,7 @@ from tasks.celery import app
 from tasks.ops_login import flower_logins
 from tasks.settings import Settings
 from tidings.up import broker, mail_sink, ports
+from tidings.up.celery_command import celery_command
 from tidings.up.data_dir import CannotStart, DataDir, new_ops_login
 from tidings.up.program import Program, Stage, command
 
@@ -101,7 +102,7 @@ def programs(data_dir: DataDir, sockets: Sockets, counts: Mapping[str, int]) -> 
     ]
     for queue, count in counts.items():
         chosen += [_worker(queue, number) for number in range(1, count + 1)]
-    flower = command("celery", "--quiet", "-A", "tasks", "flower")
+    flower = celery_command("flower")
     chosen.append(Program("flower", flower, Stage.FLOWER, niceness=_BACKGROUND))
     if sockets.mails:
         sink = partial(mail_sink.serve, sockets.mails, data_dir.mails)
@@ -116,5 +117,5 @@ def _web(listening: socket) -> partial[object]:
 def _worker(queue: str, number: int) -> Program:
     name = queue if number == 1 else f"{queue}-{number}"
     options = ("-Q", queue, "-n", f"{name}@%h", "-c", "1", "--without-mingle", "--without-gossip")
-    run = command("celery", "--quiet", "-A", "tasks", "worker", *options)
+    run = celery_command("worker", *options)
     return Program(name, run, Stage.WORKERS, grace=_WORKER_GRACE, niceness=_BACKGROUND)

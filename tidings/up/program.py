@@ -49,9 +49,14 @@ def command(*words: str) -> partial[object]:
 
 def _run_script(words: Sequence[str]) -> object:
     [script] = entry_points(group="console_scripts", name=words[0])
+    name_process(words)
+    return script.load()()
+
+
+def name_process(words: Sequence[str]) -> None:
+    """Give the process the arguments and the title of the command that it runs."""
     sys.argv = list(words)
     setproctitle(f"tidings: {' '.join(words)}")
-    return script.load()()
 
 
 def executable(path: str, *arguments: str) -> Callable[[], object]:

@@ -6,18 +6,15 @@ import billiard.heap
 import billiard.popen_fork
 import billiard.sharedctypes
 import billiard.synchronize
-import celery.__main__
 import celery.app.control
 import celery.app.events
 import celery.app.log
 import celery.apps.worker
-import celery.bin.celery
 import celery.concurrency.prefork
 import celery.events.state
 import celery.worker.autoscale
 import celery.worker.consumer.delayed_delivery
 import celery.worker.strategy
-import flower.command
 import kombu.matcher
 import kombu.pidbox
 import kombu.transport.redis
@@ -26,7 +23,6 @@ from sqlalchemy.orm import configure_mappers
 import events.relay.loop
 import events.transport
 import tasks.celery
-import tidings.migrations.run
 import tidings.web_server
 from tidings.up.allocator import fill_holes
 
@@ -36,25 +32,21 @@ MODULES = (
     billiard.popen_fork,
     billiard.sharedctypes,
     billiard.synchronize,
-    celery.__main__,
     celery.app.control,
     celery.app.events,
     celery.app.log,
     celery.apps.worker,
-    celery.bin.celery,
     celery.concurrency.prefork,
     celery.events.state,
     celery.worker.autoscale,
     celery.worker.consumer.delayed_delivery,
     celery.worker.strategy,
-    flower.command,
     kombu.matcher,
     kombu.pidbox,
     kombu.transport.redis,
     tasks.celery,
     events.relay.loop,
     events.transport,
-    tidings.migrations.run,
     tidings.web_server,
 )
 

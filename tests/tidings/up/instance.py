@@ -120,7 +120,7 @@ class Instance(Process):
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=90,
             check=False,
             cwd=self.home,
         )

@@ -2,15 +2,16 @@
 
 Until the first release the first migrations are edited in place. A database of an earlier version
 therefore has a known revision, but tables and columns under former names.
+Alembic is not asked: `tidings up` would keep its 7 MB for the sake of one row.
 """
 
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import URL, Connection, inspect
+from sqlalchemy import URL, Connection, column, inspect, select, table
 
 from events import TidingsError
 
 # Names that were changed in the first migrations: every database has had them since.
 _TABLES = ("deliveries", "invalid_messages", "prunings")
+_REVISIONS = table("alembic_version", column("version_num"))
 _COLUMNS = {"deliveries": ("lost_count", "unfinished_starts"), "sandbox_charges": ("attempts",)}
 
 
@@ -29,15 +30,15 @@ def refuse_earlier_schema(connection: Connection, url: URL) -> None:
 
 
 def _missing_name(connection: Connection) -> str | None:
-    if MigrationContext.configure(connection).get_current_revision() is None:
-        return None
     inspector = inspect(connection)
     tables = set(inspector.get_table_names())
-    for table in _TABLES:
-        if table not in tables:
-            return table
-    for table in tables & _COLUMNS.keys():
-        existing = {column["name"] for column in inspector.get_columns(table)}
-        if missing := sorted(set(_COLUMNS[table]) - existing):
-            return f"{table}.{missing[0]}"
+    if _REVISIONS.name not in tables or connection.execute(select(_REVISIONS)).first() is None:
+        return None
+    for name in _TABLES:
+        if name not in tables:
+            return name
+    for name in tables & _COLUMNS.keys():
+        existing = {each["name"] for each in inspector.get_columns(name)}
+        if missing := sorted(set(_COLUMNS[name]) - existing):
+            return f"{name}.{missing[0]}"
     return None
