@@ -23,9 +23,8 @@ def mail(event: AlertEvent, key: str) -> None:
     operator = settings().operator_email
     if not operator:
         return
-    message = new_message(alert_texts.headline(event), key=key, at=clock.now())
-    message["To"] = mailbox(operator)
-    message.set_content(alert_texts.body(event, settings().public_url))
+    subject, text = alert_texts.headline(event), alert_texts.body(event, settings().public_url)
+    message = new_message(subject, text, to=mailbox(operator), key=key, at=clock.now())
     gateways.mailer().send(message)
 
 

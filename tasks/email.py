@@ -67,7 +67,7 @@ def send(event: OrderEvent, _: str) -> str | None:
     key = f"{event.order_id}:{kind}"
     message = compose(event, order, key=key, at=clock.now(), page=page)
     gateways.mailer().send(message)
-    return str(message["Message-ID"])
+    return message.message_id
 
 
 @subscribe(OrderCreated, queue="email", call=send, retry=MAIL_RETRY_POLICY, depends_on="smtp")

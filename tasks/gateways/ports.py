@@ -24,7 +24,6 @@ TidingsError
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.message import EmailMessage
 from typing import Protocol
 
 from events import NotNow, Retry, RetryAfter, TidingsError, Unavailable
@@ -91,6 +90,16 @@ class Parcel:
 
     carrier: str
     tracking: str
+
+
+@dataclass(frozen=True)
+class MailMessage:
+    """A mail that is ready to be sent; `content` is the whole of it, with CRLF (RFC 5322)."""
+
+    message_id: str
+    sender: str
+    recipient: str
+    content: str
 
 
 @dataclass(frozen=True)
@@ -164,7 +173,7 @@ class Carrier(Protocol):
 class Mailer(Protocol):
     """A service that sends mails."""
 
-    def send(self, message: EmailMessage) -> None:
+    def send(self, message: MailMessage) -> None:
         """Send the mail. It may be sent twice, after an answer of the mail server was lost."""
         ...
 

@@ -6,12 +6,11 @@ import ssl
 import threading
 import time
 from contextlib import suppress
-from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
 
 from events import DeadLetter, reading
 from tasks.gateways import pipelined_smtp
-from tasks.gateways.ports import GatewayDown, GatewayError
+from tasks.gateways.ports import GatewayDown, GatewayError, MailMessage
 from tasks.gateways.sandbox import check
 from tasks.gateways.smtp_answers import describe, error_of
 from tasks.mail_settings import PORTS
@@ -27,7 +26,7 @@ ASK_AFTER = 1.0
 class SmtpMailer:
     """A mailer that keeps idle connections for a while: to open one costs more than a mail."""
 
-    def send(self, message: EmailMessage) -> None:
+    def send(self, message: MailMessage) -> None:
         """Send one mail.
 
         Raises `DeadLetter` if the server refuses it for good, and `NotNow` if the server cannot
@@ -38,7 +37,7 @@ class SmtpMailer:
         url = settings().smtp_url
         server = _idle.take(url) or _reached(url)
         try:
-            server.send_message(message)
+            _send(server, message)
         except smtplib.SMTPException as refused:
             _quit(server)
             raise _error(refused) from None
@@ -49,6 +48,15 @@ class SmtpMailer:
             server.close()
             raise
         _idle.put_back(url, server)
+
+
+def _send(server: smtplib.SMTP, message: MailMessage) -> None:
+    options: tuple[str, ...] = ()
+    if not message.recipient.isascii():  # the sender is: `check_mailbox` sees to it
+        if not server.has_extn("smtputf8"):
+            raise smtplib.SMTPNotSupportedError
+        options = ("SMTPUTF8", "BODY=8BITMIME")
+    server.sendmail(message.sender, [message.recipient], message.content.encode(), options)
 
 
 class _IdleConnections:
