@@ -4,6 +4,7 @@ import secrets
 import weakref
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from events import clock, context, observers
-from events.dialects import dialect_of
+from events.dialects import DIALECTS, dialect_of
 from events.envelope import Actor, Envelope
 from events.errors import ScheduleError
 from events.event import Event
@@ -58,16 +59,22 @@ def _schedule(
         )
     if key is not None and not (0 < len(key) <= MAX_KEY and key.isprintable()):
         raise ScheduleError(f"key {key[:50]!r} is no line of 1 to {MAX_KEY} characters")
-    insert = dialect_of(session).insert(_SCHEDULED).on_conflict_do_nothing()
+    insert = _insert_scheduled(dialect_of(session).name)
     for row in rows:
         values = {name: value for name, value in row.items() if name != "relayed_at"}
         values["key"] = str(row["id"]) if key is None else key
-        if session.scalar(insert.returning(_SCHEDULED.c.key), values) is None:
+        if session.scalar(insert, values) is None:
             raise ScheduleError(
                 f"key {key!r} is that of an event which waits already; reschedule it, or cancel it "
                 "first"
             )
     wake(session)
+
+
+@cache
+def _insert_scheduled(dialect: str) -> Any:
+    insert = DIALECTS[dialect].insert(_SCHEDULED).on_conflict_do_nothing()
+    return insert.returning(_SCHEDULED.c.key)
 
 
 def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:

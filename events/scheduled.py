@@ -29,14 +29,15 @@ _DUE = (
 )
 _DELETE = delete(_TABLE).where(_TABLE.c.key.in_(bindparam("keys", expanding=True)))
 
+_CANCEL = delete(_TABLE).where(_TABLE.c.key == bindparam("of")).returning(_TABLE.c.key)
+
 
 def cancel(session: Session, key: str) -> bool:
     """Cancel the event that waits under `key`, in the caller's transaction.
 
     Return false if there is none: it has fired, or was cancelled.
     """
-    gone = delete(_TABLE).where(_TABLE.c.key == key).returning(_TABLE.c.key)
-    return session.scalar(gone) is not None
+    return session.scalar(_CANCEL, {"of": key}) is not None
 
 
 def reschedule(session: Session, key: str, at: datetime) -> bool:

@@ -74,9 +74,7 @@ def compose(
     return new_message(f"Your order {order.number} {subject}", text, to=to, key=key, at=at)
 
 
-def new_message(
-    subject: str, text: str, *, to: Mailbox, key: str, at: datetime
-) -> MailMessage:
+def new_message(subject: str, text: str, *, to: Mailbox, key: str, at: datetime) -> MailMessage:
     """Return a mail from the shop.
 
     The Message-ID is derived from `key`, so that a mail client can recognise a mail sent twice.

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     Index,
-    Select,
+    Row,
     String,
     Text,
     bindparam,
@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.orm import Mapped, Session, defer, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, insert_if_absent, publish
 from events.admin import audit
@@ -99,23 +99,26 @@ def erase_orders(session: Session, person: Person) -> int:
     return len(rows)
 
 
-def ensure_order(session: Session, event: OrderCreated) -> None:
-    """Insert the row of an order that `place` did not write, such as an imported one."""
+def ensure_orders(session: Session, events: Sequence[OrderCreated]) -> None:
+    """Insert the rows of orders that `place` did not write, such as imported ones."""
     now = clock.now()
-    row = {
-        "id": event.order_id,
-        "number": event.number,
-        "token": secrets.token_urlsafe(24),
-        "customer": event.customer,
-        "email": event.email,
-        "address": event.shipping_address,
-        "lines": event.lines,
-        "total_amount": event.total.amount,
-        "currency": event.total.currency,
-        "created_at": now,
-        "updated_at": now,
-    }
-    insert_if_absent(session, Order, row)
+    rows = [
+        {
+            "id": event.order_id,
+            "number": event.number,
+            "token": secrets.token_urlsafe(24),
+            "customer": event.customer,
+            "email": event.email,
+            "address": event.shipping_address,
+            "lines": event.lines,
+            "total_amount": event.total.amount,
+            "currency": event.total.currency,
+            "created_at": now,
+            "updated_at": now,
+        }
+        for event in events
+    ]
+    insert_if_absent(session, Order, *rows)
 
 
 def cancel(session: Session, order_id: str, *, reason: str, who: str | None) -> Order:
@@ -155,45 +158,41 @@ def confirm(session: Session, order_id: str) -> OrderConfirmed | None:
         customer=order.customer,
         email=order.email,
         lines=order.lines,
-        total=order.total,
+        total=Money(amount=order.total_amount, currency=order.currency),
         shipping_address=order.address,
     )
 
 
+_TABLE = table_of(Order)
+_CHANGE = (
+    update(_TABLE)
+    .where(
+        _TABLE.c.id == bindparam("order_id"),
+        _TABLE.c.status.in_(bindparam("allowed", expanding=True)),
+    )
+    .returning(*_TABLE.c)
+)
+
+
 def _update(
     session: Session, order_id: str, allowed: Sequence[str], changes: Mapping[str, str]
-) -> Order | None:
+) -> Row[Any] | None:
     """Change an order in one statement if its status is an allowed one."""
     session.flush()
-    statement = update(Order).where(Order.id == order_id, Order.status.in_(allowed))
-    changed = statement.values(**changes).returning(Order)
-    return session.scalars(changed.execution_options(populate_existing=True)).one_or_none()
-
-
-# Lines and address are JSON to parse, and few steps need them.
-_LOCKED = select(Order).options(defer(Order.lines), defer(Order.address)).with_for_update()
+    values = {"order_id": order_id, "allowed": allowed, **changes}
+    return session.connection().execute(_CHANGE, values).one_or_none()
 
 
 def find(session: Session, order_id: str) -> Order:
     """Return the order with this id. Raises `UnknownOrder`."""
-    return _one(session, select(Order), order_id)
-
-
-def find_locked(session: Session, order_id: str) -> Order:
-    """Return the order as `find` does, locked until the transaction ends."""
-    return _one(session, _LOCKED, order_id)
-
-
-def _one(session: Session, orders: Select[Order], order_id: str) -> Order:
     session.flush()
-    wanted = orders.where(Order.id == order_id).execution_options(populate_existing=True)
+    wanted = select(Order).where(Order.id == order_id).execution_options(populate_existing=True)
     order = session.scalars(wanted).one_or_none()
     if order is None:
         raise UnknownOrder(order_id)
     return order
 
 
-_TABLE = table_of(Order)
 _TOKEN = select(_TABLE.c.token).where(_TABLE.c.id == bindparam("order_id"))
 
 
