@@ -11,9 +11,9 @@ from sqlalchemy import (
     DateTime,
     Integer,
     MetaData,
+    Row,
     Table,
     TypeDecorator,
-    inspect,
     select,
 )
 from sqlalchemy import Dialect as DatabaseDialect
@@ -88,10 +88,10 @@ class Base(DeclarativeBase):
     }
 
 
-Row = TypeVar("Row", bound=Base)
+AnyRow = TypeVar("AnyRow", bound=Base)
 
 
-def insert_if_absent(session: Session, kind: type[Row], *rows: dict[str, Any]) -> None:
+def insert_if_absent(session: Session, kind: type[AnyRow], *rows: dict[str, Any]) -> None:
     """Insert those rows whose key is not there yet."""
     if rows:
         session.execute(_insert_missing(dialect_of(session).name, kind), list(rows))
@@ -102,6 +102,23 @@ def _insert_missing(dialect: str, kind: type[Base]) -> Any:
     return DIALECTS[dialect].insert(table_of(kind)).on_conflict_do_nothing()
 
 
+def upsert(session: Session, kind: type[AnyRow], *rows: dict[str, Any]) -> None:
+    """Insert rows, or write their values over those of the rows with their keys."""
+    if rows:
+        session.flush()
+        statement = _insert_or_overwrite(dialect_of(session).name, kind, tuple(rows[0]))
+        session.execute(statement, list(rows))
+
+
+@cache
+def _insert_or_overwrite(dialect: str, kind: type[Base], columns: tuple[str, ...]) -> Any:
+    table = table_of(kind)
+    key = list(table.primary_key)
+    row = DIALECTS[dialect].insert(table)
+    values = {each: row.excluded[each] for each in columns if table.c[each] not in key}
+    return row.on_conflict_do_update(index_elements=key, set_=values)
+
+
 @cache
 def _insert_or_lock(dialect: str, kind: type[Base]) -> Any:
     """Insert a row, or lock the one with its key by an update that changes nothing; return it."""
@@ -109,7 +126,12 @@ def _insert_or_lock(dialect: str, kind: type[Base]) -> Any:
     [key] = table.primary_key
     row = DIALECTS[dialect].insert(table)
     locked = row.on_conflict_do_update(index_elements=[key], set_={key.name: key})
-    statement = select(kind).from_statement(locked.returning(*table.columns))
+    return locked.returning(*table.columns)
+
+
+@cache
+def _get_or_create(dialect: str, kind: type[Base]) -> Any:
+    statement = select(kind).from_statement(_insert_or_lock(dialect, kind))
     return statement.execution_options(populate_existing=True)
 
 
@@ -118,13 +140,28 @@ def table_of(kind: type[Base]) -> Table:
     return kind.metadata.tables[kind.__tablename__]
 
 
-def get_or_create_locked(session: Session, kind: type[Row], key: str, **values: Any) -> Row:
+def get_or_create_locked(session: Session, kind: type[AnyRow], key: str, **values: Any) -> AnyRow:
     """Return the row with this key, locked; if there is none, insert it with `values` first.
 
     Transactions that change the same row at the same time wait for each other, also if it does not
     exist yet: `session.get(...) or Kind(...)` would insert it twice on PostgreSQL.
     """
     session.flush()
-    row = {inspect(kind).primary_key[0].name: key, **values}
-    found: Row = session.scalars(_insert_or_lock(dialect_of(session).name, kind), row).one()
+    row = _keyed(kind, key, values)
+    found: AnyRow = session.scalars(_get_or_create(dialect_of(session).name, kind), row).one()
     return found
+
+
+def insert_or_lock(
+    session: Session, kind: type[Base], key: str, **values: Any
+) -> Row[tuple[Any, ...]]:
+    """Return the row as `get_or_create_locked` does, as plain values: in half of the time."""
+    session.flush()
+    row = _keyed(kind, key, values)
+    statement = _insert_or_lock(dialect_of(session).name, kind)
+    return session.connection().execute(statement, row).one()
+
+
+def _keyed(kind: type[Base], key: str, values: dict[str, Any]) -> dict[str, Any]:
+    [column] = table_of(kind).primary_key
+    return {column.name: key, **values}

@@ -10,7 +10,7 @@ recalled parcel.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Row, Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from events import subscribe, subscribe_batch
@@ -146,7 +146,7 @@ def _confirm_if_complete(
 # Without the ORM, which took half of the time of a step.
 _ORDERS = table_of(Order)
 _O = _ORDERS.c
-_LOCKED = (
+_LOCKED: Select[*tuple[Any, ...]] = (
     select(_O.id, _O.number, _O.status, _O.stock, _O.payment)
     .where(_O.id == bindparam("order_id"))
     .with_for_update()
@@ -154,8 +154,9 @@ _LOCKED = (
 _CHANGE = update(_ORDERS).where(_O.id == bindparam("order_id"))
 
 
-def _locked(session: Session, order_id: str) -> Row[Any]:
+def _locked(session: Session, order_id: str) -> Row[*tuple[Any, ...]]:
     """Return the state of an order, locked until the transaction ends. Raises `UnknownOrder`."""
+    session.flush()
     order = session.execute(_LOCKED, {"order_id": order_id}).one_or_none()
     if order is None:
         raise UnknownOrder(order_id)

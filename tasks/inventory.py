@@ -16,7 +16,7 @@ from events.catalog import (
     OrderCancelled,
     OrderCreated,
 )
-from events.orm import BigInt, BigIntPK, PydanticType, table_of
+from events.orm import BigInt, BigIntPK, PydanticType, insert_or_lock, table_of, upsert
 from tasks.errors import AmountTooLarge
 
 MAX_STOCK = 10**12  # of one product
@@ -102,15 +102,15 @@ def reserve_stock(
     event: OrderCreated, session: Session
 ) -> InventoryReserved | InventoryReservationFailed | None:
     """Reserve every line, or none of them; for a cancelled order reserve nothing."""
-    reservation = get_or_create_locked(session, Reservation, event.order_id, state="open", lines=())
-    if reservation.state != "open":
+    key = event.order_id
+    if insert_or_lock(session, Reservation, key, state="open", lines=()).state != "open":
         return None
-    missing = _move(session, event.lines, -1, "reserved", event.order_id)
+    missing = _move(session, event.lines, -1, "reserved", key)
     if missing is not None:
-        reservation.state = "failed"
-        return InventoryReservationFailed(order_id=event.order_id, sku=missing)
-    reservation.state, reservation.lines = "reserved", event.lines
-    return InventoryReserved(order_id=event.order_id, lines=event.lines)
+        upsert(session, Reservation, {"order_id": key, "state": "failed", "lines": ()})
+        return InventoryReservationFailed(order_id=key, sku=missing)
+    upsert(session, Reservation, {"order_id": key, "state": "reserved", "lines": event.lines})
+    return InventoryReserved(order_id=key, lines=event.lines)
 
 
 @subscribe(OrderCancelled, queue="inventory", batch=100)

@@ -1,6 +1,6 @@
 """The payment service: charges the card of a new order and refunds a cancelled one."""
 
-from sqlalchemy import String
+from sqlalchemy import String, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, get_or_create_locked, reading, subscribe
@@ -14,7 +14,7 @@ from events.catalog import (
     PaymentOrphaned,
     PaymentRefunded,
 )
-from events.orm import BigInt
+from events.orm import BigInt, table_of, upsert
 from tasks import gateways
 from tasks.gateways.ports import RETRY_POLICY, Charged, Declined
 
@@ -41,14 +41,18 @@ class Charge(Base):
         return Money(amount=self.amount, currency=self.currency)
 
 
+_CHARGES = table_of(Charge).c
+_STATE = select(_CHARGES.state).where(_CHARGES.order_id == bindparam("order_id"))
+
+
 def charge(event: OrderCreated, key: str) -> Charged | Declined | None:
     """Charge the card. Of a cancelled order, close the key instead.
 
     An earlier attempt may have charged the card, or may still be in progress.
     """
     with reading() as session:
-        known = session.get(Charge, event.order_id)
-    if known and known.state == "cancelled":
+        state = session.scalar(_STATE, {"order_id": event.order_id})
+    if state == "cancelled":
         return gateways.payments().close(key)
     return gateways.payments().charge(key, total=event.total, token=event.payment_token)
 
@@ -63,13 +67,13 @@ def charge_order(
     """
     if answer is None:
         return None
-    row = get_or_create_locked(session, Charge, event.order_id, state="open")
+    order_id, total = event.order_id, event.total
     if isinstance(answer, Declined):
-        row.state = "declined"
-        return PaymentFailed(order_id=event.order_id, reason=answer.reason)
-    row.state, row.charge_id = "charged", answer.charge_id
-    row.amount, row.currency = event.total.amount, event.total.currency
-    return PaymentCharged(order_id=event.order_id, charge_id=answer.charge_id, total=event.total)
+        upsert(session, Charge, {"order_id": order_id, "state": "declined"})
+        return PaymentFailed(order_id=order_id, reason=answer.reason)
+    row = {"order_id": order_id, "state": "charged", "charge_id": answer.charge_id}
+    upsert(session, Charge, row | {"amount": total.amount, "currency": total.currency})
+    return PaymentCharged(order_id=order_id, charge_id=answer.charge_id, total=total)
 
 
 def request_refund(event: OrderEvent, key: str) -> str | None:

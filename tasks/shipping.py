@@ -1,9 +1,19 @@
 """The shipping service: hands confirmed orders to the carrier and recalls cancelled ones."""
 
-from sqlalchemy import String
+from collections.abc import Sequence
+
+from sqlalchemy import String, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, DeadLetter, get_or_create_locked, reading, subscribe
+from events import (
+    Base,
+    DeadLetter,
+    get_or_create_locked,
+    insert_if_absent,
+    reading,
+    subscribe,
+    subscribe_batch,
+)
 from events.catalog import (
     OrderCancelled,
     OrderConfirmed,
@@ -12,6 +22,7 @@ from events.catalog import (
     ShipmentOrphaned,
     ShipmentRecalled,
 )
+from events.orm import table_of, upsert
 from events.personal import ERASED
 from tasks import gateways
 from tasks.gateways.ports import RETRY_POLICY, Parcel
@@ -28,12 +39,15 @@ class Shipment(Base):
     tracking: Mapped[str | None] = mapped_column(String(100))
 
 
-@subscribe(OrderCreated, queue="shipping", batch=100)
-def prepare_shipment(event: OrderCreated, session: Session) -> None:
-    """Prepare the parcel; the carrier gets it when the order is confirmed."""
-    get_or_create_locked(session, Shipment, event.order_id, state="prepared")
+@subscribe_batch(OrderCreated, queue="shipping")
+def prepare_shipment(events: Sequence[OrderCreated], session: Session) -> None:
+    """Prepare the parcels; the carrier gets each when its order is confirmed."""
+    rows = [{"order_id": event.order_id, "state": "prepared"} for event in events]
+    insert_if_absent(session, Shipment, *rows)
 
 
+_SHIPMENTS = table_of(Shipment).c
+_STATE = select(_SHIPMENTS.state).where(_SHIPMENTS.order_id == bindparam("order_id"))
 PARCEL_KEY = ":parcel"
 
 
@@ -45,8 +59,8 @@ def hand_over(event: OrderConfirmed, _: str) -> Parcel | None:
     """
     key = event.order_id + PARCEL_KEY
     with reading() as session:
-        known = session.get(Shipment, event.order_id)
-    if known and known.state == "cancelled":
+        state = session.scalar(_STATE, {"order_id": event.order_id})
+    if state == "cancelled":
         return gateways.carrier().close(key)
     if event.shipping_address is None:
         raise DeadLetter(
@@ -72,8 +86,8 @@ def dispatch_shipment(
     """
     if parcel is None:
         return None
-    row = get_or_create_locked(session, Shipment, event.order_id, state="prepared")
-    row.state, row.carrier, row.tracking = "shipped", parcel.carrier, parcel.tracking
+    row = {"order_id": event.order_id, "state": "shipped"}
+    upsert(session, Shipment, row | {"carrier": parcel.carrier, "tracking": parcel.tracking})
     return OrderShipped(order_id=event.order_id, carrier=parcel.carrier, tracking=parcel.tracking)
 
 

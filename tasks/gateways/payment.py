@@ -3,13 +3,16 @@
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ForeignKey, String, or_, select
+from sqlalchemy import ForeignKey, Row, String, bindparam, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, get_or_create_locked, reading, relaxed
 from events.catalog import Money
-from events.orm import BigInt
+from events.dialects import DIALECTS, dialect_of
+from events.orm import BigInt, table_of
 from tasks.gateways.ports import Charged, ChargeRecord, Declined, GatewayError
 from tasks.gateways.sandbox import check
 
@@ -50,9 +53,12 @@ class SandboxPayments:
         """Charge `total` or fail, as the token says. A charge stands if the answer is lost."""
         with relaxed() as session:
             check(session, "payment")
-            row = _charge(session, key, token, total)
-            row.attempts += 1
-            answer = _answer(row)
+            row = _attempt(session, key, token, total)
+            charge_id = row.charge_id
+            if charge_id is None and _may_charge(row.token, row.attempts):
+                charge_id = f"ch_{secrets.token_hex(8)}"
+                session.execute(_SET_CHARGE, {"of": key, "new": charge_id})
+        answer = _answer(row, charge_id)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -61,7 +67,9 @@ class SandboxPayments:
         """Return the charge of this key; if there is none, close the key."""
         with relaxed() as session:
             check(session, "payment")
-            row = _charge(session, key, CLOSED, Money(amount=0, currency=""))
+            row = get_or_create_locked(
+                session, SandboxCharge, key, **_new(CLOSED, Money(amount=0, currency=""))
+            )
             if row.charge_id:
                 return Charged(row.charge_id)
             row.token = CLOSED
@@ -100,44 +108,56 @@ class SandboxPayments:
         ]
 
 
-def _charge(session: Session, key: str, token: str, total: Money) -> SandboxCharge:
-    """Return the row of the key, locked; insert it if there is none."""
-    return get_or_create_locked(
-        session,
-        SandboxCharge,
-        key,
-        token=token,
-        amount=total.amount,
-        currency=total.currency,
-        attempts=0,
-        at=clock.now(),
-    )
+_CHARGES = table_of(SandboxCharge)
+_SET_CHARGE = (
+    update(_CHARGES).where(_CHARGES.c.key == bindparam("of")).values(charge_id=bindparam("new"))
+)
 
 
-def _answer(row: SandboxCharge) -> Charged | Declined | Exception:
-    if row.token == CLOSED:
-        return Declined("this key was closed: its order was cancelled")
+@cache
+def _count_attempt(dialect: str) -> Any:
+    row = DIALECTS[dialect].insert(_CHARGES)
+    counted = {"attempts": _CHARGES.c.attempts + 1}
+    counted_row = row.on_conflict_do_update(index_elements=[_CHARGES.c.key], set_=counted)
+    return counted_row.returning(_CHARGES.c.token, _CHARGES.c.attempts, _CHARGES.c.charge_id)
+
+
+def _attempt(session: Session, key: str, token: str, total: Money) -> Row[Any]:
+    """Count an attempt in the row of the key, locked; insert it if there is none."""
+    values = {"key": key, **_new(token, total), "attempts": 1}
+    return session.execute(_count_attempt(dialect_of(session).name), values).one()
+
+
+def _new(token: str, total: Money) -> dict[str, Any]:
+    return {
+        "token": token,
+        "amount": total.amount,
+        "currency": total.currency,
+        "attempts": 0,
+        "at": clock.now(),
+    }
+
+
+def _may_charge(token: str, attempts: int) -> bool:
+    match token:
+        case "tok_ok" | "tok_lost_answer":
+            return True
+        case "tok_flaky":
+            return attempts > FLAKY_FAILURES
+    return False
+
+
+def _answer(row: Row[Any], charge_id: str | None) -> Charged | Declined | Exception:
+    """Return the answer of an attempt; `row` is as it was before, `charge_id` as it is now."""
     match row.token:
-        case "tok_ok":
-            return _take(row)
+        case token if token == CLOSED:
+            return Declined("this key was closed: its order was cancelled")
         case "tok_declined":
             return Declined("the card was declined")
-        case "tok_flaky" if row.attempts <= FLAKY_FAILURES:
+        case "tok_flaky" if charge_id is None:
             return ConnectionError("payment sandbox: connection reset")
-        case "tok_flaky":
-            return _take(row)
         case "tok_lost_answer" if row.charge_id is None:
-            _take(row)
             return ConnectionError("payment sandbox: the answer was lost")
-        case "tok_lost_answer":
-            return _take(row)
         case "tok_broken":
             return GatewayError("payment sandbox: 500 for this card")
-        case _:
-            return Declined("the card is unknown")
-
-
-def _take(row: SandboxCharge) -> Charged:
-    """Charge the card, or return the earlier charge of this key."""
-    row.charge_id = row.charge_id or f"ch_{secrets.token_hex(8)}"
-    return Charged(row.charge_id)
+    return Declined("the card is unknown") if charge_id is None else Charged(charge_id)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from events import Base, clock, get_or_create_locked, reading, relaxed
 from events.catalog import Address, Line
+from events.orm import insert_or_lock
 from tasks.gateways.ports import GatewayError, Parcel, ParcelRecord
 from tasks.gateways.sandbox import check
 
@@ -40,7 +41,7 @@ class SandboxCarrier:
         """Accept one parcel per key."""
         with relaxed() as session:
             check(session, "shipping")
-            row = get_or_create_locked(
+            row = insert_or_lock(
                 session,
                 SandboxParcel,
                 key,
@@ -49,7 +50,7 @@ class SandboxCarrier:
                 pieces=sum(line.quantity for line in lines),
                 at=clock.now(),
             )
-            if row.closed:
+            if row.pieces == 0:
                 raise GatewayError("this key was closed: its order was cancelled")
             return Parcel(CARRIER, row.tracking)
 

@@ -10,6 +10,11 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from tests.servers import free_port
 
 
+def parsed(mail: str) -> EmailMessage:
+    """Return a mail as a mail client reads it."""
+    return message_from_bytes(mail.encode(), policy=policy.default)
+
+
 class MailServer:
     """A real SMTP server on a free port.
 

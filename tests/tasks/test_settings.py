@@ -8,6 +8,7 @@ from events.environment import InvalidSettings, read
 from tasks.mail_settings import mailbox
 from tasks.mail_texts import new_message
 from tasks.settings import Settings, settings
+from tests.tasks.mailserver import parsed
 
 NOW = datetime(2026, 5, 3, tzinfo=UTC)
 
@@ -93,9 +94,10 @@ def test_the_sender_of_mails_may_have_a_name(
     monkeypatch.setenv("MAIL_FROM", value)
     settings.cache_clear()
     try:
-        message = new_message("Hello", key="k", at=NOW)
+        to = mailbox("ada@example.org")
+        message = new_message("Hello", "You.", to=to, key="k", at=NOW)
     finally:
         settings.cache_clear()
 
-    assert message["From"] == sender
-    assert mailbox(sender).addr_spec in bytes(message).decode()
+    assert parsed(message.content)["From"] == sender
+    assert message.sender == mailbox(sender).addr_spec
