@@ -7,13 +7,12 @@ cancelled order is compensated. A compensation undoes another step: a refund, a 
 recalled parcel.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from events import subscribe, subscribe_batch
+from events import subscribe
 from events.catalog import (
     InventoryReleased,
     InventoryReservationFailed,
@@ -37,10 +36,10 @@ from tasks.errors import UnknownOrder
 from tasks.orders import Order
 
 
-@subscribe_batch(OrderCreated, queue="orders")
-def open_checkout(events: Sequence[OrderCreated], session: Session) -> None:
-    """Insert the row of each order unless the web placed it."""
-    orders.ensure_orders(session, events)
+@subscribe(OrderCreated, queue="orders", batch=100)
+def open_checkout(event: OrderCreated, session: Session) -> None:
+    """Insert the order's row unless the web placed it."""
+    orders.ensure_order(session, event)
 
 
 @subscribe(InventoryReserved, queue="orders", batch=100)

@@ -99,26 +99,23 @@ def erase_orders(session: Session, person: Person) -> int:
     return len(rows)
 
 
-def ensure_orders(session: Session, events: Sequence[OrderCreated]) -> None:
-    """Insert the rows of orders that `place` did not write, such as imported ones."""
+def ensure_order(session: Session, event: OrderCreated) -> None:
+    """Insert the row of an order that `place` did not write, such as an imported one."""
     now = clock.now()
-    rows = [
-        {
-            "id": event.order_id,
-            "number": event.number,
-            "token": secrets.token_urlsafe(24),
-            "customer": event.customer,
-            "email": event.email,
-            "address": event.shipping_address,
-            "lines": event.lines,
-            "total_amount": event.total.amount,
-            "currency": event.total.currency,
-            "created_at": now,
-            "updated_at": now,
-        }
-        for event in events
-    ]
-    insert_if_absent(session, Order, *rows)
+    row = {
+        "id": event.order_id,
+        "number": event.number,
+        "token": secrets.token_urlsafe(24),
+        "customer": event.customer,
+        "email": event.email,
+        "address": event.shipping_address,
+        "lines": event.lines,
+        "total_amount": event.total.amount,
+        "currency": event.total.currency,
+        "created_at": now,
+        "updated_at": now,
+    }
+    insert_if_absent(session, Order, row)
 
 
 def cancel(session: Session, order_id: str, *, reason: str, who: str | None) -> Order:

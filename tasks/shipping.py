@@ -1,7 +1,5 @@
 """The shipping service: hands confirmed orders to the carrier and recalls cancelled ones."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import String, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -12,7 +10,6 @@ from events import (
     insert_if_absent,
     reading,
     subscribe,
-    subscribe_batch,
 )
 from events.catalog import (
     OrderCancelled,
@@ -39,11 +36,10 @@ class Shipment(Base):
     tracking: Mapped[str | None] = mapped_column(String(100))
 
 
-@subscribe_batch(OrderCreated, queue="shipping")
-def prepare_shipment(events: Sequence[OrderCreated], session: Session) -> None:
-    """Prepare the parcels; the carrier gets each when its order is confirmed."""
-    rows = [{"order_id": event.order_id, "state": "prepared"} for event in events]
-    insert_if_absent(session, Shipment, *rows)
+@subscribe(OrderCreated, queue="shipping", batch=100)
+def prepare_shipment(event: OrderCreated, session: Session) -> None:
+    """Prepare the parcel; the carrier gets it when the order is confirmed."""
+    insert_if_absent(session, Shipment, {"order_id": event.order_id, "state": "prepared"})
 
 
 _SHIPMENTS = table_of(Shipment).c

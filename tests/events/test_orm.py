@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from events import Base, Database, publish, reading, transaction
-from events.orm import get_or_create_locked, insert_if_absent
+from events.orm import get_or_create_locked, insert_if_absent, insert_or_lock, upsert
 from events.tables import LogEntry
 from events.testing import ManualClock
 from tests.events.sample import Noted, note
@@ -143,3 +143,23 @@ def test_a_row_changed_since_it_was_read_is_read_again_with_its_lock(
         assert session.get_one(Tally, "t0").count == 0
         count_up()
         assert get_or_create_locked(session, Tally, "t0", count=0).count == 1
+
+
+def test_a_row_is_inserted_or_locked_and_written_over_without_its_entity(
+    any_database: Database,
+) -> None:
+    def count_up_in_place() -> None:
+        for number in range(10):
+            with transaction() as session:
+                count = insert_or_lock(session, Tally, f"t{number}", count=0).count
+                upsert(session, Tally, {"name": f"t{number}", "count": count + 1})
+
+    assert race(*[count_up_in_place] * 4) == []
+    assert tallies() == {f"t{number}": 4 for number in range(10)}
+
+    with transaction() as session:
+        session.get_one(Tally, "t0").count = 7  # not flushed yet
+        assert insert_or_lock(session, Tally, "t0", count=0).count == 7
+        upsert(session, Tally, {"name": "t0", "count": 8}, {"name": "new", "count": 1})
+        upsert(session, Tally)
+    assert (tallies()["t0"], tallies()["new"]) == (8, 1)

@@ -62,7 +62,7 @@ def test_an_address_that_another_publisher_wrote_is_found(
     event = order_created("o-7", MUG=1).model_copy(update={"email": written, "customer": NAME})
     with transaction() as session:
         publish(session, OrderCreated.model_validate(event.model_dump()), subject="ORD-o-7")
-        orders.ensure_orders(session, [event])
+        orders.ensure_order(session, event)
         subscriptions.pause(session, "payment.refund", who="ada", why=f"complaint of {written}")
         row = {"queue": "payment", "reason": "test", "error": f"{written}?", "headers": "{}"}
         invalid_messages.keep(session, **row, body=json.dumps({"to": written}).encode())

@@ -130,7 +130,7 @@ def test_only_the_orders_own_token_reads_it(session: Session) -> None:
 def test_an_order_that_was_not_placed_here_gets_its_row_once(any_database: Database) -> None:
     for _ in range(2):
         with transaction() as session:
-            orders.ensure_orders(session, [order_created(MUG=2)])
+            orders.ensure_order(session, order_created(MUG=2))
     with reading() as session:
         [order] = orders.listed(session)
         assert (order.id, order.number, order.status, order.lines) == (
@@ -148,7 +148,7 @@ def test_ensuring_an_order_leaves_an_existing_one_alone(session: Session) -> Non
     created = published.event()
     assert isinstance(created, OrderCreated)
 
-    orders.ensure_orders(session, [created])
+    orders.ensure_order(session, created)
 
     assert orders.find(session, order.id).token == order.token
     assert len(orders.listed(session)) == 1
