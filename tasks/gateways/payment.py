@@ -148,10 +148,10 @@ def _may_charge(token: str, attempts: int) -> bool:
 
 
 def _answer(row: Row[Any], charge_id: str | None) -> Charged | Declined | Exception:
-    """Return the answer of an attempt; `row` is as it was before, `charge_id` as it is now."""
+    """Return the answer of an attempt; `row` has the charge of an earlier one, if there is any."""
+    if row.token == CLOSED:
+        return Declined("this key was closed: its order was cancelled")
     match row.token:
-        case token if token == CLOSED:
-            return Declined("this key was closed: its order was cancelled")
         case "tok_declined":
             return Declined("the card was declined")
         case "tok_flaky" if charge_id is None:
