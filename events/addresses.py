@@ -18,6 +18,19 @@ _DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 _DATABASE_FIX = "write sqlite:///path/to/file or postgresql://user:password@host/name"
 _BROKER_FIX = "write redis://:password@host:6379/0 or amqp://user:password@host:5672/"
 _ENCODE = "percent-encode special characters of user and password (@ is %40, / is %2F, # is %23)"
+_MAX_SHOWN = 40  # characters of a wrong value
+_TLS_OPTIONS = (
+    *("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"),
+    "ssl_check_hostname",
+)
+# The parameters that kombu hands on; any other ends each process with a TypeError.
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "redis": (),
+    "rediss": _TLS_OPTIONS,
+    "redis+socket": ("virtual_host",),
+    **dict.fromkeys(AMQP, ("heartbeat",)),
+}
+_NUMBERS = ("heartbeat", "virtual_host")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # Several hosts as libpq writes them, which SQLAlchemy reads as one.
 _HOSTS = re.compile(r"(?P<head>\w+(?:\+\w+)?://(?:[^@/]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<rest>.*)")
@@ -58,6 +71,9 @@ def parse_database_url(text: str) -> URL:
 def _check(url: URL) -> None:
     if url.get_backend_name() == "postgresql":
         connection_parameters(url)
+        _check_host(url)
+    elif url.query:  # our connections give SQLite theirs
+        raise BadValue("has parameters of SQLite", "leave out what follows the question mark")
     elif url.host or url.username:
         raise BadValue("has two slashes before the path of the SQLite file", _DATABASE_FIX)
     elif url.database is None or url.database in ("", ":memory:"):
@@ -71,6 +87,13 @@ def _check(url: URL) -> None:
             raise BadValue(
                 "names a path that this locale cannot express", "set PYTHONUTF8=1"
             ) from None
+
+
+def _check_host(url: URL) -> None:
+    if url.port is not None and not 0 < url.port < 2**16:
+        raise BadValue(f"names the port {url.port}, which is none", _DATABASE_FIX)
+    if found := re.search(r"[\s@;,#?]", url.host or ""):
+        raise BadValue(f"has {found.group()!r} in the host", f"{_DATABASE_FIX}; {_ENCODE}")
 
 
 def check_database_url(text: str) -> str:
@@ -111,14 +134,37 @@ def _check_broker(text: str) -> str:
     if scheme != "redis+socket" and not parts.hostname:
         raise BadValue("names no host", _BROKER_FIX)
     database = parts.path.strip("/")
-    if scheme in ("redis", "rediss") and database and not database.isdecimal():
+    if found := re.search("[@;,]", parts.hostname or ""):
+        raise BadValue(f"has {found.group()!r} in the host", "write ; between two URLs of brokers")
+    if scheme in ("redis", "rediss") and database and not _is_number(database):
         raise BadValue(f"names the database {database!r}, which is no number", _BROKER_FIX)
-    _check_certificate_options(scheme, parts.query)
+    options = parse_qs(parts.query, keep_blank_values=True)
+    _check_certificate_options(scheme, options)
+    _check_options(scheme, options)
     return scheme
 
 
-def _check_certificate_options(scheme: str, query: str) -> None:
-    options = parse_qs(query)
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
+def _check_options(scheme: str, options: dict[str, list[str]]) -> None:
+    known = _OPTIONS[scheme]
+    for name, values in options.items():
+        if name not in known:
+            some = f"is not among {', '.join(known)}" if known else "is none that it can have"
+            raise BadValue(
+                f"has the parameter {name[:_MAX_SHOWN]!r}, which {some}",
+                "leave it out: an address of a broker cannot say it",
+            )
+        if len(values) > 1:
+            raise BadValue(f"gives {name} twice", "give it once")
+        if name in _NUMBERS and not _is_number(values[0]):
+            shown = values[0][:_MAX_SHOWN]
+            raise BadValue(f"says {name}={shown}, which is no number", "write digits only")
+
+
+def _check_certificate_options(scheme: str, options: dict[str, list[str]]) -> None:
     if scheme == "amqps" and any(name.startswith("ssl") for name in options):
         raise BadValue(
             "has options of TLS, which amqps:// cannot have",

@@ -14,6 +14,7 @@ from events.errors import BadValue, TidingsError
 
 WRONG_SETTINGS = 2  # the exit code of a process that was started with wrong settings
 _MAX_SHOWN = 40  # characters of a wrong value
+_QUOTES = ("'", '"')
 _MAX_SECRET = 10_000  # bytes of a file with a secret
 
 
@@ -76,6 +77,20 @@ class EnvironmentSettings(BaseSettings):
             for name in cls.secrets
             if (path := os.environ.get(f"{name.upper()}_FILE", "").strip())
         }
+
+    # Pydantic runs the last of these first: a file is read, and then its content is checked.
+    @field_validator("*", mode="before")
+    @classmethod
+    def refuse_wrapping(cls, value: Any) -> Any:
+        """Refuse what a file of variables left around a value: quotes, or a byte order mark."""
+        if isinstance(value, str) and value.startswith("\ufeff"):
+            raise BadValue("begins with a byte order mark", "save its file as UTF-8 without BOM")
+        if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] in _QUOTES:
+            raise BadValue(
+                "has quotes around it, which are taken as part of it",
+                "leave them out: only a shell removes quotes, and a file of Docker keeps them",
+            )
+        return value
 
     @field_validator("*", mode="before")
     @classmethod

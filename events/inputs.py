@@ -26,8 +26,10 @@ NOT_TEXT = (
     r"\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u00AD\u034F\u061C\u115F\u1160"
     r"\u17B4\u17B5\u180E\u200B\u200E\u200F\u2028-\u202E\u2060-\u206F\u2800\u3164\uFDD0-\uFDEF\uFEFF\uFFA0\uFFF0-\uFFFF"
 )
+_PLANES = range(0x10000, 0x110000, 0x10000)  # the last two characters of each are none
 _BEYOND_BMP = r"\U0001BCA0-\U0001BCA3\U0001D159\U0001D173-\U0001D17A\U000E0000-\U000E00FF"
 _BEYOND_BMP += r"\U000E01F0-\U000E0FFF"
+_BEYOND_BMP += "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in _PLANES)
 # Invisible too, but Persian, Mongolian, Indian scripts and emoji need them between other letters.
 JOINERS = r"\u180B-\u180D\u180F\u200C\u200D\uFE00-\uFE0F"
 _NOT_TEXT = re.compile(f"[{BREAKS}{NOT_TEXT}{_BEYOND_BMP}\ud800-\udfff]")
@@ -36,6 +38,7 @@ _JOINERS = re.compile(f"[{JOINERS}\U000e0100-\U000e01ef]")
 _SPACE = " \t\r\n\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u202f\u205f\u3000"
 _FOLDED = re.compile(f"[{BREAKS}]+")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_MAX_PILE = 8  # marks upon one letter; no script needs as many
 MAX_INTEGER = 2**63 - 1  # of a column of the databases
 
 
@@ -57,6 +60,7 @@ class PlainText:
         if not (text.isascii() and text.isprintable()):
             text = unicodedata.normalize("NFC", text)
             _refuse_no_text(text)
+            _refuse_piles(text)
         if len(text) > self.max_length:
             raise PydanticCustomError(
                 "string_too_long",
@@ -96,6 +100,20 @@ def _refuse_no_text(text: str) -> None:
         "use plain text on one line: remove character {position}, U+{code} ({name})",
         {"position": found.start() + 1, "code": f"{ord(character):04X}", "name": name.lower()},
     )
+
+
+def _refuse_piles(text: str) -> None:
+    """Refuse marks piled upon one letter, which cover the lines above and below it."""
+    pile = 0
+    for position, each in enumerate(text, 1):
+        pile = pile + 1 if unicodedata.category(each) in ("Mn", "Me") else 0
+        if pile > _MAX_PILE:
+            raise PydanticCustomError(
+                "plain_text",
+                "use plain text: remove the mark at character {position}, which is one of too many "
+                "upon one letter",
+                {"position": position},
+            )
 
 
 def _is_visible(text: str) -> bool:

@@ -26,7 +26,7 @@ from web.errors import KeyReused, StillRunning
 
 KEY_TTL = timedelta(hours=24)
 SWEEP_BATCH = 20  # expired keys that each new key deletes
-_BARE = re.compile(r"[!#-~][!-~]{0,199}")
+_BARE = re.compile(r"[!#-+\--~][!-+\--~]{0,199}")  # no comma: it joins two headers
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\]){1,200})"')
 
 
@@ -38,7 +38,8 @@ def parse_key(sent: str) -> str:
         return re.sub(r"\\(.)", r"\1", quoted[1])
     raise PydanticCustomError(
         "idempotency_key",
-        "write up to 200 visible ASCII characters, bare or as a string in double quotes",
+        "send one key of up to 200 visible ASCII characters, bare without a comma, or as a string "
+        "in double quotes",
     )
 
 

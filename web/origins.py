@@ -23,7 +23,7 @@ def refuse_foreign_origins() -> None:
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return
     site = request.headers.get("Sec-Fetch-Site", "")
-    source = request.headers.get("Origin") or request.headers.get("Referer")
+    source = request.headers.get("Origin") or request.headers.get("Referer") or None
     if site in ("same-origin", "none"):
         return
     if site in ("same-site", "cross-site") or (source is not None and not _is_own(source)):

@@ -49,6 +49,8 @@ class JsonRequest(Request):
             raise RequestEntityTooLarge
         if not self.is_json:
             raise UnsupportedMediaType("the body must be sent as application/json")
+        if self.headers.get("Content-Encoding", "identity").casefold() != "identity":
+            raise UnsupportedMediaType("the body must be sent without Content-Encoding")
         try:
             text = body.decode()
         except UnicodeDecodeError as error:

@@ -45,6 +45,8 @@ def test_space_around_a_value_is_not_part_of_it(monkeypatch: pytest.MonkeyPatch)
         ("LOG_LEVEL", "verbose"),
         ("LOG_LEVEL", "notset"),
         ("LOG_FORMAT", "xml"),
+        ("LEASE", "30s"),
+        ("LEASE", "0x10"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_with_its_name_and_a_fix(
@@ -80,3 +82,19 @@ def test_all_wrong_settings_are_named_at_once_and_no_password_is_shown(
     }
     assert str(raised.value).startswith("4 settings are wrong")
     assert "sesame" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", ['"1.2"', "'1.2'", '""', "\ufeff1.2"])
+def test_what_a_file_of_variables_leaves_around_a_value_is_refused(
+    value: str, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("APP_VERSION", "BROKER_URL", "DATABASE_URL"):
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(InvalidSettings) as raised:
+        read(Settings)
+
+    wrong = {each.name: each for each in raised.value.wrong}
+    assert wrong.keys() >= {"APP_VERSION", "BROKER_URL", "DATABASE_URL"}
+    assert {each.reason.split()[0] for each in wrong.values()} <= {"has", "begins"}
+    assert all("leave them out" in each.fix or "BOM" in each.fix for each in wrong.values())

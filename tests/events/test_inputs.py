@@ -23,7 +23,7 @@ INVISIBLE = (
 OBEYED = "\x00\x07\x1b\x7f\x80\x9b\x9d\u2028\u2029\u200e\u200f\u202a\u202e\u2066\u2069"
 
 
-@pytest.mark.parametrize("character", INVISIBLE + OBEYED + "\ufffd\uffff\ud800", ids=ascii)
+@pytest.mark.parametrize("character", INVISIBLE + OBEYED + "\ufffd\uffff\ud800\U0001fffe\U0010ffff", ids=ascii)
 def test_a_character_that_is_no_text_is_refused_and_named(character: str) -> None:
     with pytest.raises(ValueError, match=f"remove character 3, U\\+{ord(character):04X} ") as error:
         PlainText(100)(f"Ad{character}a")
@@ -53,11 +53,18 @@ def test_a_text_of_which_nothing_can_be_seen_is_refused(text: str) -> None:
         "葛\U000e0100城",
         "!",
         "Nguyễn",
+        "\u05d1\u05b0\u05bc\u05e8\u05b5\u05d0\u05e9\u05b4\u05c1\u0596\u05d9\u05ea",
         "\U0001fae9",
     ],
 )
 def test_a_text_that_people_write_is_kept(text: str) -> None:
     assert PlainText(100)(f" {text}\u00a0") == text
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u0489", "\u20dd", "\u0e49"])
+def test_marks_that_are_piled_upon_a_letter_are_refused(mark: str) -> None:
+    with pytest.raises(ValueError, match="remove the mark at character"):
+        PlainText(100)("Ada" + 12 * mark)
 
 
 def test_letters_are_composed_so_that_one_name_is_one_text() -> None:

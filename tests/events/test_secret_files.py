@@ -114,6 +114,22 @@ def test_wrong_content_is_named_together_with_all_other_wrong_settings(
     assert {each.name for each in raised.value.wrong} == {"SMTP_URL", "BROKER_URL", "LEASE"}
 
 
+@pytest.mark.parametrize("content", ["\ufeffhunter2", '"hunter2"'])
+def test_what_an_editor_puts_around_a_secret_is_refused_and_not_shown(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text(content)
+    monkeypatch.setenv("SECRET_KEY", "")
+    monkeypatch.setenv("SECRET_KEY_FILE", str(tmp_path / "secret"))
+
+    with pytest.raises(InvalidSettings) as raised:
+        read(ShopSettings)
+
+    [wrong] = raised.value.wrong
+    assert (wrong.name, "hunter2" in str(raised.value)) == ("SECRET_KEY", False)
+    assert "quotes" in wrong.reason or "byte order mark" in wrong.reason
+
+
 def test_programs_that_read_the_environment_find_the_secrets_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -200,3 +200,14 @@ def test_an_erasure_finds_the_keys_of_a_person_by_an_index(any_app: Flask):
 
     assert plans
     assert [plan for plan in plans if "ix_idempotency_keys_order_id" not in plan] == []
+
+
+def test_two_keys_or_one_that_is_sent_twice_are_refused(any_app: Flask):
+    for both in ("k-1,k-2", "k-1,k-1", '"k-1", "k-1"'):  # as the server joins two headers
+        refused = _place(any_app, order_payload(), key=both)
+
+        assert (refused.status_code, refused.json["errors"][0]["field"]) == (
+            422,
+            "Idempotency-Key",
+        )
+        assert "one key" in refused.json["errors"][0]["message"]

@@ -21,4 +21,4 @@ class ProductChangeBody(ProductChange):
 class RestockBody(Because):
     """The pieces to add to the stock of a product, with the operator's reason."""
 
-    quantity: int = Field(ge=1, le=MAX_RESTOCK, strict=False)
+    quantity: int = Field(ge=1, le=MAX_RESTOCK)

@@ -22,7 +22,7 @@ from web.api.ops_schemas import DeliveryId, Fingerprint, Limit, Name, WhyText
 from web.api.schemas import Parameters
 
 EventType = Annotated[str, PlainText(200)]
-StepSize = Annotated[int, Field(ge=1, le=MAX_STEP, strict=False)]
+StepSize = Annotated[int, Field(ge=1, le=MAX_STEP)]
 
 
 class PaceBody(BaseModel):
@@ -30,7 +30,7 @@ class PaceBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    rate: Annotated[float, Field(ge=MIN_RATE, le=MAX_RATE, strict=False)] | None = Field(
+    rate: Annotated[float, Field(ge=MIN_RATE, le=MAX_RATE)] | None = Field(
         default=None, description="deliveries per second; without it as fast as they are handled"
     )
     canary: bool | Annotated[list[StepSize], Field(max_length=MAX_STEPS)] = Field(
@@ -38,7 +38,7 @@ class PaceBody(BaseModel):
         description="true for steps of 1, 5, 25 and then all others, or the sizes of the steps; "
         "each begins when the one before is settled",
     )
-    stop_above: Annotated[float, Field(ge=0, le=1, strict=False)] = Field(
+    stop_above: Annotated[float, Field(ge=0, le=1)] = Field(
         default=STOP_ABOVE, description="the job stops when a larger share of a step dies again"
     )
 

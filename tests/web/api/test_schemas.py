@@ -164,6 +164,16 @@ def test_another_media_type_is_a_problem(no_write_client: FlaskClient, kind: str
     )
 
 
+def test_a_body_in_another_encoding_is_a_problem_that_says_so(no_write_client: FlaskClient):
+    for encoding in ("gzip", "br", "deflate, gzip"):
+        answer = no_write_client.post(
+            "/api/v1/orders", json=order_payload(), headers={"Content-Encoding": encoding}
+        )
+
+        _is_problem(answer, 415)
+        assert "without Content-Encoding" in answer.json["detail"]
+
+
 def test_a_thousand_mistakes_are_not_listed_one_by_one(no_write_client: FlaskClient):
     order = order_payload() | {f"extra{number}": 1 for number in range(1000)}
 
