@@ -162,6 +162,20 @@ def test_a_wrong_value_is_named(no_write_client: FlaskClient, field: str, values
         assert field in [each["field"] for each in answer.json["errors"]]
 
 
+@pytest.mark.parametrize("quantity", ["5", True, 1.5, 0, -1, 10**30, None, "1_0"])
+def test_a_restocking_takes_a_number_and_nothing_that_looks_like_one(
+    no_write_client: FlaskClient, quantity: Any
+):
+    answer = no_write_client.post(
+        "/api/v1/products/MUG-BLUE/restock",
+        json={"quantity": quantity, "reason": "test"},
+        headers=OPS,
+    )
+
+    assert answer.status_code == 422
+    assert [each["field"] for each in answer.json["errors"]] == ["quantity"]
+
+
 def test_an_unknown_product_and_an_empty_change_are_refused(no_write_client: FlaskClient):
     change = {"stock": 1, "reason": "test"}
     unknown = no_write_client.patch("/api/v1/products/CAR", json=change, headers=OPS)

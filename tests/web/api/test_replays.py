@@ -89,6 +89,8 @@ def test_a_replay_of_a_filter_by_the_older_address_is_a_job_too(client: FlaskCli
         ({"queue": "payment", "why": ""}, 422, "why"),
         ({"queue": "payment", "rate": 0}, 422, "rate"),
         ({"queue": "payment", "rate": "fast"}, 422, "rate"),
+        ({"queue": "payment", "rate": "5"}, 422, "rate"),
+        ({"queue": "payment", "canary": [True]}, 422, "canary"),
         ({"queue": "payment", "canary": [0]}, 422, "canary"),
         ({"queue": "payment", "canary": [1] * 11}, 422, "canary"),
         ({"queue": "payment", "stop_above": 1.5}, 422, "stop_above"),
