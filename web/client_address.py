@@ -3,6 +3,8 @@
 import re
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: all clients of IPv4, as a translator writes them
+
 # A port may follow, as some proxies write it: 203.0.113.9:51234, [2001:db8::1]:51234.
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::[0-9]*)?|([0-9.]+):[0-9]*")
 
@@ -29,4 +31,6 @@ def _parsed(sent: str | None) -> IPv4Address | IPv6Address | None:
         address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
+    if isinstance(address, IPv6Address) and address in _NAT64:
+        return IPv4Address(address.packed[-4:])
     return getattr(address, "ipv4_mapped", None) or address

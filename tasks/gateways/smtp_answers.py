@@ -3,9 +3,11 @@
 import re
 
 from events import DeadLetter
-from tasks.gateways.ports import GatewayBusy, GatewayError, MailDeferred
+from tasks.gateways.ports import GatewayBusy, GatewayDown, GatewayError, MailDeferred
 
 CLOSING = 421  # RFC 5321, 3.8: service not available, closing transmission channel
+# RFC 4954 and 3207: a login or TLS is missing, which no mail can mend and all mails share.
+LOGIN = frozenset({530, 534, 535, 538})
 # RFC 3463: the enhanced status code, such as 4.2.0. The text after it may hold an address.
 _ENHANCED = re.compile(rb"\s*([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
 
@@ -14,9 +16,12 @@ def error_of(refused: str, code: int, text: bytes = b"") -> Exception:
     """Return the error for a reply to a mail; `refused` says what it is about.
 
     RFC 5321, 4.2.1: 4xx is "not now", 5xx is a refusal for good. Any other reply is unknown. Of
-    the 4xx only 421 concerns all mails: the server closes the connection.
+    the 4xx only 421 concerns all mails: the server closes the connection. Of the 5xx those about
+    the login do.
     """
     reply = describe(code, text)
+    if code in LOGIN:
+        return GatewayDown(f"the mail server wants another login or TLS (SMTP_URL): {reply}")
     if 400 <= code < 500:
         kind = GatewayBusy if code == CLOSING else MailDeferred
         return kind(f"the mail server cannot take {refused} now: {reply}")
