@@ -50,6 +50,9 @@ class LazyGroup(click.Group):
         escape_output()
         if not all(each.isascii() for each in args):
             args = [_bus("environment").decode(each) for each in args]
+        for number, each in enumerate(args, 1):
+            if any("\ud800" <= character <= "\udfff" for character in each):
+                raise click.UsageError(f"argument {number} is no UTF-8; write it as UTF-8", ctx)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

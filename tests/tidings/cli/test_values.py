@@ -37,6 +37,15 @@ def test_a_value_that_breaks_its_rule_is_wrong_usage(words: tuple[str, ...]):
     assert "write " in result.output or "plain text" in result.output
 
 
+@pytest.mark.parametrize(
+    "words", [("events", "show", "\udcff"), ("pause", CHARGE, "--why", "caf\udce9")]
+)
+def test_an_argument_that_is_no_utf_8_is_wrong_usage(words: tuple[str, ...]):
+    result = call(*words)
+
+    assert (result.exit_code, "is no UTF-8" in result.output) == (2, True)
+
+
 @pytest.mark.parametrize("typed", ["1001", "ord-1001", " ORD-1001"])
 def test_an_order_is_found_however_its_number_is_typed(bus: Bus, typed: str):
     placed()
