@@ -49,9 +49,10 @@ demo: setup ## place 100 mixed orders in the shop of `make up`
 	@$(BIN)/tidings demo --url http://127.0.0.1:$(PORT)
 
 # `loadfile` keeps the tests of a file on one worker, which then share its servers. Without
-# `--no-loadscope-reorder` the files with few but long tests would run last.
+# `--no-loadscope-reorder` the files with few but long tests would run last. The tests start many
+# processes: where no bytecode may be written, each of them would compile everything again.
 test: setup ## run the tests, with CI=true also the slow ones
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(CI),,-m "not slow") $(OPTIONS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(CI),,-m "not slow") $(OPTIONS)
 
 check: setup ## check lint rules, format, types, import contracts and event contracts
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.servers import missing
 
-TIMEOUT = 30_000  # milliseconds; a machine that runs all tests at once is slow
+TIMEOUT = 60_000  # milliseconds; a machine that runs all tests at once is slow
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = [
     "--no-sandbox",

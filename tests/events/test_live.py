@@ -13,6 +13,16 @@ from tests.servers import wait_until
 pytestmark = pytest.mark.system
 
 
+@pytest.mark.parametrize(
+    ("any_database", "any_broker"),
+    [
+        ("sqlite", "valkey"),
+        ("postgres", "rabbitmq"),
+        pytest.param("sqlite", "rabbitmq", marks=pytest.mark.slow),
+        pytest.param("postgres", "valkey", marks=pytest.mark.slow),
+    ],
+    indirect=True,
+)
 def test_every_event_has_its_effect_once_and_so_has_what_it_caused(any_stack: Stack) -> None:
     any_stack.relay()
     any_stack.work("pings")

@@ -91,6 +91,7 @@ def newsletter(programs: Path, tmp_path: Path, valkey_url: str) -> Iterator[News
         process.kill()
 
 
+@pytest.mark.slow
 def test_an_application_on_plain_celery_moves_one_task_onto_the_bus_and_keeps_the_others(
     newsletter: Newsletter, valkey: Valkey
 ):

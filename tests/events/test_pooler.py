@@ -29,7 +29,7 @@ _numbers = count(1)
 ONE = new_subscription()
 # The second of each pair is what many guides recommend: the option is then ignored.
 MODES = {"refusing": "", "ignoring": "ignore_startup_parameters = options, extra_float_digits"}
-SOON = 2.0
+SOON = 4.5  # seconds; a relay that neither hears nor polls looks after five
 
 
 def _start(scratch: Path, server: PostgresServer, more: str = "", database: str = "") -> PgBouncer:

@@ -76,6 +76,7 @@ def quarantined() -> list[str]:
         return sorted(session.scalars(select(InvalidMessageRow.reason)))
 
 
+@pytest.mark.slow
 def test_old_and_new_workers_share_a_queue_and_each_event_is_handled_once(stack: Stack) -> None:
     old = stack.work("greet", app="tests.events.two_versions.old")
     with transaction() as session:  # as `tidings migrate` of the new version does

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from tests.disks import Disk
 from tests.servers import wait_until
-from tests.tidings.up.instance import ORDER, Instance
+from tests.tidings.up.instance import ORDER, ForkedInstance, Instance
 from tidings.chaos.postgres import Postgres
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -69,7 +69,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Instance]]:
     instances: list[Instance] = []
 
     def start(folder: Path = tmp_path, **env: str) -> Instance:
-        instance = Instance(folder, **env)
+        instance = ForkedInstance(folder, **env)
         instance.home = tmp_path
         instances.append(instance)
         instance.start()

@@ -3,7 +3,6 @@
 import base64
 import os
 import re
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import web.settings
 from events import Database, heartbeat, reading
 from events.admin import dead_letters
 from events.admin import queues as queue_admin
+from tests.forked import ForkedProcess
 from tests.servers import Process, Valkey, wait_until
 from tests.tasks.conftest import queues
 from tests.tasks.mailserver import MailServer
@@ -138,14 +138,7 @@ def processes(env: dict[str, str], shop: FlaskClient, tmp_path: Path) -> Iterato
     started: list[Process] = []
     for name, command in (("relay", ["tidings", "relay"]), ("worker", worker)):
         (tmp_path / name).mkdir()
-        program, *words = command
-        started.append(
-            Process(
-                [str(Path(sys.executable).parent / program), *words],
-                tmp_path / name,
-                os.environ | env,
-            )
-        )
+        started.append(ForkedProcess(command, tmp_path / name, os.environ | env))
         started[-1].launch()
     yield started
     for each in started:

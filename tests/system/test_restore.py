@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests import forked
 from tests.servers import wait_until
-from tests.tidings.up.instance import TIDINGS, Instance
+from tests.tidings.up.instance import ForkedInstance, Instance
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(480)]
 
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(480)]
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Instance]:
     """A running instance."""
-    instance = Instance(tmp_path)
+    instance = ForkedInstance(tmp_path)
     instance.start()
     yield instance
     if instance.running():
@@ -32,9 +33,7 @@ def shop(tmp_path: Path) -> Iterator[Instance]:
 def operate(shop: Instance, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command on the shop's database."""
     env = {**(shop.env or {}), "DATABASE_URL": f"sqlite:///{shop.data}/tidings.sqlite"}
-    return subprocess.run(
-        [TIDINGS, *words], env=env, capture_output=True, text=True, timeout=90, check=False
-    )
+    return forked.run("tidings", *words, env=env)
 
 
 def told(shop: Instance, *words: str) -> str:

@@ -22,7 +22,7 @@ from tests.events.stack import Stack
 from tests.servers import wait_until
 from tests.tasks.builders import place_order, stocked
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300)]
 SUBSCRIPTION = "charging.record_charge"
 CARDS = {"tok_broken": 600, "tok_declined": 400}
 LEASE = {"LEASE": "2"}

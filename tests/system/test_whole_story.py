@@ -151,6 +151,7 @@ def test_a_good_order_is_charged_shipped_and_told_of_once(whole: Whole):
     )
 
 
+@pytest.mark.slow
 def test_a_schedule_that_was_dropped_in_publishes_its_event(whole: Whole):
     def chimes() -> list[str]:
         found = whole.ask("/api/v1/events?type=chimes.chimed", **AUTHORIZED)["events"]
@@ -230,6 +231,7 @@ def test_a_lost_answer_charges_once(whole: Whole):
     assert whole.charges(order) == 1
 
 
+@pytest.mark.slow
 def test_orders_wait_for_a_broken_gateway_and_go_on_when_it_is_mended(whole: Whole):
     whole.operate("sandbox", "payment", "--down")
     orders = [whole.order() for _ in range(3)]

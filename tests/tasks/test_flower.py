@@ -3,7 +3,6 @@
 import html
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -17,6 +16,8 @@ from events import Database, heartbeat, reading, transaction
 from events.admin import queues, subscriptions
 from events.tables import Attempt
 from tasks import placing
+from tests import forked
+from tests.forked import ForkedProcess
 from tests.servers import Process, free_port, wait_until
 from tests.tasks.builders import place_order, stocked
 from tests.tasks.conftest import services
@@ -26,7 +27,7 @@ from tidings.http_client import open_client
 migrations.load_tables()  # the workers use the tables of every part
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 ROOT = Path(__file__).parents[2]
-CELERY = [sys.executable, "-m", "celery", "-A", "tasks"]
+CELERY = ["celery", "-A", "tasks"]
 Start = Callable[..., Process]
 
 
@@ -46,7 +47,12 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
     def run(name: str, *words: str, **variables: str) -> Process:
         home = tmp_path / name
         home.mkdir()
-        process = Process([*CELERY, *words], home, environment | variables)
+        command, env = [*CELERY, *words], environment | variables
+        process = (
+            Process([sys.executable, "-m", *command], home, env)
+            if name == "flower"  # it reads its logins when `tasks.celery` is imported
+            else ForkedProcess(command, home, env)
+        )
         process.launch()
         started.append(process)
         return process
@@ -170,12 +176,5 @@ def test_a_worker_of_one_queue_that_consumes_none_is_alive_and_serves_none(
 
 
 def control(environment: dict[str, str], *words: str) -> None:
-    done = subprocess.run(
-        [*CELERY, "control", *words],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = forked.run(*CELERY, "control", *words, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr

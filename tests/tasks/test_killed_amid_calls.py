@@ -1,7 +1,6 @@
 """A worker that is killed amid a batch of charges: no card is charged twice."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from events.admin import subscriptions
 from events.tables import Delivery
 from tasks.gateways.payment import SandboxCharge
 from tasks.payment import Charge
+from tests.forked import ForkedProcess
 from tests.servers import Process, wait_until
 from tests.tasks.builders import placed, stocked
 from tests.tasks.conftest import shop
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(120)]
 
 ROOT = Path(__file__).parents[2]
 ORDERS = 12
-WORKER = ["-m", "celery", "-A", "tests.tasks.hanging_payments", "worker", "-Q", "payment", "-c"]
+WORKER = ["celery", "-A", "tests.tasks.hanging_payments", "worker", "-Q", "payment", "-c"]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def start(
     def run(*arguments: str) -> Process:
         home = tmp_path / f"process-{len(started)}"
         home.mkdir()
-        started.append(Process([sys.executable, *arguments], home, env))
+        started.append(ForkedProcess(arguments, home, env))
         started[-1].launch()
         return started[-1]
 
@@ -75,7 +75,7 @@ def test_a_worker_that_is_killed_amid_a_batch_of_charges_repeats_none(
     for _ in range(ORDERS):
         placed("tok_ok", MUG=1)
     worker = start(*WORKER, "1", "--without-mingle", "--without-gossip")
-    start("-m", "tidings", "relay")
+    start("tidings", "relay")
     wait_until(
         lambda: (tmp_path / "gate.reached").exists() and len(charges()) > 1,
         what=f"charges side by side; the worker's log: {worker.log()}",

@@ -1,6 +1,5 @@
 """Databases of earlier development versions are refused, and nothing in them is changed."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +8,8 @@ from sqlalchemy import MetaData, select, text
 
 from events import Database
 from events.database import use
+from tests import forked
 from tests.tidings.cli.calls import call
-from tests.tidings.up.instance import TIDINGS
 from tidings.doctor import database as database_part
 from tidings.earlier_schema import EarlierSchema
 from tidings.migrations.run import UnknownRevision, migrate
@@ -96,14 +95,8 @@ def test_up_refuses_the_data_directory_of_an_earlier_version_and_writes_nothing(
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     files = sorted(each.name for each in tmp_path.iterdir() if "-" not in each.name)
 
-    refused = subprocess.run(
-        [TIDINGS, "up", "--data-dir", str(tmp_path), "--port", "0", "--flower-port", "0"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    words = ("--data-dir", str(tmp_path), "--port", "0", "--flower-port", "0")
+    refused = forked.run("tidings", "up", *words, env=environment)
 
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith(f"Error: the database sqlite:///{tmp_path}/tidings.sqlite was")

@@ -1,8 +1,6 @@
 """The role of the services on PostgreSQL: everything runs as it, and it changes no table."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from events import Database, reading, transaction
 from events.testing import Bus
 from tasks import erasure
 from tasks.orders import Order
+from tests import forked
 from tests.tasks.builders import placed, stocked
 from tests.tidings.cli.calls import WHY, told
 from tidings.migrations.run import migrate
@@ -158,14 +157,7 @@ def test_the_command_connects_as_the_owner(owner: Database, services: URL, tmp_p
         "DATABASE_URL": services.render_as_string(hide_password=False),
     }
     first, second, on_sqlite = (
-        subprocess.run(
-            [sys.executable, "-m", "tidings", "migrate"],
-            env=os.environ | given,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        forked.run("tidings", "migrate", env=os.environ | given, cwd=tmp_path)
         for given in (urls, urls, urls | {"DATABASE_URL": "sqlite:///x.sqlite"})
     )
 

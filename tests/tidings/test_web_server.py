@@ -3,8 +3,6 @@
 import fcntl
 import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +14,9 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from events import Database
-from tests.servers import Process, free_port, wait_until
+from tests import forked
+from tests.forked import ForkedProcess
+from tests.servers import free_port, wait_until
 from tests.web.payloads import order_payload
 from tidings.migrations.run import migrate
 from web.buffering import TURNS
@@ -25,14 +25,14 @@ HEAD = b"POST /api/v1/orders HTTP/1.1\r\nHost: shop.example\r\nContent-Type: app
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n"
 
 
-class Web(Process):
+class Web(ForkedProcess):
     """A process of `tidings web` on a database of its own."""
 
     def __init__(self, home: Path) -> None:
         self.port = free_port()
         self.database_url = f"sqlite:///{home / 'tidings.sqlite'}"
         env = {"DATABASE_URL": self.database_url, "SECRET_KEY": "only for tests"}
-        command = [sys.executable, "-m", "tidings", "web", "--port", str(self.port)]
+        command = ["tidings", "web", "--port", str(self.port)]
         super().__init__(command, home, os.environ | env)
 
     @property
@@ -160,10 +160,7 @@ def _workers(web: Web) -> list[psutil.Process]:
 
 
 def test_a_port_that_is_taken_is_named(web: Web, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "tidings", "web", "--port", str(web.port)]
-    second = subprocess.run(
-        words, cwd=tmp_path, env=web.env, capture_output=True, text=True, check=False
-    )
+    second = forked.run("tidings", "web", "--port", str(web.port), cwd=tmp_path, env=web.env)
 
     assert second.returncode == 1
     assert f"cannot listen on 127.0.0.1, port {web.port}: " in second.stderr

@@ -1,6 +1,8 @@
 """The web application on a real database, with the shop's products in stock."""
 
+import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ import events.database
 import tasks.settings
 import web
 import web.settings
-from events import Base, Database, subscriptions, transaction
+from events import Base, Database, logs, subscriptions, transaction
 from events.testing import Bus
 from tasks import inventory, products
 from tests.web.payloads import OPS_AUTH, order_payload, row_counts
 from tests.web.process import WebProcess
+from web import rate_limit
 
 
 @pytest.fixture
@@ -67,10 +70,33 @@ def run_web(any_database: Database, tmp_path: Path) -> Iterator[Callable[..., We
         each.wait(within=30)
 
 
+@lru_cache(maxsize=4)
+def _created(
+    environment: frozenset[tuple[str, str]],
+) -> tuple[Flask, dict[str, Any], dict[str, Any]]:
+    app = web.create_app()
+    return app, app.config.copy(), app.extensions.copy()
+
+
+def new_app() -> Flask:
+    """Return the application of this environment as if it were new.
+
+    Creating one takes longer than most tests, so those that set nothing share one.
+    """
+    variables = {key: os.environ[key] for key in os.environ if key != "PYTEST_CURRENT_TEST"}
+    app, config, extensions = _created(frozenset(variables.items()))
+    for kept, new in ((app.config, config), (app.extensions, extensions)):
+        kept.clear()
+        kept.update(new)
+    rate_limit.init_app(app)  # without what it has counted
+    logs.configure("web")
+    return app
+
+
 @pytest.fixture
 def app(stocked: None, environment: pytest.MonkeyPatch) -> Flask:
     """The web application on SQLite."""
-    return web.create_app()
+    return new_app()
 
 
 @pytest.fixture
@@ -123,4 +149,4 @@ def no_write_client(
 def any_app(any_database: Database, environment: pytest.MonkeyPatch) -> Flask:
     """The web application, once on SQLite and once on PostgreSQL."""
     _stocked()
-    return web.create_app()
+    return new_app()

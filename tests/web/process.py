@@ -8,13 +8,14 @@ from pathlib import Path
 
 import httpx
 
+from tests.forked import ForkedProcess
 from tests.servers import Process, free_port, missing, wait_until
 from tidings.http_client import open_client
 
 ROOT = Path(__file__).parents[2]
 
 
-class WebProcess(Process):
+class WebProcess(ForkedProcess):
     """A `tidings web`; `ahead` seconds before the time of the others."""
 
     def __init__(
@@ -29,11 +30,12 @@ class WebProcess(Process):
             "SECRET_KEY": "only for tests",
             "DATABASE_URL": database_url,
         }
-        command = [sys.executable, "-m", "tidings", "web", f"--port={port}", f"--workers={workers}"]
+        command = ["tidings", "web", f"--port={port}", f"--workers={workers}"]
         if ahead:
             if not shutil.which("faketime"):
                 missing("faketime")
-            command = ["faketime", "-f", f"+{ahead}s", *command]
+            command = ["faketime", "-f", f"+{ahead}s", sys.executable, "-m", *command]
+        self.ahead = ahead
         (folder := home / "web").mkdir()
         super().__init__(command, folder, env | settings)
 
@@ -41,6 +43,10 @@ class WebProcess(Process):
         """Start it and wait until it answers."""
         self.launch()
         wait_until(self._answers, what="an answer of the web")
+
+    def launch(self) -> None:
+        """Fork it; with another clock start it, because `faketime` is loaded before the program."""
+        Process.launch(self) if self.ahead else super().launch()
 
     def terminate(self) -> None:
         """Ask the whole group: `faketime` runs the web as a child, and ends without it."""

@@ -1,7 +1,5 @@
 """Replays beside other replays, relays and decisions: nothing is given back twice."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +15,7 @@ from events.replays.steps import CANARY, Pace
 from events.replays.tables import REPLAYED, Replay, ReplayedDelivery
 from events.tables import DELIVERIES
 from events.testing import Bus
+from tests import forked
 from tests.events.admin.replaying import (
     GROUP,
     Handler,
@@ -125,8 +124,7 @@ def test_a_job_survives_a_kill_at_each_statement_of_each_of_its_steps(bus: Bus) 
     bus.drives_replays = False  # the drivers do it, each in a process
     for _ in range(8):
         bus.advance(60)  # the drivers go by the machine's clock
-        command = [sys.executable, "-m", "tests.events.admin.killed_driver", url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+        done = forked.run("tests.events.admin.killed_driver", url, modules=forked.BUS)
         assert done.returncode == 0, done.stderr
         killed.append(int(done.stdout.splitlines()[-1]))  # the log is before it
 

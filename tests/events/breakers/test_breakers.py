@@ -159,6 +159,7 @@ def test_a_handler_without_a_call_that_depends_on_something_has_a_breaker_too(
         assert {row.state for row in deliveries("notes.ask")} == {"done"}
 
 
+@pytest.mark.slow
 def test_ten_minutes_of_outage_make_no_dead_letter_and_burn_no_attempt(bus: Bus):
     # The worst case: an error of unknown outcome, of which three would be a dead letter.
     SERVICE.error = ConnectionRefusedError

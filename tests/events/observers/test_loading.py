@@ -2,13 +2,14 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from events.environment import InvalidSettings
 from events.settings import settings
+from tests import forked
 from tests.events.observers.collector import Collector
 from tests.events.stack import Stack
 from tests.servers import wait_until
@@ -16,14 +17,10 @@ from tests.tree import ROOT
 
 
 def _python(program: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "SECRET_KEY": "only for tests"} | env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = os.environ | {"PYTHONPATH": str(ROOT), "SECRET_KEY": "only for tests"} | env
+    with TemporaryDirectory() as folder:
+        Path(folder, "program.py").write_text(program)
+        return forked.run("program", env=env, cwd=Path(folder))
 
 
 _WEB = """

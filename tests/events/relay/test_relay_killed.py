@@ -1,6 +1,5 @@
 """A relay killed at each step between log and broker loses no event and repeats no effect."""
 
-import sys
 from collections import Counter
 from contextlib import suppress
 
@@ -11,7 +10,8 @@ from events.relay.window import MESSAGE_SIZE
 from events.slots import MESSAGES
 from tests.events.relay.stopping_relay import EACH, STEPS
 from tests.events.stack import Stack
-from tests.servers import Process, wait_until
+from tests.forked import BusProcess
+from tests.servers import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -28,9 +28,7 @@ def test_a_relay_that_is_killed_at_any_step_loses_nothing_and_doubles_nothing(
     any_stack: Stack,
 ) -> None:
     stack = any_stack
-    relays = Process(
-        [sys.executable, "-m", "tests.events.relay.stopping_relay"], stack.home, stack.env
-    )
+    relays = BusProcess(["tests.events.relay.stopping_relay"], stack.home, stack.env)
     relays.launch()
     wait_until(lambda: not relays.running(), what="a relay killed at each step")
     assert relays.exit_code == 0, relays.log()

@@ -1,7 +1,5 @@
 """Celery's own commands that throw messages away: the ledger sends them again."""
 
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 
@@ -10,6 +8,7 @@ from sqlalchemy import select
 
 from events import Database, reading
 from events.tables import LogEntry
+from tests import forked
 from tests.events.stack import Stack
 from tests.servers import wait_until
 
@@ -20,10 +19,8 @@ MakeStack = Callable[[Database, str], Stack]
 
 def celery(stack: Stack, *words: str) -> str:
     """Run a command of Celery and return what it prints."""
-    command = [sys.executable, "-m", "celery", "-A", "tests.events.live_app", *words]
-    done = subprocess.run(
-        command, env=stack.env, capture_output=True, text=True, timeout=60, check=False
-    )
+    words = ("celery", "-A", "tests.events.live_app", *words)
+    done = forked.run(*words, env=stack.env, modules=forked.BUS)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -33,6 +30,11 @@ def sent(stack: Stack, count: int) -> bool:
     return sum(row.sent_at is not None for row in stack.deliveries("pings.answer_ping")) == count
 
 
+@pytest.mark.parametrize(
+    "any_broker",
+    ["valkey", pytest.param("rabbitmq", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_the_deliveries_of_purged_messages_are_sent_again(
     database: Database, any_broker: str, make_stack: MakeStack
 ) -> None:

@@ -1,8 +1,6 @@
 """Ordinary tasks of Celery run on the workers of the bus, beside its subscriptions."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,10 +16,11 @@ from sqlalchemy import select
 
 from events import Database, clock, reading, transport
 from events.tables import InvalidMessageRow
+from tests import forked
 from tests.events.stack import Stack
 from tests.events.transport.confirmed import confirmed_channel
 from tests.events.transport.malformed import WRONG_ORDINARY
-from tests.servers import Process, Valkey, wait_until
+from tests.servers import Valkey, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -52,10 +51,8 @@ class Mixed:
 
     def celery(self, *words: str) -> str:
         """Run a command of Celery and return what it prints."""
-        command = [sys.executable, "-m", "celery", "-A", APP, *words]
-        done = subprocess.run(
-            command, env=self.stack.env, capture_output=True, text=True, timeout=60, check=False
-        )
+        words = ("celery", "-A", APP, *words)
+        done = forked.run(*words, env=self.stack.env, modules=forked.BUS)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -80,6 +77,11 @@ def mixed(any_broker: str, database: Database, valkey: Valkey, tmp_path: Path) -
     stack.close()
 
 
+@pytest.mark.parametrize(
+    "any_broker",
+    ["valkey", pytest.param("rabbitmq", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_ordinary_tasks_run_as_ever_beside_deliveries(mixed: Mixed) -> None:
     stack = mixed.stack
     stack.relay()
@@ -123,7 +125,7 @@ def beats(mixed: Mixed) -> None:
     home = mixed.stack.home / "beat"
     home.mkdir()
     words = ["beat", "--schedule", str(home / "schedule"), "--pidfile", ""]
-    beat = Process([sys.executable, "-m", "celery", "-A", APP, *words], home, mixed.stack.env)
+    beat = forked.BusProcess(["celery", "-A", APP, *words], home, mixed.stack.env)
     beat.launch()
     try:
         wait_until(lambda: mixed.noted()["beat"] >= 2, what=f"two ticks; {beat.log()}")

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from events import Database
+from tests import forked
 from tests.tidings.cli.calls import answered, call, told
 from tests.tidings.up.instance import CLEARED
 from tidings.cli import main
@@ -57,15 +58,7 @@ def test_a_command_that_is_none_is_wrong_usage():
 
 def test_a_command_that_reads_makes_no_database_where_there_is_none(tmp_path: Path):
     env = {name: value for name, value in os.environ.items() if name not in CLEARED}
-    asked = subprocess.run(
-        [BIN / "tidings", "queues"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    asked = forked.run("tidings", "queues", cwd=tmp_path, env=env)
 
     assert (asked.returncode, list(tmp_path.iterdir())) == (1, [])
     assert "has `tidings migrate` run?" in asked.stderr

@@ -2,22 +2,15 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
+from tests import forked
 from tests.tree import ROOT
 
 
 def contracts(*words: str) -> "subprocess.CompletedProcess[str]":
     # In a process of its own, which does not know the events of tests.
-    return subprocess.run(
-        [str(Path(sys.executable).parent / "tidings"), "contracts", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return forked.run("tidings", "contracts", *words)
 
 
 def test_the_contracts_of_this_repository_are_those_of_the_events() -> None:

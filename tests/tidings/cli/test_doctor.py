@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from events import Database
+from tests import forked
 from tests.tidings.cli.calls import call
-from tests.tidings.up.instance import CLEARED, TIDINGS, Instance
+from tests.tidings.up.instance import CLEARED, ForkedInstance
 
 
 def doctor(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -19,15 +20,7 @@ def doctor(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[s
         for name, value in os.environ.items()
         if name not in CLEARED and not name.startswith("FLOWER_")
     }
-    return subprocess.run(
-        [TIDINGS, "doctor", *words],
-        cwd=home,
-        env=clean | env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return forked.run("tidings", "doctor", *words, cwd=home, env=clean | env)
 
 
 def test_it_names_a_fix_for_each_thing_that_is_wrong_and_exits_with_3(tmp_path: Path):
@@ -51,7 +44,7 @@ def test_it_names_a_fix_for_each_thing_that_is_wrong_and_exits_with_3(tmp_path: 
 
 @pytest.mark.system
 def test_a_fresh_up_is_well(tmp_path: Path):
-    up = Instance(tmp_path)
+    up = ForkedInstance(tmp_path)
     up.start()
     try:
         result = doctor(tmp_path, "--data-dir", "data")

@@ -11,24 +11,19 @@ from events import Database, publish, reading, transaction
 from events.admin import audit
 from events.admin import subscriptions as admin
 from events.subscriptions import registered
+from tests import forked
 from tests.tasks.builders import order_created
-from tests.tidings.up.instance import CLEARED, TIDINGS
+from tests.tidings.up.instance import CLEARED
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 NAME = "Žofie Nováková 🎁"
 
 
-def run(database: Database, *words: str, **env: str) -> subprocess.CompletedProcess[bytes]:
+def run(database: Database, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run `tidings` in an ASCII locale."""
     clean = {name: value for name, value in os.environ.items() if name not in CLEARED}
     url = database.url.render_as_string(hide_password=False)
-    return subprocess.run(
-        [TIDINGS, *words],
-        env=clean | ASCII | {"DATABASE_URL": url} | env,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+    return forked.run("tidings", *words, env=clean | ASCII | {"DATABASE_URL": url} | env)
 
 
 @pytest.fixture
@@ -45,8 +40,8 @@ def order(database: Database) -> str:
 def test_everything_is_printed(encoding: dict[str, str], order: str, database: Database):
     shown = run(database, "events", "show", order, **encoding)
 
-    assert (shown.returncode, shown.stderr) == (0, b"")
-    data = next(line for line in shown.stdout.decode("ascii").splitlines() if line[:1] == "{")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    data = next(line for line in shown.stdout.splitlines() if line[:1] == "{")
     assert json.loads(data)["customer"] == NAME
 
 
@@ -66,14 +61,14 @@ def test_everything_is_printed(encoding: dict[str, str], order: str, database: D
 def test_no_table_is_lost_to_an_error(words: tuple[str, ...], order: str, database: Database):
     shown = run(database, *words, PYTHONIOENCODING="ascii")
 
-    assert (shown.returncode, shown.stderr) == (0, b"")
-    assert shown.stdout.decode("ascii").strip()
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.strip()
 
 
 def test_the_doctor_has_marks_of_ascii(database: Database, tmp_path: Path):
     shown = run(database, "doctor", PYTHONIOENCODING="ascii", BROKER_URL="redis://127.0.0.1:1/0")
 
-    lines = shown.stdout.decode("ascii").splitlines()
+    lines = shown.stdout.splitlines()
     assert shown.returncode == 3, shown.stderr
     assert any(line.startswith("X ") for line in lines)
     assert any("-> " in line for line in lines)
@@ -96,5 +91,5 @@ def test_a_path_that_the_locale_cannot_express_is_refused_with_a_fix(
     url = run(database, "queues", DATABASE_URL=f"sqlite:///{tmp_path}/Žofie.sqlite")
 
     assert (folder.returncode, url.returncode) == (2, 2)
-    assert b"set PYTHONUTF8=1" in folder.stderr
-    assert b"set PYTHONUTF8=1" in url.stderr
+    assert "set PYTHONUTF8=1" in folder.stderr
+    assert "set PYTHONUTF8=1" in url.stderr

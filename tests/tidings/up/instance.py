@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from tests import forked
 from tests.servers import Process, free_port, wait_until
 from tidings.http_client import open_client
 
@@ -115,21 +116,21 @@ class Instance(Process):
 
     def beside(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run another `tidings up`, which is expected to end by itself."""
-        return subprocess.run(
-            [TIDINGS, "up", *options],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-            cwd=self.home,
-        )
+        return forked.run("tidings", "up", *options, env=self.env, cwd=self.home)
 
     def login(self) -> str:
         """Return the ops login that it made and printed."""
         found = re.search(r"login (ops:\S+)", self.log())
         assert found is not None
         return found[1]
+
+
+class ForkedInstance(Instance, forked.ForkedProcess):
+    """An instance for tests of what it does when it runs, whose start is not what they test."""
+
+    def __init__(self, home: Path, *options: str, **env: str) -> None:
+        super().__init__(home, *options, **env)
+        self.command[0] = "tidings"
 
 
 def title(process: psutil.Process) -> str:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.tidings.up.instance import Instance
+from tests.tidings.up.instance import ForkedInstance
 
 
 @pytest.mark.system
 def test_empty_variables_count_as_unset(tmp_path: Path):
     names = ("DATABASE_URL", "BROKER_URL", "SMTP_URL", "OPS_AUTH", "LEASE", "FLOWER_URL_PREFIX")
-    up = Instance(tmp_path, **dict.fromkeys(names, " "))
+    up = ForkedInstance(tmp_path, **dict.fromkeys(names, " "))
     up.start()
     try:
         assert up.order()["status"] == "placed"

@@ -98,6 +98,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editable]:
     instance.stop(60)
 
 
+@pytest.mark.slow
 def test_a_restart_starts_the_worker_of_a_new_service_at_the_same_address(instance: Editable):
     (instance.code / "tasks/greetings.py").write_text(GREETINGS)
 
@@ -113,6 +114,7 @@ def test_a_restart_starts_the_worker_of_a_new_service_at_the_same_address(instan
     assert instance.running(), "it is the process that was started"
 
 
+@pytest.mark.slow
 def test_a_restart_runs_changed_code(instance: Editable):
     service = instance.code / "tasks/greetings.py"
     service.write_text(service.read_text().replace("welcome", "welcome again"))
@@ -123,6 +125,7 @@ def test_a_restart_runs_changed_code(instance: Editable):
     wait_until(lambda: instance.greeted(order) == ["welcome again"], what="the greeting")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
@@ -151,6 +154,7 @@ def test_code_that_does_not_work_restarts_nothing(
     assert {each.pid for each in instance.processes()} == before
 
 
+@pytest.mark.slow
 def test_a_signal_to_stop_goes_before_a_restart(instance: Editable):
     """The last test of this file: nothing runs after it."""
     command = instance.restart()

@@ -14,7 +14,8 @@ from flask.testing import FlaskClient
 
 from events import Database, subscriptions, transaction
 from events.admin import subscriptions as admin
-from tests.servers import Process, free_port, wait_until
+from tests.forked import ForkedProcess
+from tests.servers import free_port, wait_until
 from tests.web.payloads import OPS_AUTH
 
 SCHEMATHESIS = """
@@ -67,9 +68,7 @@ def server(database: Database, stocked: None, tmp_path: Path) -> Iterator[str]:
         "SECRET_KEY": "only for tests",
         "PYTHONPATH": str(Path.cwd()),
     }
-    web = Process(
-        [sys.executable, "-m", "tidings", "web", "--port", str(port)], tmp_path, environment
-    )
+    web = ForkedProcess(["tidings", "web", "--port", str(port)], tmp_path, environment)
     web.launch()
     wait_until(lambda: _listens(port), what="the web to listen")
     yield f"http://127.0.0.1:{port}"

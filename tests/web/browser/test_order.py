@@ -195,6 +195,7 @@ def test_the_page_of_a_final_order_sends_no_requests(site: Site, tab: Page):
     assert requests == []
 
 
+@pytest.mark.slow
 def test_a_lost_connection_is_reported_and_retried_with_growing_pauses(tab: Page):
     place(tab)
     requests: list[float] = []
