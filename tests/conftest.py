@@ -144,7 +144,7 @@ def reused_postgres(postgres: PostgresServer, postgres_template: str) -> ReusedD
 def postgres_database(reused_postgres: ReusedDatabase) -> Iterator[Database]:
     """Use a PostgreSQL database with all tables in this process."""
     yield from _in_use(reused_postgres.take())
-    reused_postgres.give_back()
+    reused_postgres.release()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -49,7 +49,7 @@ class ReusedDatabase:
                 self._made = _schema(connection)
         return self.url.render_as_string(hide_password=False)
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Empty it, or drop it if its schema is another."""
         with _connect(self.url) as connection:
             connection.execute(_OTHERS)
