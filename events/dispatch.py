@@ -25,7 +25,7 @@ from events import (
 )
 from events.attempts import Failure
 from events.calls import Answer, call_each
-from events.database import reading, transaction
+from events.database import looking, transaction
 from events.deadline import DeadlineExceeded, deadline
 from events.failures import release
 from events.inbox import InFlight, in_flight
@@ -50,8 +50,8 @@ def dispatch(
     then counted first. Raises only database errors, when not even a failure could be written; the
     relay then sends again.
     """
-    with reading() as session:
-        found = in_flight(session, subscription.name, ids, depends_on=subscription.depends_on)
+    with looking() as connection:
+        found = in_flight(connection, subscription.name, ids, depends_on=subscription.depends_on)
     outcomes = [Outcome(Result.DUPLICATE)] * (len(ids) - len(found))
     if any(each.paused for each in found):
         return Report([*outcomes, *release(subscription, found, wait=0.0, reason="paused")])

@@ -7,12 +7,11 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, bindparam, literal, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Row, and_, bindparam, literal, select
 
 from events import clock, log
 from events.breakers import BREAKERS, State
-from events.dialects import dialect_of
+from events.dialects import DIALECTS
 from events.envelope import Envelope
 from events.ledger import IN_FLIGHT_BY_KEY
 from events.retry import Decision, Retry, decide
@@ -58,14 +57,14 @@ def _look(dialect: Any, *, depends: bool) -> Any:
 
 
 def in_flight(
-    session: Session, subscription: str, ids: Sequence[UUID], *, depends_on: str | None = None
+    connection: Connection, subscription: str, ids: Sequence[UUID], *, depends_on: str | None = None
 ) -> list[InFlight]:
     """Return those of the deliveries that are in flight, oldest event first."""
     values: dict[str, Any] = {"name": subscription, "ids": ids}
     if depends_on is not None:
         values["depends_on"] = depends_on
-    look = _look(dialect_of(session), depends=depends_on is not None)
-    return [_delivery(row, subscription) for row in session.connection().execute(look, values)]
+    look = _look(DIALECTS[connection.dialect.name], depends=depends_on is not None)
+    return [_delivery(row, subscription) for row in connection.execute(look, values)]
 
 
 def _delivery(row: Row[Any], subscription: str) -> InFlight:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock, count_flush, heartbeat
 from events.admin import fix_canaries
-from events.database import database, reading, relaxed
+from events.database import database, looking, reading, relaxed
 from events.db_errors import describe_error, unavailable_reason
 from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
 from events.messages import Message, Transport
@@ -101,8 +101,8 @@ class Relay:
 
     def _round(self, *, can_send: bool, held: Collection[str]) -> tuple[int, datetime | None]:
         """Do a round if there is work, then send; return events and the next due time."""
-        with reading() as session:  # to look is cheap; the write lock is not
-            seen = survey(session, self._slots, held)
+        with looking() as connection:  # that is cheap; the write lock is not
+            seen = survey(connection, self._slots, held)
         if can_send and seen.has_tasks:
             self._send_tasks()
         if not (seen.events or seen.has_scheduled or (can_send and seen.has_work)):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import Connection, exists, func, select
 from sqlalchemy.orm import Session
 
 from events import clock
@@ -37,7 +37,8 @@ class Round:
 class Survey:
     """A survey of the work: whether events wait, and when the next delivery with room is due.
 
-    `scheduled_at` is the time of the next scheduled event, `task_at` that of a task.
+    `due_at` is not looked up if events wait; `scheduled_at` is the time of the next scheduled
+    event, `task_at` that of a task.
     """
 
     events: bool
@@ -67,10 +68,16 @@ class Survey:
         return self.events or (self.due_at is not None and self.due_at <= clock.now())
 
 
-def survey(session: Session, slots: Counter[str], held: Collection[str] = ()) -> Survey:
-    """Look for work without the write lock, which others need more."""
+def survey(
+    session: Session | Connection, slots: Counter[str], held: Collection[str] = ()
+) -> Survey:
+    """Look for work without the write lock, which others need more.
+
+    If events wait, the round itself looks at the rest, which is most of the cost.
+    """
     waiting, scheduled_at, task_at = session.execute(_TO_RELAY, {"now": clock.now()}).one()
-    return Survey(bool(waiting), _next_due(traffic(session, slots, held)), scheduled_at, task_at)
+    due_at = None if waiting else _next_due(traffic(session, slots, held))
+    return Survey(bool(waiting), due_at, scheduled_at, task_at)
 
 
 def do_round(

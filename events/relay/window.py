@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import distinct, func, select
+from sqlalchemy import Connection, distinct, func, select
 from sqlalchemy.orm import Session
 
 from events.breakers import BREAKERS, State, probe_due_at
@@ -67,7 +67,9 @@ _TRAFFIC = (
 )
 
 
-def traffic(session: Session, slots: Counter[str], held: Collection[str] = ()) -> list[Traffic]:
+def traffic(
+    session: Session | Connection, slots: Counter[str], held: Collection[str] = ()
+) -> list[Traffic]:
     """Return every subscription with its room.
 
     A paused one has none, and nothing due; so has one whose queue is `held`, and one whose

@@ -106,7 +106,7 @@ def _fail(session: Session, event_id: UUID) -> None:
 @pytest.mark.parametrize(
     ("sent", "operation"),
     [
-        (True, lambda session, each: in_flight(session, TENS.name, [each])),
+        (True, lambda session, each: in_flight(session.connection(), TENS.name, [each])),
         (True, lambda session, each: ledger.claim(session, TENS.name, [each])),
         (True, lambda session, each: ledger.count_start(session, TENS.name, each)),
         (True, lambda session, each: ledger.mark_lost(session, TENS.name, [each], delay=1.0)),
