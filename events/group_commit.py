@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from events.database import transaction
 from events.db_errors import is_transient
+from events.gathered import gathering
 
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ class GroupCommit:
 
 def _commit(group: list[_Job[object]]) -> None:
     try:
-        with transaction() as session:
+        with transaction() as session, gathering(session, len(group)):
             results = [job.do(session) for job in group]
     except Exception as error:
         if len(group) == 1 or is_transient(error):  # it would hit each of them again

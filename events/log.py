@@ -12,7 +12,7 @@ from sqlalchemy import Row, bindparam, select
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from events import clock, context, observers
+from events import clock, context, gathered, observers
 from events.dialects import DIALECTS, dialect_of
 from events.envelope import Actor, Envelope
 from events.errors import ScheduleError
@@ -80,9 +80,13 @@ def _insert_scheduled(dialect: str) -> Any:
 def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Append entries, as `new_entry` makes them, and wake the relay."""
     if rows:
-        notify = "" if _is_woken(session) else CHANNEL  # with the rows: no round trip of its own
-        dialect_of(session).insert_rows(session, EVENTS, rows, notify=notify)
-        note_woken(session)
+        gathered.insert_rows(session, _insert_entries, rows)
+
+
+def _insert_entries(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    notify = "" if _is_woken(session) else CHANNEL  # with the rows: no round trip of its own
+    dialect_of(session).insert_rows(session, EVENTS, rows, notify=notify)
+    note_woken(session)
 
 
 def wake(session: Session) -> None:

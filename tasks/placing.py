@@ -1,22 +1,21 @@
 """Placing an order: the order and its `OrderCreated` in one transaction."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from sqlalchemy import String, bindparam, cast, insert, literal, select
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from events import clock, publish
+from events import clock, gathered, publish
 from events.catalog import Address, Line, Money, OrderCreated
-from events.dialects import DIALECTS, dialect_of
+from events.dialects import dialect_of
 from events.orm import table_of
 from tasks.commands import PlaceOrder
 from tasks.orders import Order
 from tasks.products import quote
-from tasks.restores import FIRST_NUMBER, LAST_KEY
+from tasks.restores import LAST_KEY, number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +58,14 @@ def place(
 
 
 _TABLE = table_of(Order)
-_GIVEN = (
-    "id",
-    "token",
-    "customer",
-    "email",
-    "address",
-    "lines",
-    "total_amount",
-    "currency",
-    "created_at",
-    "updated_at",
-)
 
 
-@cache
-def _insert_numbered(dialect: str) -> Any:
-    """Insert an order whose number is made from its key; return both."""
-    taken = select(DIALECTS[dialect].next_key(_TABLE.c.key, LAST_KEY).label("key")).subquery()
-    number = literal("ORD-") + cast(taken.c.key + FIRST_NUMBER, String)
-    values = [bindparam(name, type_=_TABLE.c[name].type) for name in _GIVEN]
-    rows = select(taken.c.key, number, *values)
-    insert_row = insert(_TABLE).from_select(["key", "number", *_GIVEN], rows)
-    return insert_row.returning(_TABLE.c.key, _TABLE.c.number)
+def _new_keys(session: Session, count: int) -> Sequence[int]:
+    return dialect_of(session).next_keys(session, _TABLE.c.key, LAST_KEY, count)
+
+
+def _insert(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    dialect_of(session).insert_rows(session, _TABLE, rows)
 
 
 def _save(
@@ -91,10 +75,12 @@ def _save(
     total: Money,
     address: Address,
 ) -> PlacedOrder:
-    now = clock.now()
-    order_id, token = str(uuid7()), secrets.token_urlsafe(24)
+    now, key = clock.now(), gathered.next_key(session, _new_keys)
+    order_id, number, token = str(uuid7()), number_of(key), secrets.token_urlsafe(24)
     row = {
+        "key": key,
         "id": order_id,
+        "number": number,
         "token": token,
         "customer": command.customer.name,
         "email": command.customer.email,
@@ -105,6 +91,5 @@ def _save(
         "created_at": now,
         "updated_at": now,
     }
-    insert_row = _insert_numbered(dialect_of(session).name)
-    key, number = session.connection().execute(insert_row, row).one()
+    gathered.insert_rows(session, _insert, [row])
     return PlacedOrder(key, order_id, number, token, command.customer.email, lines, total)

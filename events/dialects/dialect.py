@@ -65,10 +65,12 @@ class Dialect(Protocol):
         """
         return ()
 
-    def next_key(self, key: Column[int], skipped: ColumnElement[int]) -> ColumnElement[int]:
-        """Return the expression of the next value of an auto-incremented key, for an INSERT.
+    def next_keys(
+        self, session: Session, key: Column[int], skipped: ColumnElement[int], count: int
+    ) -> Sequence[int]:
+        """Return the next values of an auto-incremented key, for rows to insert.
 
-        It is above all keys that were skipped: `skipped` is the highest of them.
+        They are above all keys that were skipped: `skipped` is the highest of them.
         """
 
     def skip_keys(self, session: Session, key: Column[int], last: int) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Engine,
+    Integer,
     Select,
     Table,
     any_,
@@ -78,9 +79,11 @@ class PostgreSQL(Dialect):
         """Call `pg_notify`: in one transaction the server keeps one of equal notifications."""
         return [func.pg_notify(channel, "")]
 
-    def next_key(self, key: Column[int], skipped: ColumnElement[int]) -> ColumnElement[int]:
-        """Take the next value of the column's sequence."""
-        return func.nextval(func.pg_get_serial_sequence(key.table.name, key.name))
+    def next_keys(
+        self, session: Session, key: Column[int], skipped: ColumnElement[int], count: int
+    ) -> Sequence[int]:
+        """Take the next values of the column's sequence, which is above the skipped ones."""
+        return session.connection().scalars(_next_values(key), {"count": count}).all()
 
     def skip_keys(self, session: Session, key: Column[int], last: int) -> None:
         """Move the column's sequence on, never back."""
@@ -140,8 +143,14 @@ class PostgreSQL(Dialect):
 
 
 @cache
+def _next_values(key: Column[int]) -> Select[int]:
+    value = func.nextval(func.pg_get_serial_sequence(key.table.name, key.name))
+    return select(value).select_from(func.generate_series(1, bindparam("count", type_=Integer)))
+
+
+@cache
 def _insert_arrays(table: Table, names: tuple[str, ...], notify: str) -> Any:
-    arrays = [bindparam(name, type_=ARRAY(table.c[name].type)) for name in names]
+    arrays = [bindparam(name, type_=ARRAY(table.c[name].type, dimensions=1)) for name in names]
     rows = func.unnest(*arrays).table_valued(*names).render_derived()
     chosen = select(*(rows.c[name] for name in names))
     insert_rows = postgresql.insert(table).from_select(names, chosen)

@@ -1,9 +1,9 @@
 """SQLite in WAL mode."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Select,
     create_engine,
     event,
     func,
@@ -66,14 +67,22 @@ class SQLite(Dialect):
             snapshot=reader,
         )
 
-    def next_key(self, key: Column[int], skipped: ColumnElement[int]) -> ColumnElement[int]:
-        """Take the highest key and one: the transaction has the write lock."""
-        highest = select(func.coalesce(func.max(key), 0)).scalar_subquery()
-        return func.max(highest, skipped) + 1  # the function of two values, not the aggregate
+    def next_keys(
+        self, session: Session, key: Column[int], skipped: ColumnElement[int], count: int
+    ) -> Sequence[int]:
+        """Count on from the highest key: the transaction has the write lock."""
+        highest = int(session.connection().scalar(_highest(key, skipped)) or 0)
+        return range(highest + 1, highest + 1 + count)
 
     def overwrite_deleted_rows(self, session: Session) -> None:
         """Switch secure_delete on, or the old text stays in the file's free space."""
         session.connection().exec_driver_sql("PRAGMA secure_delete=ON")
+
+
+@cache
+def _highest(key: Column[int], skipped: ColumnElement[int]) -> Select[int]:
+    highest = select(func.coalesce(func.max(key), 0)).scalar_subquery()
+    return select(func.max(highest, skipped))  # the function of two values, not the aggregate
 
 
 def _sqlite_engine(url: URL, *, options: dict[str, Any], begin: Any, synchronous: str) -> Engine:

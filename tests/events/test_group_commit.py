@@ -1,16 +1,17 @@
 """Group commit: threads share a transaction, and a failure is that of one thread alone."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from events import Actor, Context, Database, acting, clock, current, reading
+from events import Actor, Context, Database, acting, clock, current, gathered, reading
 from events.audit_tables import AuditEntry
 from events.errors import TransactionNotStarted
 from events.group_commit import GroupCommit
@@ -119,8 +120,23 @@ def _break_a_rule(session: Session) -> str:
     return ""
 
 
+def _gather_a_bad_row(session: Session) -> str:
+    row = {"at": clock.now(), "who": "", "action": "test", "target": None, "why": ""}
+    gathered.insert_rows(session, _insert, [row])
+    return ""
+
+
+def _insert(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    session.connection().execute(insert(AuditEntry), rows)
+
+
 @pytest.mark.parametrize(
-    ("work", "error"), [(_fail, LookupError), (_break_a_rule, IntegrityError)], ids=["own", "rule"]
+    ("work", "error"),
+    [
+        (_fail, LookupError),
+        (_break_a_rule, IntegrityError),
+        (_gather_a_bad_row, IntegrityError),  # at the end of the group
+    ],
 )
 def test_one_that_fails_fails_alone_and_leaves_nothing(
     threads: Threads, work: Callable[[Session], str], error: type[Exception]

@@ -4,11 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from events import Actor, Context, Database, acting, log, reading, transaction
 from events.catalog import Line, Money, OrderCreated
+from events.gathered import gathering
 from events.tables import LogEntry
 from tasks import inventory, orders, placing, products
 from tasks.commands import PlaceOrder
@@ -138,6 +139,41 @@ def test_orders_placed_at_once_have_numbers_of_their_own(any_database: Database)
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: placed(), range(20)))
     assert len({order.number for order in made}) == len({order.token for order in made}) == 20
+
+
+def test_the_orders_of_a_group_are_inserted_in_one_statement_with_their_own_events(
+    any_database: Database,
+) -> None:
+    with transaction() as session:
+        stocked(session)
+    statements: list[str] = []
+    event.listen(
+        any_database.writer,
+        "before_cursor_execute",
+        lambda c, cursor, statement, *_: statements.append(statement.partition(" (")[0]),
+    )
+    with transaction() as session, gathering(session, 3):
+        made = [_place(session, name) for name in ("ada", "bob", "eve")]
+    assert statements.count("INSERT INTO orders") == 1
+    assert statements.count("INSERT INTO events") == 1
+    with transaction() as session, gathering(session, 1):  # fewer than there are
+        made += [_place(session, name) for name in ("kim", "lee")]
+    made.append(placed())
+
+    assert len({order.number for order in made}) == 6
+    with reading() as session:
+        for order in made:
+            saved = orders.find(session, order.id)
+            assert (saved.key, saved.number, saved.lines) == (order.key, order.number, order.lines)
+            [published] = log.about(session, order.number)
+            assert published.data["order_id"] == order.id
+        users = [log.about(session, order.number)[0].actor.user for order in made]
+    assert users == ["ada", "bob", "eve", "kim", "lee", None]
+
+
+def _place(session: Session, user: str) -> placing.PlacedOrder:
+    with acting(Context(actor=Actor(user=user))):
+        return placing.place(session, place_order(MUG=1))
 
 
 def test_a_line_keeps_name_and_price_of_the_day(session: Session) -> None:

@@ -1,0 +1,63 @@
+"""Gathered rows: those that the works of a group insert, one statement for each kind of row.
+
+Outside a group each is inserted at once.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+Rows = Sequence[dict[str, Any]]
+Insert = Callable[[Session, Rows], None]
+Fetch = Callable[[Session, int], Sequence[int]]  # so many new keys
+_GROUP = "tidings.group"
+
+
+class _Group:
+    """The rows of a group so far, by the function that inserts them, and the keys it has left."""
+
+    def __init__(self, session: Session, size: int) -> None:
+        self._session, self._size = session, size
+        self.rows: dict[Insert, list[dict[str, Any]]] = {}
+        self._keys: dict[Fetch, deque[int]] = {}
+
+    def insert(self) -> None:
+        rows, self.rows = self.rows, {}
+        for insert, gathered in rows.items():
+            insert(self._session, gathered)
+
+    def next_key(self, fetch: Fetch) -> int:
+        keys = self._keys.setdefault(fetch, deque())
+        if not keys:
+            self.insert()  # `fetch` may look for the highest key
+            keys.extend(fetch(self._session, self._size))
+        return keys.popleft()
+
+
+@contextmanager
+def gathering(session: Session, size: int) -> Iterator[None]:
+    """Insert the rows of `size` works when the block ends; no statement sees them before."""
+    group = session.info[_GROUP] = _Group(session, size)
+    try:
+        yield
+    finally:
+        del session.info[_GROUP]
+    group.insert()
+
+
+def insert_rows(session: Session, insert: Insert, rows: Rows) -> None:
+    """Call `insert` with the rows: with those of the whole group, or now."""
+    group = session.info.get(_GROUP)
+    if group is None:
+        insert(session, rows)
+    else:
+        group.rows.setdefault(insert, []).extend(rows)
+
+
+def next_key(session: Session, fetch: Fetch) -> int:
+    """Return a key for a row; `fetch` gets those of the whole group, or one."""
+    group = session.info.get(_GROUP)
+    return fetch(session, 1)[0] if group is None else int(group.next_key(fetch))
