@@ -119,7 +119,8 @@ def _truncate_wal(chosen: Database) -> None:
     with chosen.writer.connect() as connection:
         # The driver's own cursor: a checkpoint is refused inside a transaction.
         cursor = connection.connection.cursor()
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of it, while others write
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # keeps writers waiting
         cursor.close()
 
 

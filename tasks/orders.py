@@ -27,10 +27,10 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, insert_if_absent, publish
 from events.admin import audit
-from events.admin.erasure import register_eraser
+from events.admin.erasure import register_stage
 from events.admin.free_texts import register_free_text
 from events.admin.person import Person
-from events.admin.slices import MAX_ROWS
+from events.admin.slices import Stage
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed, OrderCreated
 from events.ledger import IS_DEAD, IS_OPEN
 from events.orm import BigInt, BigIntPK, PydanticType, table_of
@@ -85,18 +85,26 @@ class Order(Base):
 register_free_text(Order.reason)
 
 
-@register_eraser("orders", last=True)
-def erase_orders(session: Session, person: Person) -> int:
+@register_stage("orders", last=True)
+def erase_orders(person: Person) -> Stage:
     """Erase the person from their orders and revoke the links; lines, totals and states stay."""
     theirs = or_(func.lower(Order.email).in_(person.spellings), Order.number.in_(person.subjects))
-    left = select(Order).where(theirs, Order.email != ERASED_EMAIL).limit(MAX_ROWS)
-    rows = session.scalars(left).all()
-    for row in rows:
-        if row.address is not None:
-            row.address = Address(**erased(Address, row.address.model_dump()))
-        row.customer, row.email, row.reason = ERASED, ERASED_EMAIL, row.reason and ERASED
-        row.token = secrets.token_urlsafe(24)
-    return len(rows)
+    left = select(Order.id).where(theirs, Order.email != ERASED_EMAIL)
+
+    def change(session: Session, ids: Sequence[str], _: object) -> int:
+        rows = session.scalars(select(Order).where(Order.id.in_(ids))).all()
+        for row in rows:
+            _erase(row)
+        return len(rows)
+
+    return Stage(lambda session, limit: session.scalars(left.limit(limit)).all(), change)
+
+
+def _erase(row: Order) -> None:
+    if row.address is not None:
+        row.address = Address(**erased(Address, row.address.model_dump()))
+    row.customer, row.email, row.reason = ERASED, ERASED_EMAIL, row.reason and ERASED
+    row.token = secrets.token_urlsafe(24)
 
 
 def ensure_order(session: Session, event: OrderCreated) -> None:

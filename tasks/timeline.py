@@ -12,10 +12,10 @@ from sqlalchemy import Index, String, Text, Uuid, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, Envelope, envelopes, insert_if_absent, log, subscribe_batch
-from events.admin.erasure import register_eraser
+from events.admin.erasure import register_stage
 from events.admin.free_texts import register_free_text
 from events.admin.person import Person
-from events.admin.slices import MAX_ROWS
+from events.admin.slices import Stage
 from events.catalog import (
     InventoryReleased,
     InventoryReservationFailed,
@@ -103,18 +103,22 @@ def entries(session: Session, order_id: str) -> Sequence[TimelineEntry]:
 register_free_text(TimelineEntry.text)
 
 
-@register_eraser("timeline")
-def erase_timeline(session: Session, person: Person) -> int:
+@register_stage("timeline")
+def erase_timeline(person: Person) -> Stage:
     """Write the texts again from the events, which are erased before this runs."""
-    count = 0
-    for erased in log.read(session, person.events):
-        entry, text = session.get(TimelineEntry, erased.id), _text(erased)
-        if entry and text and text != entry.text:
-            entry.text = text
-            count += 1
-        if count == MAX_ROWS:
-            break
-    return count
+    left = list(person.events)
+
+    def change(session: Session, ids: Sequence[UUID], _: object) -> int:
+        del left[: len(ids)]
+        count = 0
+        for erased in log.read(session, ids):
+            entry, text = session.get(TimelineEntry, erased.id), _text(erased)
+            if entry and text and text != entry.text:
+                entry.text = text
+                count += 1
+        return count
+
+    return Stage(lambda _, limit: left[:limit], change)
 
 
 def _text(stored: Envelope) -> str | None:

@@ -6,7 +6,7 @@ and gets the first result. On PostgreSQL it is refused while the first one is st
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,9 +16,9 @@ from sqlalchemy import String, and_, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, current
-from events.admin.erasure import register_eraser
+from events.admin.erasure import register_stage
 from events.admin.person import Person
-from events.admin.slices import MAX_ROWS
+from events.admin.slices import Stage
 from events.dialects import dialect_of
 from events.personal import ERASED
 from tasks.orders import Order
@@ -97,22 +97,31 @@ def once(
 
 
 _ANSWER = IdempotencyKey.answer
+_TOKEN = _ANSWER["token"].as_string()
 
 
-@register_eraser("idempotency answers")
-def erase(session: Session, person: Person) -> int:
+@register_stage("idempotency answers")
+def erase(person: Person) -> Stage:
     """Erase the token from the results about a person's orders.
 
     The rows stay until they expire, so that a repeated request places no second order.
     """
-    ids = session.scalars(select(Order.id).where(Order.number.in_(person.subjects))).all()
-    earlier = and_(IdempotencyKey.order_id.is_(None), _ANSWER["id"].as_string().in_(ids))
-    # Two statements: with both conditions in one, PostgreSQL does not use the index.
-    for theirs in (IdempotencyKey.order_id.in_(ids), earlier):
-        left = select(IdempotencyKey).where(theirs, _ANSWER["token"].as_string() != ERASED)
-        rows = session.scalars(left.limit(MAX_ROWS)).all()
-        if rows:
-            break
+
+    def find(session: Session, limit: int) -> Sequence[str]:
+        ids = session.scalars(select(Order.id).where(Order.number.in_(person.subjects))).all()
+        earlier = and_(IdempotencyKey.order_id.is_(None), _ANSWER["id"].as_string().in_(ids))
+        digests: Sequence[str] = []
+        # Two statements: with both conditions in one, PostgreSQL does not use the index.
+        for theirs in (IdempotencyKey.order_id.in_(ids), earlier):
+            left = select(IdempotencyKey.digest).where(theirs, _TOKEN != ERASED)
+            digests = digests or session.scalars(left.limit(limit)).all()
+        return digests
+
+    return Stage(find, _erase_tokens)
+
+
+def _erase_tokens(session: Session, digests: Sequence[str], _: object) -> int:
+    rows = session.scalars(select(IdempotencyKey).where(IdempotencyKey.digest.in_(digests))).all()
     for row in rows:
         row.answer = row.answer | {"token": ERASED}
     return len(rows)

@@ -2,12 +2,14 @@
 
 It is done in slices, and the rows by which a person is found are erased last: an erasure that was
 stopped goes on when it is run again. A service that keeps personal data in tables of its own
-registers an eraser, `register_eraser`, or a column, `free_texts.register_free_text`.
+registers an eraser, `register_eraser` or, if a person may have many rows, `register_stage`, or a
+column, `free_texts.register_free_text`.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +48,8 @@ _PAGE = 100  # invalid messages that are read at once: they can be large
 
 Eraser = Callable[[Session, Person], int]
 _erasers: dict[str, Eraser] = {}
+StageOf = Callable[[Person], Stage]
+_stages_of: dict[str, StageOf] = {}
 _last: set[str] = set()
 
 
@@ -53,7 +57,7 @@ def register_eraser(what: str, *, last: bool = False) -> Callable[[Eraser], Eras
     """Register a function that erases a person from a service's tables and returns the row count.
 
     It runs after the log is erased, each time in a transaction of its own, until it returns 0: so
-    it may erase a part, such as `MAX_ROWS` rows, and must return 0 if nothing is left. The table by
+    it may erase a part, such as a hundred rows, and must return 0 if nothing is left. The table by
     which the person is found comes `last`, after all others.
     """
 
@@ -62,6 +66,22 @@ def register_eraser(what: str, *, last: bool = False) -> Callable[[Eraser], Eras
         if last:
             _last.add(what)
         return eraser
+
+    return register
+
+
+def register_stage(what: str, *, last: bool = False) -> Callable[[StageOf], StageOf]:
+    """Register a function that returns the stage which erases a person from a service's table.
+
+    It finds the rows without a write lock and changes them slice by slice, and comes when an eraser
+    would.
+    """
+
+    def register(stage_of: StageOf) -> StageOf:
+        _stages_of[what] = stage_of
+        if last:
+            _last.add(what)
+        return stage_of
 
     return register
 
@@ -79,7 +99,7 @@ def erase(
     The audit records it with a hash of the address, so that the line can be found by the address;
     it records no erasure that found nothing. Raises `ReasonMissing`.
     """
-    counts = Counter(dict.fromkeys((*_KINDS, *_erasers), 0))
+    counts = Counter(dict.fromkeys((*_KINDS, *_erasers, *_stages_of), 0))
     stages = [_overwriting(stage) for stage in _stages(person, counts)]
     carry_out(act_of(person.email, who=who, why=why), stages, progress=progress, at_once=at_once)
     return dict(counts)
@@ -102,7 +122,7 @@ def _overwriting(stage: Stage) -> Stage:
         session.flush()
         return done
 
-    return Stage(stage.find, change)
+    return replace(stage, change=change)
 
 
 def _stages(person: Person, counts: Counter[str]) -> Iterator[Stage]:
@@ -120,27 +140,36 @@ def _stages(person: Person, counts: Counter[str]) -> Iterator[Stage]:
     yield erased_events.scheduled(person).counted(counts, "scheduled events")
     for stage in free_texts.mentions(person.email):
         yield stage.counted(counts, "mentions elsewhere")
-    yield _running([name for name in _erasers if name not in _last], person, counts)
-    yield _running(list(_last), person, counts)
+    names = [*_erasers, *_stages_of]
+    yield from _of_services([name for name in names if name not in _last], person, counts)
+    yield from _of_services([name for name in names if name in _last], person, counts)
+
+
+def _of_services(names: Sequence[str], person: Person, counts: Counter[str]) -> Iterator[Stage]:
+    yield _running([name for name in names if name in _erasers], person, counts)
+    for name in names:
+        if name in _stages_of:
+            yield _stages_of[name](person).counted(counts, name)
 
 
 def _invalid_messages(person: Person) -> Stage:
     sought, after = sought_forms(person), 0
 
     def find(session: Session, limit: int) -> list[int]:
-        nonlocal after
-        found: list[int] = []
+        found, read = list[int](), after
         while len(found) < limit:
-            page = select(InvalidMessageRow).where(InvalidMessageRow.id > after)
+            page = select(InvalidMessageRow).where(InvalidMessageRow.id > read)
             rows = session.scalars(page.order_by(InvalidMessageRow.id).limit(_PAGE)).all()
             found += [row.id for row in rows if contains(row, sought)]
             if len(rows) < _PAGE:
                 break
-            after = rows[-1].id
+            read = rows[-1].id
             session.expunge_all()
-        return found
+        return found[:limit]
 
     def change(session: Session, ids: Sequence[int], _: Any) -> int:
+        nonlocal after
+        after = ids[-1]
         cleared = {"body": ERASED.encode(), "headers": "{}", "error": ""}
         changed = update(InvalidMessageRow).where(InvalidMessageRow.id.in_(ids)).values(cleared)
         return _row_count(session, changed)
@@ -222,4 +251,4 @@ def _running(names: Sequence[str], person: Person, counts: Counter[str]) -> Stag
         return sum(done.values())
 
     # As many as are asked for: only an eraser knows if it has finished.
-    return Stage(lambda _, limit: rounds * limit, change)
+    return Stage(lambda _, limit: rounds * limit, change, divisible=False)

@@ -30,6 +30,7 @@ from events.replays.steps import (
     too_many_failed,
 )
 from events.replays.tables import IS_ACTIVE, REPLAYED, JobState, Outcome, Replay
+from events.slice_size import FIRST_ROWS, SliceSize
 from events.tables import DELIVERIES
 
 logger = structlog.get_logger("tidings.replays")
@@ -47,10 +48,11 @@ def drive() -> bool:
         jobs = session.scalars(select(Replay).where(IS_ACTIVE).order_by(Replay.id)).all()
         now = clock.now()
         ready = [job.id for job in jobs if _may_release(job, now) or _settled(session, job, 1)]
+    size = SliceSize(SLICE)
     for job_id in ready:
         try:
             for _ in range(SLICES):
-                if not _advance_one(job_id):
+                if not _advance_one(job_id, size):
                     break
         except Exception as error:
             if is_transient(error) or unavailable_reason(error):
@@ -59,24 +61,28 @@ def drive() -> bool:
     return bool(jobs)
 
 
-def _advance_one(job_id: int) -> bool:
+def _advance_one(job_id: int, size: SliceSize) -> bool:
     """Advance a job by one slice; return whether the slice was full, so that more may follow."""
+    asked = size.rows
     with transaction() as session:
+        began = size.begin(session)
         found = select(Replay).where(Replay.id == job_id, IS_ACTIVE)
         job = session.scalar(found.with_for_update(skip_locked=True))
-        return job is not None and advance(session, job) >= SLICE
+        done = advance(session, job, asked) if job is not None else 0
+    size.end(done, began)
+    return done >= asked
 
 
-def advance(session: Session, job: Replay) -> int:
+def advance(session: Session, job: Replay, most: int = FIRST_ROWS) -> int:
     """Write outcomes, stop if too many died again, and give the next slice back.
 
     Return the number of rows that it changed, of those of which it changed more.
     """
     now, released = clock.now(), 0
-    settled = _write_outcomes(session, job)
+    settled = _write_outcomes(session, job, most)
     _judge(job, now)
     _end_step(job, now)
-    if count := _quota(job, now):
+    if count := min(_quota(job, now), most):
         step = parsed(job.steps)[job.step].began(now)
         released = release(session, job, count, now)
         _replace_step(job, step.counted(released=released))
@@ -130,10 +136,10 @@ def _settled(session: Session, job: Replay, limit: int) -> Sequence[Any]:
     ).all()
 
 
-def _write_outcomes(session: Session, job: Replay) -> int:
+def _write_outcomes(session: Session, job: Replay, most: int) -> int:
     counts: Counter[tuple[int, Outcome]] = Counter()
     keys: dict[Outcome, list[tuple[Any, str]]] = {}
-    for event_id, subscription, step, state in _settled(session, job, SLICE):
+    for event_id, subscription, step, state in _settled(session, job, most):
         outcome = _OUTCOMES.get(state, Outcome.SKIPPED)
         counts[step, outcome] += 1
         keys.setdefault(outcome, []).append((event_id, subscription))

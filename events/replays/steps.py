@@ -9,8 +9,8 @@ from typing import Any
 CANARY_STEPS = (1, 5, 25)
 STOP_ABOVE = 0.1  # share of a step
 JUDGED_FROM = 10  # settled deliveries of a step, or all of a smaller one
-SLICE = 250  # rows in one transaction: a thousand held SQLite for 250 ms
-SLICES = 4  # of one job before the next has its turn
+SLICE = 250  # rows in one transaction, at most: a thousand held SQLite for 250 ms
+SLICES = 6  # of one job before the next has its turn
 MAX_OPEN = 2000  # given back and not settled: new events of the subscription wait behind these
 AHEAD = 2.0  # seconds of its rate that a job gives back in advance
 MAX_IDS = 1000  # of a selection by ids

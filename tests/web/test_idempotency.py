@@ -187,7 +187,8 @@ def test_an_erasure_finds_the_keys_of_a_person_by_an_index(any_app: Flask):
     listening = (database().writer, "before_cursor_execute")
     event.listen(*listening, lambda c, _, sql, values, *__: executed.append((sql, values)))
     with transaction() as session:
-        idempotency.erase(session, find(session, "ada@example.org", subjects={"ORD-1001"}))
+        person = find(session, "ada@example.org", subjects={"ORD-1001"})
+        idempotency.erase(person).find(session, 10)
         connection = session.connection()
         if not database().sqlite:  # a table of one row is read whole, if that is not forbidden
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")

@@ -1,10 +1,12 @@
 """Bulk acts in slices: short transactions, and a true count when they are stopped."""
 
 import sqlite3
+from collections.abc import Sequence
 
 import pytest
+from sqlalchemy.orm import Session
 
-from events import Database, reading
+from events import Database, reading, slice_size
 from events.admin import audit, dead_letters, slices
 from events.admin.audit_verification import verify
 from events.database import snapshot
@@ -53,6 +55,26 @@ def test_an_act_that_is_stopped_has_done_whole_slices_and_says_how_many(dead: Da
 
     assert sum(row.state == "discarded" for row in deliveries()) == 2
     assert (the_line().count, the_line().finished) == (2, False)
+
+
+@pytest.mark.parametrize(("target", "sizes"), [(0, [100, *5 * [10]]), (60, [100, 50])])
+def test_a_slice_that_held_the_lock_too_long_is_followed_by_smaller_ones(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch, target: int, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(slice_size, "TARGET", target)
+    left = list(range(150))
+    changed: list[int] = []
+
+    def change(session: Session, rows: Sequence[int], _: object) -> int:
+        changed.append(len(rows))
+        del left[: len(rows)]
+        return len(rows)
+
+    stage = slices.Stage(lambda _, limit: left[:limit], change)
+    assert slices.carry_out(audit.Act("ada", "erase", "all", "t"), [stage]) == 150
+
+    assert changed == sizes
+    assert (the_line().count, the_line().finished) == (150, True)
 
 
 def test_between_two_slices_the_write_lock_is_free(dead: Database) -> None:
