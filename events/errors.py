@@ -86,6 +86,16 @@ class UnknownDelivery(TidingsError):
         )
 
 
+class UnknownTask(TidingsError):
+    """No delivery was sent in a task with this id."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            f"no delivery was sent in a task with the id {task_id!r}; give the whole id, as Flower"
+            " and the log of a worker show it"
+        )
+
+
 class ReasonMissing(TidingsError):
     """An operator's act has no reason."""
 

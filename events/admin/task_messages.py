@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from events.errors import UnknownTask
 from events.tables import Attempt, Delivery, LogEntry
 
 MAX_ROWS = 20_000  # deliveries of any subscription that are read, from the first one on
@@ -30,6 +31,15 @@ class MessageDelivery:
     again: str | None  # the id of a later task message that it was sent in
     done_at: datetime | None
 
+    @property
+    def in_this_task(self) -> str:
+        """What became of the delivery in this task, in words."""
+        if self.error:
+            return f"attempt {self.attempt} failed: {self.error}"
+        if self.again:
+            return "given back, or sent again"
+        return "handled" if self.state == "done" else "not settled yet"
+
 
 @dataclass(frozen=True)
 class TaskMessage:
@@ -40,6 +50,13 @@ class TaskMessage:
     send: int
     deliveries: list[MessageDelivery]
     part: bool
+
+
+def show(session: Session, task_id: str) -> TaskMessage:
+    """Return the task message with this id. Raises `UnknownTask`."""
+    if (message := find(session, task_id)) is None:
+        raise UnknownTask(task_id)
+    return message
 
 
 def find(session: Session, task_id: str) -> TaskMessage | None:

@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from events import reading
+from events.admin import stats
 from tests.events.sample import failed_attempts
 from tests.events.stack import Stack
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.system
+
+
+def handled(name: str) -> int:
+    """Return how often the workers have counted a handled delivery of this subscription."""
+    with reading() as session:
+        return stats.totals(session)[name]["handled"]
 
 
 @pytest.mark.parametrize(
@@ -37,6 +45,8 @@ def test_every_event_has_its_effect_once_and_so_has_what_it_caused(any_stack: St
     once = Counter(range(60))
     assert any_stack.effects("answered") == once
     assert any_stack.effects("heard") == once
+    # They are counted in a child of the pool, which writes its counts while it runs.
+    wait_until(lambda: handled("pings.answer_ping") == 60, what="the counts of the child")
 
 
 @pytest.mark.slow

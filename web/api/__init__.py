@@ -19,6 +19,7 @@ from web.api import (
     replays,
     schedules,
     stats,
+    task_messages,
     views,
 )
 from web.security import csrf
@@ -29,6 +30,7 @@ def init_app(app: OpenAPI) -> None:
     for part in (
         *(orders, ops, dead_letters, repairs, replays, products, audit, schedules),
         *(breakers, order_traces, invalid_messages, alerts, stats, processes, views),
+        task_messages,
     ):
         csrf.exempt(part.bp)
         openapi.register(app, part.bp)

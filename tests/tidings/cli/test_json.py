@@ -18,7 +18,7 @@ READS = (
     *("dead-letters dry-run {letter}", "events list", "events show {number}", "orders list"),
     *("orders stuck", "processes", "products list", "queues", "replays", "replays list"),
     *("alerts", "alerts list", "alerts preview", "sandbox payment", "schedules", "doctor"),
-    *("subscriptions", "subscriptions list", "trace {number}"),
+    *("subscriptions", "subscriptions list", "trace {number}", "task {letter}:1"),
 )
 
 

@@ -1,10 +1,14 @@
 """Links both ways between the deliveries of a batch and their task in Flower."""
 
+import json
+from urllib.parse import unquote
+
 import pytest
 from flask.testing import FlaskClient
 
 from events import reading
 from events.admin import task_messages
+from tests.tidings.cli.calls import call
 from tests.web.pages import OPS_HTML, place_order, running_services
 
 NAME = "payment.charge_order"
@@ -29,6 +33,9 @@ def test_each_delivery_of_a_batch_leads_to_its_task_and_the_task_to_each(client:
         for _ in range(12):
             bus.advance(600)
         later = client.get(f"/ops/tasks/{task}", headers=OPS_HTML).text
+        answer = client.get(f"/api/v1/tasks/{task}", headers=OPS_HTML).json
+        [told] = json.loads(call("task", task, "--json").stdout)["deliveries"][2:]
+        printed = call("task", task).stdout
         delivery = client.get(f"/ops/dead-letters/{third.id}", headers=OPS_HTML).text
         found = client.get("/ops/find", query_string={"q": task}, headers=OPS_HTML).location
 
@@ -42,6 +49,10 @@ def test_each_delivery_of_a_batch_leads_to_its_task_and_the_task_to_each(client:
     assert link in story
     assert f"3 deliveries of {NAME}" in later
     assert "sent again in another task" in later
+    assert answer is not None
+    assert answer["deliveries"][2]["in_this_task"] == told["in_this_task"]
+    assert told["in_this_task"].startswith("attempt 1 failed: GatewayError")
+    assert f"{third.id} was sent again in another task: {told['again']}" in printed
     assert delivery.count("open in Flower") == 9  # its eight attempts, and the latest task
     assert link in delivery
     assert found == f"/ops/tasks/{task}"
@@ -71,6 +82,12 @@ def test_a_task_that_is_none_of_a_delivery_is_not_found(client: FlaskClient, tas
         place_order(client)
         bus.drain()
         [row, *_] = bus.deliveries()
-    answer = client.get(f"/ops/tasks/{task_id.format(id=row.id)}", headers=OPS_HTML)
+    given = task_id.format(id=row.id)
+    answer = client.get(f"/ops/tasks/{given}", headers=OPS_HTML)
+    problem = client.get(f"/api/v1/tasks/{given}", headers=OPS_HTML)
+    refused = call("task", unquote(given).replace("\0", "x"))
 
-    assert answer.status_code == 404
+    assert (answer.status_code, problem.status_code) == (404, 404)
+    assert problem.json is not None
+    assert "no delivery was sent in a task with the id" in problem.json["detail"]
+    assert (refused.exit_code, "give the whole id" in refused.stderr) == (1, True)
