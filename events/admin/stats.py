@@ -14,8 +14,9 @@ from sqlalchemy import Table, func, select
 from sqlalchemy.orm import Session
 
 from events import clock
-from events.admin import queues
+from events.admin import queues, worker_versions
 from events.admin.queues import Backlog, QueueView
+from events.admin.worker_versions import WorkerVersion
 from events.count_tables import BOUNDS, COUNTS, MINUTES, OUTCOMES, TOTALS
 from events.counts import minute_of
 from events.slots import slots_by_queue, window
@@ -77,12 +78,16 @@ class Figures(Backlog, Times):
 
 @dataclass(frozen=True)
 class QueueStats:
-    """A queue: its figures, those of its subscriptions, and its history, the oldest point first."""
+    """A queue: its figures, its subscriptions, its history, and the versions of its workers.
+
+    The oldest point of the history, and the version that started first, come first.
+    """
 
     view: QueueView
     figures: Figures
     subscriptions: Sequence[Figures]
     history: Sequence[Point]
+    versions: Sequence[WorkerVersion]
 
 
 def read(session: Session, *, history: bool = True) -> list[QueueStats]:
@@ -92,10 +97,16 @@ def read(session: Session, *, history: bool = True) -> list[QueueStats]:
     hour = _counts(session, MINUTES, since=minute_of(now) - TIMES_MINUTES + 1)
     lines = _subscriptions(session, {view.name: view for view in views}, found, hour)
     points = _history(session, minute_of(now)) if history else {}
+    versions = worker_versions.by_queue(session)
     return [
-        QueueStats(view, _of_queue(view, lines[view.name], hour), lines[view.name], each)
+        QueueStats(
+            view,
+            _of_queue(view, lines[view.name], hour),
+            lines[view.name],
+            _merged(points, [line.name for line in lines[view.name]]),
+            versions[view.name],
+        )
         for view in views
-        for each in [_merged(points, [line.name for line in lines[view.name]])]
     ]
 
 

@@ -8,7 +8,9 @@ import click
 from events import reading
 from events.admin import queues, stats
 from events.admin.stats import Figures
-from tidings.cli.output import json_option, print_json, print_table
+from events.inputs import escaped
+from tidings.cli.encoding import echo
+from tidings.cli.output import cell, json_option, print_json, print_table
 
 FIGURES: Final = (
     *("waiting", "in flight", "retrying", "dead", "oldest", "per minute", "p50", "p95", "p99"),
@@ -36,6 +38,10 @@ def show_stats(*, as_json: bool) -> None:
         return
     lines = [line for queue in found for line in queue.subscriptions]
     print_table(_COLUMNS, [_row(line) for line in lines], empty=NO_QUEUE)
+    for queue in found:
+        for each in queue.versions:
+            name = escaped(f"{queue.view.name}: {each.version}")
+            echo(f"workers of {name} since {cell(each.since)}")
 
 
 def figures(each: Figures) -> tuple[object, ...]:
@@ -46,6 +52,7 @@ def figures(each: Figures) -> tuple[object, ...]:
 
 def _plain(queue: stats.QueueStats) -> dict[str, object]:
     found: dict[str, object] = asdict(queue.figures)
+    found["versions"] = [asdict(each) for each in queue.versions]
     found["subscriptions"] = [asdict(line) for line in queue.subscriptions]
     return found | {"history": [asdict(point) for point in queue.history]}
 

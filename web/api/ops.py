@@ -199,7 +199,10 @@ def list_catalog() -> dict[str, Any]:
 
 @bp.get("/queues", responses={200: Queues})
 def list_queues() -> dict[str, Any]:
-    """List all queues with backlog and workers."""
+    """List all queues with backlog and workers, and what keeps them from working.
+
+    `GET /stats` has their speed, their history and the figures of each subscription too.
+    """
     with reading() as session:
         views = [QueueOut.model_validate(queue) for queue in queues.overview(session)]
     return _json(Queues(queues=views))

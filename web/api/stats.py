@@ -53,6 +53,14 @@ class PointOut(BaseModel):
     p99: float | None
 
 
+class WorkerVersionOut(BaseModel):
+    """A version of the application that live workers of the queue have."""
+
+    version: str
+    since: datetime = Field(description="when the first of them started")
+    workers: int
+
+
 class QueueStatsOut(FiguresOut):
     """The figures of a queue and its subscriptions, and its history of six hours."""
 
@@ -60,6 +68,7 @@ class QueueStatsOut(FiguresOut):
     fix: str | None = Field(description="what to do about the trouble")
     start: str | None = Field(description="the command that starts a worker, if none is alive")
     subscriptions: list[FiguresOut]
+    versions: list[WorkerVersionOut] = Field(description="the one that started first comes first")
     history: list[PointOut] = Field(description="without the five minutes in which none was")
 
 
@@ -73,7 +82,10 @@ class Stats(BaseModel):
 
 @bp.get("/stats", responses={200: Stats})
 def show_stats() -> dict[str, Any]:
-    """Show backlog, speed and history of all queues and subscriptions."""
+    """Show backlog, speed and history of all queues and subscriptions, to chart and to compare.
+
+    `GET /queues` is the short list of the queues with what keeps them from working.
+    """
     with reading() as session:
         found = Stats(
             unrelayed=queues.unrelayed(session),
@@ -92,6 +104,7 @@ def _queue(each: QueueStats) -> QueueStatsOut:
             "fix": view.fix,
             "start": None if view.workers else worker_command(view.name),
             "subscriptions": [asdict(line) for line in each.subscriptions],
+            "versions": [asdict(found) for found in each.versions],
             "history": [asdict(point) for point in each.history],
         }
     )

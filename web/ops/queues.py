@@ -29,7 +29,9 @@ def show_list() -> ResponseReturnValue:
             queues=found,
             headline=_headline(found),
             lead=_lead(found),
-            charts={each.view.name: speed_chart.draw(each.history, now) for each in found},
+            charts={
+                each.view.name: speed_chart.draw(each.history, each.versions, now) for each in found
+            },
             rows_by_name={row.name: row for row in subscriptions.listed(session)},
             processes=processes,
             troubled=[each for each in processes if each.trouble or each.deaf],

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from math import log10
 
 from events.admin.stats import HISTORY_MINUTES, POINT_MINUTES, Point
+from events.admin.worker_versions import WorkerVersion
 
 WIDTH, HEIGHT = 960, 120
 _STEP = timedelta(minutes=POINT_MINUTES)
@@ -30,17 +31,22 @@ class Chart:
     top: float
     highest: float
     lines: Sequence[Line]
+    marks: Sequence[int]  # x where a version of the workers started
 
 
-def draw(points: Sequence[Point], now: datetime) -> Chart | None:
-    """Return the chart of these points, or `None` if nothing was handled."""
+def draw(points: Sequence[Point], versions: Sequence[WorkerVersion], now: datetime) -> Chart | None:
+    """Return the chart of these points, or `None` if nothing was handled.
+
+    A version is marked where it started, if that is within the time of the chart.
+    """
     since = now - timedelta(minutes=HISTORY_MINUTES)
     highest = max((each.p99 for each in points if each.p99 is not None), default=None)
     if highest is None:
         return None
     top = _round_up(max(highest, _LEAST))
     lines = [_line(name, points, since, top) for name in ("p50", "p95", "p99")]
-    return Chart(since, now, top, highest, lines)
+    marks = [round(_x(each.since, since)) for each in versions if since < each.since]
+    return Chart(since, now, top, highest, lines, marks)
 
 
 def _line(name: str, points: Sequence[Point], since: datetime, top: float) -> Line:

@@ -74,7 +74,7 @@ def test_the_queues_page_and_the_api_name_a_refused_queue_with_its_fix(client: F
 
 
 def test_the_same_figures_are_on_the_page_in_the_api_and_in_the_command(client: FlaskClient):
-    heartbeat.beat("payment@box", "worker", ["payment"])
+    heartbeat.beat("payment@box", "worker", ["payment"], version="<2.4>")
     counts.reset()
     with running_services() as bus:
         place_order(client)
@@ -84,7 +84,7 @@ def test_the_same_figures_are_on_the_page_in_the_api_and_in_the_command(client: 
 
     page = client.get("/ops/queues", headers=OPS_HTML).text
     stats = client.get("/api/v1/stats", headers=OPS).json
-    told = answered("stats")
+    figures, printed = answered("stats"), told("stats")
 
     payment, email = (_named(stats["queues"], name) for name in ("payment", "email"))
     charge = _named(payment["subscriptions"], "payment.charge_order")
@@ -95,9 +95,15 @@ def test_the_same_figures_are_on_the_page_in_the_api_and_in_the_command(client: 
     assert (email["state"], email["start"]) == ("no worker", start)
     assert [point["handled"] for point in payment["history"]] == [payment["handled"]]
     assert (stats["unrelayed"], stats["relay_lag"] > 0) == (1, True)
-    assert _named(told["queues"], "payment")["handled"] == payment["handled"]
-    assert {*told["queues"][0]} == {*stats["queues"][0]} - {"trouble", "fix", "start"}
-    assert {*charge} == {*_named(told["queues"], "payment")["subscriptions"][0]}
+    assert _named(figures["queues"], "payment")["handled"] == payment["handled"]
+    assert {*figures["queues"][0]} == {*stats["queues"][0]} - {"trouble", "fix", "start"}
+    assert {*charge} == {*_named(figures["queues"], "payment")["subscriptions"][0]}
+    [version] = payment["versions"]
+    assert (version["version"], version["workers"], email["versions"]) == ("<2.4>", 1, [])
+    assert _named(figures["queues"], "payment")["versions"][0]["version"] == "<2.4>"
+    assert "workers of payment: <2.4> since " in printed
+    assert "<b>&lt;2.4&gt;</b> since" in page
+    assert page.count('class="version"') == 1
     assert "highest p99 was" in page
     assert page.count('class="p95"') >= 2
     assert start in page
