@@ -33,7 +33,7 @@ class MessageDelivery:
 
     @property
     def in_this_task(self) -> str:
-        """What became of the delivery in this task, in words."""
+        """The outcome of the delivery in this task, in words."""
         if self.error:
             return f"attempt {self.attempt} failed: {self.error}"
         if self.again:

@@ -29,7 +29,7 @@ class MessageDeliveryOut(OpsResponse):
     event_type: str
     subject: str | None
     state: str
-    in_this_task: str = Field(description="what became of it in this task, in words")
+    in_this_task: str = Field(description="its outcome in this task, in words")
     attempt: int | None = Field(description="the number of the attempt that failed in this task")
     error: str | None
     again: str | None = Field(description="the id of a later task that it was sent in")
