@@ -94,17 +94,13 @@ def erase_orders(person: Person) -> Stage:
     def change(session: Session, ids: Sequence[str], _: object) -> int:
         rows = session.scalars(select(Order).where(Order.id.in_(ids))).all()
         for row in rows:
-            _erase(row)
+            if row.address is not None:
+                row.address = Address(**erased(Address, row.address.model_dump()))
+            row.customer, row.email, row.reason = ERASED, ERASED_EMAIL, row.reason and ERASED
+            row.token = secrets.token_urlsafe(24)
         return len(rows)
 
     return Stage(lambda session, limit: session.scalars(left.limit(limit)).all(), change)
-
-
-def _erase(row: Order) -> None:
-    if row.address is not None:
-        row.address = Address(**erased(Address, row.address.model_dump()))
-    row.customer, row.email, row.reason = ERASED, ERASED_EMAIL, row.reason and ERASED
-    row.token = secrets.token_urlsafe(24)
 
 
 def ensure_order(session: Session, event: OrderCreated) -> None:

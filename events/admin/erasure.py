@@ -33,15 +33,7 @@ from events.tables import Attempt, Delivery, InvalidMessageRow
 
 _IDS_AT_ONCE = 500  # in the condition of one statement
 _KINDS = (
-    *(
-        "invalid_messages",
-        "attempts",
-        "deliveries",
-        "audit",
-        "replays",
-        "events",
-        "scheduled events",
-    ),
+    *("invalid_messages", "attempts", "deliveries", "audit", "replays", "events"),
     *("scheduled events", "mentions elsewhere"),
 )
 _PAGE = 100  # invalid messages that are read at once: they can be large
