@@ -29,8 +29,7 @@ from web import idempotency
 def test_invalid_messages_about_the_customer_are_emptied_and_others_kept(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bus_erasure, "_PAGE", 2)  # a page has more of them than a slice
-    monkeypatch.setitem(bus_erasure.erase.__kwdefaults__, "at_once", 1)
+    _read_in_small_pages(monkeypatch)
     envelope = json.dumps({"body": base64.b64encode(f"from {NAME}".encode()).decode()}).encode()
     bodies = [
         f"to {EMAIL.upper()}".encode(),
@@ -60,6 +59,12 @@ def test_invalid_messages_about_the_customer_are_emptied_and_others_kept(
         rows = invalid_messages.listed(session)
     assert sorted(row.body for row in rows) == sorted([b"erased"] * 4 + bodies[3:])
     assert known() == []
+
+
+def _read_in_small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a page have more invalid messages than a slice."""
+    monkeypatch.setattr(bus_erasure, "_PAGE", 2)
+    monkeypatch.setitem(bus_erasure.erase.__kwdefaults__, "at_once", 1)
 
 
 def test_an_event_that_waits_for_its_time_is_erased(bus: Bus) -> None:

@@ -47,6 +47,7 @@ SUMMARIES: Final[Mapping[str, str]] = MappingProxyType(
         "schedules": "List the schedules, the next ones first.",
         "stats": "Show the backlog and the speed of every subscription, and what it did so far.",
         "subscriptions": "List and remove subscriptions; without a command, list them.",
+        "task": "Show the deliveries of a task, by its id as Flower shows it, in their states now.",
         "trace": "Show where the time of an order went, by its number or id.",
         "up": "Run everything on this machine: broker, relay, workers, web, Flower, mail sink.",
         "views": "Operate the saved views of events and dead letters; without a command, "
