@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from events import clock, ledger
+from events.dialects import dialect_of
 from events.messages import Message
 from events.relay.window import Traffic, by_event_type
 from events.tables import EVENTS, delivery_id
@@ -26,11 +28,12 @@ _WAITING = (
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
-_RELAYED = (
-    update(EVENTS)
-    .where(_E.position.in_(bindparam("positions", expanding=True)))
-    .values(relayed_at=bindparam("now"))
-)
+
+
+@cache
+def _relayed(dialect: Any) -> Any:
+    chosen = dialect.is_one_of(_E.position, "positions")
+    return update(EVENTS).where(chosen).values(relayed_at=bindparam("now"))
 
 
 def fan_out(
@@ -62,7 +65,8 @@ def fan_out(
         for message in _send_at_once(each, wanted[each.name], now)
     ]
     ledger.insert_deliveries(session, rows)
-    session.execute(_RELAYED, {"positions": [each.position for each in events], "now": now})
+    marked = {"positions": [each.position for each in events], "now": now}
+    session.connection().execute(_relayed(dialect_of(session)), marked)
     return len(events), messages
 
 
