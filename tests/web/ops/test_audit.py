@@ -25,6 +25,7 @@ READ_ONLY = {
     *("up", "restart", "web", "relay", "migrate", "demo", "chaos", "alive"),
     *("queues", "events", "doctor", "catalog", "contracts", "backup", "audit", "schedules"),
     *("processes", "stats"),
+    "task",
     "trace",
 }
 ELSEWHERE = {"restore", "doubts"}  # their lines: tests/tidings/backup, tests/tasks/test_doubts.py
