@@ -9,6 +9,7 @@ from sqlalchemy.exc import ArgumentError
 
 from events.dialects import connection_parameters
 from events.errors import BadValue, UnsupportedDatabase
+from events.paths import check_file_path, check_path
 
 REDIS, AMQP = ("redis", "rediss", "redis+socket"), ("amqp", "amqps", "pyamqp")
 TLS = ("rediss", "amqps")
@@ -19,6 +20,8 @@ _DATABASE_FIX = "write sqlite:///path/to/file or postgresql://user:password@host
 _BROKER_FIX = "write redis://:password@host:6379/0 or amqp://user:password@host:5672/"
 _ENCODE = "percent-encode special characters of user and password (@ is %40, / is %2F, # is %23)"
 _MAX_SHOWN = 40  # characters of a wrong value
+_NAMES_DATABASE = {"PGDATABASE", "PGSERVICE"}  # the variables of libpq
+_NOT_IN_HOST = re.compile(r"[^\w.:%/\[\]-]")  # also the $ of a variable that nobody replaced
 _TLS_OPTIONS = (
     *("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"),
     "ssl_check_hostname",
@@ -31,6 +34,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(AMQP, ("heartbeat",)),
 }
 _NUMBERS = ("heartbeat", "virtual_host")
+_PATHS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # Several hosts as libpq writes them, which SQLAlchemy reads as one.
 _HOSTS = re.compile(r"(?P<head>\w+(?:\+\w+)?://(?:[^@/]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<rest>.*)")
@@ -72,6 +76,7 @@ def _check(url: URL) -> None:
     if url.get_backend_name() == "postgresql":
         connection_parameters(url)
         _check_host(url)
+        _check_name(url)
     elif url.query:  # our connections give SQLite theirs
         raise BadValue("has parameters of SQLite", "leave out what follows the question mark")
     elif url.host or url.username:
@@ -81,19 +86,27 @@ def _check(url: URL) -> None:
             "names a database in memory, which each process would have for itself", _DATABASE_FIX
         )
     else:
-        try:
-            os.fsencode(url.database)
-        except UnicodeEncodeError:
-            raise BadValue(
-                "names a path that this locale cannot express", "set PYTHONUTF8=1"
-            ) from None
+        check_file_path(url.database)
 
 
 def _check_host(url: URL) -> None:
     if url.port is not None and not 0 < url.port < 2**16:
         raise BadValue(f"names the port {url.port}, which is none", _DATABASE_FIX)
-    if found := re.search(r"[\s@;,#?]", url.host or ""):
+    if found := _NOT_IN_HOST.search(url.host or ""):
         raise BadValue(f"has {found.group()!r} in the host", f"{_DATABASE_FIX}; {_ENCODE}")
+
+
+def _check_name(url: URL) -> None:
+    """Refuse an address without a database, for which libpq takes the name of the user.
+
+    An address without a host is one: it means the socket of this machine.
+    """
+    given = url.query.keys() & {"dbname", "service"} or os.environ.keys() & _NAMES_DATABASE
+    if not (url.database or given):
+        raise BadValue(
+            "names no database",
+            "write postgresql://user:password@host/name, or set PGDATABASE as well",
+        )
 
 
 def check_database_url(text: str) -> str:
@@ -131,11 +144,14 @@ def _check_broker(text: str) -> str:
     parts = split_url(text, _BROKER_FIX)
     if scheme == "redis+socket" and (parts.hostname or not parts.path.strip("/")):
         raise BadValue("names no socket", "write redis+socket:///path/to/broker.sock")
+    if scheme == "redis+socket":
+        check_path(parts.path.removeprefix("/"))
     if scheme != "redis+socket" and not parts.hostname:
         raise BadValue("names no host", _BROKER_FIX)
     database = parts.path.strip("/")
-    if found := re.search("[@;,]", parts.hostname or ""):
-        raise BadValue(f"has {found.group()!r} in the host", "write ; between two URLs of brokers")
+    if found := _NOT_IN_HOST.search(parts.hostname or ""):
+        fix = f"{_BROKER_FIX}, and ; between two URLs"
+        raise BadValue(f"has {found.group()!r} in the host", fix)
     if scheme in ("redis", "rediss") and database and not _is_number(database):
         raise BadValue(f"names the database {database!r}, which is no number", _BROKER_FIX)
     options = parse_qs(parts.query, keep_blank_values=True)
@@ -159,6 +175,8 @@ def _check_options(scheme: str, options: dict[str, list[str]]) -> None:
             )
         if len(values) > 1:
             raise BadValue(f"gives {name} twice", "give it once")
+        if name in _PATHS:
+            check_path(values[0])
         if name in _NUMBERS and not _is_number(values[0]):
             shown = values[0][:_MAX_SHOWN]
             raise BadValue(f"says {name}={shown}, which is no number", "write digits only")

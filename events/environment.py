@@ -30,6 +30,8 @@ class _SecretFile:
         if self.is_given_twice:
             raise BadValue(f"is given by {variable} too", "unset one of the two")
         fix = f"let {variable} name a readable file with the value and nothing else"
+        if self.path.startswith("~"):  # `check_path` would show nothing either
+            raise BadValue(f"is to be in the file of {variable}, which begins with ~", fix)
         path = Path(self.path)
         if path.exists() and not path.is_file():
             raise BadValue(f"is to be in the file of {variable}, which is no file", fix)

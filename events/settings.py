@@ -14,6 +14,7 @@ from events.errors import BadValue
 from events.inputs import PlainText
 
 _YEAR = 366 * 86400  # seconds
+_MANY = 1_000_000_000
 _EXPORTER = "opentelemetry.exporter.otlp.proto.http"
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -72,7 +73,10 @@ class Settings(EnvironmentSettings):
         default="on", description="alert when deliveries die of a cause of which none was dead"
     )
     alert_dead: int | None = Field(
-        default=100, ge=0, description="dead letters above which an alert is raised, or off"
+        default=100,
+        ge=0,
+        le=_MANY,
+        description="dead letters above which an alert is raised, or off",
     )
     alert_oldest: float | None = _seconds(900.0, "a delivery may wait")
     alert_no_worker: float | None = _seconds(120.0, "a queue may be without a worker")

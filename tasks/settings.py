@@ -1,14 +1,15 @@
 """The shop's settings, read from the environment at their first use."""
 
+import re
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from events.addresses import split_url
 from events.environment import EnvironmentSettings, read
 from events.errors import BadValue
+from events.paths import check_path
 from tasks.addresses import checked_address
 from tasks.mail_settings import check_mailbox, check_smtp_url
 from tasks.ops_login import check_logins, check_ops_auth
@@ -20,6 +21,8 @@ from tasks.webhook_settings import (
     check_url,
 )
 
+# Segments of what needs no encoding: Flower takes `%` for itself, and `$` for the end of a route.
+_PREFIX = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
 _FLOWER_FIX = "write http://host:5555, or the address of Flower behind your proxy"
 
 
@@ -103,6 +106,13 @@ class Settings(EnvironmentSettings):
             raise BadValue("is given without ALERT_WEBHOOK_SECRET, which signs it", KEY_FIX)
         return value
 
+    @field_validator("mail_dir")
+    @classmethod
+    def check_mail_dir(cls, value: Path) -> Path:
+        """Return the folder, if its path is one that a setting can give."""
+        check_path(str(value))
+        return value
+
     @field_validator("flower_url")
     @classmethod
     def check_flower_url(cls, value: str) -> str:
@@ -119,7 +129,7 @@ class Settings(EnvironmentSettings):
     def check_flower_url_prefix(cls, value: str) -> str:
         """Return the prefix with a slash before it and none after it."""
         prefix = value.strip("/")
-        if not prefix or urlsplit(f"/{prefix}").path != f"/{prefix}" or not _is_path(prefix):
+        if not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/")):
             raise BadValue(f"is {value[:40]!r}, which is no path", "write /flower, or unset it")
         return f"/{prefix}"
 
@@ -135,10 +145,6 @@ class Settings(EnvironmentSettings):
         if not self.flower_url or self.flower_url.endswith(self.flower_url_prefix):
             return self.flower_url
         return self.flower_url + self.flower_url_prefix
-
-
-def _is_path(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text and "//" not in text
 
 
 @cache

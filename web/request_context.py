@@ -1,5 +1,6 @@
 """The context of a request: actor, correlation and trace, and checks that precede every view."""
 
+import codecs
 import json
 import re
 from contextlib import ExitStack
@@ -27,6 +28,9 @@ _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 
+# Windows writes them. No JSON and no UTF-8 text of a field begins with these bytes.
+_MARKS = {b"\xef\xbb": "a", codecs.BOM_UTF16_LE: "a UTF-16", codecs.BOM_UTF16_BE: "a UTF-16"}
+
 
 class JsonRequest(Request):
     """A request that returns its JSON body as text, for pydantic to parse.
@@ -51,12 +55,19 @@ class JsonRequest(Request):
             raise UnsupportedMediaType("the body must be sent as application/json")
         if self.headers.get("Content-Encoding", "identity").casefold() != "identity":
             raise UnsupportedMediaType("the body must be sent without Content-Encoding")
-        try:
-            text = body.decode()
-        except UnicodeDecodeError as error:
-            raise MalformedJson([FieldError("body", f"not UTF-8 at byte {error.start}")]) from error
+        text = _decoded(body)
         _refuse_duplicate_keys(text)
         return text
+
+
+def _decoded(body: bytes) -> str:
+    if found := _MARKS.get(body[:2]):
+        fix = f"{found} byte order mark at its begin; send UTF-8 without one"
+        raise MalformedJson([FieldError("body", fix)])
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedJson([FieldError("body", f"not UTF-8 at byte {error.start}")]) from error
 
 
 def _refuse_duplicate_keys(text: str) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import ArgumentError
 
 from events.errors import BadValue
+from events.paths import check_path
 
 # A server that vanished without a farewell is noticed after ten seconds, not a quarter of an hour.
 NETWORK: dict[str, Any] = {
@@ -38,6 +39,7 @@ _CHOICES = {
     ),
 }
 _NUMBERS = (*NETWORK, "keepalives")
+_PATHS = ("sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "passfile")
 
 
 def connection_parameters(url: URL, options: str = "") -> dict[str, Any]:
@@ -85,6 +87,8 @@ def _check(given: dict[str, Any]) -> None:
     for name in _NUMBERS:
         if name in given:
             _number(name, str(given[name]))
+    for name in _PATHS:
+        check_path(str(given.get(name, "")))
     for name, choices in _CHOICES.items():
         if name in given and given[name] not in choices:
             raise BadValue(

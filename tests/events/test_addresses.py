@@ -61,6 +61,15 @@ def test_an_address_of_postgresql_may_begin_as_heroku_and_render_write_it(url: s
         "postgresql://ada@host:0/shop",
         "postgresql://ada@host:65536/shop",
         "mysql://ada@host/shop",
+        "sqlite:///~/x.db",
+        "sqlite:///.",
+        "sqlite:///no-such-folder/",
+        "sqlite:////dev/null",
+        "sqlite:////etc/passwd/x.db",
+        "postgresql://",
+        "postgresql://ada@host",
+        "postgresql://$HOST/shop",
+        "postgresql://host/shop?sslrootcert=~/root.pem",
     ],
 )
 def test_an_address_that_cannot_work_is_refused_with_a_fix(url: str):
@@ -68,6 +77,13 @@ def test_an_address_that_cannot_work_is_refused_with_a_fix(url: str):
         check_database_url(url)
 
     assert raised.value.fix
+
+
+def test_what_an_address_leaves_to_libpq_may_be_in_its_variables(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PGDATABASE", "shop")
+
+    for url in ("postgresql://", "postgresql://host", "postgresql:///shop"):
+        assert make_url(check_database_url(url)).drivername == "postgresql"
 
 
 def test_our_own_options_join_those_of_the_address():
@@ -208,6 +224,9 @@ def test_the_brokers_that_are_supported_are_taken_as_they_are(url: str):
         ("redis://host/\u0663", "write redis://"),
         ("redis://one,two/0", "between two URLs"),
         ("amqp://one//?heartbeat=30s", "digits"),
+        ("redis://${BROKER}/0", "write redis://"),
+        ("redis+socket:///~/broker.sock", "whole path"),
+        ("rediss://host/0?ssl_ca_certs=~/ca.pem", "whole path"),
         ("amqp://one//?connect_timeout=5", "leave it out"),
     ],
 )

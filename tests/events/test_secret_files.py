@@ -130,6 +130,16 @@ def test_what_an_editor_puts_around_a_secret_is_refused_and_not_shown(
     assert "quotes" in wrong.reason or "byte order mark" in wrong.reason
 
 
+def test_a_path_with_a_tilde_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "")
+    monkeypatch.setenv("SECRET_KEY_FILE", "~/hunter2")
+
+    with pytest.raises(InvalidSettings, match="begins with ~") as raised:
+        read(ShopSettings)
+
+    assert "hunter2" not in str(raised.value)
+
+
 def test_programs_that_read_the_environment_find_the_secrets_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,21 +1,23 @@
 """Paths as arguments of commands."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from events.errors import BadValue
+from events.paths import check_path
+
 
 class _LocalPath(click.Path):
-    """A path that this locale can express: an ASCII locale has no other paths for Python."""
+    """A path by the rule of the settings, which an ASCII locale can express too."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
         try:
-            os.fsencode(value)
-        except UnicodeEncodeError:
-            self.fail("this locale cannot express the path; set PYTHONUTF8=1", param, ctx)
+            check_path(str(value))
+        except BadValue as error:
+            self.fail(f"{value!r} {error.reason}; {error.fix}", param, ctx)
         return super().convert(value, param, ctx)
 
 

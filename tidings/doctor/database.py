@@ -4,10 +4,11 @@ import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, func, select, text
+from sqlalchemy import URL, Connection, func, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock
@@ -114,11 +115,20 @@ def _postgres(connection: Connection, url: str) -> Iterator[Finding]:
             f"upgrade to PostgreSQL {MIN_POSTGRES} or newer",
         )
     else:
-        yield ok("database", f"PostgreSQL {version} at {url}")
+        yield ok("database", f"PostgreSQL {version} at {url}{_by_default(connection, url)}")
     yield _encoding(connection)
     yield from _pooler(connection)
     yield _durability(connection)
     yield _skew(connection)
+
+
+def _by_default(connection: Connection, url: str) -> str:
+    """Tell which server and database it is where the address leaves that to libpq."""
+    found = make_url(url)
+    if (found.host or "host" in found.query) and found.database:
+        return ""
+    info: Any = getattr(connection.connection.dbapi_connection, "info", None)  # psycopg's
+    return f", which is {info.dbname} at {info.host or 'the socket of this machine'}:{info.port}"
 
 
 def _encoding(connection: Connection) -> Finding:

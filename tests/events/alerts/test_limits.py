@@ -19,6 +19,7 @@ def test_each_rule_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "value"),
     [
         *(("ALERT_DEAD", "-1"), ("ALERT_DEAD", "1_0"), ("ALERT_DEAD", "1.5")),
+        ("ALERT_DEAD", "9" * 30),
         *(("ALERT_OLDEST", "soon"), ("ALERT_OLDEST", "1_0"), ("ALERT_OLDEST", "inf")),
         *(("ALERT_NO_WORKER", "nan"), ("ALERT_RELAY_BEHIND", "-1"), ("ALERT_NEW_CAUSE", "5")),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from events import Database, clock, transaction
 from tests.disks import Disk, left_by_a_kill
@@ -111,6 +111,19 @@ def test_a_postgres_that_does_not_answer_is_found_without_its_password() -> None
     assert (found.part, found.level) == ("database", "problem")
     assert "does not answer" in found.message
     assert "sesame" not in found.message
+
+
+def test_what_the_address_leaves_to_libpq_is_told(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = make_url(postgres_url).database or ""
+    monkeypatch.setenv("PGDATABASE", name)
+    database = Database(postgres_url.replace(f"/{name}", "/", 1))
+
+    [told] = [each for each in database_part.check(database) if each.part == "database"]
+    database.close()
+
+    assert f", which is {name} at " in told.message
 
 
 def test_a_postgres_that_may_forget_is_found(postgres_url: str) -> None:

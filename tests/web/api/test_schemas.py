@@ -254,3 +254,13 @@ def test_a_reason_for_cancelling_is_one_line_of_plain_text(client: FlaskClient, 
     answer = client.post(order["links"]["cancel"], json={"reason": reason}, headers=bearer(order))
 
     _is_problem(answer, 422, "reason")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_named(no_write_client: FlaskClient, encoding: str):
+    body = json.dumps(order_payload()).encode(encoding)
+
+    answer = no_write_client.post("/api/v1/orders", data=body, content_type="application/json")
+
+    _is_problem(answer, 400, "body")
+    assert "byte order mark" in answer.text
