@@ -1,9 +1,12 @@
-"""A Redis channel that quarantines items which are no messages at all.
+"""A Redis channel that quarantines items which are no messages, and outlives a failed ack.
 
-Raw garbage in a queue's list ends a stock worker before any hook of Celery's consumer runs.
+Raw garbage in a queue's list ends a stock worker before any hook of Celery's consumer runs. An
+acknowledgement that Redis does not take, because it hangs, keeps one from taking more messages.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from kombu.transport import redis
@@ -21,9 +24,36 @@ MAX_BRACKETS = 100  # of an item whose depth needs no look
 MAX_DEPTH = 50
 
 
+class QoS(redis.QoS):
+    """A count of unacknowledged messages that leaves out those which Redis will give out again.
+
+    kombu counts a message until Redis has taken its acknowledgement, and Celery tries that once. So
+    a Redis that hangs for longer than `socket_timeout` would leave a worker that takes one message
+    at a time with none, for ever.
+    """
+
+    def ack(self, delivery_tag: Any) -> None:
+        """Acknowledge a message; one that cannot be comes again after the visibility timeout."""
+        with self._counted_out(delivery_tag):
+            super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
+        """Reject a message; one that cannot be comes again after the visibility timeout."""
+        with self._counted_out(delivery_tag):
+            super().reject(delivery_tag, requeue=requeue)
+
+    @contextmanager
+    def _counted_out(self, delivery_tag: Any) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            super(redis.QoS, self).ack(delivery_tag)  # what counts it, without Redis
+
+
 class Channel(redis.Channel):
     """A channel that checks each item which BRPOP returns before kombu reads it."""
 
+    QoS = QoS
     _kept: tuple[Any, Any] | None = None  # a connection pool and its client
 
     def _create_client(self, asynchronous: bool = False) -> Any:
