@@ -201,6 +201,7 @@ class BrokerBlocked(BrokerDown):
 
     def __init__(self, reason: str, fix: str) -> None:
         super().__init__(f"{reason}; {fix}")
+        self.reason, self.fix = reason, fix
 
 
 class QueueUnavailable(TidingsError):

@@ -59,6 +59,9 @@ class Transport(Protocol):
         Raises `BrokerDown`, and `QueueUnavailable` if only this queue cannot be asked about.
         """
 
+    def dropping(self) -> Mapping[str, QueueUnavailable]:
+        """Return the queues that were seen to drop messages lately, and why."""
+
     def drain_dead_queue(self) -> int:
         """Quarantine the messages that the broker dead-lettered, and return their number.
 

@@ -94,6 +94,10 @@ class InMemoryTransport(Transport):
         received, self.ready = self.ready, []
         return received
 
+    def dropping(self) -> dict[str, QueueUnavailable]:
+        """Return nothing: no queue drops messages."""
+        return {}
+
     def drain_dead_queue(self) -> int:
         """Return 0: this broker dead-letters nothing."""
         self.connect()

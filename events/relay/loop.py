@@ -177,9 +177,10 @@ class Relay:
         return None
 
     def _drain_dead_queue(self) -> None:
-        errors = {}
+        errors: dict[str, QueueUnavailable] = {}
         try:
             self._transport.drain_dead_queue()
+            errors |= self._transport.dropping()
         except QueueUnavailable as error:
             errors[error.queue] = error
         except (BrokerDown, SQLAlchemyError):

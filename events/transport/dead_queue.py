@@ -4,6 +4,7 @@ from typing import Any
 
 import structlog
 
+from events.subscriptions import registered
 from events.transport.quarantine import quarantine_message
 
 logger = structlog.get_logger("tidings.transport")
@@ -24,6 +25,7 @@ class DeadQueue:
 
     def __init__(self, channel: Any) -> None:
         self.channel = channel
+        self.dropped: dict[str, str] = {}  # queues and why, until somebody takes them
         self._unstored: Any = None
         channel.exchange_declare(NAME, "direct", durable=True, auto_delete=False)
         channel.queue_declare(NAME, durable=True, auto_delete=False, arguments=_ARGUMENTS)
@@ -39,20 +41,23 @@ class DeadQueue:
             self._unstored = self._unstored or self.channel.basic_get(NAME)
             if not self._unstored:
                 return drained
-            _settle(self._unstored)
+            self._settle(self._unstored)
             self.channel.basic_ack(self._unstored.delivery_tag)
             self._unstored = None
         return MAX_DRAINED
 
-
-def _settle(message: Any) -> None:
-    """Quarantine a message, unless it is an ordinary task that its publisher let expire."""
-    death = _first_death(message.headers or {})
-    queue, reason = str(death.get("queue") or NAME), str(death.get("reason") or "unknown")
-    if reason == "expired":  # a worker would have dropped it too; no message of ours expires
-        logger.info("message.expired", queue=queue)
-        return
-    quarantine_message(message, queue, f"given up by the broker: {reason}")
+    def _settle(self, message: Any) -> None:
+        """Quarantine a message, unless its publisher let it expire, or it is sent again."""
+        headers = message.headers or {}
+        death = _first_death(headers)
+        queue, reason = str(death.get("queue") or NAME), str(death.get("reason") or "unknown")
+        wanted = "original-expiration" in death  # the publisher's
+        if reason in ("maxlen", "expired") and not wanted:
+            self.dropped[queue] = reason
+        if reason == "expired" and (wanted or headers.get("task") in registered()):
+            logger.info("message.expired", queue=queue)
+        else:
+            quarantine_message(message, queue, f"given up by the broker: {reason}")
 
 
 def _first_death(headers: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import structlog
 from celery import Celery
 from kombu import Producer
 from kombu.exceptions import KombuError
+from redis.exceptions import NoPermissionError
 
 from events.errors import BrokerBlocked, BrokerDown
 from events.transport import queue_errors
@@ -22,6 +23,7 @@ Result = TypeVar("Result")
 
 CONNECT_TIMEOUT = 5  # seconds
 CLOSE_TIMEOUT = 1.0  # seconds
+_NO_KEY = "tidings.nothing"
 SOCKET_TIMEOUT = 5.0  # seconds; RabbitMQ answers in milliseconds, unless it is frozen
 
 
@@ -67,7 +69,7 @@ class Link:
         except self.errors() as error:
             self.close()
             if not queue_errors.concerns_one_queue(error):
-                raise BrokerDown(f"{type(error).__name__}: {error}") from error
+                raise queue_errors.broker_error(error) from error
             self.connect()
             raise queue_errors.unavailable(queue, error) from error
 
@@ -80,9 +82,7 @@ class Link:
             if isinstance(error, BrokerBlocked):
                 raise  # the connection stays: it reports the end of the alarm
             self.close()
-            if isinstance(error, BrokerDown):
-                raise
-            raise BrokerDown(f"{type(error).__name__}: {error}") from error
+            raise queue_errors.broker_error(error) from error
 
     def close(self) -> None:
         """Close the connection; never raises."""
@@ -131,6 +131,17 @@ class PublishingLink(Link):
                 "run `rabbitmq-diagnostics alarms`, then free memory or disk space, or raise its "
                 "limits",
             )
+
+    def check_writable(self) -> None:
+        """Raise `BrokerBlocked` while the broker accepts no messages.
+
+        Redis says so to whoever writes: LPUSHX writes nothing where there is no key.
+        """
+        if self.amqp:
+            self.check_blocked()
+            return
+        with suppress(NoPermissionError):  # of this key, which nobody else needs
+            self._channel.client.lpushx(_NO_KEY, "")
 
     def _options(self) -> dict[str, Any]:
         return super()._options() | {"on_blocked": self._block, "on_unblocked": self._unblock}

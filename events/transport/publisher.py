@@ -1,6 +1,7 @@
 """The publisher's side: messages go to the broker in batches, each encoded once."""
 
 import socket
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,7 @@ from events.transport.confirms import LATE_AFTER
 from events.transport.link import Link, PublishingLink
 from events.transport.protocol import encode
 
+DROPPED_LATELY = 120.0  # seconds; what was dropped is sent again, and dropped again, earlier
 Result = TypeVar("Result")
 AnyMessage = Message | TaskMessage
 
@@ -33,6 +35,7 @@ class CeleryTransport:
         self._asking = Link(app)
         self._dead_queue: dead_queue.DeadQueue | None = None
         self._declared: set[str] = set()
+        self._dropped: dict[str, tuple[float, QueueUnavailable]] = {}
         self._unavailable: set[str] = set()  # since their last message
         self._origin = f"relay@{socket.gethostname()}"
 
@@ -52,7 +55,7 @@ class CeleryTransport:
         self._declare(known)  # what is refused now is refused and reported by the next send too
         self._publishing.connect()
         with self._publishing.guarded():
-            self._publishing.check_blocked()
+            self._publishing.check_writable()
 
     def send(self, messages: Sequence[Message]) -> dict[str, QueueUnavailable]:
         """Hand all messages to the broker; return the queues that did not take theirs, and why.
@@ -113,6 +116,21 @@ class CeleryTransport:
         """
         with self._asking.guarded():
             return function(self._asking.connect())
+
+    def dropping(self) -> dict[str, QueueUnavailable]:
+        """Return the queues that RabbitMQ dropped messages of lately."""
+        now = time.monotonic()
+        if self._dead_queue:
+            for queue, reason in self._dead_queue.dropped.items():
+                if queue in self._app.amqp.queues:  # any publisher can forge the header
+                    self._dropped[queue] = now, queue_errors.dropping(queue, reason)
+            self._dead_queue.dropped.clear()
+        self._dropped = {
+            queue: (at, error)
+            for queue, (at, error) in self._dropped.items()
+            if now < at + DROPPED_LATELY
+        }
+        return {queue: error for queue, (_, error) in self._dropped.items()}
 
     def drain_dead_queue(self) -> int:
         """Quarantine what RabbitMQ dead-lettered; Redis has no dead queue.

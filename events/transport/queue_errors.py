@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from amqp.exceptions import AMQPError, InternalError
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
 
@@ -20,6 +20,26 @@ _CODES = {311, 403, 404, 405, 406, 540, 541}
 _PERMISSIONS = (
     "allow the user of BROKER_URL to use it (`rabbitmqctl list_permissions`); " + _AFTERWARDS
 )
+
+# Words of the answers of Redis to everybody, with the fixes: it refuses writes alone, or all.
+_NO_WRITES = {
+    "maxmemory": "raise its maxmemory, or reduce the backlog",
+    "MISCONF": "free its disk; see its log",
+    "read only replica": "let BROKER_URL name the primary",
+    "NOREPLICAS": "start its replicas, or lower its min-replicas-to-write",
+}
+_NO_ANSWERS = {
+    "unknown command": "do not rename or disable this command in its configuration",
+    "BUSY": "run `redis-cli SCRIPT KILL`",
+    "CLUSTERDOWN": "let BROKER_URL name a server that is no part of a cluster",
+    "MOVED": "let BROKER_URL name a server that is no part of a cluster",
+    "cluster mode": "let BROKER_URL name a server that is no part of a cluster",
+    "DB index": "let BROKER_URL name a database that the server has, such as 0",
+    "number of clients": "raise its maxclients, or close connections",
+    "uthenticat": "correct the password in BROKER_URL",
+    "WRONGPASS": "correct the password in BROKER_URL",
+    "invalid username-password": "correct the password in BROKER_URL",
+}
 
 
 def _without_leader(queue: str) -> str:
@@ -51,6 +71,17 @@ def late(queue: str, seconds: float) -> QueueUnavailable:
         queue,
         f"confirmed no message for {seconds:g} s",
         f"see whether its disk is too slow; {_without_leader(queue)}",
+    )
+
+
+def dropping(queue: str, reason: str) -> QueueUnavailable:
+    """Return the error for a queue that drops messages, for RabbitMQ's `reason`."""
+    causes = {"maxlen": "overflow with drop-head", "expired": "message-ttl"}
+    return QueueUnavailable(
+        queue,
+        f"drops messages ({reason}): a policy of RabbitMQ gives it {causes.get(reason, 'a limit')}",
+        "correct that policy (`rabbitmqctl list_policies`); what was dropped is sent again after "
+        "the lease",
     )
 
 
@@ -97,14 +128,14 @@ def broker_error(error: BaseException) -> BrokerDown:
     """Return the error of the whole broker that `error` stands for."""
     if isinstance(error, BrokerDown):
         return error
-    for each in _chain(error):
-        if isinstance(each, ResponseError):  # Redis answers, and refuses every write
-            answer = str(each).rpartition("caused error: ")[2]  # before it, the whole command
-            return BrokerBlocked(
-                f"the broker accepts no messages: {' '.join(answer.split())[:200]}",
-                "raise its maxmemory, or free its disk",
-            )
-    return BrokerDown(f"{type(error).__name__}: {error}")
+    text = next((_answer(each) for each in _chain(error) if isinstance(each, RedisError)), "")
+    for found, fix in _NO_WRITES.items():
+        if found in text:
+            return BrokerBlocked(f"the broker accepts no messages: {text}", fix)
+    for found, fix in _NO_ANSWERS.items():
+        if found in text:
+            return BrokerDown(f"the broker refuses: {text}; {fix}")
+    return BrokerDown(f"{type(error).__name__}: {text or error}")
 
 
 def _of_argument(queue: str, found: re.Match[str]) -> QueueUnavailable:
@@ -122,16 +153,19 @@ def _of_argument(queue: str, found: re.Match[str]) -> QueueUnavailable:
 
 
 def _of_key(queue: str, error: BaseException) -> QueueUnavailable:
-    if any(isinstance(each, NoPermissionError) for each in _chain(error)):
-        return QueueUnavailable(
-            queue,
-            "has a key that the user of BROKER_URL may not use",
-            f"allow it with ACL SETUSER; {_AFTERWARDS}",
-        )
+    for each in _chain(error):
+        if isinstance(each, NoPermissionError):
+            return QueueUnavailable(
+                queue,
+                f"needs more than the user of BROKER_URL may do: {_answer(each)}",
+                f"allow the command and the keys `{queue}*` and `_kombu.binding.*` with ACL "
+                f"SETUSER; {_AFTERWARDS}",
+            )
     return QueueUnavailable(
         queue,
-        "has a key that holds something other than a list (WRONGTYPE)",
-        f"see `redis-cli type {queue}`, then rename or delete that key; {_AFTERWARDS}",
+        "has a key that holds something other than a list, or for its bindings a set (WRONGTYPE)",
+        f"see `redis-cli type {queue}` and `redis-cli type _kombu.binding.{queue}`, then rename or "
+        f"delete the wrong key; {_AFTERWARDS}",
     )
 
 
@@ -139,6 +173,11 @@ def _is_about_key(error: BaseException) -> bool:
     return isinstance(error, NoPermissionError) or (
         isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
     )
+
+
+def _answer(error: RedisError) -> str:
+    """Return what Redis said, without the command that it was asked."""
+    return " ".join(str(error).rpartition("caused error: ")[2].split())[:200]
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from events.addresses import accepts_any_certificate, is_amqp
-from events.errors import BrokerDown
+from events.errors import BrokerBlocked, BrokerDown
 from events.settings import Settings
 from events.transport import CeleryTransport
 from tidings.doctor import rabbitmq, valkey
@@ -28,7 +28,7 @@ def check(
         "no message is redelivered while its task runs",
     )
     try:
-        transport.connect()
+        yield from _accepting(transport)
         yield from rabbitmq.check(transport, queues) if amqp else valkey.check(transport, queues)
     except BrokerDown as error:
         yield problem(
@@ -36,6 +36,13 @@ def check(
             f"{transport.address} does not answer: {error}",
             "start it, or correct BROKER_URL; meanwhile orders are accepted and kept",
         )
+
+
+def _accepting(transport: CeleryTransport) -> Iterator[Finding]:
+    try:
+        transport.connect()
+    except BrokerBlocked as error:
+        yield problem("broker", f"{transport.address}: {error.reason}", error.fix)
 
 
 def _certificate(settings: Settings) -> Iterator[Finding]:

@@ -1,12 +1,15 @@
 """Valkey or Redis as the broker: its persistence, its eviction policy and its memory."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
 
 from events.errors import BrokerDown, QueueUnavailable
 from events.transport import CeleryTransport
 from tidings.doctor.findings import Finding, notice, ok, or_ok, problem, unknown
 
 MAX_MEMORY_USE = 0.9  # of `maxmemory`
+_OWN_KEYS = {"unacked": "hash", "unacked_index": "zset"}
 _INFO_FIELDS = {
     "aof_enabled": "appendonly",
     "aof_last_write_status": "aof_last_write_status",
@@ -26,6 +29,7 @@ def check(transport: CeleryTransport, names: Iterable[str]) -> Iterator[Finding]
     wanted = sorted(names)
     findings = (each for name in wanted for each in _queue(transport, name))
     yield from or_ok("queues", findings, f"all {len(wanted)} can be used")
+    yield from _own_keys(transport)
 
 
 def _queue(transport: CeleryTransport, name: str) -> Iterator[Finding]:
@@ -33,6 +37,23 @@ def _queue(transport: CeleryTransport, name: str) -> Iterator[Finding]:
         transport.waiting(name)
     except QueueUnavailable as error:
         yield problem("queues", f"{name} {error.reason}", error.fix)
+
+
+def _own_keys(transport: CeleryTransport) -> Iterator[Finding]:
+    """Find keys of kombu's own that hold something else: no worker receives messages then."""
+    for name, expected in _OWN_KEYS.items():
+        found = _text(transport.with_channel(partial(_type_of, name)))
+        if found not in ("none", expected):
+            yield problem(
+                "queues",
+                f"the key {name} holds a {found} instead of a {expected}: what workers receive "
+                "is lost, and sent again after the lease",
+                f"see `redis-cli type {name}`, then rename or delete that key",
+            )
+
+
+def _type_of(key: str, channel: Any) -> object:
+    return channel.client.type(key)
 
 
 def _settings(transport: CeleryTransport) -> dict[str, str]:

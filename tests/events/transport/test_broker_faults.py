@@ -150,6 +150,60 @@ def test_a_queue_whose_key_is_no_list_is_refused_and_named_and_another_is_sent_o
     )
 
 
+REFUSALS = {
+    "let BROKER_URL name the primary": ("replicaof 127.0.0.1 1", "replicaof no one"),
+    "min-replicas-to-write": (
+        "config set min-replicas-to-write 1",
+        "config set min-replicas-to-write 0",
+    ),
+    "raise its maxmemory": ("config set maxmemory 1", "config set maxmemory 0"),
+}
+
+
+@pytest.mark.parametrize("fix", REFUSALS)
+def test_a_broker_that_answers_and_refuses_writes_is_blocked_until_it_takes_them(
+    fix: str, valkey: Valkey, celery_transport: CeleryTransport
+) -> None:
+    relay = Relay(celery_transport, name="relay@test")
+    send(TENS)
+    breaks, mends = REFUSALS[fix]
+    with valkey.client() as client:
+        client.execute_command(*breaks.split())
+        try:
+            note("a")
+            work(relay, rounds=2)
+            sent = [row.sent_at for row in deliveries()]
+            relay._upkeep_at = 0.0
+            relay._upkeep()  # that Redis answers is no sign that it takes messages
+            trouble = _trouble() or ""
+        finally:
+            client.execute_command(*mends.split())
+    assert sent == [None]
+    assert "accepts no messages" in trouble
+    assert fix in trouble
+    wait_until(lambda: _works(relay), what="the message on the broker")
+
+
+def test_a_command_that_the_user_may_not_run_is_named(
+    valkey: Valkey, celery_transport: CeleryTransport
+) -> None:
+    relay = Relay(celery_transport, name="relay@test")
+    send(TENS)
+    with valkey.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-lpush")
+        try:
+            note("a")
+            work(relay, rounds=1)
+            with reading() as session:
+                trouble = heartbeat.queue_troubles(session)["notes"]
+        finally:
+            client.execute_command("ACL", "SETUSER", "default", "+lpush")
+
+    assert "'lpush'" in trouble["reason"]
+    assert "ACL SETUSER" in trouble["fix"]
+    wait_until(lambda: _works(relay), what="the message on the broker")
+
+
 def test_a_loss_on_another_queue_is_mended_while_a_key_is_no_list(
     valkey: Valkey, celery_transport: CeleryTransport, time: ManualClock
 ) -> None:

@@ -1,6 +1,7 @@
 """Messages that RabbitMQ dead-letters come into the ledger as invalid messages."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -9,13 +10,14 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 from uuid_utils.compat import uuid7
 
-from events import Database, reading, transaction
+from events import Database, heartbeat, reading, transaction
 from events.messages import Message
 from events.relay.loop import Relay
 from events.tables import InvalidMessageRow
 from events.transport import CeleryTransport, dead_queue, queues
 from tests.events.transport.confirmed import confirmed_channel
-from tests.servers import wait_until
+from tests.servers import rabbitmqctl, wait_until
+from tidings.chaos.rabbitmq import RabbitMQ
 
 pytestmark = pytest.mark.system
 
@@ -113,3 +115,30 @@ def test_a_message_that_the_database_does_not_take_stays_until_it_does(
 
     assert transport.drain_dead_queue() == 1
     assert [row.body for row in invalid_messages()] == [b"text"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "cause"),
+    [
+        ('{"max-length":1,"overflow":"drop-head"}', "drop-head"),
+        ('{"message-ttl":1}', "message-ttl"),
+    ],
+)
+def test_a_queue_that_drops_messages_by_a_policy_is_named(
+    policy: str, cause: str, transport: CeleryTransport, rabbitmq_url: str, rabbitmq_node: RabbitMQ
+) -> None:
+    host = rabbitmq_url.rpartition("/")[2]
+    limits = ["-p", host, "limits", "^pings$", policy, "--apply-to", "queues"]
+    rabbitmqctl(rabbitmq_node, "set_policy", *limits)
+    message = Message("m-1", "pings.answer_ping", "pings", (uuid7(),), 0, "ping.pinged P-1")
+    transport.send([message] * 3)
+    relay = Relay(transport, name="relay@test")
+
+    def troubles() -> dict[str, Any]:
+        relay._upkeep()
+        with reading() as session:
+            return heartbeat.queue_troubles(session)
+
+    wait_until(troubles, what="the queue named")
+    assert cause in troubles()["pings"]["reason"]
+    assert "list_policies" in troubles()["pings"]["fix"]

@@ -113,6 +113,28 @@ def test_a_key_of_valkey_that_is_no_list_is_found(
     assert "redis-cli type payment" in found.fix
 
 
+def test_a_key_of_the_workers_that_holds_something_else_is_found(
+    valkey: Valkey, valkey_url: str, examine: Examine
+) -> None:
+    with valkey.client() as client:
+        client.set("unacked", "text")
+
+    [found] = [each for each in examine(valkey_url) if each.level == "problem"]
+
+    assert found.message.startswith("the key unacked holds a string instead of a hash")
+
+
+def test_a_replica_is_found(valkey: Valkey, valkey_url: str, examine: Examine) -> None:
+    with valkey.client() as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        try:
+            [found] = [each for each in examine(valkey_url) if each.level == "problem"]
+        finally:
+            client.execute_command("REPLICAOF", "NO", "ONE")
+
+    assert (found.part, found.fix) == ("broker", "let BROKER_URL name the primary")
+
+
 def test_a_broker_that_is_down_is_found_without_its_password(examine: Examine) -> None:
     for url in (
         f"redis://:sesame@127.0.0.1:{free_port()}/0",
