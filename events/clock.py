@@ -13,7 +13,7 @@ SYNC_INTERVAL = 10.0  # seconds after which the difference is measured again
 _NONE = timedelta()
 _source: Callable[[], datetime] | None = None
 _skew = _NONE  # by which this machine's clock is ahead of the database's
-_measured_at = float("-inf")
+_measured_at = _NEVER = float("-inf")
 
 
 def now() -> datetime:
@@ -36,6 +36,11 @@ def skew() -> float:
 def is_measured() -> bool:
     """Tell whether the difference was measured within `SYNC_INTERVAL`."""
     return time.monotonic() - _measured_at < SYNC_INTERVAL
+
+
+def was_measured() -> bool:
+    """Tell whether the difference was ever measured in this process, or its parent."""
+    return _measured_at != _NEVER
 
 
 def measure(ask: Callable[[], datetime]) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from events import clock
 from events.addresses import parse_database_url
 from events.dialects import DIALECTS, LOCK_TIMEOUT
 from events.settings import settings
@@ -44,6 +45,7 @@ class Database:
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Session]:
         with Session(engine, expire_on_commit=False) as session, session.begin():
+            self._measure_clock(session)
             try:
                 yield session
             except DBAPIError:  # the statement has come to its end
@@ -56,6 +58,7 @@ class Database:
     def reading(self) -> Iterator[Session]:
         """Open a session to read with; writes through it are rolled back."""
         with Session(self.reader, expire_on_commit=False, autoflush=False) as session:
+            self._measure_clock(session)
             yield session
 
     def looking(self) -> AbstractContextManager[Connection]:
@@ -66,7 +69,16 @@ class Database:
     def snapshot(self) -> Iterator[Session]:
         """Open a session whose reads all see one moment; writes through it are rolled back."""
         with Session(self._engines.snapshot, expire_on_commit=False, autoflush=False) as session:
+            self._measure_clock(session)
             yield session
+
+    def _measure_clock(self, session: Session) -> None:
+        """Connect to PostgreSQL before a process asks for the time the first time.
+
+        A session connects at its first statement, whose values may hold that time.
+        """
+        if not (self.sqlite or clock.was_measured()):
+            session.connection()
 
     def close(self) -> None:
         """Close every connection."""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
@@ -46,10 +46,8 @@ def beat(
     `queue_troubles` are the queues that the broker refuses; `deaf` is the reason why a relay polls
     the database instead of being notified; `version` is that of a worker's application.
     """
-    now, pid = clock.now(), os.getpid()
-    values = {
-        "last_seen": now,
-        "skew": clock.skew(),
+    pid = os.getpid()
+    values: dict[str, Any] = {
         "trouble": trouble,
         "blocked": blocked,
         "deaf": deaf,
@@ -59,6 +57,8 @@ def beat(
     }
     with relaxed() as session:
         connection = session.connection()  # whose results count the rows that matched
+        now = clock.now()  # not before the connection, which measures the clock
+        values |= {"last_seen": now, "skew": clock.skew()}
         if connection.execute(_BEAT, {"me": name, "my_pid": pid, **values}).rowcount:
             return
         connection.execute(_LEAVE, {"me": name, "expired": now - EXPIRES_AFTER})

@@ -1,14 +1,19 @@
 """The clock of the bus: the database's, measured by each process."""
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from events import Database, clock, heartbeat, reading
 from events.tables import Heartbeat
 from events.testing import ManualClock
+from tests.servers import HANG, missing
 
 MINUTE_AND_HALF = timedelta(seconds=90)
 
@@ -78,3 +83,36 @@ def test_a_heartbeat_tells_by_how_much_its_machine_is_ahead(database: Database) 
     with reading() as session:
         row = session.get_one(Heartbeat, "web@one")
         assert row.skew == pytest.approx(90, abs=0.1)
+
+
+BEGINNING = """
+from events import clock, heartbeat, transaction
+with transaction():
+    print(clock.now().timestamp())
+heartbeat.beat("relay@ahead", "relay")
+"""
+
+
+def test_a_process_that_is_ahead_takes_the_time_of_the_database_from_the_beginning(
+    postgres_database: Database,
+) -> None:
+    if not shutil.which("faketime"):
+        missing("faketime")
+    heartbeat.beat("relay@here", "relay")
+    url = postgres_database.url.render_as_string(hide_password=False)
+
+    run = subprocess.run(
+        ["faketime", "-f", "+3600s", sys.executable, "-c", BEGINNING],
+        env=os.environ | {"DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+        check=True,
+    )
+
+    now = datetime.now(UTC)
+    assert abs(float(run.stdout) - now.timestamp()) < 60 + HANG
+    with reading() as session:
+        seen = {row.name: row.last_seen for row in session.scalars(select(Heartbeat))}
+    assert seen.keys() == {"relay@ahead", "relay@here"}  # it took nobody else for dead
+    assert seen["relay@ahead"] < now + timedelta(seconds=60)

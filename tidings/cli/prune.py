@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import click
 
-from events import clock
+from events import clock, reading
 from events.admin import retention
 from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.output import json_option, print_json, print_table, progress_bar
@@ -87,7 +87,8 @@ def _prune(limits: retention.Limits, why: str) -> retention.Counts:
 
 
 def _days_ago(days: int) -> datetime:
-    return clock.now() - timedelta(days=days)
+    with reading():  # which measures the clock
+        return clock.now() - timedelta(days=days)
 
 
 def _optional_days_ago(days: int | None) -> datetime | None:
