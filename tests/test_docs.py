@@ -141,21 +141,26 @@ def _unique(program: str, commands: Iterator[str]) -> list[str]:
 
 def _parse(
     command: click.Command, name: str, words: list[str], parent: click.Context | None = None
-) -> None:
+) -> click.Context:
     """Parse a whole command line without running it. Raises click's errors."""
     context = command.make_context(name, words, parent=parent)
     rest = [*context._protected_args, *context.args]
     if isinstance(command, click.Group) and rest:
         found, below, left = command.resolve_command(context, rest)
         assert below is not None
-        _parse(below, found or "", left, context)
+        return _parse(below, found or "", left, context)
+    return context
 
 
 @pytest.mark.parametrize("line", _unique("tidings", _lines()))
 def test_each_line_of_tidings_in_the_documents_can_be_typed(line: str):
     program, *words = shlex.split(line)
 
-    _parse(tidings, program, words)
+    given = _parse(tidings, program, words).params
+
+    reads = given.get("dry_run") or given.get("preview") or given.get("settle") is False
+    needs_no_reason = reads or "gateway" in given
+    assert needs_no_reason or given.get("why") != "", "it asks for a reason, and a script has none"
 
 
 @pytest.mark.parametrize("mention", _unique("tidings", _mentions()))

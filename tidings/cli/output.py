@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -100,7 +100,8 @@ def cell(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case datetime():
-            return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            # As on the pages, and as every option takes it, whatever the zone of the terminal.
+            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
         case float():
             return duration_text(value)
         case _:

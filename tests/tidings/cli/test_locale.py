@@ -3,6 +3,9 @@
 import json
 import os
 import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from events.subscriptions import registered
 from tests import forked
 from tests.tasks.builders import order_created
 from tests.tidings.up.instance import CLEARED
+from tidings.cli.output import cell
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 NAME = "Žofie Nováková 🎁"
@@ -93,3 +97,18 @@ def test_a_path_that_the_locale_cannot_express_is_refused_with_a_fix(
     assert (folder.returncode, url.returncode) == (2, 2)
     assert "set PYTHONUTF8=1" in folder.stderr
     assert "set PYTHONUTF8=1" in url.stderr
+
+
+@pytest.fixture
+def in_kathmandu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The time zone of Nepal."""
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_kathmandu")
+def test_times_are_in_utc_as_on_the_pages_whatever_the_zone_of_the_terminal():
+    assert cell(datetime(2026, 11, 25, 21, 30, tzinfo=UTC)) == "2026-11-25 21:30:00"
