@@ -18,6 +18,7 @@ from web.ops import (
     exports,
     find,
     group_edits,
+    live,
     mails,
     navigation,
     order_trace,
@@ -52,8 +53,11 @@ def log_in() -> None:
 
 @bp.context_processor
 def add_ops_flag() -> dict[str, Any]:
-    """Let the templates show an operator's navigation."""
-    return {"ops": True}
+    """Let the templates show an operator's navigation, and know what is around them."""
+    return {"ops": True, "frame": live.frame()}
+
+
+bp.after_request(live.answer)
 
 
 @bp.app_context_processor

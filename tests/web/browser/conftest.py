@@ -20,7 +20,7 @@ from tests.chromium import TIMEOUT
 from tests.servers import free_port
 from tests.web.pages import shop_subscriptions
 from tests.web.payloads import OPS_AUTH
-from tidings.up.mail_sink import MailStore
+from tidings.up.mail_sink import MailServer, MailStore
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,13 @@ def _run_services(stopping: threading.Event, time: ManualClock | None) -> None:
             bus.drain()
 
 
+class _Sink(Controller):
+    """The mail sink of `tidings up`, in a thread."""
+
+    def factory(self) -> MailServer:
+        return MailServer(self.handler)
+
+
 @pytest.fixture
 def mails(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """The folder of a mail sink."""
@@ -60,7 +67,7 @@ def mails(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     environment.setenv("MAIL_DIR", str(folder))
     environment.setenv("SMTP_URL", f"smtp://127.0.0.1:{port}")
     tasks.settings.settings.cache_clear()
-    sink = Controller(MailStore(folder), hostname="127.0.0.1", port=port)
+    sink = _Sink(MailStore(folder), hostname="127.0.0.1", port=port)
     sink.start()
     yield folder
     sink.stop()

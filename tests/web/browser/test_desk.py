@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Response, expect
 
 from events import transaction
 from events.admin import subscriptions
@@ -89,3 +89,28 @@ def test_a_group_is_run_dry_and_its_payloads_are_corrected(
     ops_tab.get_by_role("button", name="Replay 2 corrected").click()
     expect(ops_tab.get_by_text("2 corrected events are published")).to_be_visible()
     expect(ops_tab.get_by_role("heading", name="No decision needed")).to_be_visible()
+
+
+def test_a_list_shows_what_happens_and_disturbs_nobody(site: Site, ops_tab: Page):
+    with site.services():
+        ops_tab.goto("/ops/queues")
+        expect(ops_tab.locator(".kicker .live")).to_have_text("live")
+        ops_tab.locator("#queue-payment").get_by_text("2 subscriptions").click()
+        with transaction() as session:
+            subscriptions.pause(session, "payment.charge_order", who="bob", why="the bank")
+        row = ops_tab.locator("[id='subscription-payment.charge_order']")
+        expect(row.get_by_text("by bob: the bank")).to_be_visible()
+
+        row.get_by_text("Resume…").click()
+        row.get_by_label("Reason").fill("half a reas")
+        with ops_tab.expect_response(_is_poll_with_news), transaction() as session:
+            subscriptions.pause(session, "email.confirm_receipt", who="bob", why="greylisted")
+        expect(ops_tab.locator(".lead")).to_contain_text("0 deliveries")
+        expect(row.get_by_label("Reason")).to_have_value("half a reas")
+        row.get_by_label("Reason").fill("over")
+        row.get_by_role("button", name="Resume").click()
+        expect(ops_tab.get_by_text("payment.charge_order is resumed.")).to_be_visible()
+
+
+def _is_poll_with_news(response: Response) -> bool:
+    return response.request.headers.get("x-poll") == "yes" and response.status == 200
