@@ -188,8 +188,8 @@ class CallNotMade(TidingsError):
     """A call was not begun, because the calls before it in the batch took too long."""
 
 
-class ScheduleError(TidingsError):
-    """An event cannot be scheduled so: under this key, or at these times."""
+class ScheduleError(TidingsError, ValueError):
+    """An event or a task cannot be scheduled so: under this key, or at these times."""
 
 
 class BrokerDown(TidingsError):

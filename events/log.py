@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from events import clock, context, gathered, observers
 from events.dialects import DIALECTS, dialect_of
+from events.due_times import due_time
 from events.envelope import Actor, Envelope
 from events.errors import ScheduleError
 from events.event import Event
@@ -40,8 +41,7 @@ def publish(
     ahead are appended then. Under its `key` such an event can be cancelled or rescheduled until
     then; see `events.scheduled`. Raises `ScheduleError`.
     """
-    if at is not None and at.tzinfo is None:
-        raise ValueError(f"{at} has no time zone; use events.clock.now()")
+    at = None if at is None else due_time(at, "at")
     rows = [new_entry(event, subject=subject, at=at) for event in events]
     if key is None and (at is None or at <= clock.now()):
         append(session, rows)

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from events import clock, log
+from events.due_times import due_time
 from events.orm import table_of
 from events.tables import ScheduledEvent
 
@@ -41,8 +42,11 @@ def cancel(session: Session, key: str) -> bool:
 
 
 def reschedule(session: Session, key: str, at: datetime) -> bool:
-    """Move the event that waits under `key` to another time; false if there is none."""
-    moved = update(_TABLE).where(_TABLE.c.key == key).values(publish_at=at)
+    """Move the event that waits under `key` to another time; false if there is none.
+
+    Raises `ScheduleError`.
+    """
+    moved = update(_TABLE).where(_TABLE.c.key == key).values(publish_at=due_time(at, "at"))
     found = session.scalar(moved.returning(_TABLE.c.key)) is not None
     log.wake(session)
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -29,12 +30,23 @@ class Timing:
         """Raise `ScheduleError` unless there are due times."""
         if (self.cron is None) == (self.every is None):
             raise ScheduleError("give either a cron line or an interval: cron='0 3 * * *', every=")
+        self._check_kinds()
         if self.every is not None and not MIN_INTERVAL <= self.every <= MAX_INTERVAL:
             raise ScheduleError(f"every={self.every} is not between a second and 366 days")
         if self.every is not None and self.timezone != "UTC":
             raise ScheduleError("an interval has no time zone; leave it out, or give a cron line")
         if self.cron is not None:
             self._check_cron(self.cron)
+
+    def _check_kinds(self) -> None:
+        kinds: tuple[tuple[str, Any, type, str], ...] = (
+            ("cron", self.cron, str, "write a line such as '0 3 * * *'"),
+            ("every", self.every, timedelta, "write timedelta(seconds=30)"),
+            ("timezone", self.timezone, str, "write one such as 'Europe/Berlin'"),
+        )
+        for name, value, kind, fix in kinds:
+            if not isinstance(value, kind) and (value is not None or name == "timezone"):
+                raise ScheduleError(f"{name}={value!r} is none; {fix}")
 
     def _check_cron(self, cron: str) -> None:
         try:

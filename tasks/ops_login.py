@@ -7,6 +7,7 @@ werkzeug writes it, `scrypt:32768:8:1$salt$hash` or `pbkdf2:sha256:1000000$salt$
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 
 from events.errors import BadValue
@@ -111,7 +112,7 @@ def _login(text: str, *, is_alone: bool) -> Login:
     password, colon, last = rest.rpartition(":")
     if colon and last in list(Role):
         login = Login(user, password, Role(last))
-    elif colon and last.casefold() in {*Role, "admin"}:
+    elif colon and get_close_matches(last.strip().casefold(), [*Role, "admin"], cutoff=0.75):
         raise BadValue("has a role that is written in another way", _ROLE_FIX)
     else:
         login = Login(user, rest, Role.ADMINISTRATOR)

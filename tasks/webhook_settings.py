@@ -32,6 +32,7 @@ _NAT64 = ip_network("64:ff9b::/96")
 _6TO4 = ip_network("2002::/16")
 _ISATAP = (0x00005EFE, 0x02005EFE)  # the third group of 32 bits
 _LAST = 0xFFFFFFFF
+_LOOPBACK = ip_address("127.0.0.1")
 
 
 class AddressRefused(BadValue):
@@ -104,11 +105,22 @@ def check_target(url: str, networks: str) -> None:
     if parts.scheme == "http" and not own:
         fix = f"{_URL_FIX}; http is only for networks in ALERT_WEBHOOK_NETWORKS"
         raise BadValue("has no TLS", fix)
+    host = httpx.URL(url).raw_host.decode().strip("[]").removesuffix(".")
+    if not own and f".{host}".endswith(".localhost"):  # RFC 6761
+        raise AddressRefused(_LOOPBACK)
+    if address := _address_of(host):
+        check_address(address, own, tls=parts.scheme == "https")
+
+
+def _address_of(host: str) -> Address | None:
+    """Return the address that a host is, also as 127.1 or 0x7f000001; `None` for a name."""
     try:
-        address = ip_address(parts.hostname or "")
+        return ip_address(host)
     except ValueError:
-        return
-    check_address(address, own, tls=parts.scheme == "https")
+        try:
+            return IPv4Address(socket.inet_aton(host))
+        except OSError:
+            return None
 
 
 def resolve(url: str, networks: str) -> list[str]:

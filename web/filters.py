@@ -7,6 +7,7 @@ from flask import Flask
 
 from events import clock
 from events.catalog import Address
+from events.inputs import escaped
 from tasks.countries import countries
 from tasks.durations import LOCALE, duration_text
 from tasks.money import digits, money_text
@@ -59,7 +60,8 @@ def address(value: Address) -> str:
 
 
 def sentence(text: str) -> str:
-    """Write an error message as a sentence."""
+    """Write an error message as a sentence; it may repeat what was typed."""
+    text = escaped(text)
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar, cast
 
 import structlog
 from flask import Flask, Request, Response, g, request
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask_httpauth import HTTPBasicAuth  # type: ignore[import-untyped]
 from flask_wtf.csrf import CSRFProtect
 from secure import (
@@ -29,6 +29,8 @@ from tasks.settings import settings as shop_settings
 from web import failed_logins, logins, roles
 
 REALM = "Tidings ops"
+MESSAGES = "_flashes"  # as Flask names them in the session
+MAX_MESSAGES = 5  # that wait for the next page
 log = structlog.get_logger()
 csrf = CSRFProtect()
 auth = HTTPBasicAuth(realm=REALM)
@@ -155,6 +157,12 @@ class SessionCookie(SecureCookieSessionInterface):
         if self.get_cookie_name(app) not in request.cookies:
             return self.session_class()
         return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Save it with its latest messages alone: a browser drops a cookie of more than 4 kB."""
+        if len(session.get(MESSAGES, ())) > MAX_MESSAGES:
+            session[MESSAGES] = session[MESSAGES][-MAX_MESSAGES:]
+        super().save_session(app, session, response)
 
     def get_cookie_path(self, app: Flask) -> str:
         """Return the path prefix of the site, so that no other site of the host gets the cookie."""

@@ -63,7 +63,7 @@ def write_contracts(*, folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise click.UsageError(f"{folder} is no folder; name another with --folder")
     for path in write(folder, known()):
-        click.echo(f"wrote {path}")
+        click.echo(escaped(f"wrote {path}"))
     broken = _broken(check(folder, known()))
     _report(broken, as_json=False)
     if broken:

@@ -11,7 +11,7 @@ from events import database, logs
 from events.db_errors import describe_error
 from events.environment import WRONG_SETTINGS, InvalidSettings
 from events.errors import TidingsError
-from events.inputs import escaped
+from events.inputs import escaped, escaped_lines
 
 _NOT_MIGRATED = ("no such table", "does not exist", "unable to open database file")
 
@@ -39,6 +39,10 @@ def errors_on_one_line(migrate_command: str) -> Iterator[None]:
         raise _WrongSettings(str(error)) from error
     except TidingsError as error:
         raise click.ClickException(escaped(str(error))) from error
+    except click.ClickException as error:
+        # It may repeat an argument or the name of a file. The attribute is final for type checkers.
+        vars(error)["message"] = escaped_lines(error.message)
+        raise
     except DBAPIError as error:
         raise click.ClickException(_describe(error, migrate_command)) from error
 

@@ -1,7 +1,9 @@
 """Ordinary tasks that are sent when the caller's transaction has committed, and never before."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import Any
 from uuid import uuid4
 
@@ -12,10 +14,15 @@ from kombu.serialization import dumps
 from sqlalchemy.orm import Session
 
 from events import clock, outgoing_tasks
+from events.due_times import due_time
 from events.errors import ScheduleError
+from events.inputs import MAX_INTEGER
 from events.messages import TaskMessage
 
 MAX_TASK_ID = 200  # characters
+MAX_QUEUE = 255  # characters
+MAX_PRIORITY = 255  # of AMQP
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 def delay_on_commit(session: Session, task: Task[Any, Any], *args: Any, **kwargs: Any) -> str:
@@ -52,22 +59,25 @@ def apply_on_commit(
     found: Any = task
     given, named = _arguments(found, args, kwargs or {})
     defaults = found._get_exec_options()
-    headers_of_celery, _, body, _ = found.app.amqp.as_task_v2(
-        task_id,
-        found.name,
-        given,
-        named,
-        expires=expires if expires is not None else defaults.get("expires"),
-        time_limit=defaults.get("time_limit"),
-        soft_time_limit=defaults.get("soft_time_limit"),
-        ignore_result=bool(found.ignore_result),
-    )
+    try:
+        headers_of_celery, _, body, _ = found.app.amqp.as_task_v2(
+            task_id,
+            found.name,
+            given,
+            named,
+            expires=expires if expires is not None else defaults.get("expires"),
+            time_limit=defaults.get("time_limit"),
+            soft_time_limit=defaults.get("soft_time_limit"),
+            ignore_result=bool(found.ignore_result),
+        )
+    except (OverflowError, ValueError) as error:
+        raise ScheduleError(f"expires={expires} is no time that will come") from error
     message = TaskMessage(
         id=task_id,
         queue=_queue(found, queue, given, named),
-        headers={**headers_of_celery, **(headers or {})},
+        headers={**headers_of_celery, **_headers(headers or {})},
         body=_json(found, body),
-        priority=priority if priority is not None else defaults.get("priority"),
+        priority=_priority(priority if priority is not None else defaults.get("priority")),
     )
     outgoing_tasks.add(session, message, task=found.name, due_at=_due_at(countdown, eta))
     return task_id
@@ -86,11 +96,11 @@ def _arguments(
 
 
 def _due_at(countdown: float | None, eta: datetime | None) -> datetime:
-    if eta is not None and eta.tzinfo is None:
-        raise ScheduleError(f"eta={eta} has no time zone; use events.clock.now()")
+    if eta is not None:
+        return due_time(eta, "eta")
     try:
-        return eta or clock.now() + timedelta(seconds=countdown or 0.0)
-    except (OverflowError, ValueError) as error:
+        return clock.now() + timedelta(seconds=countdown or 0.0)
+    except (OverflowError, TypeError, ValueError) as error:
         raise ScheduleError(f"countdown={countdown} is no time that will come") from error
 
 
@@ -106,7 +116,41 @@ def _queue(task: Any, queue: str | None, args: Sequence[Any], named: dict[str, A
     found = route.get("queue")
     if found is None or (found.exchange and found.exchange.type == "fanout"):
         raise ScheduleError(f"{task.name} is routed to no single queue; give queue=")
-    return str(found.name)
+    name = str(found.name)
+    if not (len(name) <= MAX_QUEUE and name.isprintable()):
+        raise ScheduleError(f"queue {name[:50]!r} is no line of at most {MAX_QUEUE} characters")
+    return name
+
+
+def _priority(given: Any) -> int | None:
+    if given is None or (type(given) is int and 0 <= given <= MAX_PRIORITY):
+        return given
+    raise ScheduleError(f"priority={given!r} is no whole number from 0 to {MAX_PRIORITY}"[:200])
+
+
+def _headers(given: Any) -> Mapping[str, Any]:
+    """Refuse headers that the database or the broker cannot hold: the relay would send none."""
+    try:
+        if isinstance(given, Mapping) and _is_plain(dict(given)):
+            return given
+    except RecursionError:
+        pass
+    raise ScheduleError(
+        "headers must be a table of texts, whole numbers of 64 bits, numbers, true, false, none, "
+        "and lists and tables of these; remove what is none"
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(name, str) for name in value) and _is_plain([*value, *value.values()])
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, str):
+        return not _NO_TEXT.search(value)
+    if isinstance(value, float):
+        return isfinite(value)
+    return value is None or (isinstance(value, int) and abs(value) <= MAX_INTEGER)
 
 
 def _json(task: Any, body: Any) -> str:
@@ -116,7 +160,7 @@ def _json(task: Any, body: Any) -> str:
         )
     try:
         return str(dumps(body, serializer="json")[2])
-    except (EncodeError, TypeError, ValueError) as error:
+    except (EncodeError, RecursionError, TypeError, ValueError) as error:
         raise ScheduleError(
             f"the arguments of {task.name} cannot be written as JSON: {error}"
         ) from error

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from threading import Barrier, Event, Thread
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -129,9 +130,26 @@ def test_a_key_that_cannot_be_used_is_named_and_leaves_the_transaction_usable(
     assert [row.key for row in waiting()] == ["k"]
 
 
-def test_a_time_without_a_zone_is_refused(any_bus: Bus) -> None:
-    with transaction() as session, pytest.raises(ValueError, match="has no time zone"):
-        publish(session, Noted(), at=datetime(2030, 1, 1))  # noqa: DTZ001 - that is the fault
+def test_a_time_that_is_none_is_refused_and_leaves_the_transaction_usable(any_bus: Bus) -> None:
+    plan()
+    latest, earliest = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+    wrong: dict[str, Any] = {
+        "2030-01-01 00:00:00 has no time zone": datetime(2030, 1, 1),  # noqa: DTZ001 - the fault
+        "at=9999-12-31 .* is outside of the years": latest.replace(tzinfo=timezone(-12 * HOUR)),
+        "at=0001-01-01 .* is outside of the years": earliest.replace(tzinfo=timezone(12 * HOUR)),
+        r"datetime\.date\(2030, 1, 1\) is no datetime": date(2030, 1, 1),
+        "at='2030-01-01' is no datetime": "2030-01-01",
+    }
+    with transaction() as session:
+        for told, at in wrong.items():
+            with pytest.raises(ScheduleError, match=told):
+                publish(session, Noted(), at=at)
+            with pytest.raises(ScheduleError, match=told):
+                scheduled.reschedule(session, "k", at)
+        assert scheduled.reschedule(session, "k", latest)
+
+    assert texts(any_bus) == []
+    assert [row.publish_at for row in waiting()] == [latest]
 
 
 def test_of_a_cancellation_and_a_release_at_the_same_moment_one_wins(any_bus: Bus) -> None:

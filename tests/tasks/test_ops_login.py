@@ -50,6 +50,10 @@ def test_a_login_has_a_role_and_one_without_is_an_administrator(
         ("ada:x,bob:y:veiwer", "of which number 2 does not end with a role"),
         ("bob:x:Viewer", "has a role that is written in another way"),
         ("bob:x:admin", "has a role that is written in another way"),
+        *(
+            (f"bob:x:{role}", "has a role that is written in another way")
+            for role in ("operater", "veiwer", "viewers", "administrater", "Oprator")
+        ),
         ("bob::viewer", "has no password"),
         ("bob: :viewer", "has no password"),
         ("bob:scrypt:32768:8:1:viewer", "has a damaged hash"),

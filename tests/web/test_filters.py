@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from events import clock
-from web.filters import date_and_time, day, duration, masked, number, plural, time_of_day
+from web.filters import date_and_time, day, duration, masked, number, plural, sentence, time_of_day
 
 NOON = datetime(2026, 3, 1, 12, 0, 5, 42_000, tzinfo=UTC)
 
@@ -51,3 +51,7 @@ def test_numbers_have_commas_and_their_noun():
 
 def test_a_masked_address_is_known_to_its_owner_only():
     assert masked("ada@example.org") == "a***@example.org"
+
+
+def test_an_error_that_repeats_what_was_typed_turns_no_text_around() -> None:
+    assert sentence("write it in \u202eEUR\0") == "Write it in \\u202eEUR\\u0000."

@@ -37,3 +37,10 @@ def test_the_asyncapi_document_is_printed() -> None:
     assert printed["asyncapi"] == "3.0.0"
     assert "payment.charge_order.order.created" in printed["operations"]
     assert not {"ping.pinged"} & printed["channels"].keys()
+
+
+def test_a_folder_whose_name_a_terminal_would_obey_is_escaped_in_the_error() -> None:
+    run = contracts("check", "--folder", "a\u202eb\x9bm")
+
+    assert run.returncode == 2
+    assert "there is no folder a\\u202eb\\u009bm; change to the folder" in run.stderr

@@ -11,6 +11,7 @@ from events.tables import QueueTrouble
 from tests.tidings.cli.calls import answered, told
 from tests.web.pages import OPS_HTML, audit_log, place_order, post, running_services
 from tests.web.payloads import OPS
+from web.security import MAX_MESSAGES
 
 
 def test_a_subscription_is_paused_and_resumed_with_a_reason(client: FlaskClient):
@@ -33,6 +34,23 @@ def test_a_subscription_is_paused_and_resumed_with_a_reason(client: FlaskClient)
     assert [act for _, act, _ in audit_log()] == ["resume", "pause"]
     with reading() as session:
         assert subscriptions.find(session, "payment.charge_order").paused_at is None
+
+
+def test_messages_that_no_page_showed_never_outgrow_the_cookie(client: FlaskClient):
+    client.application.config["WTF_CSRF_ENABLED"] = False
+    with running_services():
+        for number in range(MAX_MESSAGES + 3):
+            answer = client.post(
+                "/ops/views",
+                data={"page": "events", "name": f"{number} " + "é" * 58, "reason": "x"}
+                | {"q": "type:order.created"},
+                headers=OPS,
+            )
+            assert answer.status_code == 303
+
+    page = client.get("/ops", headers=OPS_HTML).text
+    shown = [number for number in range(MAX_MESSAGES + 3) if f"The view {number} é" in page]
+    assert shown == list(range(3, MAX_MESSAGES + 3))
 
 
 def test_pausing_an_unknown_subscription_is_refused(client: FlaskClient):
