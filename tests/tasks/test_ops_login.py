@@ -47,7 +47,7 @@ def test_a_login_has_a_role_and_one_without_is_an_administrator(
         ("ada:x,bob", "of which number 2 has no colon"),
         ("ada:x, bob:y", "of which number 2 begins or ends with a space"),
         ("ada:x,ada:y:viewer", "has the user of login number 2 twice"),
-        ("ada:x,bob:y:veiwer", "of which number 2 does not end with a role"),
+        ("ada:x,bob:y:veiwer", "of which number 2 has a role that is written in another way"),
         ("bob:x:Viewer", "has a role that is written in another way"),
         ("bob:x:admin", "has a role that is written in another way"),
         *(

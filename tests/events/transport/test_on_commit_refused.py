@@ -16,7 +16,7 @@ _endless.append(_endless)
 WRONG: dict[str, dict[str, Any]] = {
     "cannot be written as JSON": {"args": (object(),)},
     "cannot be written as JSON: .* ": {"args": (_endless,)},
-    "eta=2030-01-01 00:00:00 has no time zone": {"eta": datetime(2030, 1, 1)},  # noqa: DTZ001
+    "eta=2030-01-01 00:00:00 has no time zone": {"eta": datetime(2030, 1, 1)},  # noqa: DTZ001 - the fault
     "eta='2030' is no datetime": {"eta": "2030"},
     "countdown=nan is no time": {"countdown": float("nan")},
     "countdown=5 is no time": {"countdown": "5"},
