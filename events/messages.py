@@ -59,8 +59,8 @@ class Transport(Protocol):
         Raises `BrokerDown`, and `QueueUnavailable` if only this queue cannot be asked about.
         """
 
-    def dropping(self) -> Mapping[str, QueueUnavailable]:
-        """Return the queues that were seen to drop messages lately, and why."""
+    def faults(self) -> Mapping[str, QueueUnavailable]:
+        """Return the queues with a fault that no send meets: declared elsewhere, or dropping."""
 
     def drain_dead_queue(self) -> int:
         """Quarantine the messages that the broker dead-lettered, and return their number.

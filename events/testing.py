@@ -94,8 +94,8 @@ class InMemoryTransport(Transport):
         received, self.ready = self.ready, []
         return received
 
-    def dropping(self) -> dict[str, QueueUnavailable]:
-        """Return nothing: no queue drops messages."""
+    def faults(self) -> dict[str, QueueUnavailable]:
+        """Return nothing: no queue has a fault."""
         return {}
 
     def drain_dead_queue(self) -> int:

@@ -161,6 +161,7 @@ class Relay:
                 self._losses.check()
                 self._queues.note("loss detection", self._losses.unavailable)
                 self._drain_dead_queue()
+                self._queues.note("declaration", self._transport.faults())
         except BrokerDown as error:
             blocked = error
         if blocked:
@@ -177,10 +178,9 @@ class Relay:
         return None
 
     def _drain_dead_queue(self) -> None:
-        errors: dict[str, QueueUnavailable] = {}
+        errors = {}
         try:
             self._transport.drain_dead_queue()
-            errors |= self._transport.dropping()
         except QueueUnavailable as error:
             errors[error.queue] = error
         except (BrokerDown, SQLAlchemyError):

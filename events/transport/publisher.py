@@ -36,6 +36,7 @@ class CeleryTransport:
         self._dead_queue: dead_queue.DeadQueue | None = None
         self._declared: set[str] = set()
         self._dropped: dict[str, tuple[float, QueueUnavailable]] = {}
+        self._misdeclared: dict[str, QueueUnavailable] = {}
         self._unavailable: set[str] = set()  # since their last message
         self._origin = f"relay@{socket.gethostname()}"
 
@@ -51,8 +52,8 @@ class CeleryTransport:
         """
         with suppress(QueueUnavailable):  # `drain_dead_queue` reports it
             self.ask(dead_queue.NAME, self._open_dead_queue)
-        known, self._declared = self._declared, set()
-        self._declare(known)  # what is refused now is refused and reported by the next send too
+        known, self._declared = self._declared | self._misdeclared.keys(), set()
+        self._misdeclared = self._declare(known)
         self._publishing.connect()
         with self._publishing.guarded():
             self._publishing.check_writable()
@@ -117,8 +118,8 @@ class CeleryTransport:
         with self._asking.guarded():
             return function(self._asking.connect())
 
-    def dropping(self) -> dict[str, QueueUnavailable]:
-        """Return the queues that RabbitMQ dropped messages of lately."""
+    def faults(self) -> dict[str, QueueUnavailable]:
+        """Return the queues that were declared elsewhere, or that dropped messages lately."""
         now = time.monotonic()
         if self._dead_queue:
             for queue, reason in self._dead_queue.dropped.items():
@@ -130,7 +131,7 @@ class CeleryTransport:
             for queue, (at, error) in self._dropped.items()
             if now < at + DROPPED_LATELY
         }
-        return {queue: error for queue, (_, error) in self._dropped.items()}
+        return {queue: error for queue, (_, error) in self._dropped.items()} | self._misdeclared
 
     def drain_dead_queue(self) -> int:
         """Quarantine what RabbitMQ dead-lettered; Redis has no dead queue.

@@ -209,6 +209,22 @@ def test_a_queue_that_was_deleted_is_declared_again(relay: Relay, broker: Broker
     assert (beat().trouble, beat().queue_troubles) == (None, {})
 
 
+def test_a_queue_that_is_declared_anew_elsewhere_is_named_though_nothing_is_to_be_sent(
+    relay: Relay, broker: Broker
+) -> None:
+    note("a")
+    work(relay, rounds=3)
+    broker.ask(lambda channel: channel.queue_delete("notes"))
+    declared_elsewhere(broker)
+    upkeep(relay, rounds=2)
+    found = beat().queue_troubles
+    broker.mend()
+
+    assert "inequivalent arg 'x-" in found["notes"]["reason"]
+    # A new queue may have no leader for a moment.
+    wait_until(lambda: upkeep(relay) or beat().queue_troubles == {}, what="no trouble")
+
+
 def test_messages_that_wait_in_a_queue_without_leader_are_not_lost(
     relay: Relay, broker: Broker, time: ManualClock
 ) -> None:
