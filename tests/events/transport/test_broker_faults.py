@@ -255,6 +255,26 @@ def test_a_broker_that_is_not_there_is_said_to_be_down(database: Database) -> No
             ask()
 
 
+@pytest.mark.parametrize(
+    ("address", "fix"),
+    [
+        ("redis://127.0.0.1:{port}/99", "let BROKER_URL name a database that the server has"),
+        ("redis://ada:sesame@127.0.0.1:{port}/0", "correct the password in BROKER_URL"),
+    ],
+)
+def test_what_the_address_asks_of_a_broker_that_answers_has_its_fix(
+    address: str, fix: str, valkey: Valkey, database: Database
+) -> None:
+    url = address.format(port=valkey.port)
+    refused = CeleryTransport(Celery("refused", broker=url, set_as_current=False))
+
+    with pytest.raises(BrokerDown) as raised:
+        refused.waiting("notes")
+
+    assert fix in str(raised.value)
+    assert "sesame" not in str(raised.value)
+
+
 def test_a_message_for_an_undeclared_queue_makes_its_queue(
     celery_transport: CeleryTransport,
 ) -> None:
