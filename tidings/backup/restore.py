@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
 
 from events import Database
+from events.db_errors import describe_error
 from tasks.restores import Restore
 from tidings.backup.exclusive import exclusive, refuse_users
 from tidings.backup.follow_up import Request, follow_up
@@ -56,6 +58,7 @@ def restore(database: Database, backup: Path, request: Request, *, force: bool =
     with draft_beside(target) as draft:
         copy(backup, draft)
         verify(draft, of=backup)
+        _migrate(draft, of=backup)
         replaced = _move_unreadable_away(target)
         with exclusive(target) as live, readable(target):
             replaced = replaced or _keep(live, target)
@@ -104,10 +107,9 @@ def _name_for_replaced(target: Path) -> Path:
 
 
 def _prepare(draft: Path, replaced: Path | None, request: Request) -> Restored:
-    """Migrate the copy of the backup and do in it what follows a restore."""
+    """Do in the copy of the backup what follows a restore."""
     chosen = Database(URL.create("sqlite", database=str(draft)).render_as_string())
     try:
-        migrate(chosen)
         known = _take_over(draft, replaced) if replaced else None
         with chosen.transaction() as session:
             last_key = known.last_key if known else None
@@ -117,6 +119,19 @@ def _prepare(draft: Path, replaced: Path | None, request: Request) -> Restored:
     with closing(sqlite3.connect(draft)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
     return Restored(record, replaced, known.lost_orders if known else None)
+
+
+def _migrate(draft: Path, *, of: Path) -> None:
+    chosen = Database(URL.create("sqlite", database=str(draft)).render_as_string())
+    try:
+        migrate(chosen)
+    except DBAPIError as error:
+        raise BackupError(
+            f"{of} is damaged: its tables are not those of the version that it names "
+            f"({describe_error(error)}); use an earlier backup"
+        ) from error
+    finally:
+        chosen.close()
 
 
 def _take_over(draft: Path, replaced: Path) -> _Known | None:

@@ -56,16 +56,32 @@ def save(database: Database, target: Path, *, force: bool = False) -> Saved:
 
 
 def _check_target(source: Path, target: Path, *, force: bool) -> None:
+    with _writable(target):
+        _check_kind(source, target, force=force)
+
+
+def _check_kind(source: Path, target: Path, *, force: bool) -> None:
     if target.resolve() in {Path(f"{source.resolve()}{each}") for each in _BESIDE}:
         raise BackupError(f"{target} belongs to the database itself; name another file")
     if target.is_dir() or (os.path.lexists(target) and not target.is_file()):
         raise BackupError(f"{target} is no file; name another one")
-    if target.is_symlink() or (target.exists() and not force):
+    if target.is_symlink():
+        raise BackupError(f"{target} is a symbolic link; name the file that it leads to")
+    if target.exists() and not force:
         raise _exists(target)
 
 
 def _exists(target: Path) -> BackupError:
     return BackupError(f"{target} exists; name another file, or replace it with --force")
+
+
+@contextmanager
+def _writable(target: Path) -> Iterator[None]:
+    """Raise `BackupError` for an error of the file system."""
+    try:
+        yield
+    except OSError as error:
+        raise BackupError(f"{target} cannot be written: {error.strerror}") from error
 
 
 @contextmanager

@@ -52,6 +52,22 @@ def test_each_change_by_hand_is_found(statement: str, fault: str, any_database: 
     assert fault in verified().faults
 
 
+@pytest.mark.parametrize("line", [1, 2, 3])
+def test_values_that_sqlite_takes_and_nothing_can_read_are_a_change_of_their_line(
+    line: int, database: Database
+) -> None:
+    record("a", "b", "c")
+    for value in ("at = 'noon'", "parameters = '{'", "parameters = '[]'", "salt = x'00ff'"):
+        with transaction() as session:
+            session.execute(text(f"UPDATE audit SET {value} WHERE id = {line}"))
+
+        found = verified()
+        assert (found.lines, found.faults) == (
+            3,
+            [f"line {line} was changed: its values cannot be read"],
+        )
+
+
 def test_lines_cut_off_with_the_head_stay_noticed_when_lines_follow(
     any_database: Database,
 ) -> None:

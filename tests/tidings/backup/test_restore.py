@@ -176,6 +176,10 @@ def make_newer(file: Path) -> None:
     run_in("UPDATE alembic_version SET version_num = '9999'", file)
 
 
+def lie_about_the_version(file: Path) -> None:
+    run_in("UPDATE alembic_version SET version_num = '0001'", file)
+
+
 def make_earlier(file: Path) -> None:
     run_in("ALTER TABLE deliveries RENAME COLUMN lost_count TO former_name", file)
 
@@ -205,6 +209,7 @@ def vanish(file: Path) -> None:
         (make_foreign, "is no database of Tidings"),
         (drop_a_table, "is damaged: it has no table charges"),
         (make_newer, "was migrated by a newer version of Tidings"),
+        (lie_about_the_version, "its tables are not those of the version that it names"),
         (make_earlier, "was created by an earlier development version"),
     ],
 )

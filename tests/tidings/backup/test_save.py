@@ -82,6 +82,12 @@ def test_an_existing_file_is_replaced_with_force_only(shop: Database, tmp_path: 
     assert len(numbers(file)) == 3
 
 
+def test_a_name_that_no_file_can_have_is_refused(shop: Database, tmp_path: Path) -> None:
+    assert "x cannot be written: File name too long" in refused(
+        "backup", str(tmp_path / ("x" * 300))
+    )
+
+
 @pytest.mark.parametrize("end", ["", "-wal", "-shm", "-journal", "-gate", "-turn"])
 def test_the_files_of_the_database_are_never_the_target(end: str, shop: Database) -> None:
     error = refused("backup", f"{shop.url.database}{end}", "--force")
@@ -94,7 +100,9 @@ def test_a_link_is_not_followed(shop: Database, tmp_path: Path) -> None:
     precious.write_text("precious")
     link.symlink_to(precious)
 
-    assert "exists" in refused("backup", str(link))
+    for options in ([], ["--force"]):
+        error = refused("backup", str(link), *options)
+        assert "is a symbolic link; name the file that it leads to" in error
     assert precious.read_text() == "precious"
 
 
