@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -105,7 +105,11 @@ def _forgotten(event_class: type[Event]) -> Finding:
 def _compare(contract: Contract, event_class: type[Event]) -> Iterable[Finding]:
     written = contract_of(event_class)
     written.pop("x-digest")
-    changes = compare(contract.schema or {}, written)
+    try:
+        changes = compare(contract.schema or {}, written)
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        yield _edited(replace(contract, fault="it is no JSON Schema, though its digest fits"))
+        return
     if not changes:
         return
     breaking = [each for each in changes if each.breaking]

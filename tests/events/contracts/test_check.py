@@ -1,7 +1,10 @@
 """The check of the events against the committed contracts, on one state of the code and another."""
 
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,6 +115,26 @@ EDITS = {
     "no digest": lambda text: text.replace("x-digest", "digest"),
     "deep nesting": lambda text: "[" * 100_000,
     "another event": lambda text: text.replace('"version": 1', '"version": "1"'),
+}
+
+
+def signed(**changes: Any) -> Callable[[str], str]:
+    """Return an edit that makes the digest fit again."""
+
+    def edit(text: str) -> str:
+        content = json.loads(text) | changes
+        del content["x-digest"]
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        return json.dumps(content | {"x-digest": f"sha256:{digest}"})
+
+    return edit
+
+
+EDITS |= {
+    "signed properties": signed(properties=[]),
+    "signed property": signed(properties={"grams": True}),
+    "signed required": signed(required=5),
 }
 
 
