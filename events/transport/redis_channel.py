@@ -27,7 +27,7 @@ MAX_DEPTH = 50
 class QoS(redis.QoS):
     """A count of unacknowledged messages that leaves out those which Redis will give out again.
 
-    kombu counts a message until Redis has taken its acknowledgement, and Celery tries that once. So
+    kombu counts a message until Redis has taken its acknowledgement, and Celery sends it once. So
     a Redis that hangs for longer than `socket_timeout` would leave a worker that takes one message
     at a time with none, for ever.
     """

@@ -5,6 +5,7 @@ Each ends as a dead letter with the reason.
 
 import re
 from collections import Counter
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -25,15 +26,12 @@ def supervise(worker: Process) -> None:
     if not worker.running():
         worker.launch()
         return
-    for process in [
-        psutil.Process(worker.pid),
-        *psutil.Process(worker.pid).children(recursive=True),
-    ]:
-        try:
-            if process.memory_info().rss > MAX_MEMORY:
-                process.kill()
-        except psutil.Error:  # it has just exited
-            continue
+    with suppress(psutil.Error):  # it has just exited
+        parent = psutil.Process(worker.pid)
+        for process in (parent, *parent.children(recursive=True)):
+            with suppress(psutil.Error):
+                if process.memory_info().rss > MAX_MEMORY:
+                    process.kill()
 
 
 # `solo`, which differs from `threads` in the number of its handlers alone, is in the test below.

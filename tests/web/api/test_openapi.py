@@ -30,6 +30,10 @@ include-name = "POST /api/v1/products"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "409", "422"]
 
 [[operations]]
+include-name = "POST /api/v1/products/{sku}/restock"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
+
+[[operations]]
 include-name = "PATCH /api/v1/products/{sku}"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
 """
@@ -44,6 +48,7 @@ DEPENDENT = (
     "POST /api/v1/dead-letters/{delivery_id}/edit",
     "POST /api/v1/orders/{order_id}/cancel",
     "POST /api/v1/replays",
+    "POST /api/v1/replays/{number}/again",
     "POST /api/v1/views",
 )
 for each in DEPENDENT:
