@@ -72,6 +72,9 @@ def mixed(any_broker: str, database: Database, valkey: Valkey, tmp_path: Path) -
     client.conf.task_queues = transport.queues(QUEUES, quorum=any_broker.startswith("amqp"))
     client.conf.task_default_queue = "celery"
     stack.work(",".join(QUEUES), app=APP, concurrency=2)
+    [worker] = stack.workers.values()
+    # On RabbitMQ a countdown needs exchanges that Celery's worker declares; without one it is lost.
+    wait_until(lambda: "@test ready." in worker.log(), what="a worker that is ready")
     yield Mixed(stack, client)
     client.close()
     stack.close()
