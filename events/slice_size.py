@@ -11,9 +11,9 @@ FIRST_ROWS, MIN_ROWS = 100, 10
 class SliceSize:
     """The number of rows of the next slice, from the time that those before took."""
 
-    def __init__(self, most: int, *, rows: int = FIRST_ROWS) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
-        self.rows = min(rows, most)
+        self.rows = min(FIRST_ROWS, most)
 
     def begin(self, session: Session) -> float:
         """Take the lock of a slice and return the time: to wait for it is not the slice's time."""

@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +40,6 @@ _KINDS = (
 _PAGE = 100  # invalid messages that are read at once: they can be large
 
 Eraser = Callable[[Session, Person], int]
-_erasers: dict[str, Eraser] = {}
 StageOf = Callable[[Person], Stage]
 _stages_of: dict[str, StageOf] = {}
 _last: set[str] = set()
@@ -54,9 +54,7 @@ def register_eraser(what: str, *, last: bool = False) -> Callable[[Eraser], Eras
     """
 
     def register(eraser: Eraser) -> Eraser:
-        _erasers[what] = eraser
-        if last:
-            _last.add(what)
+        register_stage(what, last=last)(partial(_repeated, eraser))
         return eraser
 
     return register
@@ -91,7 +89,7 @@ def erase(
     The audit records it with a hash of the address, so that the line can be found by the address;
     it records no erasure that found nothing. Raises `ReasonMissing`.
     """
-    counts = Counter(dict.fromkeys((*_KINDS, *_erasers, *_stages_of), 0))
+    counts = Counter(dict.fromkeys((*_KINDS, *_stages_of), 0))
     stages = [_overwriting(stage) for stage in _stages(person, counts)]
     carry_out(act_of(person.email, who=who, why=why), stages, progress=progress, at_once=at_once)
     return dict(counts)
@@ -132,16 +130,8 @@ def _stages(person: Person, counts: Counter[str]) -> Iterator[Stage]:
     yield erased_events.scheduled(person).counted(counts, "scheduled events")
     for stage in free_texts.mentions(person.email):
         yield stage.counted(counts, "mentions elsewhere")
-    names = [*_erasers, *_stages_of]
-    yield from _of_services([name for name in names if name not in _last], person, counts)
-    yield from _of_services([name for name in names if name in _last], person, counts)
-
-
-def _of_services(names: Sequence[str], person: Person, counts: Counter[str]) -> Iterator[Stage]:
-    yield _running([name for name in names if name in _erasers], person, counts)
-    for name in names:
-        if name in _stages_of:
-            yield _stages_of[name](person).counted(counts, name)
+    for name in sorted(_stages_of, key=_last.__contains__):
+        yield _stages_of[name](person).counted(counts, name)
 
 
 def _invalid_messages(person: Person) -> Stage:
@@ -232,15 +222,14 @@ def _replays(event_ids: Sequence[UUID]) -> Stage:
     return Stage(lambda session, limit: session.scalars(wanted.limit(limit)).all(), change)
 
 
-def _running(names: Sequence[str], person: Person, counts: Counter[str]) -> Stage:
-    """Run erasers, in one transaction, again and again until none finds a row."""
+def _repeated(eraser: Eraser, person: Person) -> Stage:
+    """Run an eraser, each time in a transaction of its own, until it finds no row."""
     rounds = [0]
 
     def change(session: Session, _: Any, __: Any) -> int:
-        done = {name: _erasers[name](session, person) for name in names}
-        counts.update(done)
-        rounds[:] = [rounds[0] + 1] if any(done.values()) else []
-        return sum(done.values())
+        done = eraser(session, person)
+        rounds[:] = [rounds[0] + 1] if done else []
+        return done
 
     # As many as are asked for: only an eraser knows if it has finished.
     return Stage(lambda _, limit: rounds * limit, change, divisible=False)
