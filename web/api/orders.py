@@ -15,6 +15,7 @@ from tasks import inventory, orders, products, reservation_deadline, timeline
 from tasks.commands import PlaceOrder
 from tasks.orders import Order
 from tasks.products import Product
+from web import polling
 from web.api.openapi import ORDER_AUTH
 from web.api.schemas import (
     Accepted,
@@ -146,8 +147,4 @@ def _state(session: Session, order: Order) -> OrderState:
 
 def conditional(model: BaseModel) -> Response:
     """Respond with the model and its ETag, or with 304 if the client has it already."""
-    response = jsonify(model.model_dump(mode="json"))
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.add_etag()
-    response.make_conditional(request)
-    return response
+    return polling.conditional(jsonify(model.model_dump(mode="json")))

@@ -16,12 +16,9 @@ def frame() -> str:
 
 
 def answer(response: Response) -> Response:
-    """Answer a poll with 304 if what it shows is what it was."""
-    if (
-        HEADER in request.headers
-        and response.status_code == 200
-        and not response.direct_passthrough
-    ):
+    """Answer the poll of a page with 304 if what it shows is what it was."""
+    is_page = response.status_code == 200 and not response.direct_passthrough
+    if HEADER in request.headers and is_page and response.get_etag()[0] is None:
         stable = _VOLATILE.sub("", response.get_data(as_text=True))
         response.set_etag(hashlib.sha256(stable.encode()).hexdigest())
         response.make_conditional(request)

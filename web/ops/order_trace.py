@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, make_response, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from events import clock, reading
 from tasks import order_trace, orders
 from web.order import bars
+from web.polling import conditional
 
 bp = Blueprint("order_trace", __name__, url_prefix="/orders/<uuid:order_id>/trace")
 STEP = 5  # seconds: what is open grows by so much, so that most polls are answered with 304
@@ -24,10 +25,7 @@ def show(order_id: UUID) -> ResponseReturnValue:
 @bp.get("/live")
 def show_live_part(order_id: UUID) -> ResponseReturnValue:
     """Show the part of the page that changes, or answer 304."""
-    response = make_response(render_template("ops/trace_live.html", **_variables(order_id)))
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.add_etag()
-    return response.make_conditional(request)
+    return conditional(render_template("ops/trace_live.html", **_variables(order_id)))
 
 
 def _variables(order_id: UUID) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from events import clock, inputs, reading, transaction
@@ -12,6 +12,7 @@ from events.errors import AlreadyReplaying, NothingToReplay, ReplayIsOver, Unkno
 from events.replays.tables import Replay
 from web import forms
 from web.ops import replay_forms, replay_progress
+from web.polling import conditional
 from web.security import operator_name
 
 bp = Blueprint("replays", __name__, url_prefix="/replays")
@@ -72,10 +73,7 @@ def show_live_part(number: str) -> ResponseReturnValue:
     """Show the part of a job's page that changes, or answer 304."""
     with reading() as session:
         job = replays.find(session, _number(number))
-    response = make_response(render_template("ops/replay_live.html", **_variables(job)))
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.add_etag()
-    return response.make_conditional(request)
+    return conditional(render_template("ops/replay_live.html", **_variables(job)))
 
 
 def _variables(job: Replay) -> dict[str, Any]:

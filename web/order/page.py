@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, make_response, render_template, request
+from flask import Response, make_response, render_template
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,7 @@ from web.order import progress
 from web.order.progress import OrderProgress
 from web.order.status import Status
 from web.order.trace import Trace
+from web.polling import conditional
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,7 @@ class OrderPage:
 
     def render_live(self, session: Session, order: Order) -> Response:
         """Render the part of the page that changes, or answer 304 if the client has it."""
-        response = make_response(
-            render_template("order/live.html", **self._variables(session, order))
-        )
-        response.headers["Cache-Control"] = "private, no-cache"
-        response.add_etag()
-        response.make_conditional(request)
-        return response
+        return conditional(render_template("order/live.html", **self._variables(session, order)))
 
     def _variables(self, session: Session, order: Order) -> dict[str, Any]:
         found = _progress(session, order)
