@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.report import Result, Row, spread
+from benchmarks.report import Result, Row, three
 
 _DATABASES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 _BROKERS = {"valkey": "Valkey", "rabbitmq": "RabbitMQ"}
@@ -52,13 +52,8 @@ def _table(rows: Sequence[Row]) -> list[str]:
 
 
 def _figures(row: Row) -> tuple[str, str]:
-    value = f"{_three(row.values)} {row.unit}" if row.values else ""
-    return value, _three(row.ratios) if row.ratios else ""
-
-
-def _three(values: Sequence[float]) -> str:
-    found = [f"{each:,}" for each in spread(values)]
-    return " / ".join(found) if len(values) > 1 else found[1]
+    value = f"{three(row.values)} {row.unit}" if row.values else ""
+    return value, three(row.ratios) if row.ratios else ""
 
 
 def _sentence(text: str) -> str:

@@ -62,15 +62,15 @@ class Result:
 
 
 def _cells(row: Row) -> list[str]:
-    value = f"{_three(row.values)} {row.unit}" if row.values else ""
-    ratio = f"{_three(row.ratios)} times" if row.ratios else ""
+    value = f"{three(row.values, width=8, between=' ')} {row.unit}" if row.values else ""
+    ratio = f"{three(row.ratios, width=8, between=' ')} times" if row.ratios else ""
     return [row.name, row.guarantee, value, ratio, row.note]
 
 
-def _three(values: Sequence[float]) -> str:
+def three(values: Sequence[float], *, width: int = 0, between: str = " / ") -> str:
     """Write minimum, median and maximum; of one value that value."""
-    found = [f"{_rounded(each):>8,}" for each in spread(values)]
-    return " ".join(found) if len(values) > 1 else found[1]
+    found = [f"{each:>{width},}" for each in spread(values)]
+    return between.join(found) if len(values) > 1 else found[1]
 
 
 def spread(values: Sequence[float]) -> list[float]:

@@ -10,7 +10,6 @@ import tempfile
 import warnings
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import psycopg
@@ -55,12 +54,7 @@ class Servers:
                 self.versions["valkey"] = str(client.info("server")["valkey_version"])
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         if self._broker:
             self._broker.kill()
             if self.broker == "rabbitmq":

@@ -4,7 +4,6 @@ import re
 import subprocess
 import time
 from collections import Counter
-from types import TracebackType
 
 import psutil
 from sqlalchemy import text
@@ -59,12 +58,7 @@ class Shop:
     def _ready_or_gone(self) -> bool:
         return "ready: " in self._process.log() or not self._process.running()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.engine.dispose()
         self._process.stop(within=60.0)
 

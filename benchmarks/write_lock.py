@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from types import TracebackType
 
 import psutil
 
@@ -41,12 +40,7 @@ class WriteLock:
             self._sampler.stdout.readline()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._shop.sqlite:
             self._sampler.send_signal(signal.SIGTERM)
             said, _ = self._sampler.communicate(timeout=10)

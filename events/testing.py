@@ -7,7 +7,6 @@ import random
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from types import TracebackType
 
 from sqlalchemy import select
 
@@ -145,12 +144,7 @@ class Bus:
             admin.register(session, self.subscriptions.values())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         clock.follow(None)
         if self._database is not None:
             use(None)
