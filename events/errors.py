@@ -20,6 +20,7 @@ TidingsError
 ├── InvalidSettings         settings that cannot work; in `events.environment`
 ├── TransactionNotStarted   stopped while it waited for its turn; it may be run again
 ├── CallNotMade             the calls before it in the batch took too long; it may be made later
+├── PublishError            an event cannot be published so: no text as its subject, no JSON
 ├── ScheduleError           an event cannot be scheduled so: a key that is taken, no cron line
 ├── BrokerDown              the broker did not take a message; the relay sends it again
 │   └── BrokerBlocked       the broker can be reached, and accepts no messages from anybody
@@ -86,7 +87,7 @@ class UnknownDelivery(TidingsError):
         )
 
 
-class UnknownTask(TidingsError):
+class UnknownTaskMessage(TidingsError):
     """No delivery was sent in a task with this id."""
 
     def __init__(self, task_id: str) -> None:
@@ -186,6 +187,10 @@ class TransactionNotStarted(TidingsError):
 
 class CallNotMade(TidingsError):
     """A call was not begun, because the calls before it in the batch took too long."""
+
+
+class PublishError(TidingsError, ValueError):
+    """An event cannot be published so: what it is, its subject, or its data."""
 
 
 class ScheduleError(TidingsError, ValueError):

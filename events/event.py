@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from events.errors import CatalogError, UnknownEvent, UnknownFields
 
+MAX_TYPE, MAX_SOURCE = 200, 100  # characters
+MAX_VERSION = 2**31 - 1
+
 _classes: dict[str, dict[int, type["Event"]]] = {}
 _upcasters: dict[type["Event"], Callable[[Any], "Event"]] = {}
 
@@ -29,6 +32,7 @@ class Event(BaseModel):
         super().__init_subclass__(**kwargs)
         if type is None:  # an abstract class that only carries fields
             return
+        _check_declaration(cls.__name__, type, version, source)
         cls.type, cls.version, cls.source = type, version, source
         versions = _classes.setdefault(type, {})
         known = versions.get(version)
@@ -38,6 +42,17 @@ class Event(BaseModel):
                 f"{cls.__module__}.{cls.__qualname__}; raise the version of one"
             )
         versions[version] = cls
+
+
+def _check_declaration(name: str, event_type: Any, version: Any, source: Any) -> None:
+    """Refuse what the columns of the log cannot hold."""
+    for word, value, most in (("type", event_type, MAX_TYPE), ("source", source, MAX_SOURCE)):
+        if not (isinstance(value, str) and len(value) <= most and value.isprintable()):
+            raise CatalogError(f"{name}: its {word} is no line of at most {most} characters")
+    if not event_type:
+        raise CatalogError(f"{name}: its type is empty; leave it out, or write one: order.created")
+    if type(version) is not int or not 1 <= version <= MAX_VERSION:
+        raise CatalogError(f"{name}: version={version!r:.50}; count from 1")
 
 
 Old = TypeVar("Old", bound=Event)

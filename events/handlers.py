@@ -6,10 +6,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from events import context, log, observers
+from events import context, observers
 from events.calls import Answer
 from events.envelope import Envelope
 from events.event import Event
+from events.new_entries import new_entry
 from events.subscriptions import Outcome, Subscription
 
 Handled = tuple[Envelope, Event]
@@ -70,4 +71,4 @@ def _run_on_batch(
 def _entries(outcome: Outcome) -> list[dict[str, Any]]:
     if outcome is None:
         return []
-    return [log.new_entry(each) for each in ([outcome] if isinstance(outcome, Event) else outcome)]
+    return [new_entry(each) for each in ([outcome] if isinstance(outcome, Event) else outcome)]

@@ -39,6 +39,7 @@ _SPACE = " \t\r\n\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2
 _FOLDED = re.compile(f"[{BREAKS}]+")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _MAX_PILE = 8  # marks upon one letter; no script needs as many
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # no database stores these characters
 MAX_INTEGER = 2**63 - 1  # of a column of the databases
 
 

@@ -1,6 +1,5 @@
 """The event log: `publish` appends to it inside the caller's transaction; nothing is sent here."""
 
-import secrets
 import weakref
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -10,14 +9,14 @@ from uuid import UUID
 
 from sqlalchemy import Row, bindparam, select
 from sqlalchemy.orm import Session
-from uuid_utils.compat import uuid7
 
-from events import clock, context, gathered, observers
+from events import clock, gathered
 from events.dialects import DIALECTS, dialect_of
 from events.due_times import due_time
 from events.envelope import Actor, Envelope
 from events.errors import ScheduleError
 from events.event import Event
+from events.new_entries import new_entry
 from events.orm import table_of
 from events.tables import EVENTS, LogEntry, ScheduledEvent
 
@@ -39,7 +38,7 @@ def publish(
     Actor, correlation and cause are taken from the current context. `subject` names the thing that
     the events are about; it defaults to the cause's subject. Events with a time `at` that lies
     ahead are appended then. Under its `key` such an event can be cancelled or rescheduled until
-    then; see `events.scheduled`. Raises `ScheduleError`.
+    then; see `events.scheduled`. Raises `ScheduleError` and `PublishError`.
     """
     at = None if at is None else due_time(at, "at")
     rows = [new_entry(event, subject=subject, at=at) for event in events]
@@ -57,8 +56,8 @@ def _schedule(
         raise ScheduleError(
             f"key {key!r} belongs to one event with a time: publish(..., at=, key=)"
         )
-    if key is not None and not (0 < len(key) <= MAX_KEY and key.isprintable()):
-        raise ScheduleError(f"key {key[:50]!r} is no line of 1 to {MAX_KEY} characters")
+    if key is not None:
+        check_key(key)
     insert = _insert_scheduled(dialect_of(session).name)
     for row in rows:
         values = {name: value for name, value in row.items() if name != "relayed_at"}
@@ -71,6 +70,12 @@ def _schedule(
     wake(session)
 
 
+def check_key(key: Any) -> None:
+    """Raise `ScheduleError` unless an event may wait under this key."""
+    if not (isinstance(key, str) and 0 < len(key) <= MAX_KEY and key.isprintable()):
+        raise ScheduleError(f"key {str(key)[:50]!r} is no line of 1 to {MAX_KEY} characters")
+
+
 @cache
 def _insert_scheduled(dialect: str) -> Any:
     insert = DIALECTS[dialect].insert(_SCHEDULED).on_conflict_do_nothing()
@@ -78,7 +83,7 @@ def _insert_scheduled(dialect: str) -> Any:
 
 
 def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Append entries, as `new_entry` makes them, and wake the relay."""
+    """Append entries, as `events.new_entries` makes them, and wake the relay."""
     if rows:
         gathered.insert_rows(session, _insert_entries, rows)
 
@@ -109,35 +114,6 @@ def note_woken(session: Session) -> None:
 def _is_woken(session: Session) -> bool:
     earlier, own = session.info.get(_WOKEN), session.get_transaction()
     return earlier is not None and own is not None and earlier() is own
-
-
-def new_entry(
-    event: Event, *, subject: str | None = None, at: datetime | None = None
-) -> dict[str, Any]:
-    """Return the values of a new entry of the log, in the current context."""
-    inherited = context.current()
-    event_id, now = uuid7(), clock.now()
-    return {
-        "id": event_id,
-        "type": event.type,
-        "version": event.version,
-        "source": event.source,
-        "subject": subject or inherited.subject,
-        "time": now,
-        "correlation_id": inherited.correlation_id or event_id,
-        "causation_id": inherited.cause.id if inherited.cause else None,
-        "actor": inherited.actor.known(),
-        "traceparent": observers.traceparent_of(event.type, event_id, inherited.traceparent)
-        or new_traceparent(),
-        "data": event.model_dump(mode="json"),
-        "publish_at": at or now,
-        "relayed_at": None,
-    }
-
-
-def new_traceparent() -> str:
-    """Return a W3C traceparent that begins a trace (https://www.w3.org/TR/trace-context/)."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 # The columns of an envelope: quicker to read than the whole entity.

@@ -36,8 +36,9 @@ _CANCEL = delete(_TABLE).where(_TABLE.c.key == bindparam("of")).returning(_TABLE
 def cancel(session: Session, key: str) -> bool:
     """Cancel the event that waits under `key`, in the caller's transaction.
 
-    Return false if there is none: it has fired, or was cancelled.
+    Return false if there is none: it has fired, or was cancelled. Raises `ScheduleError`.
     """
+    log.check_key(key)
     return session.scalar(_CANCEL, {"of": key}) is not None
 
 
@@ -46,6 +47,7 @@ def reschedule(session: Session, key: str, at: datetime) -> bool:
 
     Raises `ScheduleError`.
     """
+    log.check_key(key)
     moved = update(_TABLE).where(_TABLE.c.key == key).values(publish_at=due_time(at, "at"))
     found = session.scalar(moved.returning(_TABLE.c.key)) is not None
     log.wake(session)
@@ -53,7 +55,11 @@ def reschedule(session: Session, key: str, at: datetime) -> bool:
 
 
 def due_at(session: Session, key: str) -> datetime | None:
-    """Return the time at which the event under `key` fires, if one waits."""
+    """Return the time at which the event under `key` fires, if one waits.
+
+    Raises `ScheduleError`.
+    """
+    log.check_key(key)
     return session.scalar(select(_TABLE.c.publish_at).where(_TABLE.c.key == key))
 
 

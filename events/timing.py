@@ -11,6 +11,7 @@ from cronsim import CronSim, CronSimError
 from events.errors import ScheduleError
 
 MIN_INTERVAL, MAX_INTERVAL = timedelta(seconds=1), timedelta(days=366)
+MAX_CRON = 200  # characters
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -55,6 +56,9 @@ class Timing:
             raise ScheduleError(
                 f"timezone={self.timezone[:50]!r} is none; write one such as 'Europe/Berlin'"
             ) from error
+        if len(cron) > MAX_CRON:
+            fix = "write ranges and steps, such as */5"
+            raise ScheduleError(f"cron={cron[:80]!r}... has over {MAX_CRON} characters; {fix}")
         fix = "write minute, hour, day of month, month and day of week, such as '30 3 * * MON-FRI'"
         try:
             found = next(CronSim(cron, _EPOCH), None)

@@ -35,7 +35,7 @@ from events.errors import (
     UnknownGroup,
     UnknownReplay,
     UnknownSubscription,
-    UnknownTask,
+    UnknownTaskMessage,
 )
 from tasks.errors import OrderError
 from web.problems import (
@@ -119,7 +119,7 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
     UnknownGroup: (HTTPStatus.NOT_FOUND, "Unknown group", {}),
     UnknownSubscription: (HTTPStatus.NOT_FOUND, "Unknown subscription", {}),
     UnknownDependency: (HTTPStatus.NOT_FOUND, "Unknown dependency", {}),
-    UnknownTask: (HTTPStatus.NOT_FOUND, "Unknown task", {}),
+    UnknownTaskMessage: (HTTPStatus.NOT_FOUND, "Unknown task", {}),
     UnknownReplay: (HTTPStatus.NOT_FOUND, "Unknown replay", {}),
     NothingToReplay: (HTTPStatus.NOT_FOUND, "Nothing to replay", {}),
     UnknownView: (HTTPStatus.NOT_FOUND, "Unknown view", {}),

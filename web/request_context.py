@@ -11,7 +11,7 @@ from flask import Flask, Request, Response, g, request
 from uuid_utils.compat import uuid7
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from events import Actor, Context, acting, observers
+from events import Actor, Context, acting, observers, traceparents
 from events.inputs import only_text
 from web.client_address import client_address
 from web.errors import MAX_ERRORS, FieldError, InvalidInput, MalformedJson
@@ -24,9 +24,6 @@ MAX_AGENT = 300
 CORRELATION_HEADER = "X-Correlation-Id"
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
-)
 
 # Windows writes them. No JSON and no UTF-8 text of a field begins with these bytes.
 _MARKS = {b"\xef\xbb": "a", codecs.BOM_UTF16_LE: "a UTF-16", codecs.BOM_UTF16_BE: "a UTF-16"}
@@ -98,7 +95,7 @@ def enter_context() -> None:
         ip=client_address(request.remote_addr),
         agent=_agent(request.headers.get("User-Agent")),
     )
-    traceparent = _traceparent(request.headers.get("traceparent", ""))
+    traceparent = traceparents.checked(request.headers.get("traceparent"))
     g.context = ExitStack()
     g.context.enter_context(
         acting(
@@ -151,10 +148,6 @@ def _correlation_id() -> UUID:
         if _UUID.fullmatch(sent):
             return UUID(sent)
     return uuid7()
-
-
-def _traceparent(sent: str) -> str | None:
-    return sent if _TRACEPARENT.fullmatch(sent) else None
 
 
 def _agent(sent: str | None) -> str | None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from events.errors import UnknownTask
+from events.errors import UnknownTaskMessage
 from events.tables import Attempt, Delivery, LogEntry
 
 MAX_ROWS = 20_000  # deliveries of any subscription that are read, from the first one on
@@ -53,9 +53,9 @@ class TaskMessage:
 
 
 def show(session: Session, task_id: str) -> TaskMessage:
-    """Return the task message with this id. Raises `UnknownTask`."""
+    """Return the task message with this id. Raises `UnknownTaskMessage`."""
     if (message := find(session, task_id)) is None:
-        raise UnknownTask(task_id)
+        raise UnknownTaskMessage(task_id)
     return message
 
 

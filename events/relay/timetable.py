@@ -12,6 +12,7 @@ from events import clock, log
 from events.attempts import Failure
 from events.database import reading, transaction
 from events.event import Event
+from events.new_entries import new_entry
 from events.orm import insert_if_absent
 from events.schedule_tables import ScheduleRow
 from events.schedules import Missed, Schedule, registered
@@ -79,17 +80,16 @@ class Timetable:
         entry = self._entries[row.name]
         times = _times_to_publish(entry, row.next_due_at, now)
         try:
-            events = [_made(entry, at) for at in times]
+            entries = [new_entry(_made(entry, at), subject=row.name, at=at) for at in times]
         except Exception as error:  # it is the application's function; the relay must go on
             self._note_failure(row, error, now)
             return 0
-        pairs = zip(events, times, strict=True)
-        log.append(session, [log.new_entry(made, subject=row.name, at=at) for made, at in pairs])
+        log.append(session, entries)
         passed = times[-1] if entry.missed == Missed.ALL else now
         row.next_due_at = entry.timing.next_after(passed)
         row.last_due_at = times[-1] if times else row.last_due_at
         row.error = None
-        return len(events)
+        return len(entries)
 
     def _note_failure(self, row: ScheduleRow, error: Exception, now: datetime) -> None:
         failure = Failure(error, worker="", started_at=now).fingerprint

@@ -1,6 +1,5 @@
 """Ordinary tasks that are sent when the caller's transaction has committed, and never before."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from math import isfinite
@@ -16,13 +15,12 @@ from sqlalchemy.orm import Session
 from events import clock, outgoing_tasks
 from events.due_times import due_time
 from events.errors import ScheduleError
-from events.inputs import MAX_INTEGER
+from events.inputs import MAX_INTEGER, UNSTORABLE
 from events.messages import TaskMessage
 
 MAX_TASK_ID = 200  # characters
 MAX_QUEUE = 255  # characters
 MAX_PRIORITY = 255  # of AMQP
-_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 def delay_on_commit(session: Session, task: Task[Any, Any], *args: Any, **kwargs: Any) -> str:
@@ -147,7 +145,7 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
     if isinstance(value, str):
-        return not _NO_TEXT.search(value)
+        return not UNSTORABLE.search(value)
     if isinstance(value, float):
         return isfinite(value)
     return value is None or (isinstance(value, int) and abs(value) <= MAX_INTEGER)

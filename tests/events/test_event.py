@@ -1,6 +1,7 @@
 """Events: versions, upcasters, and the errors of a catalog that contradicts itself."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
@@ -100,6 +101,26 @@ def test_two_classes_of_one_name_in_two_modules_cannot_be_the_same_version(regis
 
     with pytest.raises(CatalogError, match=r"another\.module\.TicketSold"):
         type("TicketSold", (Event,), fields, type="sample.ticket_sold", version=3)
+
+
+@pytest.mark.parametrize(
+    ("told", "declared"),
+    [
+        ("its type is no line of at most 200 characters", {"type": "x" * 201}),
+        ("its type is no line", {"type": "sample.\0"}),
+        ("its type is empty", {"type": ""}),
+        ("its source is no line of at most 100 characters", {"source": "x" * 101}),
+        ("version=0; count from 1", {"version": 0}),
+        ("version='2'; count from 1", {"version": "2"}),
+        ("version=2147483648; count", {"version": 2**31}),
+    ],
+)
+def test_a_class_whose_events_the_log_cannot_hold_is_refused(
+    told: str, declared: dict[str, Any]
+) -> None:
+    with pytest.raises(CatalogError, match=f"HallBuilt: {told}"):
+        type("HallBuilt", (Event,), {}, **{"type": "sample.hall_built"} | declared)
+    assert newest("sample.hall_built") is None
 
 
 def test_an_upcaster_leads_to_the_next_version_of_the_same_type() -> None:

@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
-from events import Database, log, publish, reading, transaction
+from events import Context, Database, Event, acting, log, publish, reading, transaction
+from events.errors import PublishError
+from events.new_entries import MAX_SUBJECT
 from events.tables import Delivery, LogEntry
 from events.testing import Bus
 from tests.events.sample import Noted, Replied, marks, new_subscription, note, send
@@ -66,6 +68,50 @@ def test_publishing_only_writes_to_the_log(any_database: Database) -> None:
         assert [each.id for each in log.about(session, "N-1")] == ids
         assert {each.id for each in log.read(session, ids[:2])} == set(ids[:2])
     assert count_rows(Delivery) == 0
+
+
+class Measured(Event, type="sample.measured", source="sample"):
+    """Anything was measured."""
+
+    value: Any = None
+
+
+class Unpublished(Event):
+    """An event without a type."""
+
+
+def test_what_no_database_stores_is_refused_by_name_and_the_transaction_goes_on(
+    any_database: Database,
+) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    wrong: list[tuple[Any, Any, str]] = [
+        (Noted(), "N\0", r"subject 'N.* is no text of at most 200 characters"),
+        (Noted(), "N\ud800", r"subject 'N.* is no text of at most 200 characters"),
+        (Noted(), "N" * (MAX_SUBJECT + 1), "subject 'NNN.* of at most 200 characters"),
+        (Noted(), 5, "subject is a int; give a text"),
+        ("noted", None, "a str is no event; publish an instance of a class with a type"),
+        (Noted, None, "Noted is no event; publish an instance"),
+        (Unpublished(), None, "a Unpublished is no event"),
+        *(
+            (Measured(value=each), None, r"the data of sample\.measured cannot be written as JSON")
+            for each in (object(), b"\xff", endless)
+        ),
+    ]
+
+    with transaction() as session:
+        for event, subject, told in wrong:
+            with pytest.raises(PublishError, match=told):
+                publish(session, event, subject=subject)
+        with acting(Context(subject="N\0")), pytest.raises(PublishError, match="subject"):
+            publish(session, Noted())
+        with acting(Context(traceparent="x" * 5000)):  # of an application that checks none
+            publish(session, Measured(value="\0\ud800"), subject="N" * MAX_SUBJECT)
+
+    with reading() as session:
+        [entry] = session.scalars(select(LogEntry)).all()
+    assert entry.data == {"value": "\0\ud800"}
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", str(entry.traceparent))
 
 
 def test_publishing_no_events_changes_nothing(any_database: Database) -> None:

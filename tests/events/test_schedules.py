@@ -106,6 +106,7 @@ def Capital(due_at: datetime) -> Noted: ...  # type: ignore[empty-body]  # noqa:
         ({"cron": "0 0 30 2 *"}, noted, "no cron line: bad day-of-month"),
         ({"cron": "every night"}, noted, "no cron line"),
         ({"cron": ""}, noted, "no cron line"),
+        ({"cron": ",".join(["5"] * 150) + " * * * *"}, noted, "over 200 characters; write ranges"),
         ({"cron": "0 3 * * *", "timezone": "Mars/Phobos"}, noted, "timezone='Mars/Phobos' is none"),
         ({"cron": "0 3 * * *", "timezone": "../etc"}, noted, "timezone='../etc' is none"),
         ({"cron": "0 3 * * *", "timezone": ""}, noted, "timezone='' is none"),

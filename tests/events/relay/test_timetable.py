@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from threading import Barrier
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -34,6 +35,12 @@ def now(any_database: Database) -> Iterator[ManualClock]:
     clock.follow(moved)
     yield moved
     clock.follow(None)
+
+
+class Odd(Event, type="sample.odd", source="sample"):
+    """An event that may hold what is no JSON."""
+
+    value: Any
 
 
 def noted(due_at: datetime) -> Noted:
@@ -189,7 +196,8 @@ def test_an_event_that_cannot_be_made_is_told_and_holds_up_nothing_else(now: Man
     good = Schedule("good", EACH_MINUTE, Missed.ALL, Noted, noted)
     bad = Schedule("bad", EACH_MINUTE, Missed.ALL, Noted, make)
     wrong = Schedule("wrong", EACH_MINUTE, Missed.ALL, Noted, lambda due_at: Replied())
-    relay = Timetable({each.name: each for each in (bad, good, wrong)})
+    odd = Schedule("odd", EACH_MINUTE, Missed.ALL, Odd, lambda due_at: Odd(value=object()))
+    relay = Timetable({each.name: each for each in (bad, good, odd, wrong)})
     relay.refresh()
     now.advance(60)
 
@@ -200,12 +208,13 @@ def test_an_event_that_cannot_be_made_is_told_and_holds_up_nothing_else(now: Man
     assert troubles["bad"].startswith("LookupError ")
     assert "ada@" not in troubles["bad"]
     assert troubles["wrong"].startswith("TypeError ")
+    assert troubles["odd"].startswith("PublishError ")
 
     broken = False
     now.advance(61)
     assert relay.publish_due() == 3  # one of good, and the two of bad
     with reading() as session:
-        assert {line.name for line in admin.listed(session) if line.trouble} == {"wrong"}
+        assert {line.name for line in admin.listed(session) if line.trouble} == {"odd", "wrong"}
 
 
 def test_a_relay_that_dies_before_its_commit_publishes_later_and_once(
