@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
@@ -149,9 +149,17 @@ def read(kind: type[S]) -> S:
         raise InvalidSettings(wrong_settings() or _describe_all(kind, error)) from None
 
 
+_checks: list[Callable[[], Iterable[WrongSetting]]] = []
+
+
+def add_check(check: Callable[[], Iterable[WrongSetting]]) -> None:
+    """Let `wrong_settings` ask for variables that no class of ours reads."""
+    _checks.append(check)
+
+
 def wrong_settings() -> list[WrongSetting]:
-    """Return the wrong settings of every class that this process imported."""
-    found = []
+    """Return the wrong settings of every class and check that this process imported."""
+    found = [wrong for check in _checks for wrong in check()]
     for kind in EnvironmentSettings.__subclasses__():
         try:
             kind()

@@ -5,6 +5,7 @@ import re
 from functools import cache
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -16,6 +17,7 @@ from events.inputs import PlainText
 _YEAR = 366 * 86400  # seconds
 _MANY = 1_000_000_000
 _EXPORTER = "opentelemetry.exporter.otlp.proto.http"
+_DSN = re.compile(r"https?://[^@/\s]+@[^@/\s]+/(?:\S+/)?[0-9]+")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -124,7 +126,7 @@ class Settings(EnvironmentSettings):
     @classmethod
     def check_sentry_dsn(cls, value: str) -> str:
         """Return the address, if it can be one and the package is there."""
-        if not re.fullmatch(r"https?://[^@/\s]+@[^@/\s]+/(?:\S+/)?[0-9]+", value):
+        if not (_DSN.fullmatch(value) and _has_address(value)):
             raise BadValue("is no address of a project", "copy the DSN from the project in Sentry")
         return _needs("sentry_sdk", "sentry", value)
 
@@ -145,6 +147,14 @@ class Settings(EnvironmentSettings):
         if value.casefold() not in known:
             raise BadValue(f"is {value[:40]!r}, which is no format", f"write {_one_of(known)}")
         return value.casefold()
+
+
+def _has_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, half of an IPv6 address
+        return False
 
 
 def _needs(package: str, extra: str, value: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -120,7 +121,7 @@ def calling(subscription: str, envelope: Envelope) -> AbstractContextManager[obj
 def traceparent_of(event_type: str, event_id: UUID, traceparent: str | None) -> str | None:
     """Return the traceparent to record for an event; that of its cause, if nobody traces."""
     for observer in _observers:
-        with observer.publishing(event_type, event_id, traceparent) as chosen:
+        with _Guarded(partial(observer.publishing, event_type, event_id, traceparent)) as chosen:
             traceparent = chosen or traceparent
     return traceparent
 
@@ -156,7 +157,7 @@ def _tell(fact: Callable[[Observer], None]) -> None:
         try:
             fact(observer)
         except Exception as error:  # who watches must not break what is watched
-            logger.warning("observer.failed", error=type(error).__name__)
+            _note_trouble(error)
 
 
 _NOTHING: AbstractContextManager[object] = nullcontext()
@@ -165,7 +166,9 @@ _NOTHING: AbstractContextManager[object] = nullcontext()
 def _entered(
     context: Callable[[Observer], AbstractContextManager[object]],
 ) -> AbstractContextManager[object]:
-    return _all([context(each) for each in _observers]) if _observers else _NOTHING
+    if not _observers:
+        return _NOTHING
+    return _all([_Guarded(partial(context, each)) for each in _observers])
 
 
 @contextmanager
@@ -174,3 +177,33 @@ def _all(contexts: Sequence[AbstractContextManager[object]]) -> Iterator[None]:
         for each in contexts:
             stack.enter_context(each)
         yield
+
+
+class _Guarded(AbstractContextManager[Any]):
+    """The context of one observer, whose own errors are logged and change nothing."""
+
+    def __init__(self, make: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._make = make
+        self._entered: AbstractContextManager[Any] | None = None
+
+    def __enter__(self) -> Any:
+        try:
+            context = self._make()
+            value = context.__enter__()
+        except Exception as error:
+            _note_trouble(error)
+            return None
+        self._entered = context
+        return value
+
+    def __exit__(self, *told: Any) -> None:
+        try:
+            if self._entered is not None:
+                self._entered.__exit__(*told)
+        except Exception as error:
+            if error is not told[1]:  # that of the block goes on by itself
+                _note_trouble(error)
+
+
+def _note_trouble(error: Exception) -> None:
+    logger.warning("observer.failed", error=type(error).__name__)

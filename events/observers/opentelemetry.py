@@ -45,6 +45,11 @@ class OpenTelemetry(Observer):
         self._provider: trace.TracerProvider | None = None
         self._pid = 0
 
+    @staticmethod
+    def check() -> None:
+        """Raise `ValueError` if the variables `OTEL_*` cannot configure a provider."""
+        provider_of_environment().shutdown()
+
     @contextmanager
     def requesting(self, name: str, traceparent: str | None) -> Iterator[None]:
         """Trace a web request, below the span of its client or of another instrumentation."""

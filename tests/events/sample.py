@@ -32,6 +32,12 @@ class Replied(Event, type="sample.replied", source="sample"):
     text: str = ""
 
 
+class Measured(Event, type="sample.measured", source="sample"):
+    """Anything was measured."""
+
+    value: Any = None
+
+
 class Mark(Base):
     """An effect: a row for each time that a handler ran and committed."""
 

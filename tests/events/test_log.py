@@ -14,7 +14,7 @@ from events.errors import PublishError
 from events.new_entries import MAX_SUBJECT
 from events.tables import Delivery, LogEntry
 from events.testing import Bus
-from tests.events.sample import Noted, Replied, marks, new_subscription, note, send
+from tests.events.sample import Measured, Noted, Replied, marks, new_subscription, note, send
 
 
 def count_rows(table: type[LogEntry] | type[Delivery]) -> int:
@@ -68,12 +68,6 @@ def test_publishing_only_writes_to_the_log(any_database: Database) -> None:
         assert [each.id for each in log.about(session, "N-1")] == ids
         assert {each.id for each in log.read(session, ids[:2])} == set(ids[:2])
     assert count_rows(Delivery) == 0
-
-
-class Measured(Event, type="sample.measured", source="sample"):
-    """Anything was measured."""
-
-    value: Any = None
 
 
 class Unpublished(Event):

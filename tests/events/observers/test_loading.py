@@ -47,6 +47,8 @@ def test_each_setting_loads_its_observer_once(collector: Collector):
     [
         ("SENTRY_DSN", "yes", "SENTRY_DSN is no address of a project"),
         ("SENTRY_DSN", "https://sentry.example/1", "SENTRY_DSN is no address of a project"),
+        ("SENTRY_DSN", "https://key@sentry.example:99999/1", "SENTRY_DSN is no address"),
+        ("SENTRY_DSN", "https://key@[::1/1", "SENTRY_DSN is no address of a project"),
         ("TRACING", "jaeger", "TRACING is 'jaeger', which is no tracer"),
     ],
 )
@@ -59,6 +61,24 @@ def test_a_setting_that_cannot_work_is_named_without_its_secret(
     with pytest.raises(InvalidSettings, match=reason):
         settings()
     settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("OTEL_BSP_SCHEDULE_DELAY", "0", "schedule_delay_millis must be positive"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "x", "must be a non-negative integer but got x"),
+    ],
+)
+def test_variables_that_opentelemetry_refuses_end_the_start(variable: str, value: str, reason: str):
+    program = "from events.observers import loading\nloading.environment.exit_if_wrong()"
+
+    assert _python(program, **{variable: value}).returncode == 0  # nobody traces
+    run = _python(program, TRACING="opentelemetry", **{variable: value})
+
+    assert run.returncode == 2
+    assert "OTEL_* cannot configure OpenTelemetry: " in run.stderr
+    assert reason in run.stderr
 
 
 @pytest.mark.parametrize(

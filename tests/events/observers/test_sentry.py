@@ -1,7 +1,7 @@
 """Sentry gets each dead delivery and each first failure, without payload and personal data."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from tests.events.sample import (
     SECRET,
     Noted,
     deliveries,
+    marks,
     new_subscription,
     note,
     raising,
@@ -162,17 +163,37 @@ def test_an_application_that_uses_sentry_keeps_its_client(collector: Collector):
         sentry_sdk.get_global_scope().set_client(None)
 
 
-def test_an_observer_that_fails_breaks_no_delivery(database: Database):
-    class Broken(observers.Observer):
-        def failed(self, delivery: Any) -> None:
+class Broken(observers.Observer):
+    def failed(self, delivery: Any) -> None:
+        raise ZeroDivisionError
+
+    @contextmanager
+    def handling(self, *_: Any) -> Iterator[None]:
+        try:
+            yield
+        finally:
             raise ZeroDivisionError
 
+    def publishing(self, *_: Any) -> Any:
+        raise ZeroDivisionError
+
+    requesting = publishing
+
+
+def test_an_observer_that_fails_breaks_no_delivery(database: Database):
     broken = Broken()
     observers.add(broken)
     try:
-        with Bus(subscriptions=[FAILING], fail_fast=False) as bus:
+        with observers.requesting("GET /", None):
+            pass
+        working = new_subscription(name="more.mark")
+        with Bus(subscriptions=[FAILING, working], fail_fast=False) as bus:
             bus.publish(Noted(text="a"))
             bus.drain()
-            assert [each.attempts for each in bus.deliveries()] == [1]
+            assert {each.subscription: each.attempts for each in bus.deliveries()} == {
+                FAILING.name: 1,
+                working.name: 0,
+            }
+        assert marks() == {"a": 1}
     finally:
         observers.remove(broken)
