@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
@@ -47,10 +48,19 @@ def _latest(folder: Path) -> Iterator[Mail]:
 
 def _mail(raw: bytes, at: datetime) -> Mail:
     message = message_from_bytes(raw, _class=EmailMessage, policy=policy.default)
-    sender, to, subject = (
-        _read(partial(message.get, name, "")) for name in ("From", "To", "Subject")
-    )
+    sender, to = (_read(partial(_mailboxes, message, name)) for name in ("from", "to"))
+    subject = _read(partial(message.get, "Subject", ""))
     return Mail(at, sender, to, subject, _read(partial(_text, message)))
+
+
+def _mailboxes(message: EmailMessage, name: str) -> str:
+    """Return a header as it was sent, decoded.
+
+    The standard library's parser of addresses puts a space between two parts of an encoded name.
+    """
+    sent = next((value for each, value in message.raw_items() if each.casefold() == name), "")
+    decoded = str(make_header(decode_header(" ".join(str(sent).split()))))
+    return decoded.encode("utf-8", "replace").decode()  # bytes that were no ASCII are surrogates
 
 
 def _text(message: EmailMessage) -> str:
@@ -61,8 +71,7 @@ def _text(message: EmailMessage) -> str:
 def _read(part: Callable[[], object]) -> str:
     """Read a part of a mail, or describe the error.
 
-    Mails are untrusted, and the standard library's parser raises many kinds of errors: `To: a,,<`
-    is an IndexError.
+    Mails are untrusted, and the standard library's parser raises many kinds of errors.
     """
     try:
         return str(part())

@@ -1,13 +1,17 @@
 """/ops/mails: the mails of the local sink."""
 
+from datetime import UTC, datetime
+from email.headerregistry import Address as Mailbox
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
 import tasks.settings as tasks_settings
+from tasks.mail_texts import new_message
 from tests.web.pages import OPS_HTML
 
+LONG = "Ædä Wølfgang Lüdenscheidt " * 8 + "von und zu Hohenstein"
 MAILS = {
     "good": (
         "From: shop@x.example\nTo: ada@example.org\nSubject: Your order <i>1</i>\n"
@@ -16,7 +20,11 @@ MAILS = {
     "html": b"Subject: html only\nContent-Type: text/html\n\n<b>Ada</b>",
     "charset": b"Subject: odd\nContent-Type: text/plain; charset=nonsense\n\n\xff",
     "empty": b"",
-    "header": b"Subject: =?utf-8?q?=ff?=\nTo: a,b,,<\n\nx",
+    "header": b"From: =?utf-8?b?x?=\nSubject: =?utf-8?q?=ff?=\nTo: a,b,,<\n\nx",
+    "bytes": b"To: Ad\xe9 <a@x.example>\nSubject: bytes\n\nx",
+    "long": new_message(
+        "long", "x", to=Mailbox(LONG, addr_spec="ada@x.example"), key="k", at=datetime.now(UTC)
+    ).content.encode(),
 }
 
 
@@ -33,7 +41,10 @@ def test_mails_of_the_local_sink_are_shown_as_text(
 
     assert "Your order &lt;i&gt;1&lt;/i&gt;" in page
     assert "Dear &lt;b&gt;Ada&lt;/b&gt; × 2" in page
-    assert "(cannot be read: IndexError)" in page
+    assert "(cannot be read: HeaderParseError)" in page
+    assert "a,b,,&lt;" in page
+    assert "Ad? &lt;a@x.example&gt;" in page
+    assert f"{LONG} &lt;ada@x.example&gt;" in page
     assert "(no text)" in page
     assert "<b>Ada" not in page
 
