@@ -35,7 +35,7 @@ class DataDir:
 
     def __init__(self, folder: Path) -> None:
         self._given = folder.absolute()
-        self.folder = folder.resolve()
+        self.folder = Path(os.path.realpath(folder))  # `resolve` ends at a loop of links
         self.mode_before: int | None = None  # that of a folder to which others could write
 
     @property

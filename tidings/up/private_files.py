@@ -26,6 +26,9 @@ def take_folder(folder: Path) -> int | None:
     """
     if folder.is_symlink() and folder.lstat().st_uid not in (0, os.getuid()):
         raise CannotStart(f"{folder} is a symbolic link of another user; name another --data-dir")
+    if os.path.lexists(folder) and not folder.is_dir():
+        kind = "a symbolic link to no folder" if folder.is_symlink() else "no folder"
+        raise CannotStart(f"{folder} is {kind}; move it away, {_OTHER_DIR}")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.stat()
     _require_owner(folder, status)

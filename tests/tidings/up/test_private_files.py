@@ -100,6 +100,19 @@ def test_a_link_of_ones_own_to_the_data_directory_is_followed(tmp_path: Path):
     assert (_start(link).folder / "up.lock").is_file()
 
 
+@pytest.mark.parametrize("name", ["file", "to_file", "to_nothing", "loop"])
+def test_what_is_no_folder_is_refused_by_its_name(tmp_path: Path, name: str):
+    (tmp_path / "file").write_text("precious")
+    for link, target in (("to_file", "file"), ("to_nothing", "nothing"), ("loop", "loop")):
+        (tmp_path / link).symlink_to(tmp_path / target)
+    kind = "no folder" if name == "file" else "a symbolic link to no folder"
+
+    with pytest.raises(CannotStart, match=f"/{name} is {kind}; move it away, or name another"):
+        _start(tmp_path / name)
+    assert (tmp_path / "file").read_text() == "precious"
+    assert not (tmp_path / "nothing").exists()
+
+
 @needs_root
 @pytest.mark.parametrize("name", [".", "mail", "broker", "up.lock", "ops_auth", "tidings.sqlite"])
 def test_what_belongs_to_another_user_is_refused(tmp_path: Path, name: str):
