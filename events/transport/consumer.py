@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from events import newer_code
 from events.db_errors import describe_error
 from events.subscriptions import registered
+from events.transport.delayed_delivery import DelayedDelivery, queue_of
 from events.transport.ordinary import ordinary_tasks, validate_ordinary
 from events.transport.protocol import (
     InvalidMessage,
@@ -46,6 +47,18 @@ _DECODING_ERRORS = (
 
 class Consumer(consumer.Consumer):
     """A consumer that stores each message which it cannot run before it acknowledges it."""
+
+    class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[valid-type, misc]  # a class
+        """Celery's steps, one of them replaced."""
+
+        default_steps = (
+            *(
+                each
+                for each in consumer.Consumer.Blueprint.default_steps
+                if not str(each).endswith(":DelayedDelivery")
+            ),
+            DelayedDelivery,
+        )
 
     connection_errors: Any
     event_dispatcher: Any
@@ -145,7 +158,7 @@ class Consumer(consumer.Consumer):
     def _quarantine(self, message: Any, reason: str, error: Exception | None = None) -> None:
         if message.acknowledged:
             return
-        queue = (message.delivery_info or {}).get("routing_key") or ""
+        queue = queue_of((message.delivery_info or {}).get("routing_key") or "")
         try:
             quarantine_message(message, queue, reason, error=error)
         except SQLAlchemyError:

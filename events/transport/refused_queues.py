@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from events.errors import BrokerDown, QueueUnavailable
-from events.transport import broker_queues
+from events.transport import broker_queues, delayed_delivery
 from events.transport.link import Link
 
 logger = structlog.get_logger("tidings.transport")
@@ -76,3 +76,5 @@ class RefusedQueues:
         self._queues[name](channel).declare()
         if hasattr(channel, "confirm_select"):
             broker_queues.count_ready(channel, name)
+            # Celery binds what it could declare when the worker started.
+            delayed_delivery.bind(channel.connection, self._queues[name])

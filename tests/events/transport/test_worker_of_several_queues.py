@@ -5,10 +5,13 @@ from base64 import b64decode
 from collections.abc import Callable
 
 import pytest
-from kombu import Connection, Queue
+from kombu import Connection, Producer, Queue
+from sqlalchemy import select
 
 from events import Database, heartbeat, reading
+from events.tables import InvalidMessageRow
 from tests.events.stack import Stack
+from tests.events.transport.confirmed import confirmed_channel
 from tests.forked import BusProcess
 from tests.servers import Process, Valkey, wait_until
 
@@ -31,6 +34,11 @@ def consumed() -> set[str]:
     with reading() as session:
         alive = [each for each in heartbeat.alive(session) if each.kind == "worker"]
     return {queue for each in alive for queue in each.queues}
+
+
+def quarantined_from() -> list[str]:
+    with reading() as session:
+        return list(session.scalars(select(InvalidMessageRow.queue)))
 
 
 def check(stack: Stack, mend: Callable[[], object]) -> None:
@@ -58,7 +66,15 @@ def test_a_worker_consumes_its_other_queues_while_one_was_declared_elsewhere(
         with Connection(rabbitmq_url) as connection:
             connection.channel().queue_delete("pings")
 
-    check(make_stack(database, rabbitmq_url), mend)
+    stack = make_stack(database, rabbitmq_url)
+    check(stack, mend)
+    # There are more queues, of which no worker has ever been started.
+    assert "delayed delivery" not in stack.workers["several"].log()
+    with confirmed_channel(rabbitmq_url) as confirmed:  # as a countdown that is over
+        producer = Producer(confirmed.channel)
+        delayed = {"exchange": "celery_delayed_delivery", "routing_key": "0." * 28 + "pings"}
+        confirmed.publish(producer.publish, b"none", **delayed)
+    wait_until(lambda: quarantined_from() == ["pings"], what="the message on the mended queue")
 
 
 def test_a_worker_consumes_its_other_queues_while_the_key_of_one_is_no_list(
