@@ -66,6 +66,11 @@ def write_next_version(folder: Path) -> None:
             shutil.copytree(ROOT / name, folder / name)
         else:
             shutil.copy2(ROOT / name, folder / name)
+    write_migration(folder)
+    (folder / "tasks/channels.py").write_text(SERVICE)
+
+
+def write_migration(folder: Path) -> None:
+    """Write the migration of the next version beside those of a copy of the code."""
     versions = folder / "tidings/migrations/versions"
     (versions / f"{REVISION}_channels.py").write_text(MIGRATION)
-    (folder / "tasks/channels.py").write_text(SERVICE)

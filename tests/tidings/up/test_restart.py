@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.servers import HANG, Process, wait_until
+from tests.system.next_version import write_migration
 from tests.tidings.up.instance import ORDER, TIDINGS, Instance
 from tests.tree import ROOT
 from tidings.http_client import open_client
@@ -74,11 +75,14 @@ class Editable(Instance):
 
     def greeted(self, order: str) -> list[str]:
         """Return the words with which the service of this file greeted an order."""
+        return self.asked("SELECT words FROM greetings WHERE order_id = :order", order=order)
+
+    def asked(self, query: str, **values: str) -> list[str]:
+        """Return the first column of what the database answers."""
         engine = create_engine(f"sqlite:///{self.data}/tidings.sqlite")
-        found = text("SELECT words FROM greetings WHERE order_id = :order")
         try:
             with engine.connect() as connection:
-                return list(connection.scalars(found, {"order": order}))
+                return list(connection.scalars(text(query), values))
         finally:
             engine.dispose()
 
@@ -99,8 +103,11 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editable]:
 
 
 @pytest.mark.slow
-def test_a_restart_starts_the_worker_of_a_new_service_at_the_same_address(instance: Editable):
+def test_a_restart_migrates_and_starts_the_worker_of_a_new_service_at_the_same_address(
+    instance: Editable,
+):
     (instance.code / "tasks/greetings.py").write_text(GREETINGS)
+    write_migration(instance.code)  # made while the old processes work
 
     command = instance.restart()
     placed = instance.place_patiently()
@@ -111,6 +118,8 @@ def test_a_restart_starts_the_worker_of_a_new_service_at_the_same_address(instan
     assert command.log().splitlines()[-1] == f"ready: {instance.url}"
     assert instance.titled("celeryd: greetings@")
     wait_until(lambda: instance.greeted(placed) == ["welcome"], what="the greeting")
+    assert instance.asked("SELECT DISTINCT channel FROM orders") == ["web"]
+    assert instance.asked("SELECT subscription FROM attempts") == []
     assert instance.running(), "it is the process that was started"
 
 
