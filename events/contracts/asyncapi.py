@@ -8,6 +8,7 @@ https://www.asyncapi.com/docs/reference/specification/v3.0.0
 
 import re
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from itertools import groupby
 from typing import Any
 
@@ -22,6 +23,7 @@ _DESCRIPTION = (
     "Events of the log, each as a CloudEvent. A subscription gets each event in its newest "
     "version, and its effect happens once. Events have no order."
 )
+_ENVELOPE_KEY = "tidings.Envelope"  # an event of an application may be called Envelope
 _ENVELOPE: Document = {
     "type": "object",
     "description": "The attributes of CloudEvents 1.0, and those of Tidings.",
@@ -62,7 +64,7 @@ def document(subscribers: Iterable[Subscriber], *, title: str) -> Document:
             "messages": {
                 _message_key(each.event_class): _message(each, references) for each in listed
             },
-            "schemas": {"Envelope": _ENVELOPE, **schemas},
+            "schemas": {_ENVELOPE_KEY: _ENVELOPE, **schemas},
         },
     }
 
@@ -108,7 +110,7 @@ def _message(entry: CatalogEntry, references: dict[type[Event], Document]) -> Do
         "summary": entry.description,
         "contentType": CONTENT_TYPE,
         "payload": {
-            "allOf": [{"$ref": "#/components/schemas/Envelope"}, {"properties": attributes}]
+            "allOf": [{"$ref": f"#/components/schemas/{_ENVELOPE_KEY}"}, {"properties": attributes}]
         },
     }
 
@@ -118,7 +120,7 @@ def _operations(groups: Iterable[tuple[str, Sequence[CatalogEntry]]]) -> Iterabl
     for event_type, group in groups:
         newest = group[-1]
         yield (
-            f"{newest.event_class.source}.publish.{_key(event_type)}",
+            f"{_key(newest.event_class.source)}.publish.{_key(event_type)}",
             _operation("send", newest, f"{newest.event_class.source} publishes it"),
         )
         for each in newest.subscribers:
@@ -139,8 +141,9 @@ def _operation(action: str, entry: CatalogEntry, summary: str) -> Document:
 
 
 def _key(text: str) -> str:
-    """Return a key of AsyncAPI: letters, digits and `.-_`."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", text)
+    """Return a key of AsyncAPI: letters, digits and `.-_`. Two texts have two keys."""
+    key = re.sub(r"[^A-Za-z0-9._-]", "_", text)
+    return key if key == text else f"{key}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _message_key(event_class: type[Event]) -> str:

@@ -14,7 +14,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 import tasks.celery  # noqa: F401 - every service, with its subscriptions
-from events import clock
+from events import Event, clock, event
 from events.admin import event_catalog
 from events.contracts.asyncapi import document
 from events.contracts.files import read_all
@@ -186,3 +186,25 @@ def test_schemas_of_one_name_in_two_modules_are_kept_apart() -> None:
     listed = document([], title="x")["components"]["schemas"]
 
     assert all(re.fullmatch(KEY, name) for name in listed)
+
+
+def test_names_that_are_no_keys_are_kept_apart_and_described_by_the_rules(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(event, "_classes", {})
+    types = {"Large": "größe", "Greeting": "grüße", "Envelope": "a/<b>"}
+    for name, event_type in types.items():
+        fields = {"__annotations__": {name.lower(): str}}
+        type(name, (Event,), fields, type=event_type, source="the shop")
+
+    described = document([], title="x")
+
+    jsonschema.validate(described, RULES)
+    addresses = [each["address"] for each in described["channels"].values()]
+    assert sorted(addresses) == sorted(types.values())
+    assert len(described["operations"]) == 3
+    for reference in references(described):
+        assert found(described, reference) is not None
+    schemas = described["components"]["schemas"]
+    assert schemas["Envelope"]["properties"].keys() == {"envelope"}
+    assert "specversion" in schemas["tidings.Envelope"]["properties"]
