@@ -56,7 +56,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Open a session to read with; writes through it are rolled back."""
+        """Open a session to read with. It has no transaction, so nothing may be written by it."""
         with Session(self.reader, expire_on_commit=False, autoflush=False) as session:
             self._measure_clock(session)
             yield session

@@ -14,7 +14,7 @@ from events import clock, gathered
 from events.dialects import DIALECTS, dialect_of
 from events.due_times import due_time
 from events.envelope import Actor, Envelope
-from events.errors import ScheduleError
+from events.errors import PublishError, ScheduleError
 from events.event import Event
 from events.new_entries import new_entry
 from events.orm import table_of
@@ -58,6 +58,7 @@ def _schedule(
         )
     if key is not None:
         check_key(key)
+    require_transaction(session)
     insert = _insert_scheduled(dialect_of(session).name)
     for row in rows:
         values = {name: value for name, value in row.items() if name != "relayed_at"}
@@ -68,6 +69,15 @@ def _schedule(
                 "first"
             )
     wake(session)
+
+
+def require_transaction(session: Session) -> None:
+    """Raise `PublishError` if what the session writes is committed whatever follows."""
+    if dialect_of(session).is_autocommitting(session):
+        raise PublishError(
+            "this session has no transaction: each of its statements is committed by itself "
+            "(autocommit, as with events.reading()); use events.transaction(), or your own"
+        )
 
 
 def check_key(key: Any) -> None:
@@ -89,6 +99,7 @@ def append(session: Session, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _insert_entries(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    require_transaction(session)
     notify = "" if _is_woken(session) else CHANNEL  # with the rows: no round trip of its own
     dialect_of(session).insert_rows(session, EVENTS, rows, notify=notify)
     note_woken(session)

@@ -50,7 +50,10 @@ _NAMED = _TABLE.c.id.in_(bindparam("ids", expanding=True))
 
 
 def add(session: Session, message: TaskMessage, *, task: str, due_at: datetime) -> None:
-    """Insert a message in the caller's transaction. Raises `ScheduleError` if its id is taken."""
+    """Insert a message in the caller's transaction. Raises `ScheduleError` if its id is taken, and
+    `PublishError` if there is no transaction.
+    """
+    log.require_transaction(session)
     row = {
         "id": message.id,
         "task": task,

@@ -36,18 +36,21 @@ _CANCEL = delete(_TABLE).where(_TABLE.c.key == bindparam("of")).returning(_TABLE
 def cancel(session: Session, key: str) -> bool:
     """Cancel the event that waits under `key`, in the caller's transaction.
 
-    Return false if there is none: it has fired, or was cancelled. Raises `ScheduleError`.
+    Return false if there is none: it has fired, or was cancelled. Raises `ScheduleError`
+    and `PublishError`.
     """
     log.check_key(key)
+    log.require_transaction(session)
     return session.scalar(_CANCEL, {"of": key}) is not None
 
 
 def reschedule(session: Session, key: str, at: datetime) -> bool:
     """Move the event that waits under `key` to another time; false if there is none.
 
-    Raises `ScheduleError`.
+    Raises `ScheduleError` and `PublishError`.
     """
     log.check_key(key)
+    log.require_transaction(session)
     moved = update(_TABLE).where(_TABLE.c.key == key).values(publish_at=due_time(at, "at"))
     found = session.scalar(moved.returning(_TABLE.c.key)) is not None
     log.wake(session)

@@ -54,6 +54,11 @@ class Dialect(Protocol):
     def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> Engines:
         """Return the engines; those of an `urgent` process go before others where writers queue."""
 
+    def is_autocommitting(self, session: Session) -> bool:
+        """Tell whether each statement of the session is committed by itself."""
+        options = session.connection().get_execution_options()
+        return options.get("isolation_level") == "AUTOCOMMIT"
+
     def notify(self, session: Session, channel: str) -> None:
         """Wake the listeners of `channel` when the transaction commits."""
         return

@@ -71,6 +71,11 @@ class PostgreSQL(Dialect):
         event.listen(engine, "checkout", _ping_if_idle)
         return engine
 
+    def is_autocommitting(self, session: Session) -> bool:
+        """Ask the driver: an engine may have been made so."""
+        connection: Any = session.connection().connection.dbapi_connection
+        return bool(connection.autocommit)
+
     def notify(self, session: Session, channel: str) -> None:
         """Send NOTIFY."""
         session.connection().exec_driver_sql(f"NOTIFY {channel}")

@@ -28,7 +28,8 @@ def delay_on_commit(session: Session, task: Task[Any, Any], *args: Any, **kwargs
 
     Return the task's id. A task of any Celery app will do whose broker is that of the relay. If the
     transaction is rolled back, the task is never sent; if it commits, the task is sent at least
-    once, with this id, as soon as there is a relay and a broker. Raises `ScheduleError`.
+    once, with this id, as soon as there is a relay and a broker. Raises `ScheduleError`, and
+    `PublishError` for a session without a transaction.
     """
     return apply_on_commit(session, task, args, kwargs)
 

@@ -1,19 +1,34 @@
 """The log: what `publish` writes, and when an event is handled."""
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import Celery
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
-from events import Context, Database, Event, acting, log, publish, reading, transaction
+from events import (
+    Context,
+    Database,
+    Event,
+    acting,
+    clock,
+    log,
+    publish,
+    reading,
+    scheduled,
+    transaction,
+)
 from events.errors import PublishError
 from events.new_entries import MAX_SUBJECT
+from events.outgoing_tasks import OutgoingTask
 from events.tables import Delivery, LogEntry
 from events.testing import Bus
+from events.transport import delay_on_commit
 from tests.events.sample import Measured, Noted, Replied, marks, new_subscription, note, send
 
 
@@ -106,6 +121,33 @@ def test_what_no_database_stores_is_refused_by_name_and_the_transaction_goes_on(
         [entry] = session.scalars(select(LogEntry)).all()
     assert entry.data == {"value": "\0\ud800"}
     assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", str(entry.traceparent))
+
+
+def test_without_a_transaction_nothing_is_published_scheduled_or_cancelled(
+    any_database: Database,
+) -> None:
+    later = clock.now() + timedelta(hours=1)
+    app = Celery("caller", broker="memory://", set_as_current=False)
+    task = app.task(name="caller.count", shared=False)(count_rows)
+    with transaction() as session:
+        publish(session, Noted(), at=later, key="kept")
+    acts: list[Callable[[Session], object]] = [
+        lambda session: publish(session, Noted()),
+        lambda session: publish(session, Noted(), at=later, key="new"),
+        lambda session: scheduled.cancel(session, "kept"),
+        lambda session: scheduled.reschedule(session, "kept", later),
+        lambda session: delay_on_commit(session, task, "orders"),
+    ]
+
+    with Session(any_database.writer.execution_options(isolation_level="AUTOCOMMIT")) as session:
+        for act in acts:
+            with pytest.raises(PublishError, match=r"no transaction.*events\.transaction\(\)"):
+                act(session)
+
+    with reading() as session:
+        assert [row.key for row in scheduled.listed(session)] == ["kept"]
+        assert session.scalar(select(func.count()).select_from(OutgoingTask)) == 0
+    assert count_rows(LogEntry) == 0
 
 
 def test_publishing_no_events_changes_nothing(any_database: Database) -> None:
