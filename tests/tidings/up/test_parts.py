@@ -227,3 +227,11 @@ def test_a_port_is_free_again_after_the_look():
 
     assert ports.find_free(port, "--flower-port") == port
     assert ports.find_free(port, "--flower-port") == port
+
+
+def test_a_port_that_somebody_took_during_a_restart_gives_way_to_another():
+    port = free_port()
+
+    assert ports.find_again(port) == port
+    with socket.create_server(("127.0.0.1", port)):
+        assert ports.find_again(port) not in (port, 0)
