@@ -25,23 +25,36 @@ from benchmarks.shop import Shop
 PAGES = (
     "/",
     "/ops",
+    "/ops/alerts",
+    "/ops/audit",
+    "/ops/breakers",
+    "/ops/catalog",
+    "/ops/dead-letters",
+    "/ops/dead-letters?q=error:refused",
+    "/ops/events",
+    "/ops/mails",
     "/ops/orders",
     "/ops/products",
-    "/ops/events",
-    "/ops/dead-letters",
     "/ops/queues",
-    "/ops/catalog",
-    "/ops/mails",
-    "/api/v1/products",
-    "/api/v1/orders",
-    "/api/v1/events",
+    "/ops/replays",
+    "/ops/schedules",
+    "/api/v1/alerts/preview",
+    "/api/v1/audit",
+    "/api/v1/breakers",
     "/api/v1/dead-letters",
+    "/api/v1/events",
+    "/api/v1/orders",
+    "/api/v1/orders/stuck",
+    "/api/v1/processes",
+    "/api/v1/products",
     "/api/v1/queues",
+    "/api/v1/replays",
+    "/api/v1/stats",
     "/api/v1/subscriptions",
     "/readyz",
     "/metrics",
 )
-_ORDER_PAGE = "/ops/orders/<id>"
+_ORDER_PAGES = ("/ops/orders/<id>", "/ops/orders/<id>/trace")
 _LOOKS = 5
 _ORDERS = 300
 
@@ -69,7 +82,8 @@ _NOTE = "least and most are the empty and the full database, or the other way ro
 def _all(shop: Shop, skus: str) -> dict[tuple[str, str], float]:
     shop.settle()
     found = {(path, "ms"): _page(shop, path) for path in PAGES}
-    found[_ORDER_PAGE, "ms"] = _page(shop, _ORDER_PAGE.replace("<id>", _newest_order(shop)))
+    newest = _newest_order(shop)
+    found |= {(path, "ms"): _page(shop, path.replace("<id>", newest)) for path in _ORDER_PAGES}
     began = shop.count(SHIPPED)
     posted = client.post(shop.url, clients=8, orders=_ORDERS, skus=skus)
     if not until(lambda: shop.count(SHIPPED) >= began + _ORDERS, within=120, pause=0.02):
