@@ -60,6 +60,7 @@ class Editable(Instance):
 
     def restart(self) -> Process:
         """Begin `tidings restart`."""
+        assert self.running(), self.log()[-2000:]
         home = self.home / f"restart-{next(_numbers)}"
         home.mkdir()
         words = ["-m", "tidings", "restart", "--data-dir", str(self.data)]
@@ -128,7 +129,8 @@ def test_a_restart_runs_changed_code(instance: Editable):
     service = instance.code / "tasks/greetings.py"
     service.write_text(service.read_text().replace("welcome", "welcome again"))
 
-    assert end_of(instance.restart()) == 0
+    command = instance.restart()
+    assert end_of(command) == 0, command.log()
 
     order = instance.order()["id"]
     wait_until(lambda: instance.greeted(order) == ["welcome again"], what="the greeting")
@@ -151,10 +153,11 @@ def test_code_that_does_not_work_restarts_nothing(
     (instance.code / name).write_text(works.replace(*change))
 
     command = instance.restart()
-    assert end_of(command) == 1
+    assert end_of(command) == 1, command.log()
     (instance.code / name).write_text(works)
 
-    assert command.log().splitlines()[1:] == [
+    assert command.log().splitlines() == [
+        "checking the changed code",
         "the changed code does not work; nothing was restarted",
         "Error: `tidings up` has not restarted; its own output says why",
     ]
@@ -167,7 +170,8 @@ def test_code_that_does_not_work_restarts_nothing(
 def test_a_signal_to_stop_goes_before_a_restart(instance: Editable):
     """The last test of this file: nothing runs after it."""
     command = instance.restart()
-    wait_until(lambda: "checking" in command.log(), what="the check")
+    wait_until(lambda: command.log() or not command.running(), what="the check")
+    assert "checking" in command.log()
 
     instance.stop(60)
 
