@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import jsonpatch
-import jsonpointer
 from pydantic import ValidationError
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
@@ -18,6 +16,7 @@ from uuid_utils.compat import uuid7
 from events import clock, ledger, log
 from events.admin import dead_letters
 from events.admin.audit import Act
+from events.admin.json_patches import Payload, patched
 from events.edited_events import EditedEvent
 from events.envelope import Envelope
 from events.errors import InvalidPayload, UnknownDelivery
@@ -27,7 +26,6 @@ from events.selection import named, parse
 from events.tables import delivery_id
 
 MAX_EDITS = 100  # dead letters in one act
-Payload = dict[str, Any]
 Change = Callable[[Payload], Any]
 
 
@@ -59,21 +57,15 @@ def replaced_by(data: Payload) -> Change:
 
 def patched_by(patch: Sequence[Payload]) -> Change:
     """Return the change by a JSON Patch (RFC 6902), which raises `InvalidPayload`."""
-
-    def change(data: Payload) -> Any:
-        try:
-            return jsonpatch.apply_patch(data, list(patch))
-        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
-            raise InvalidPayload([("patch", str(error))]) from error
-        except (TypeError, ValueError, LookupError, AttributeError) as error:
-            raise InvalidPayload([("patch", f"it is no JSON Patch: {error}")]) from error
-
-    return change
+    return lambda data: patched(data, patch)
 
 
 def preview(session: Session, ids: Sequence[str], change: Change) -> list[Edit]:
-    """Return what the edit would change. Raises `UnknownDelivery` and `InvalidPayload`."""
-    return [_edit(each, _found(session, each), change) for each in ids]
+    """Return what the edit would change. Raises `UnknownDelivery` and `InvalidPayload`.
+
+    The errors of several name the dead letters that they are about, before the fields.
+    """
+    return _each(ids, lambda each: _edit(each, _found(session, each), change))
 
 
 def edit(session: Session, ids: Sequence[str], change: Change, *, who: str, why: str) -> list[Edit]:
@@ -83,10 +75,23 @@ def edit(session: Session, ids: Sequence[str], change: Change, *, who: str, why:
     `preview` does, and `ReasonMissing`.
     """
     act = Act(who, "edit", *named({"ids": ids}, why))
-    done = [_apply(session, _found(session, each), each, change) for each in ids]
+    done = _each(ids, lambda each: _apply(session, _found(session, each), each, change))
     fields = sorted({found.path for each in done for found in each.diff})
     corrected = [each.corrected for each in done]
     act.record(session, len(done), ends=True, corrected=corrected, fields=fields)
+    return done
+
+
+def _each(ids: Sequence[str], edit_one: Callable[[str], Edit]) -> list[Edit]:
+    done, wrong = list[Edit](), list[tuple[str, str]]()
+    for each in ids:
+        try:
+            done.append(edit_one(each))
+        except InvalidPayload as error:
+            prefix = f"{each} " if len(ids) > 1 else ""
+            wrong += [(f"{prefix}{field}", message) for field, message in error.errors]
+    if wrong:
+        raise InvalidPayload(wrong)
     return done
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import click
+from pydantic_core import from_json
 
 from events import reading, transaction
 from events.admin import dead_letters, edits
@@ -84,10 +85,10 @@ def _change(data: str | None, patch: str | None) -> Change:
 def _json(name: str, option: str, kind: type[Any]) -> Any:
     try:
         with click.open_file(name, encoding="utf-8") as file:
-            value = json.load(file)
+            value = from_json(file.read(), allow_inf_nan=False)
     except OSError as error:
         raise click.UsageError(f"{option} {name}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise click.UsageError(f"{option} is no JSON: {error}") from error
     if not isinstance(value, kind):
         raise click.UsageError(f"{option} is no JSON {'object' if kind is dict else 'array'}")

@@ -1,9 +1,9 @@
 """JSON that a person types into a field of a form."""
 
-import json
 from typing import Any, TypeVar
 
 from flask import request
+from pydantic_core import from_json
 
 from events.errors import InvalidPayload
 
@@ -18,8 +18,8 @@ def parsed(typed: str, field: str, kind: type[Json]) -> Json:
     if len(typed) > MAX_LENGTH:
         raise InvalidPayload([(field, f"write at most {MAX_LENGTH:,} characters")])
     try:
-        data = json.loads(typed)
-    except (ValueError, RecursionError) as error:
+        data = from_json(typed, allow_inf_nan=False)  # as it reads the body of a request
+    except ValueError as error:
         raise InvalidPayload([(field, f"it is no JSON: {error}")]) from error
     if not isinstance(data, kind):
         raise InvalidPayload([(field, f"it is no JSON {_NAMES[kind.__name__]}")])

@@ -17,6 +17,10 @@ from events.testing import Bus
 from tests.events.sample import Noted, deliveries, mark, marks, new_subscription, note
 
 RIGHT = [{"op": "replace", "path": "/text", "value": "right"}]
+PLACES = ("/nothing", "/nothing/0", "/text/0")
+LISTED = {"op": "replace", "path": "/text", "value": [1]}
+DOUBLED = [{"op": "copy", "from": "/text", "path": "/text/0"}] * 60
+DEEPER = [{"op": "copy", "from": "/text", "path": "/text" + "/0" * 2**each} for each in range(11)]
 
 
 def refuse_wrong(event: Noted, session: Session) -> None:
@@ -116,6 +120,11 @@ def test_the_link_goes_with_its_event_when_that_is_removed(bus: Bus) -> None:
         (patched_by([{"path": "/text"}]), "patch", "op"),
         (patched_by([{"op": "test", "path": "/text", "value": "other"}]), "patch", "other"),
         (patched_by([{"op": "replace", "path": "", "value": 5}]), "data", ""),
+        (patched_by([*RIGHT, {"op": "remove", "path": "/no/0"}]), "patch", "operation 2 at /no/0:"),
+        (patched_by([LISTED, *DOUBLED]), "patch", "copies more than"),
+        (patched_by([LISTED, *DEEPER]), "patch", "deep"),
+        (patched_by([{"op": "add", "path": "/~2", "value": 1}]), "patch", "invalid escape"),
+        (patched_by([{"op": "add", "path": 5, "value": 1}]), "patch", "Invalid 'path'"),
     ],
 )
 def test_a_correction_that_breaks_the_schema_changes_nothing_and_names_the_field(
@@ -132,11 +141,22 @@ def test_a_correction_that_breaks_the_schema_changes_nothing_and_names_the_field
         assert audit.listed(session) == []
 
 
+def test_an_error_about_a_patch_does_not_show_the_payload(bus: Bus) -> None:
+    places = [(op, path) for op in ("test", "copy", "move", "remove") for path in PLACES]
+    for operation, path in places:
+        patch = [{"op": operation, "path": path, "from": "/missing", "value": 7}]
+        with pytest.raises(InvalidPayload) as refused, reading() as session:
+            edits.preview(session, letters()[:1], patched_by(patch))
+        assert "wrong" not in str(refused.value), operation
+
+
 def test_of_a_group_either_all_are_corrected_or_none(bus: Bus) -> None:
     only_first: list[Any] = [{"op": "test", "path": "/text", "value": "wrong 1"}, *RIGHT]
     before = letters()
-    with pytest.raises(InvalidPayload):
+    with pytest.raises(InvalidPayload) as refused:
         edit(before, patched_by(only_first))
+    [(field, _)] = refused.value.errors
+    assert field == f"{before[1]} patch"
     assert letters() == before
     with reading() as session:
         assert len(edits.preview(session, before, patched_by(RIGHT))) == 2
