@@ -7,7 +7,7 @@ TidingsError
 ├── UnknownEvent            a type or version that this process does not know
 │   └── UnknownFields       fields of a known version that this process does not know
 ├── ReasonMissing           an operator's act without a reason, which the audit needs
-├── UnknownDelivery         no dead letter or invalid message has that id
+├── UnknownDelivery         no dead letter has that id
 ├── UnknownGroup            no dead letter has that cause
 ├── InvalidPayload          a corrected payload breaks the schema of its event
 ├── UnknownReplay           no replay has that number

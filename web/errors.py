@@ -20,6 +20,8 @@ from flask import Flask, Response, has_request_context, jsonify, render_template
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
+from events.admin.dead_letters import NothingToDiscard
+from events.admin.invalid_messages import UnknownInvalidMessage
 from events.admin.saved_views import TooManyViews, UnknownView
 from events.db_errors import describe_error, is_input_fault, is_transient, unavailable_reason
 from events.dry_runs.outside import UnknownAnswer
@@ -116,12 +118,14 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
     ForeignOrigin: (HTTPStatus.FORBIDDEN, "Foreign origin", {}),
     BadAddress: (HTTPStatus.BAD_REQUEST, "Bad address", {}),
     UnknownDelivery: (HTTPStatus.NOT_FOUND, "Unknown dead letter", {}),
+    UnknownInvalidMessage: (HTTPStatus.NOT_FOUND, "Unknown invalid message", {}),
     UnknownGroup: (HTTPStatus.NOT_FOUND, "Unknown group", {}),
     UnknownSubscription: (HTTPStatus.NOT_FOUND, "Unknown subscription", {}),
     UnknownDependency: (HTTPStatus.NOT_FOUND, "Unknown dependency", {}),
     UnknownTaskMessage: (HTTPStatus.NOT_FOUND, "Unknown task", {}),
     UnknownReplay: (HTTPStatus.NOT_FOUND, "Unknown replay", {}),
     NothingToReplay: (HTTPStatus.NOT_FOUND, "Nothing to replay", {}),
+    NothingToDiscard: (HTTPStatus.NOT_FOUND, "Nothing to discard", {}),
     UnknownView: (HTTPStatus.NOT_FOUND, "Unknown view", {}),
     TooManyViews: (HTTPStatus.CONFLICT, "Too many views", {}),
     ReplayIsOver: (HTTPStatus.CONFLICT, "Replay is over", {}),

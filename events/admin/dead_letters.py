@@ -16,11 +16,18 @@ from events import ledger
 from events.admin.audit import Act
 from events.admin.slices import Progress, Stage, carry_out
 from events.database import reading
-from events.errors import UnknownDelivery
+from events.errors import TidingsError, UnknownDelivery
 from events.ledger import DEAD_BY_KEY, IS_DEAD
 from events.orm import UTCDateTime
 from events.selection import Selection, matching, named, parse
 from events.tables import Attempt, Delivery, LogEntry
+
+
+class NothingToDiscard(TidingsError):
+    """No dead letter matches the selection."""
+
+    def __init__(self) -> None:
+        super().__init__("no dead letter is selected by this; nothing was changed")
 
 
 @dataclass(frozen=True)

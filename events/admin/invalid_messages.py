@@ -9,11 +9,21 @@ from sqlalchemy.orm import Session
 from events import clock
 from events.admin import audit
 from events.db_errors import sanitize_text
-from events.errors import UnknownDelivery
+from events.errors import TidingsError
 from events.tables import InvalidMessageRow
 
 MAX_SHOWN = 4000  # bytes of a body that are shown
 _IS_KEPT = InvalidMessageRow.discarded_at.is_(None)
+
+
+class UnknownInvalidMessage(TidingsError):
+    """No invalid message that waits for a person has this number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"no invalid message {number} waits for a person: there is none, or it is discarded; "
+            "`tidings invalid-messages list` shows them"
+        )
 
 
 def keep(
@@ -53,11 +63,11 @@ def count(session: Session) -> int:
 def discard(session: Session, message_id: int, *, who: str, why: str) -> None:
     """Take an invalid message off the list; the row stays.
 
-    Raises `UnknownDelivery`, also for one that is off the list already.
+    Raises `UnknownInvalidMessage`, also for one that is off the list already.
     """
     row = session.get(InvalidMessageRow, message_id)
     if row is None or row.discarded_at is not None:
-        raise UnknownDelivery(f"invalid message {message_id}")
+        raise UnknownInvalidMessage(message_id)
     row.discarded_at = clock.now()
     target = f"invalid message {message_id}"
     audit.record(session, who=who, action="discard", target=target, why=why)

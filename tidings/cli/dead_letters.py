@@ -178,7 +178,7 @@ def discard(ids: tuple[str, ...], *, why: str, everything: bool, **filters: str 
     with progress_bar("dead letters", total) as progress:
         count = admin.discard(who=who(), why=why, progress=progress, **chosen)
     if not count:
-        nothing_found("no dead letter is selected by this; nothing was changed")
+        nothing_found(str(admin.NothingToDiscard()))
     echo(f"discarded: {counted(count, 'dead letter')}")
 
 

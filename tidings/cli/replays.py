@@ -8,6 +8,7 @@ import click
 from events import clock, reading, transaction
 from events.admin import replays as admin
 from events.replays.tables import Replay
+from tidings.cli import replay_words
 from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo
 from tidings.cli.output import (
@@ -29,7 +30,6 @@ from tidings.cli.replay_options import (
 )
 
 _COLUMNS = ("replay", "kind", "state", "done", "died again", "total", "began", "by", "why")
-_STEP_COLUMNS = ("step", "size", "given back", "done", "died again", "skipped")
 _FACTS = (
     *("id", "kind", "state", "selection", "total", "released", "done", "failed", "skipped"),
     *("step", "steps", "rate", "stop_above", "stopped_because", "who", "why", "created_at"),
@@ -65,21 +65,13 @@ def list_replays(*, limit: int, as_json: bool) -> None:
 def show(number: int, *, as_json: bool) -> None:
     """Show one replay with its steps."""
     with reading() as session:
-        plain = _plain(admin.find(session, number))
+        job = admin.find(session, number)
     if as_json:
-        print_json(plain)
+        print_json(_plain(job))
         return
-    steps = plain.pop("steps")
-    for name, value in plain.items():
-        echo(f"{name.replace('_', ' '):<15} {cell(value)}")
-    rows = [
-        (number, each["size"] or "all others", *(each[name] for name in _STEP_COUNTS))
-        for number, each in enumerate(steps, 1)
-    ]
-    print_table(_STEP_COLUMNS, rows, empty="no steps")
-
-
-_STEP_COUNTS = ("released", "done", "failed", "skipped")
+    for name, value in replay_words.facts(job, admin.seconds_left(job, clock.now())):
+        echo(f"{name:<11} {cell(value)}")
+    print_table(replay_words.STEP_COLUMNS, replay_words.step_rows(job), empty="no steps")
 
 
 @replays.command()

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from events import log, reading, transaction
 from events.admin import dead_letters, event_catalog, queues, replays, subscriptions, triage
+from events.admin.dead_letters import NothingToDiscard
 from events.search import dead, find
 from tasks import impact, order_replays, orders
 from tasks.search_fields import dead_letters_query
@@ -21,7 +22,6 @@ from web.api.ops_schemas import (
     Changed,
     DeadLetterPath,
     DeadLetterQuery,
-    DeadLetterSelection,
     EventQuery,
     Events,
     OrderRow,
@@ -36,6 +36,7 @@ from web.api.ops_schemas import (
 from web.api.replay_schemas import ReplayOut
 from web.api.replays import accepted
 from web.api.schemas import LoginOut, OrderPath
+from web.api.selections import DeadLetterSelection
 from web.security import operator_name
 
 bp = operators.blueprint("ops_api", __name__)
@@ -154,6 +155,8 @@ def discard_many(body: DeadLetterSelection) -> dict[str, Any]:
     """Discard the selected dead letters. Their events stay in the log."""
     selection = body.model_dump(exclude={"why"})
     changed = dead_letters.discard(who=operator_name(), why=body.why, **selection)
+    if not changed:
+        raise NothingToDiscard
     return _json(Changed(changed=changed))
 
 

@@ -10,7 +10,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    model_validator,
 )
 
 from events.catalog import Money
@@ -48,7 +47,9 @@ class _Query(Parameters):
     model_config = ConfigDict(extra="forbid")
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """The body of a request, with the fields that it has and no others."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
@@ -103,44 +104,10 @@ class DeadLetterQuery(DeadLetterFilters):
     limit: Limit = 100
 
 
-class Because(_Body):
+class Because(Body):
     """The operator's reason, for the audit."""
 
     why: WhyText
-
-
-def _requires(**fields: Any) -> Any:
-    return {"required": list(fields), "properties": fields}
-
-
-_SELECTIONS: list[Any] = [
-    _requires(ids={"type": "array"}),
-    *(_requires(**{name: {"type": "string"}}) for name in ("queue", "subscription", "fingerprint")),
-    _requires(everything={"const": True}),
-]
-
-
-class DeadLetterSelection(_Body):
-    """Dead letters by id or by filters, or expressly all of them, with the operator's reason."""
-
-    model_config = ConfigDict(json_schema_extra={"anyOf": _SELECTIONS})
-
-    ids: list[DeliveryId] | None = Field(default=None, min_length=1, max_length=500)
-    queue: Name | None = None
-    subscription: Name | None = None
-    fingerprint: Fingerprint | None = None
-    everything: bool = False
-    why: WhyText
-
-    @model_validator(mode="after")
-    def require_selection(self) -> "DeadLetterSelection":
-        """Refuse a body that would select every dead letter by accident."""
-        if not (self.everything or self.ids or self.queue or self.subscription or self.fingerprint):
-            raise ValueError(
-                "the body selects no dead letters; give ids, a queue, a subscription or a "
-                "fingerprint, or everything: true"
-            )
-        return self
 
 
 class DeadLetterPath(Parameters):

@@ -9,8 +9,14 @@ from events.dry_runs.process import MAX_AT_ONCE
 from events.dry_runs.result import DryRun
 from events.inputs import REASON, PlainText
 from tasks.dry_runs import SAMPLE
-from web.api.ops_schemas import DeliveryId, Fingerprint, Name, OpsResponse
+from web.api.ops_schemas import (
+    DeliveryId,
+    Fingerprint,
+    Name,
+    OpsResponse,
+)
 from web.api.schemas import WHY
+from web.api.selections import refuse_mixture
 
 OptionalWhy = Annotated[str, REASON, WHY, Field(description="the reason; a preview needs none")]
 Patch = Annotated[list[dict[str, Any]], Field(min_length=1, max_length=100)]
@@ -94,6 +100,7 @@ class GroupEditBody(BaseModel):
         """Refuse a body that selects nothing."""
         if not (self.ids or self.queue or self.subscription or self.fingerprint):
             raise ValueError("give ids, a queue, a subscription or a fingerprint")
+        refuse_mixture(ids=self.ids, filters=(self.queue, self.subscription, self.fingerprint))
         return self
 
     def selection(self) -> dict[str, Any]:

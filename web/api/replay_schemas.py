@@ -18,8 +18,15 @@ from events.replays.steps import (
     Pace,
 )
 from events.replays.tables import Replay
-from web.api.ops_schemas import DeliveryId, Fingerprint, Limit, Name, WhyText
+from web.api.ops_schemas import (
+    DeliveryId,
+    Fingerprint,
+    Limit,
+    Name,
+    WhyText,
+)
 from web.api.schemas import Parameters
+from web.api.selections import refuse_mixture
 
 EventType = Annotated[str, PlainText(200)]
 StepSize = Annotated[int, Field(ge=1, le=MAX_STEP)]
@@ -80,6 +87,9 @@ class NewReplay(PaceBody):
                 "the body selects no dead letters; give ids, a queue, a subscription or a "
                 "fingerprint, or everything: true"
             )
+        if self.kind == "replay":
+            named = (self.queue, self.subscription, self.fingerprint)
+            refuse_mixture(ids=self.ids, filters=named, everything=self.everything)
         return self
 
     def selection(self) -> dict[str, Any]:

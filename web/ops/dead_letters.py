@@ -11,6 +11,7 @@ from events import inputs, log, reading, transaction
 from events.admin import dead_letters, edits, invalid_messages, replays, triage
 from events.admin import saved_views as views
 from events.admin.dead_letters import Group
+from events.admin.invalid_messages import UnknownInvalidMessage
 from events.errors import AlreadyReplaying, NothingToReplay, UnknownDelivery
 from events.ledger import State
 from events.replays import history
@@ -175,7 +176,10 @@ def _not_dead(delivery_id: str, state: str) -> ResponseReturnValue:
 def discard_invalid_message(message_id: str) -> ResponseReturnValue:
     """Remove an invalid message from the list. Its row stays."""
     reason, number = forms.reason(), forms.checked("message", inputs.integer, message_id)
-    with transaction() as session:
-        invalid_messages.discard(session, number, who=operator_name(), why=reason)
-    flash("The invalid message is discarded.", "done")
+    try:
+        with transaction() as session:
+            invalid_messages.discard(session, number, who=operator_name(), why=reason)
+        flash("The invalid message is discarded.", "done")
+    except UnknownInvalidMessage:
+        flash(f"Nothing was changed: invalid message {number} is on the list no more.", "wait")
     return redirect(url_for(".show_list"), 303)

@@ -4,7 +4,7 @@ import pytest
 
 from events import Database, reading, transaction
 from events.admin import audit, invalid_messages
-from events.errors import UnknownDelivery
+from events.admin.invalid_messages import UnknownInvalidMessage
 
 
 def store(**changes: object) -> None:
@@ -40,7 +40,7 @@ def test_an_invalid_message_is_stored_with_its_raw_body_until_it_is_discarded(
 
 
 def test_an_unknown_invalid_message_cannot_be_discarded(any_database: Database) -> None:
-    with transaction() as session, pytest.raises(UnknownDelivery):
+    with transaction() as session, pytest.raises(UnknownInvalidMessage):
         invalid_messages.discard(session, 404, who="ada", why="test")
 
 

@@ -15,7 +15,16 @@ def test_a_replay_is_started_shown_listed_paused_resumed_and_stopped(bus: Bus, l
     assert answered("replays", "list")[0]["id"] == job["id"]
     assert answered("replays", "show", number)["why"] == "mended"
     assert "mended" in told("replays")
-    assert "all others" in told("replays", "show", number)
+    shown = told("replays", "show", number)
+    for line in (
+        "which       1 dead letter, chosen one by one",
+        "given back  1 of 1",
+        "step        1 of 4",
+        "rate        0.5 each second",
+        "stops if    over 10 % of a step die again",
+    ):
+        assert f"\n{line}\n" in shown
+    assert "all others" in shown
     assert told("replays", "pause", number, "--why", "wait") == f"replay {number} is paused\n"
     assert call("replays", "pause", number, "--why", "wait").exit_code == 4
     assert told("replays", "resume", number, "--why", "go") == f"replay {number} is running\n"

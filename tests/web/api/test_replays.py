@@ -9,6 +9,7 @@ from werkzeug.test import TestResponse
 from tests.web.payloads import OPS
 
 CHARGE = "payment.charge_order"
+UNKNOWN = f"{'0' * 8}-0000-7000-8000-{'0' * 12}:payment.x"
 pytestmark = pytest.mark.usefixtures("dead_charges")
 
 
@@ -84,6 +85,8 @@ def test_a_replay_of_a_filter_by_the_older_address_is_a_job_too(client: FlaskCli
         ({"fingerprint": "nothing"}, 404, "no dead letter matches"),
         ({}, 422, "the body selects no dead letters"),
         ({"ids": []}, 422, "at least 1 item"),
+        ({"everything": True, "queue": "payment"}, 422, "not two of them"),
+        ({"ids": [UNKNOWN], "subscription": CHARGE}, 422, "not two of them"),
         ({"ids": ["nonsense"]}, 422, "pattern"),
         ({"everything": False}, 422, "selects no dead letters"),
         ({"queue": "payment", "why": ""}, 422, "why"),
@@ -99,7 +102,7 @@ def test_a_replay_of_a_filter_by_the_older_address_is_a_job_too(client: FlaskCli
         ({"kind": "backfill", "subscription": "no.body"}, 404, "no subscription is called"),
         ({"kind": "backfill", "subscription": CHARGE}, 404, "every earlier event"),
         ({"queue": "payment", "colour": "red"}, 422, "colour"),
-        ({"ids": [f"{'0' * 8}-0000-7000-8000-{'0' * 12}:payment.x"]}, 404, "no dead letter has"),
+        ({"ids": [UNKNOWN]}, 404, "no dead letter has"),
     ],
 )
 def test_a_request_that_cannot_work_is_refused_by_name(

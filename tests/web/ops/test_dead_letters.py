@@ -143,15 +143,12 @@ def test_an_invalid_message_is_shown_as_text_and_can_be_taken_off_the_list(clien
         )
 
     page = client.get("/ops/dead-letters", headers=OPS_HTML).text
-    after = post(
-        client,
-        "/ops/dead-letters",
-        "/ops/dead-letters/invalid-messages/1/discard",
-        OPS,
-        reason="a test of ours",
-    )
+    discard = "/ops/dead-letters/invalid-messages/1/discard"
+    after = post(client, "/ops/dead-letters", discard, OPS, reason="a test of ours")
+    again = post(client, "/ops/replays", discard, OPS, reason="a second operator")
 
     assert "\\xff&lt;script&gt;" in page
     assert "<u>" not in page
     assert "<s>" not in page
     assert "undecodable" not in after.text
+    assert "Nothing was changed: invalid message 1 is on the list no more." in again.text
