@@ -68,6 +68,9 @@ def start_backfill(
     twice it adds nothing. Raises `UnknownSubscription`, `NothingToReplay`, `AlreadyReplaying`.
     """
     row = subscriptions.find(session, subscription)
+    if event_type and event_type not in row.event_types:
+        types = ", ".join(row.event_types)
+        raise NothingToReplay(f"{subscription} takes no {event_type!r}; its events are: {types}")
     selection = {"subscription": subscription} | ({"event_type": event_type} if event_type else {})
     dialect_of(session).lock_table(session, Replay.__tablename__)
     for job in session.scalars(select(Replay).where(IS_LIVE, Replay.kind == Kind.BACKFILL)):

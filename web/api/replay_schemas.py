@@ -2,9 +2,17 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from events.inputs import FROM_DIGITS, MAX_INTEGER, PlainText
 from events.replays.steps import (
@@ -32,6 +40,18 @@ EventType = Annotated[str, PlainText(200)]
 StepSize = Annotated[int, Field(ge=1, le=MAX_STEP)]
 
 
+Canary = bool | Annotated[list[StepSize], Field(max_length=MAX_STEPS)]
+
+
+def _checked_canary(value: Any, check: ValidatorFunctionWrapHandler) -> Canary:
+    """Refuse a canary in words: the errors of a union name each of its types."""
+    try:
+        return cast("Canary", check(value))
+    except ValidationError:
+        rule = f"give true, or at most {MAX_STEPS} sizes of steps from 1 to {MAX_STEP}"
+        raise ValueError(rule) from None
+
+
 class PaceBody(BaseModel):
     """The pace of a job."""
 
@@ -40,7 +60,7 @@ class PaceBody(BaseModel):
     rate: Annotated[float, Field(ge=MIN_RATE, le=MAX_RATE)] | None = Field(
         default=None, description="deliveries per second; without it as fast as they are handled"
     )
-    canary: bool | Annotated[list[StepSize], Field(max_length=MAX_STEPS)] = Field(
+    canary: Annotated[Canary, WrapValidator(_checked_canary)] = Field(
         default=False,
         description="true for steps of 1, 5, 25 and then all others, or the sizes of the steps; "
         "each begins when the one before is settled",

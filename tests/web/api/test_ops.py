@@ -182,31 +182,6 @@ def test_everything_is_never_settled_by_accident(operator: Operator, act: str):
         )
 
 
-def test_what_there_is_not_is_told_by_its_own_name(operator: Operator):
-    because = {"why": "test"}
-    for path, more, title in (
-        ("/dead-letters/discard", {"queue": "payment"}, "Nothing to discard"),
-        ("/dead-letters/replay", {"queue": "payment"}, "Nothing to replay"),
-        ("/dead-letters/edit", {"queue": "payment", "patch": [{}]}, "Nothing to replay"),
-        ("/invalid-messages/7/discard", {}, "Unknown invalid message"),
-    ):
-        told = operator.post(f"/api/v1{path}", because | more, status=404)
-        assert told["title"] == title
-    assert "`tidings invalid-messages list`" in told["detail"]
-
-
-def test_a_parameter_that_would_do_nothing_is_refused(operator: Operator):
-    for path in ("/alerts/preview", "/queues", "/breakers", "/replays/1", "/whoami"):
-        refused = operator.client.get(f"/api/v1{path}?hours=48", headers=OPS)
-        assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "hours"), path
-    for path in ("/alerts/test", "/subscriptions/payment.charge_order/pause", "/replays"):
-        body = {"why": "x", "queue": "payment"} if path == "/replays" else {"why": "x"}
-        told = operator.post(f"/api/v1{path}?dry_run=1", body, status=422)
-        assert told["errors"][0]["field"] == "dry_run"
-    with reading() as session:
-        assert audit.listed(session) == []
-
-
 def test_everything_is_settled_when_it_is_selected(operator: Operator, bus: Bus):
     _dead(operator, bus)
 

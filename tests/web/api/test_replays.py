@@ -9,6 +9,7 @@ from werkzeug.test import TestResponse
 from tests.web.payloads import OPS
 
 CHARGE = "payment.charge_order"
+BACKFILL = {"kind": "backfill", "subscription": CHARGE}
 UNKNOWN = f"{'0' * 8}-0000-7000-8000-{'0' * 12}:payment.x"
 pytestmark = pytest.mark.usefixtures("dead_charges")
 
@@ -94,13 +95,15 @@ def test_a_replay_of_a_filter_by_the_older_address_is_a_job_too(client: FlaskCli
         ({"queue": "payment", "rate": "fast"}, 422, "rate"),
         ({"queue": "payment", "rate": "5"}, 422, "rate"),
         ({"queue": "payment", "canary": [True]}, 422, "canary"),
-        ({"queue": "payment", "canary": [0]}, 422, "canary"),
+        ({"queue": "payment", "canary": [0]}, 422, '"canary: give true, or at most 10 sizes'),
+        ({"queue": "payment", "canary": "1,5"}, 422, '"canary: give true, or at most 10 sizes'),
         ({"queue": "payment", "canary": [1] * 11}, 422, "canary"),
         ({"queue": "payment", "stop_above": 1.5}, 422, "stop_above"),
         ({"queue": "payment", "event_type": "order.created"}, 422, "add kind: backfill"),
         ({"kind": "backfill", "queue": "payment"}, 422, "a backfill takes a subscription"),
         ({"kind": "backfill", "subscription": "no.body"}, 404, "no subscription is called"),
         ({"kind": "backfill", "subscription": CHARGE}, 404, "every earlier event"),
+        (BACKFILL | {"event_type": "no.such"}, 404, "its events are: order.created"),
         ({"queue": "payment", "colour": "red"}, 422, "colour"),
         ({"ids": [UNKNOWN]}, 404, "no dead letter has"),
     ],
