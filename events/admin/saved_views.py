@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import clock
 from events.admin import audit
+from events.dialects import dialect_of
 from events.errors import TidingsError
 from events.inputs import PlainText
 from events.orm import Base
@@ -54,6 +55,7 @@ def save(session: Session, page: Searched, name: str, query: str, *, who: str, w
 
     Raises `ReasonMissing` and `TooManyViews`.
     """
+    _take_turns(session)
     view = session.get(SavedView, (page, name))
     is_new = view is None
     if view is None:
@@ -70,11 +72,17 @@ def save(session: Session, page: Searched, name: str, query: str, *, who: str, w
 
 def remove(session: Session, page: str, name: str, *, who: str, why: str) -> None:
     """Remove a view. Raises `UnknownView` and `ReasonMissing`."""
+    _take_turns(session)
     view = session.get(SavedView, (page, name))
     if view is None:
         raise UnknownView(page, name)
     session.delete(view)
     _record(session, "remove view", view, who, why)
+
+
+def _take_turns(session: Session) -> None:
+    """Wait for others who save or remove a view: of a name that is new, both would insert it."""
+    dialect_of(session).lock_table(session, SavedView.__tablename__)
 
 
 def _record(session: Session, action: str, view: SavedView, who: str, why: str) -> None:
