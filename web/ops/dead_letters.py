@@ -77,7 +77,9 @@ def _before() -> tuple[datetime, str] | None:
 
 def _selected_groups() -> list[tuple[str, str]]:
     keys = request.form.getlist("only") or request.form.getlist("group")
-    parts = [forms.stored("group", key).partition(" ") for key in keys[:MAX_ROWS]]
+    if len(keys) > MAX_ROWS:  # the rest would stay dead without a word
+        raise InvalidInput([FieldError("group", f"select at most {MAX_ROWS} groups at once")])
+    parts = [forms.stored("group", key).partition(" ") for key in keys]
     if not parts or not all(space for _, space, _ in parts):
         raise InvalidInput([FieldError("group", "select the groups to replay or discard")])
     return [(subscription, fingerprint) for subscription, _, fingerprint in parts]

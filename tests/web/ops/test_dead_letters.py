@@ -9,7 +9,14 @@ from sqlalchemy import select
 from events import reading, transaction
 from events.admin import invalid_messages
 from events.tables import Delivery
-from tests.web.pages import OPS_HTML, audit_log, place_order, post, running_services
+from tests.web.pages import (
+    OPS_HTML,
+    audit_log,
+    hidden_field,
+    place_order,
+    post,
+    running_services,
+)
 from tests.web.payloads import OPS
 
 
@@ -101,6 +108,19 @@ def test_dead_letters_stay_dead_without_a_selection_or_a_reason(client: FlaskCli
                 == 422
             )
 
+    assert _state(dead) == "dead"
+
+
+def test_more_groups_than_one_job_takes_are_refused_and_none_is_left_out(
+    client: FlaskClient, dead: str
+):
+    keys = [*(f"email.announce_refund cause {each}" for each in range(100)), _group(client)]
+    page = client.get("/ops/dead-letters", headers=OPS_HTML).text
+    form = {"csrf_token": hidden_field(page, "csrf_token"), "reason": "x", "group": keys}
+    answer = client.post("/ops/dead-letters/discard", data=form, headers=OPS_HTML)
+
+    assert answer.status_code == 422
+    assert "select at most 100 groups at once" in answer.text
     assert _state(dead) == "dead"
 
 
