@@ -32,8 +32,13 @@ class Disk:
         except FileNotFoundError:
             return False
 
-    def fill(self) -> None:
-        """Use up the free space."""
+    def fill(self, *, but: int = 0) -> None:
+        """Use up the free space, but so many bytes."""
+        self._fill()
+        filling = self.folder / "filling"
+        os.truncate(filling, max(0, filling.stat().st_size - but))
+
+    def _fill(self) -> None:
         with (self.folder / "filling").open("wb", buffering=0) as file:
             try:
                 while file.write(b"x" * 4096):

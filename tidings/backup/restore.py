@@ -5,7 +5,8 @@ on above those, and what the sandbox of the gateways did stays done.
 """
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from tasks.restores import Restore
 from tidings.backup.exclusive import exclusive, refuse_users
 from tidings.backup.follow_up import Request, follow_up
 from tidings.backup.save import copy, draft_beside, require_sqlite
-from tidings.backup.verify import BackupError, readable, verify
+from tidings.backup.verify import FULL, BackupError, is_full, readable, verify
 from tidings.backup.world import keep_world
 from tidings.migrations.run import migrate
 
@@ -60,9 +61,8 @@ def restore(database: Database, backup: Path, request: Request, *, force: bool =
         verify(draft, of=backup)
         _migrate(draft, of=backup)
         replaced = _move_unreadable_away(target)
-        with exclusive(target) as live, readable(target):
-            replaced = replaced or _keep(live, target)
-            restored = _prepare(draft, replaced, request)
+        with exclusive(target) as live, readable(target), _kept(live, target) as kept:
+            restored = _prepare(draft, replaced or kept, request)
             with closing(sqlite3.connect(draft)) as source:
                 source.backup(live)
     return restored
@@ -91,15 +91,24 @@ def _move_unreadable_away(target: Path) -> Path | None:
         return aside
 
 
-def _keep(live: sqlite3.Connection, target: Path) -> Path | None:
-    """Copy the database that is replaced, if it holds anything, to a file of its own."""
+@contextmanager
+def _kept(live: sqlite3.Connection, target: Path) -> Iterator[Path | None]:
+    """Copy the database that is replaced, if it holds anything, to a file of its own.
+
+    The copy is deleted if the block fails: the database is as it was, and the disk may be full.
+    """
     if not live.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        return None
+        yield None
+        return
     kept = _name_for_replaced(target)
     kept.touch(mode=0o600, exist_ok=False)
-    with closing(sqlite3.connect(kept)) as into:
-        live.backup(into)
-    return kept
+    try:
+        with closing(sqlite3.connect(kept)) as into:
+            live.backup(into)
+        yield kept
+    except BaseException:
+        kept.unlink()
+        raise
 
 
 def _name_for_replaced(target: Path) -> Path:
@@ -126,6 +135,8 @@ def _migrate(draft: Path, *, of: Path) -> None:
     try:
         migrate(chosen)
     except DBAPIError as error:
+        if is_full(error):
+            raise BackupError(FULL) from error
         raise BackupError(
             f"{of} is damaged: its tables are not those of the version that it names "
             f"({describe_error(error)}); use an earlier backup"
@@ -140,7 +151,9 @@ def _take_over(draft: Path, replaced: Path) -> _Known | None:
         with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
             keep_world(connection, replaced)
             return _ask(connection, replaced)
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if is_full(error):
+            raise
         return None
 
 

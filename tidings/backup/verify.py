@@ -17,6 +17,9 @@ from tidings.earlier_schema import EarlierSchema, refuse_earlier_schema
 _TABLES = frozenset({"alembic_version", "events", "deliveries", "subscriptions", "orders"})
 
 
+FULL = "the disk is full; make room, then run this command again"
+
+
 class BackupError(TidingsError):
     """A backup or restore that was refused; nothing was changed."""
 
@@ -33,11 +36,19 @@ def open_read_only(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Raise `BackupError` for what SQLite cannot read of a file."""
+    """Raise `BackupError` for what SQLite cannot read of a file, and for a disk that is full."""
     try:
         yield
     except sqlite3.Error as error:
+        if is_full(error):
+            raise BackupError(FULL) from error
         raise BackupError(f"{path} cannot be read: {error}") from error
+
+
+def is_full(error: Exception) -> bool:
+    """Tell whether the disk of an SQLite file has no room left."""
+    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", None) or 0
+    return bool(code & 0xFF == sqlite3.SQLITE_FULL)
 
 
 def verify(path: Path, *, of: Path) -> None:

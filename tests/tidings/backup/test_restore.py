@@ -243,13 +243,13 @@ def test_a_full_disk_leaves_the_database_as_it_was(
     with transaction() as session:
         stocked(session, MUG=9)
     number = placed().number
-    disk.fill()
-
-    error = refused("restore", str(backup), "--force")
-
-    assert "full" in error or "No space left" in error
-    disk.make_room()
-    assert placed_numbers(on_disk) == [number]
+    for sizes in (0, 1.5, 2.2):  # for the copy, for the one that keeps, and for none of the rest
+        disk.fill(but=int(backup.stat().st_size * sizes))
+        error = refused("restore", str(backup), "--force")
+        assert "the disk is full; make room" in error or "No space left" in error
+        assert not list(disk.folder.glob("*replaced*"))
+        disk.make_room()
+        assert placed_numbers(on_disk) == [number]
     on_disk.close()
 
 
