@@ -17,9 +17,10 @@ from events.due_times import due_time
 from events.errors import ScheduleError
 from events.inputs import MAX_INTEGER, UNSTORABLE
 from events.messages import TaskMessage
+from events.transport.protocol import OF_CELERY
 
 MAX_TASK_ID = 200  # characters
-MAX_QUEUE = 255  # characters
+MAX_NAME = 255  # characters of a queue or a task
 MAX_PRIORITY = 255  # of AMQP
 
 
@@ -52,16 +53,15 @@ def apply_on_commit(
 
     A task with `countdown` or `eta` waits in the database until then, and in no worker.
     """
-    task_id = str(uuid4()) if task_id is None else task_id
-    if not (0 < len(task_id) <= MAX_TASK_ID and task_id.isprintable()):
-        raise ScheduleError(f"task id {task_id[:50]!r} is no line of 1 to {MAX_TASK_ID} characters")
+    task_id = str(uuid4()) if task_id is None else _line("task id", task_id, MAX_TASK_ID)
     found: Any = task
+    name = _line("task", found.name, MAX_NAME)
     given, named = _arguments(found, args, kwargs or {})
     defaults = found._get_exec_options()
     try:
         headers_of_celery, _, body, _ = found.app.amqp.as_task_v2(
             task_id,
-            found.name,
+            name,
             given,
             named,
             expires=expires if expires is not None else defaults.get("expires"),
@@ -78,7 +78,7 @@ def apply_on_commit(
         body=_json(found, body),
         priority=_priority(priority if priority is not None else defaults.get("priority")),
     )
-    outgoing_tasks.add(session, message, task=found.name, due_at=_due_at(countdown, eta))
+    outgoing_tasks.add(session, message, task=name, due_at=_due_at(countdown, eta))
     return task_id
 
 
@@ -115,10 +115,13 @@ def _queue(task: Any, queue: str | None, args: Sequence[Any], named: dict[str, A
     found = route.get("queue")
     if found is None or (found.exchange and found.exchange.type == "fanout"):
         raise ScheduleError(f"{task.name} is routed to no single queue; give queue=")
-    name = str(found.name)
-    if not (len(name) <= MAX_QUEUE and name.isprintable()):
-        raise ScheduleError(f"queue {name[:50]!r} is no line of at most {MAX_QUEUE} characters")
-    return name
+    return _line("queue", str(found.name), MAX_NAME)
+
+
+def _line(what: str, given: Any, most: int) -> str:
+    if not (isinstance(given, str) and 0 < len(given) <= most and given.isprintable()):
+        raise ScheduleError(f"{what} {str(given)[:50]!r} is no line of 1 to {most} characters")
+    return given
 
 
 def _priority(given: Any) -> int | None:
@@ -131,6 +134,8 @@ def _headers(given: Any) -> Mapping[str, Any]:
     """Refuse headers that the database or the broker cannot hold: the relay would send none."""
     try:
         if isinstance(given, Mapping) and _is_plain(dict(given)):
+            if taken := sorted(given.keys() & OF_CELERY):  # it would be quarantined
+                raise ScheduleError(f"header {taken[0]!r} is Celery's own; give it another name")
             return given
     except RecursionError:
         pass

@@ -18,7 +18,7 @@ OPTIONS = ("callbacks", "errbacks", "chain", "chord")  # Celery's; always empty 
 
 # Celery makes each header an attribute of the request; under one of these names it would replace
 # what Celery itself reads or calls there.
-_OF_CELERY = frozenset(name for name in dir(Context) if not name.startswith("__"))
+OF_CELERY = frozenset(name for name in dir(Context) if not name.startswith("__"))
 
 TaskName = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
 TaskId = Annotated[str, Field(pattern=r"^[!-~]{1,400}$")]
@@ -79,7 +79,7 @@ def validate_headers(model: type[BaseModel], headers: Any) -> None:
     """Check the headers that Celery reads. Foreign ones, such as `traceparent`, may be there."""
     if not isinstance(headers, dict) or not all(isinstance(name, str) for name in headers):
         raise InvalidMessage("headers are not a table with names that are text")
-    for name in sorted(headers.keys() & (_OF_CELERY - model.model_fields.keys())):
+    for name in sorted(headers.keys() & (OF_CELERY - model.model_fields.keys())):
         raise InvalidMessage(f"header {name!r}: Celery would take it for a part of the request")
     try:
         model.model_validate(headers)

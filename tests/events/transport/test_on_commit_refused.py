@@ -25,9 +25,12 @@ WRONG: dict[str, dict[str, Any]] = {
     "priority='high' is no whole number from 0 to 255": {"priority": "high"},
     "priority=-1 is no whole number": {"priority": -1},
     "priority=1099511627776 is no whole number": {"priority": 2**40},
-    "is no line of at most 255 characters": {"queue": "a\0b"},
-    "queue 'xxx.* of at most 255": {"queue": "x" * 300},
+    "is no line of 1 to 255 characters": {"queue": "a\0b"},
+    "queue 'xxx.* of 1 to 255": {"queue": "x" * 300},
     "task id .* is no line": {"task_id": "a\nb"},
+    "task id '5' is no line": {"task_id": 5},
+    "header 'id' is Celery's own": {"headers": {"id": "x", "tenant": "y"}},
+    "header 'update' is Celery's own": {"headers": {"update": 1}},
 }
 HEADERS: list[Any] = [
     {"a": object()},
@@ -57,6 +60,9 @@ def test_a_task_that_could_never_be_sent_is_refused_and_the_transaction_goes_on(
         for told, options in wrong:
             with pytest.raises(ScheduleError, match=told):
                 apply_on_commit(session, task, **options)
+        long = app.task(name="x" * 256, shared=False)(add)
+        with pytest.raises(ScheduleError, match=r"task 'xxx.* is no line of 1 to 255 characters"):
+            apply_on_commit(session, long)
         headers = {"traceparent": "none", "more": [1, 0.5, None, {"a": True}]}
         apply_on_commit(session, task, (1,), task_id="kept", headers=headers, priority=0)
 
