@@ -26,6 +26,7 @@ __all__ = ["CannotStart", "DataDir", "new_ops_login"]
 # to 40 s (`_WORKER_GRACE` in processes.py).
 LOCK_TIMEOUT = 60.0
 _FILES = ("tidings.sqlite*", "up.lock", "ops_auth*", "flower_auth*", "secret_key*", "flower_url")
+_MAX_SECRET = 10_000  # bytes
 # The address of a unix socket holds 104 bytes on macOS; other characters need quoting in a URL.
 _SOCKET_PATH = re.compile(r"[\w./-]{1,100}", re.ASCII)
 
@@ -111,7 +112,7 @@ class DataDir:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                pid = int((self.folder / "up.lock").read_text().strip() or 0)
+                pid = self._pid_of_lock()
                 if pid and psutil.pid_exists(pid):
                     raise CannotStart(
                         f"another `tidings up` (pid {pid}) is using {self.folder}; "
@@ -126,6 +127,10 @@ class DataDir:
             else:
                 return
 
+    def _pid_of_lock(self) -> int:
+        written = (self.folder / "up.lock").read_bytes()[:20].strip()
+        return int(written) if written.isdigit() else 0
+
     def secret(self, name: str, make: Callable[[], str]) -> str:
         """Return the secret in the file `name`, which `make` creates the first time.
 
@@ -137,9 +142,18 @@ class DataDir:
                 draft = path.with_suffix(".new")
                 draft.unlink(missing_ok=True)
                 draft.touch(mode=0o600)
-                draft.write_text(make())
+                with draft.open("w") as file:
+                    file.write(make())
+                    file.flush()
+                    os.fsync(file.fileno())  # or a power cut leaves an empty file
                 draft.rename(path)
-            return path.read_text().strip()
+            text = path.read_bytes()[:_MAX_SECRET].decode(errors="replace").strip()
+        if not (text.isprintable() and text) or "\ufffd" in text:
+            raise CannotStart(
+                f"{path} is not one line with a secret; delete it, and the next start makes a new "
+                "one, or write yours into it"
+            )
+        return text
 
     def write(self, name: str, text: str) -> None:
         """Write a text to the file `name` for other commands. Raises `CannotStart`."""

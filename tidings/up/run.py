@@ -60,6 +60,7 @@ def _run(options: Options, data_dir: DataDir, before: Handover | None) -> Handov
         options = replace(options, flower_port=port)
         own_broker, own_login = not os.environ.get("BROKER_URL"), not os.environ.get("OPS_AUTH")
         os.environ.update(environment(options, data_dir, sockets))
+        require_all_valid()  # those of the data directory's files too
         data_dir.write("flower_url", os.environ["FLOWER_URL"])
         output = _open_output()
         supervisor = Supervisor(output, (*sockets.all, requests))

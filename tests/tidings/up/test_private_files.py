@@ -1,5 +1,6 @@
 """The data directory among other users of the machine."""
 
+import fcntl
 import os
 import stat
 from collections.abc import Callable
@@ -98,6 +99,27 @@ def test_a_link_of_ones_own_to_the_data_directory_is_followed(tmp_path: Path):
     (link := tmp_path / "data").symlink_to(tmp_path / "disk")
 
     assert (_start(link).folder / "up.lock").is_file()
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"ops:\xff", b"ops:a\nb", b"\xef\xbb\xbfops:abc"])
+def test_a_secret_that_is_none_is_refused_and_not_shown(tmp_path: Path, content: bytes):
+    (tmp_path / "ops_auth").write_bytes(content)
+
+    with pytest.raises(CannotStart, match=r"ops_auth is not one line with a secret; delete it"):
+        _start(tmp_path).secret("ops_auth", lambda: "ops:another")
+    assert (tmp_path / "ops_auth").read_bytes() == content
+
+
+def test_a_lock_whose_file_names_no_process_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tidings.up.data_dir.LOCK_TIMEOUT", 0.0)
+    (tmp_path / "up.lock").write_bytes(b"\xffnone")
+
+    with (tmp_path / "up.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(CannotStart, match="processes of an earlier `tidings up`"):
+            _start(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["file", "to_file", "to_nothing", "loop"])
