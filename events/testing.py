@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 
 from events import clock, log
 from events.admin import subscriptions as admin
@@ -26,6 +26,13 @@ from events.subscriptions import Subscription, registered
 from events.tables import Delivery, LogEntry
 
 TICK = 1e-6  # seconds
+
+
+def create_missing_tables(database: Database) -> None:
+    """Create the tables that the database lacks; quicker than to ask for each of them."""
+    there = set(inspect(database.writer).get_table_names())
+    if missing := [each for each in Base.metadata.tables.values() if each.name not in there]:
+        Base.metadata.create_all(database.writer, tables=missing)
 
 
 class ManualClock:
@@ -138,7 +145,7 @@ class Bus:
     def __enter__(self) -> "Bus":
         if self._database is not None:
             use(self._database)
-        Base.metadata.create_all(database().writer)
+        create_missing_tables(database())
         clock.follow(self.clock)
         with transaction() as session:
             admin.register(session, self.subscriptions.values())

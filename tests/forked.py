@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
+from events.dry_runs import process as dry_run_process
 from tests.servers import Process
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +40,7 @@ BUS = (
 )
 READ_AT_START = ("LANG", "LC_", "PYTHONCOERCECLOCALE", "PYTHONIOENCODING", "PYTHONUTF8")
 SHOP = ("tidings.up.warmup", *BUS)
+start_dry_run = dry_run_process.execute  # conftest.py puts `dry_run` into its place
 
 
 class Child:
@@ -161,3 +163,9 @@ def run(
         for each in files[1:]:
             each.seek(0)
         return subprocess.CompletedProcess(words, code, files[1].read(), files[2].read())
+
+
+def dry_run(request: str, environment: Mapping[str, str]) -> tuple[str, int | None]:
+    """Run handlers dry in a fork; `start_dry_run` is what `tests/events/test_dry_runs.py` tests."""
+    done = run("events.dry_runs", env=environment, stdin=request)
+    return done.stdout, done.returncode

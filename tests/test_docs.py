@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from tasks.commands import PlaceOrder
 from tasks.products import SEED
-from tests import tutorial
+from tests import forked, tutorial
 from tests.compose import ROOT
 from tidings.all_settings import CLASSES
 from tidings.cli import main as tidings
@@ -64,17 +64,12 @@ def test_the_code_of_the_how_to_runs(name: str, tmp_path: Path):
     tables = (
         "from events import Base, database\nBase.metadata.create_all(database.database().writer)"
     )
-    program = f"{tables}\n{block}"
+    strict = "import warnings\nwarnings.simplefilter('error')"
+    (tmp_path / "how_to.py").write_text(f"{strict}\n{tables}\n{block}")
 
     # In a process of its own: its events and subscriptions are no part of the shop.
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        env={"PYTHONPATH": str(ROOT), "DATABASE_URL": url},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = {"PYTHONPATH": str(ROOT), "DATABASE_URL": url}
+    run = forked.run("how_to", env=env, cwd=tmp_path, modules=forked.BUS)
 
     assert run.returncode == 0, run.stderr
 

@@ -57,6 +57,12 @@ def run(
 
 
 def _run(request: Request, environment: dict[str, str]) -> tuple[str, str]:
+    done, code = execute(request.model_dump_json(), environment)
+    return done[: done.rfind("\n") + 1], _reason(code)
+
+
+def execute(request: str, environment: dict[str, str]) -> tuple[str, int | None]:
+    """Run the process; return its output and its exit code, `None` after `TIME_LIMIT`."""
     command = [sys.executable, "-m", "events.dry_runs"]
     process = subprocess.Popen(
         command,
@@ -67,16 +73,17 @@ def _run(request: Request, environment: dict[str, str]) -> tuple[str, str]:
         env=environment,
     )
     try:
-        done, _ = process.communicate(request.model_dump_json(), timeout=TIME_LIMIT)
+        done, _ = process.communicate(request, timeout=TIME_LIMIT)
     except subprocess.TimeoutExpired:
         process.kill()
         done, _ = process.communicate()
-        whole = done[: done.rfind("\n") + 1]
-        return whole, f"it took longer than {TIME_LIMIT:g} s and was ended; nothing was changed"
-    return done[: done.rfind("\n") + 1], _reason(process.returncode)
+        return done, None
+    return done, process.returncode
 
 
-def _reason(code: int) -> str:
+def _reason(code: int | None) -> str:
+    if code is None:
+        return f"it took longer than {TIME_LIMIT:g} s and was ended; nothing was changed"
     if code == -signal.SIGALRM:
         return f"the handler took longer than {LOCK_TIME:g} s and was ended; nothing was changed"
     if code < 0:

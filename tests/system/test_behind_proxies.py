@@ -131,6 +131,7 @@ def test_an_order_of_the_form_is_shipped_and_its_cookie_stays_within_the_site(
     assert "Strict-Transport-Security" in form.headers
 
 
+@pytest.mark.slow
 def test_a_browser_orders_and_watches_and_an_operator_pauses(
     proxy: ReverseProxy, chromium: Browser
 ):

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sqlalchemy import LargeBinary, MetaData, Text, cast, select
+from sqlalchemy import LargeBinary, MetaData, Text, cast, inspect, select
 
-from events import Actor, Context, acting, reading, transaction
+from events import Actor, Context, Database, acting, reading, transaction
 from events.database import database
 from tasks import erasure, placing
 from tasks.orders import Order
@@ -42,10 +42,8 @@ def erase(email: str = EMAIL, *, force: bool = False, why: str = "she asked") ->
 
 def everything(*, but: str = "") -> str:
     """Return every row of every table as text in lower case, with JSON escapes decoded."""
-    chosen = database()
-    metadata = MetaData()
-    metadata.reflect(chosen.reader)
     texts: list[str] = []
+    metadata = _tables(database(), frozenset(inspect(database().reader).get_table_names()))
     with reading() as session:
         for table in (each for each in metadata.sorted_tables if each.name != but):
             columns = [
@@ -54,6 +52,17 @@ def everything(*, but: str = "") -> str:
             ]
             texts += [_text(value) for row in session.execute(select(*columns)) for value in row]
     return "\n".join(texts).lower()
+
+
+_reflected: dict[tuple[str, frozenset[str]], MetaData] = {}
+
+
+def _tables(chosen: Database, names: frozenset[str]) -> MetaData:
+    """Return all tables as the database has them; to read their columns takes long."""
+    if (key := (chosen.dialect.name, names)) not in _reflected:
+        _reflected[key] = MetaData()
+        _reflected[key].reflect(chosen.reader)
+    return _reflected[key]
 
 
 def _text(value: Any) -> str:

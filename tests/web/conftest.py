@@ -15,10 +15,11 @@ import tasks.settings
 import web
 import web.settings
 from events import Base, Database, logs, subscriptions, transaction
-from events.testing import Bus
+from events.testing import Bus, create_missing_tables
 from tasks import inventory, products
 from tests.web.payloads import OPS_AUTH, order_payload, row_counts
 from tests.web.process import WebProcess
+from tests.worlds import Worlds
 from web import rate_limit
 
 
@@ -36,6 +37,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
 
 def _stocked() -> None:
     subscriptions.discover("tasks", skip={"celery"})
+    create_missing_tables(events.database.database())  # those of modules that are imported only now
     with transaction() as session:
         products.seed(session)
         inventory.add_opening_stock(session, {sku: 100 for sku, *_ in products.SEED})
@@ -106,15 +108,22 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def dead_charges(app: Flask) -> Iterator[Bus]:
+def dead_charges(app: Flask, database: Database, worlds: Worlds) -> Iterator[Bus]:
     """A shop with three charges that are dead letters, and the services of its payment."""
     services = [each for each in subscriptions.registered().values() if each.queue == "payment"]
+
+    def charge_in_vain() -> float:
+        with Bus(subscriptions=services, fail_fast=False) as bus:
+            for _ in range(3):
+                body = order_payload() | {"payment_token": "tok_broken"}
+                assert app.test_client().post("/api/v1/orders", json=body).status_code == 202
+            for _ in range(10):
+                bus.advance(3600)
+        return 10 * 3600.0
+
+    passed = worlds.enter("dead charges", database, charge_in_vain)
     with Bus(subscriptions=services, fail_fast=False) as bus:
-        for _ in range(3):
-            body = order_payload() | {"payment_token": "tok_broken"}
-            assert app.test_client().post("/api/v1/orders", json=body).status_code == 202
-        for _ in range(10):
-            bus.advance(3600)
+        bus.clock.advance(passed)
         yield bus
 
 

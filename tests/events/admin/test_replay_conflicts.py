@@ -117,6 +117,11 @@ def test_a_job_that_cannot_go_on_is_stopped_and_does_not_keep_the_others_from_it
     assert job(broken).stopped_because == "it failed: TypeError"
 
 
+@pytest.mark.parametrize(
+    "any_database",
+    ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_a_job_survives_a_kill_at_each_statement_of_each_of_its_steps(bus: Bus) -> None:
     number = start(CANARY)
     url = database().url.render_as_string(hide_password=False)

@@ -181,6 +181,7 @@ def run_flower(valkey_url: str, tmp_path: Path) -> Iterator[Callable[..., str]]:
 
 
 @pytest.mark.system
+@pytest.mark.slow
 def test_a_real_flower_is_asked_whether_it_lets_anybody_in(run_flower: Callable[..., str]) -> None:
     closed, shown, open_ = (
         run_flower(FLOWER_BASIC_AUTH="ada:correct horse"),

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from events import reading, subscriptions, transaction
+from events import Database, reading, transaction
 from events.admin import audit, invalid_messages
 from events.admin import subscriptions as admin
 from events.audit_tables import AuditEntry
@@ -17,7 +17,9 @@ from events.tables import Delivery, InvalidMessageRow
 from tests.tidings.cli.calls import call, told
 from tests.web.ops.acts import ACTIONS, COMMANDS
 from tests.web.ops.states import SUBSCRIPTION, Shop
+from tests.web.pages import shop_subscriptions
 from tests.web.payloads import OPS, order_payload
+from tests.worlds import Worlds
 from tidings.cli import main
 
 READS = (" list", " show", " dry-run", " export", " stuck", " preview")
@@ -32,17 +34,15 @@ ELSEWHERE = {"restore", "doubts"}  # their lines: tests/tidings/backup, tests/ta
 
 
 @pytest.fixture
-def shop(app: Flask) -> Shop:
+def shop(app: Flask, database: Database, worlds: Worlds) -> Shop:
     app.config["WTF_CSRF_ENABLED"] = False
+    return Shop(app, *worlds.enter("dead deliveries", database, lambda: with_dead_deliveries(app)))
+
+
+def with_dead_deliveries(app: Flask) -> tuple[str, str, int]:
+    """Make the shop; return the ids of its order, of a dead letter and of an invalid message."""
     with transaction() as session:
-        admin.register(
-            session,
-            [
-                each
-                for each in subscriptions.registered().values()
-                if each.handler.__module__.startswith("tasks.")
-            ],
-        )
+        admin.register(session, shop_subscriptions())
     order = app.test_client().post("/api/v1/orders", json=order_payload()).json
     assert order
     with transaction() as session:
@@ -59,7 +59,7 @@ def shop(app: Flask) -> Shop:
             session, queue="payment", reason="test", error="", headers="{}", body=b""
         )
         invalid_message = session.scalar(select(InvalidMessageRow.id)) or 0
-    return Shop(app, order["id"], f"{event_id}:{SUBSCRIPTION}", invalid_message)
+    return order["id"], f"{event_id}:{SUBSCRIPTION}", invalid_message
 
 
 def lines() -> list[tuple[str, str]]:

@@ -5,16 +5,10 @@ from flask.testing import FlaskClient
 
 from events import reading
 from events.admin import dead_letters
-from events.dry_runs import process
 from tests.web.pages import OPS_HTML, post
 from tests.web.payloads import OPS
 
 pytestmark = pytest.mark.usefixtures("dead_charges")
-
-
-@pytest.fixture(autouse=True)
-def _time_for_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "TIME_LIMIT", 90.0)
 
 
 def letter() -> str:
