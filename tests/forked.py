@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from events.dry_runs import process as dry_run_process
-from tests.servers import Process
+from tests.servers import HANG, Process
 
 ROOT = Path(__file__).parents[1]
 # Without any event or handler: what a worker imports decides what it subscribes to.
@@ -147,7 +147,7 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path = ROOT,
     stdin: str = "",
-    within: float = 90.0,
+    within: float = HANG,
     modules: tuple[str, ...] = SHOP,
 ) -> "subprocess.CompletedProcess[str]":
     """Run `python -m` with these words to its end, and return the exit code and the output."""

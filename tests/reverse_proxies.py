@@ -5,7 +5,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from tests.servers import Process, free_port, missing, wait_until
+from tests.servers import HANG, Process, free_port, missing, wait_until
 from tests.tree import ROOT
 
 RECIPES = ROOT / "docs/proxy"
@@ -118,6 +118,6 @@ def _new_certificate(home: Path) -> Path:
         [_program("openssl"), "req", "-x509", *key, *subject, *files],
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=HANG,
     )
     return home / "site.pem"

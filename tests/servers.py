@@ -18,7 +18,7 @@ from tidings.chaos.rabbitmq import SERVER, RabbitMQ
 from tidings.chaos.servers import Process
 from tidings.free_port import free_port
 
-HANG = 90.0  # seconds; below the time limit of a test, above what a busy machine needs
+HANG = 180.0  # seconds; below the time limit of a test, above what a busy machine needs
 
 __all__ = ["Process", "Valkey", "free_port", "missing", "rabbitmqctl", "wait_until"]
 

@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 from events import subscriptions
 from events.settings import Settings
 from tests.compose import FILLED_IN, OURS, ROOT, compose, example, services
+from tests.servers import HANG
 from tidings.all_settings import CLASSES
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -194,7 +195,9 @@ def _options(arguments: list[str]) -> Iterator[str]:
 @cache
 def _help(*words: str) -> str:
     command = [str(Path(sys.executable).parent / words[0]), *words[1:], "--help"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=HANG, check=False
+    )
     assert run.returncode == 0, run.stderr
     return run.stdout
 

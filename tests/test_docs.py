@@ -16,6 +16,7 @@ from tasks.commands import PlaceOrder
 from tasks.products import SEED
 from tests import forked, tutorial
 from tests.compose import ROOT
+from tests.servers import HANG
 from tidings.all_settings import CLASSES
 from tidings.cli import main as tidings
 
@@ -48,7 +49,7 @@ def test_the_subscriber_of_the_tutorial_works_as_it_is_written(tmp_path: Path):
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=HANG,
         check=False,
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import HANG
 from tests.tree import ROOT, modules, texts
 
 MAX_FILE = 250
@@ -96,7 +97,7 @@ def test_the_web_starts_without_loading_a_broker():
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
         check=False,
     )
 
@@ -130,7 +131,7 @@ def test_importing_everything_connects_to_nothing_creates_nothing_and_reads_no_s
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
         check=False,
     )
 

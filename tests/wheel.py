@@ -5,6 +5,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from tests.servers import HANG
 from tests.tree import ROOT
 
 
@@ -44,5 +45,5 @@ def fresh_environment(wheel: Path, home: Path) -> Path:
 
 
 def _run(*command: str) -> None:
-    run = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

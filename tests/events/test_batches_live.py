@@ -12,7 +12,7 @@ from tests.events.sample import failed_attempts
 from tests.events.stack import Stack
 from tests.servers import wait_until
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 PINGS, CALLS = "pings.answer_ping", "calls.record_answer"
 SLOW, FAILING, REJECTED, UNKNOWN = range(4)

@@ -12,9 +12,9 @@ import pytest
 
 from tests.events.sample import failed_attempts
 from tests.events.stack import Stack
-from tests.servers import Process, wait_until
+from tests.servers import HANG, Process, wait_until
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 MAX_MEMORY = 400_000_000  # bytes; a larger process is killed, as the kernel would do
 NEIGHBOURS = range(3, 15)
@@ -58,7 +58,7 @@ def test_a_deadly_handler_ends_as_a_dead_letter_and_everything_beside_it_is_hand
     settled = {"done": len(NEIGHBOURS), "dead": 3}
     wait_until(
         lambda: supervise(worker) or any_stack.states("pings.answer_ping") == settled,
-        within=150,
+        within=HANG,
         what="three dead, the others done",
     )
     wait_until(
@@ -90,7 +90,7 @@ def test_a_handler_that_exits_or_never_releases_the_gil_blocks_no_other(
     settled = {"done": len(NEIGHBOURS), "dead": 4}
     wait_until(
         lambda: supervise(worker) or stack.states("pings.answer_ping") == settled,
-        within=170,
+        within=HANG,
         what="four dead, the others done",
     )
     assert stack.effects("answered") == Counter(NEIGHBOURS)

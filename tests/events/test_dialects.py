@@ -26,6 +26,7 @@ from tests.events.sample import (
     note,
     send,
 )
+from tests.servers import HANG
 
 
 class SoftTimeLimit(Exception):
@@ -60,7 +61,7 @@ def test_notify_reaches_a_listener_of_postgresql_at_the_commit(postgres_database
         with transaction() as session:
             dialect_of(session).notify(session, "sample")
             assert list(listener.notifies(timeout=0.2)) == []
-        received = list(listener.notifies(timeout=10, stop_after=1))
+        received = list(listener.notifies(timeout=HANG, stop_after=1))
 
     assert [each.channel for each in received] == ["sample"]
 
@@ -230,6 +231,6 @@ def test_transactions_of_sqlite_take_turns_from_their_begin(database: Database) 
         other.join(0.2)
         waited = other.is_alive()
         session.add(Mark(what="a"))
-    other.join(20)
+    other.join(HANG)
 
     assert (waited, counted) == (True, [1])

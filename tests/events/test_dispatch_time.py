@@ -24,6 +24,7 @@ from tests.events.sample import (
     note,
     send,
 )
+from tests.servers import HANG
 
 SHORT = pytest.mark.usefixtures("short_times")
 
@@ -194,6 +195,6 @@ def test_a_deadline_in_another_thread_is_none() -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join(10)
+    thread.join(HANG)
 
     assert ends == ["in its own time"]

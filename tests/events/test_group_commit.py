@@ -15,7 +15,7 @@ from events import Actor, Context, Database, acting, clock, current, gathered, r
 from events.audit_tables import AuditEntry
 from events.errors import TransactionNotStarted
 from events.group_commit import GroupCommit
-from tests.servers import wait_until
+from tests.servers import HANG, wait_until
 
 THREADS = 6
 
@@ -67,7 +67,7 @@ class Threads:
         assert entered.wait(20)
         yield
         leave.set()
-        assert first.result(20) == "first"
+        assert first.result(HANG) == "first"
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_threads_that_come_meanwhile_share_one_commit(threads: Threads) -> None:
         results = [threads.start(_note(target)) for target in targets]
         _wait_for(threads, THREADS)
 
-    assert [each.result(20) for each in results] == targets
+    assert [each.result(HANG) for each in results] == targets
     assert _noted() == targets
     assert threads.commits == 1  # the first one wrote nothing
 
@@ -100,7 +100,7 @@ def test_each_work_runs_in_the_context_of_its_thread(threads: Threads) -> None:
     with threads.waiting():
         results = [threads.start(_note(user), user=user) for user in ("ada", "bob")]
         _wait_for(threads, 2)
-    assert [each.result(20) for each in results] == ["ada", "bob"]
+    assert [each.result(HANG) for each in results] == ["ada", "bob"]
 
     with reading() as session:
         assert {row.target: row.who for row in session.scalars(select(AuditEntry))} == {
@@ -146,7 +146,7 @@ def test_one_that_fails_fails_alone_and_leaves_nothing(
         others = [threads.start(_note(target)) for target in ("a", "b")]
         _wait_for(threads, 3)
 
-    assert [each.result(20) for each in others] == ["a", "b"]
+    assert [each.result(HANG) for each in others] == ["a", "b"]
     assert isinstance(failing.exception(20), error)
     assert _noted() == ["a", "b"]
 

@@ -10,7 +10,7 @@ from events import reading
 from events.admin import stats
 from tests.events.sample import failed_attempts
 from tests.events.stack import Stack
-from tests.servers import wait_until
+from tests.servers import HANG, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -90,7 +90,7 @@ def test_the_deliveries_of_a_killed_worker_are_handled_by_another_within_a_minut
 
     wait_until(
         lambda: any_stack.states("pings.answer_ping") == {"done": 2},
-        within=60,
+        within=HANG,
         what="the deliveries of the dead worker",
     )
     assert time.monotonic() - died < 60

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers import Process, Valkey, free_port, wait_until
+from tests.servers import HANG, Process, Valkey, free_port, wait_until
 from tests.tree import ROOT
 from tests.wheel import build_wheel, fresh_environment
 
@@ -54,7 +54,7 @@ class Newsletter:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=HANG,
             check=False,
         )
         assert run.returncode == 0, run.stdout + run.stderr

@@ -13,6 +13,7 @@ from events.orm import get_or_create_locked, insert_if_absent, insert_or_lock, u
 from events.tables import LogEntry
 from events.testing import ManualClock
 from tests.events.sample import Noted, note
+from tests.servers import HANG
 
 
 class Tally(Base):
@@ -45,7 +46,7 @@ def race(*contestants: Callable[[], None]) -> list[BaseException]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(HANG)
     assert not any(thread.is_alive() for thread in threads)
     return errors
 
@@ -106,7 +107,7 @@ def test_an_insert_waits_for_an_uncommitted_row_and_then_leaves_it(
         other.start()
         other.join(0.3)
         waited = other.is_alive()
-    other.join(20)
+    other.join(HANG)
 
     assert (waited, tallies()) == (True, {"a": 1})
 
@@ -129,7 +130,7 @@ def test_a_locked_row_is_held_until_the_end_of_its_transaction(any_database: Dat
         other.join(0.3)
         waited = other.is_alive()
         row.count += 1
-    other.join(20)
+    other.join(HANG)
 
     assert (waited, tallies()["t0"]) == (True, 2)
 

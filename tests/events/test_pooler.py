@@ -23,7 +23,7 @@ from events.tables import Heartbeat
 from events.testing import InMemoryTransport
 from tests.events.sample import new_subscription, note, send
 from tests.pgbouncer import PgBouncer
-from tests.servers import free_port, wait_until
+from tests.servers import HANG, free_port, wait_until
 
 _numbers = count(1)
 ONE = new_subscription()
@@ -210,7 +210,7 @@ def test_a_relay_behind_a_pooler_says_that_it_is_deaf_and_polls(pooled: Database
         assert time.monotonic() - began < SOON
     finally:
         stop.set()
-        relay.join(20)
+        relay.join(HANG)
 
     assert not relay.is_alive()
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from events import Database, DeadLetter, Retry
 from events.testing import Bus
 from tests.events.sample import Noted, deliveries, mark, marks, new_subscription
+from tests.servers import HANG
 
 ROOT = Path(__file__).parents[2]
 
@@ -172,7 +173,7 @@ def run_pytest(folder: Path, program: str, **environment: str) -> str:
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
         check=False,
     )
     return run.stdout + run.stderr

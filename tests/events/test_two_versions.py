@@ -21,7 +21,7 @@ from tests.events.two_versions.effects import Greeting
 from tests.events.two_versions.new import Greeted, GreetedV1
 from tests.servers import wait_until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.system
 
 NOTE, COUNT = "greet.note_greeting", "greet.count_language"
 NOTHING = [[[str(uuid4())]], {}, dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.events.turns import PATIENT, held, held_by_another_thread, lock
+from tests.servers import HANG
 
 _HOLD = """
 import sys, time
@@ -84,7 +85,7 @@ def test_writers_of_several_processes_get_about_as_many_turns(path: str) -> None
         assert each.stdin is not None
         each.stdin.write("\n")
         each.stdin.flush()
-    counts = [int(each.communicate(timeout=60)[0]) for each in writers]
+    counts = [int(each.communicate(timeout=HANG)[0]) for each in writers]
 
     assert min(counts) > max(counts) / 4, counts
 
@@ -104,7 +105,7 @@ def test_an_urgent_writer_goes_before_all_patient_ones_but_one(path: str) -> Non
     urgent = waiting(lambda: write("urgent", urgent=True))
     first.release()
     for thread in (*patient, urgent):
-        thread.join(10)
+        thread.join(HANG)
 
     assert sorted(order) == ["patient"] * 5 + ["urgent"]
     assert order.index("urgent") <= 1
@@ -179,7 +180,7 @@ def test_while_many_patient_processes_write_an_urgent_one_waits_for_two_of_them_
     finally:
         stop.set()
         for writer in writers:
-            writer.join(10)
+            writer.join(HANG)
 
     assert sorted(waits)[5] <= 2, waits
 

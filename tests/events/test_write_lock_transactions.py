@@ -16,6 +16,7 @@ from events.errors import TransactionNotStarted
 from tests.disks import Disk
 from tests.events.sample import Mark, delivery, failed_attempts, marks, new_subscription, note, send
 from tests.events.turns import held_by_another_thread, lock
+from tests.servers import HANG
 
 
 def test_a_transaction_that_gave_up_its_turn_gets_the_error_of_sqlite(database: Database) -> None:
@@ -48,7 +49,7 @@ def in_a_thread(work: Callable[[], None]) -> BaseException | None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join(20)
+    thread.join(HANG)
     assert not thread.is_alive()
     return errors[0] if errors else None
 

@@ -20,12 +20,12 @@ from sqlalchemy import make_url
 from tests import forked
 from tests.pgbouncer import PgBouncer
 from tests.reverse_proxies import ReverseProxy
-from tests.servers import free_port, wait_until
+from tests.servers import HANG, free_port, wait_until
 from tests.tidings.up.instance import ORDER, ForkedInstance, Instance
 from tests.web.browser.test_order import fill_in
 from tests.web.pages import HTML, VALID_FORM, hidden_field
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.system
 
 LOGIN = ("ops", "correct horse battery")
 PAGES = ("", "ops", "ops/orders", "ops/products", "ops/events", "ops/dead-letters", "ops/queues")
@@ -58,9 +58,9 @@ def instance(scratch: Path, postgres: PostgresServer) -> Iterator[Instance]:
         REQUESTS_CA_BUNDLE="/nowhere",
         SSL_CERT_FILE="/nowhere",
     )
-    started.start(within=90)
+    started.start(within=HANG)
     yield started
-    started.stop(within=60)
+    started.stop(within=HANG)
     pooler.stop()
 
 

@@ -14,10 +14,10 @@ from aiosmtpd.handlers import Message
 from sqlalchemy import make_url
 
 from tests.compose import OURS, example, services
-from tests.servers import Process, free_port, wait_until
+from tests.servers import HANG, Process, free_port, wait_until
 from tidings.http_client import open_client
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 BIN = Path(sys.executable).parent
 ORDER = {
     "customer": {"name": "Ada Lovelace", "email": "ada@example.com"},
@@ -156,7 +156,7 @@ def test_an_order_goes_all_the_way_through_what_the_compose_file_starts(
         for process in processes.values():
             process.terminate()
         for process in processes.values():
-            process.wait(within=45)
+            process.wait(within=HANG)
     assert {
         name: process.exit_code for name, process in processes.items() if process.exit_code != 0
     } == {}
@@ -170,6 +170,6 @@ def _wait_for_shipping(containers: Containers) -> None:
     path = f"/api/v1/orders/{order['id']}?token={order['token']}"
     wait_until(
         lambda: containers.ask(path)["status"] == "shipped",
-        within=90,
+        within=HANG,
         what="the shipping of the order",
     )

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.disks import Disk
-from tests.servers import wait_until
+from tests.servers import HANG, wait_until
 from tests.tidings.up.instance import ORDER, ForkedInstance, Instance
 from tidings.chaos.postgres import Postgres
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 CUSTOMERS = 12
 ORDERS = 120
@@ -39,7 +39,7 @@ def every_order_went_through_once(
     for order in orders:
         wait_until(
             lambda order=order: instance.status(order) == "shipped",
-            within=90,
+            within=HANG,
             what=f"{order['number']} to be shipped",
         )
     assert rows(url, "SELECT subscription, error_type, message FROM attempts") == []
@@ -163,7 +163,7 @@ def test_a_restarted_postgres_is_survived_by_every_process(
         server.crash(away)
     stop.set()
     for each in customers:
-        each.join(60)
+        each.join(HANG)
 
     every_order_went_through_once(instance, server.url, orders)
     assert {each["title"] for each in refused} <= {"Database busy"}

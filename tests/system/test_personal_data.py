@@ -21,7 +21,7 @@ from events import Database, heartbeat, reading
 from events.admin import dead_letters
 from events.admin import queues as queue_admin
 from tests.forked import ForkedProcess
-from tests.servers import Process, Valkey, wait_until
+from tests.servers import HANG, Process, Valkey, wait_until
 from tests.tasks.conftest import queues
 from tests.tasks.mailserver import MailServer
 from tidings.migrations.run import migrate
@@ -50,7 +50,7 @@ CUSTOMER = {
         "country": "US",
     },
 }
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def overheard(valkey: Valkey) -> Iterator[list[str]]:
             yield said
         finally:
             monitor.connection.disconnect()
-            listener.join(5)
+            listener.join(HANG)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.servers import wait_until
+from tests.servers import HANG, wait_until
 from tests.tidings.up.instance import Instance
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 # Titles as in `ps`. The web is Granian's main process: its workers end with it, and the supervisor
 # holds the socket.
@@ -70,7 +70,7 @@ class Customers:
     def stop_ordering(self) -> list[dict[str, Any]]:
         """Stop, and return the accepted orders."""
         self.stop.set()
-        self.thread.join(30)
+        self.thread.join(HANG)
         return self.placed
 
 
@@ -106,7 +106,7 @@ def test_rolling_restarts_are_noticed_by_nobody(shop: Instance):
     for order in orders:
         wait_until(
             lambda order=order: shop.status(order) == "shipped",
-            within=90,
+            within=HANG,
             what=f"{order['number']} to be shipped",
         )
     assert _rows(shop, "SELECT count(*) FROM orders") == [(len(orders),)]

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from events import Database, heartbeat, reading
 from events.database import use
-from tests.servers import Process, wait_until
+from tests.servers import HANG, Process, wait_until
 from tests.system.next_version import REVISION, write_next_version
 from tests.tasks.builders import placed
 from tests.tasks.conftest import mail_server, queues, running_mail_server
@@ -23,7 +23,7 @@ from tidings.migrations.run import migrate
 
 __all__ = ["mail_server", "running_mail_server"]  # fixtures
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 WORKER = ("-m", "celery", "-A", "tasks", "worker", "-P", "threads", "-c", "2")
 QUIET = ("--without-mingle", "--without-gossip")
@@ -69,7 +69,13 @@ class Deployment:
         env = self.env | {"PYTHONPATH": str(code)}
         command = [sys.executable, "-P", "-m", "tidings", "migrate"]
         done = subprocess.run(
-            command, cwd=self.home, env=env, capture_output=True, text=True, timeout=90, check=False
+            command,
+            cwd=self.home,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=HANG,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -122,7 +128,7 @@ class Customers(threading.Thread):
     def leave(self) -> int:
         """Place no more; return the number of orders."""
         self._end.set()
-        self.join(30)
+        self.join(HANG)
         return self.placed
 
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests import tutorial
-from tests.servers import wait_until
+from tests.servers import HANG, wait_until
 from tests.tidings.up.instance import CLEARED, Instance
 from tests.tree import ROOT
 from tidings.http_client import open_client
@@ -74,7 +74,7 @@ class Newcomer(Instance):
     def page(self, order: dict[str, str]) -> str:
         """Return the operators' page of an order."""
         user, _, password = self.login().partition(":")
-        with open_client(self.url, timeout=60) as client:
+        with open_client(self.url, timeout=HANG) as client:
             found = client.get(f"/ops/orders/{order['id']}", auth=(user, password))
         return found.raise_for_status().text
 

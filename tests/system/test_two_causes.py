@@ -19,10 +19,10 @@ from events.tables import Attempt
 from tasks import placing
 from tests.events.live_app import Effect
 from tests.events.stack import Stack
-from tests.servers import wait_until
+from tests.servers import HANG, wait_until
 from tests.tasks.builders import place_order, stocked
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 SUBSCRIPTION = "charging.record_charge"
 CARDS = {"tok_broken": 600, "tok_declined": 400}
 LEASE = {"LEASE": "2"}
@@ -126,21 +126,21 @@ def test_one_group_is_replayed_to_its_end_through_kills_and_the_other_stops_itse
     charging = {"app": "tests.system.charging_app", "GATEWAY_URL": gateway.url, **LEASE}
     worker, relay = stack.work("charging", **charging), stack.relay(**LEASE)
     dead = {"dead": 1000}
-    wait_until(lambda: stack.states(SUBSCRIPTION) == dead, within=90, what="a thousand deaths")
+    wait_until(lambda: stack.states(SUBSCRIPTION) == dead, within=HANG, what="a thousand deaths")
     found = groups()
     assert {kind: each.count for kind, each in found.items()} == {"HTTPError": 600, "KeyError": 400}
 
     gateway.mended |= CARDS.keys()  # the second one only for its first six
     good = start(found["HTTPError"], Pace((1, 5, 25), rate=100.0))
     bad = start(found["KeyError"], Pace((1, 5, 25)))
-    wait_until(lambda: job(good).done > 100, within=90, what="the canary to be over")
+    wait_until(lambda: job(good).done > 100, within=HANG, what="the canary to be over")
     worker.kill()
     relay.kill()
     assert job(good).state == "running"
     stack.work("charging", **charging)
     stack.relay(**LEASE)
-    wait_until(lambda: job(good).state == "done", within=90, what="the end of the replay")
-    wait_until(lambda: not job(good).open + job(bad).open, within=90, what="its deliveries")
+    wait_until(lambda: job(good).state == "done", within=HANG, what="the end of the replay")
+    wait_until(lambda: not job(good).open + job(bad).open, within=HANG, what="its deliveries")
     assert stack.states(SUBSCRIPTION) == {"done": 606, "dead": 394}
     check_jobs(job(good), job(bad))
     check_nothing_is_lost_or_doubled(gateway)

@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests import tutorial
-from tests.servers import wait_until
+from tests.servers import HANG, wait_until
 from tests.tidings.up.instance import Instance
 from tidings.http_client import open_client
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[2]
 LOGIN = "ops:a-login-of-this-test"
@@ -61,7 +61,7 @@ class Whole(Instance):
         """Wait for the final status of an order and return the order."""
         wait_until(
             lambda: self.status(order) == status,
-            within=90,
+            within=HANG,
             what=f"{order['number']} to be {status}",
         )
         return self.ask(f"/api/v1/orders/{order['id']}", Authorization=f"Bearer {order['token']}")
@@ -96,7 +96,7 @@ class Whole(Instance):
 
     def tasks(self, name: str, order: dict[str, Any]) -> list[str]:
         """Return the states that Flower shows of a task of an order."""
-        with open_client(f"http://127.0.0.1:{self.flower_port}", timeout=15) as client:
+        with open_client(f"http://127.0.0.1:{self.flower_port}", timeout=HANG) as client:
             response = client.get(f"/api/tasks?taskname={name}", headers=AUTHORIZED)
         return [
             each["state"]
@@ -108,7 +108,7 @@ class Whole(Instance):
         """Run a command of `tidings` on this instance's database."""
         env = {**(self.env or {}), "DATABASE_URL": f"sqlite:///{self.data}/tidings.sqlite"}
         done = subprocess.run(
-            [*TIDINGS, *words], env=env, capture_output=True, text=True, timeout=60, check=False
+            [*TIDINGS, *words], env=env, capture_output=True, text=True, timeout=HANG, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -261,7 +261,7 @@ def test_a_broken_card_is_a_dead_letter_for_operators_and_in_flower(whole: Whole
         letters = whole.ask("/api/v1/dead-letters", **AUTHORIZED)["dead_letters"]
         return [each for each in letters if each["subject"] == order["number"]]
 
-    wait_until(dead, within=90, what="the dead letter")
+    wait_until(dead, within=HANG, what="the dead letter")
     assert dead()[0]["subscription"] == "payment.charge_order"
     wait_until(
         lambda: "FAILURE" in whole.tasks("payment.charge_order", order), what="FAILURE in Flower"
@@ -271,4 +271,4 @@ def test_a_broken_card_is_a_dead_letter_for_operators_and_in_flower(whole: Whole
         found = whole.ask("/api/v1/alerts", **AUTHORIZED)["alerts"]
         return [each["state"] for each in found if each["subject"] == "payment.charge_order"]
 
-    wait_until(lambda: "firing" in alerts(), within=60, what="the alert, by the relay")
+    wait_until(lambda: "firing" in alerts(), within=HANG, what="the alert, by the relay")

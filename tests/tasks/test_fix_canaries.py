@@ -15,6 +15,7 @@ from events.replays.driver import drive
 from events.replays.steps import Pace
 from events.replays.tables import Replay
 from events.testing import Bus
+from tests.servers import HANG
 from tests.tasks.builders import placed
 from tests.tasks.test_dead_letter_report import report
 from tests.tasks.test_impact import CHARGE, dead
@@ -70,7 +71,7 @@ def test_relays_that_look_at_the_same_moment_start_one_canary(any_bus: Bus) -> N
         return start_due()
 
     with ThreadPoolExecutor(3) as pool:
-        started = sum(each.result(90) for each in [pool.submit(look) for _ in range(3)])
+        started = sum(each.result(HANG) for each in [pool.submit(look) for _ in range(3)])
 
     assert started == 1
     with reading() as session:

@@ -18,14 +18,14 @@ from events.tables import Attempt
 from tasks import placing
 from tests import forked
 from tests.forked import ForkedProcess
-from tests.servers import Process, free_port, wait_until
+from tests.servers import HANG, Process, free_port, wait_until
 from tests.tasks.builders import place_order, stocked
 from tests.tasks.conftest import services
 from tidings import migrations
 from tidings.http_client import open_client
 
 migrations.load_tables()  # the workers use the tables of every part
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
 CELERY = ["celery", "-A", "tasks"]
 Start = Callable[..., Process]
@@ -113,7 +113,7 @@ def test_flower_shows_itself_in_no_frame_and_changes_nothing(start: Start, tmp_p
     wait_until(lambda: served()["payment"] == 1, what="the worker")
     url = flower(start, OPS_AUTH_FILE=str(login), PUBLIC_URL="https://shop.example")
 
-    with open_client(url, timeout=15) as client:
+    with open_client(url, timeout=HANG) as client:
         assert client.get("/workers").status_code == 401
         assert client.get("/workers", auth=("bob", "battery")).status_code == 401
         page = client.get("/workers", auth=("ada", "correct horse"))

@@ -17,7 +17,7 @@ from tests.servers import Process, wait_until
 from tests.tasks.builders import placed, stocked
 from tests.tasks.conftest import shop
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 ORDERS = 12

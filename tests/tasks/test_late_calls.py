@@ -14,6 +14,7 @@ from events.subscriptions import registered
 from events.testing import Bus
 from tasks import gateways
 from tasks.gateways.payment import SandboxCharge, SandboxPayments
+from tests.servers import HANG
 from tests.tasks.builders import cancelled, found, placed
 
 
@@ -52,7 +53,7 @@ def test_a_charge_that_arrives_after_its_key_was_closed_takes_nothing(
     any_bus.drain()
     handle("second")  # a copy of the message, after a lost connection, say
     slow.arrives.set()
-    first.join(20)
+    first.join(HANG)
     any_bus.drain()
 
     assert reports == {"second": "handled", "first": "duplicate"}

@@ -25,6 +25,7 @@ from events.database import use
 from events.tables import SubscriptionRow
 from tasks import inventory
 from tasks.products import SEED, Product
+from tests.servers import HANG
 from tests.tidings.cli.calls import call, told
 from tests.tree import revisions
 from tidings import migrations
@@ -196,7 +197,7 @@ def test_a_new_process_knows_every_table_so_that_no_draft_drops_one(empty: Datab
     )
 
     known = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG, check=True
     ).stdout.split()
 
     assert set(inspect(empty.writer).get_table_names()) - {"alembic_version"} <= set(known)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import HANG
 from tests.tidings.up.instance import CLEARED
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,7 @@ def test_every_start_lists_all_wrong_settings_and_exits_with_2(name: str, tmp_pa
         env=clean | {"PYTHONPATH": str(ROOT)} | wrong,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
         check=False,
     )
 

@@ -17,6 +17,7 @@ import web.settings
 from events import Base, Database, logs, subscriptions, transaction
 from events.testing import Bus, create_missing_tables
 from tasks import inventory, products
+from tests.servers import HANG
 from tests.web.payloads import OPS_AUTH, order_payload, row_counts
 from tests.web.process import WebProcess
 from tests.worlds import Worlds
@@ -69,7 +70,7 @@ def run_web(any_database: Database, tmp_path: Path) -> Iterator[Callable[..., We
     yield run
     for each in started:
         each.terminate()
-        each.wait(within=30)
+        each.wait(within=HANG)
 
 
 @lru_cache(maxsize=4)

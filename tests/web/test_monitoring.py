@@ -16,7 +16,7 @@ from events import heartbeat, transaction
 from events.admin import subscriptions as admin
 from events.subscriptions import registered
 from events.tables import QueueTrouble
-from tests.servers import missing
+from tests.servers import HANG, missing
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy/prometheus/alerts.yaml"
@@ -62,6 +62,6 @@ def test_promtool_accepts_the_rules_and_they_fire_as_their_tests_say():
             cwd=RULES.parent,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG,
         )
         assert done.returncode == 0, done.stdout + done.stderr

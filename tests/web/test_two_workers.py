@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import HANG
 from tests.web.payloads import OPS_AUTH, order_payload
 from tests.web.process import WebProcess
 from tidings.http_client import open_client
@@ -18,7 +19,7 @@ def _place(address: str, count: int) -> Counter[int]:
     """Place orders, each on a connection of its own, so that both workers get some."""
     statuses: Counter[int] = Counter()
     for _ in range(count):
-        with open_client(address, timeout=60) as client:
+        with open_client(address, timeout=HANG) as client:
             statuses[client.post("/api/v1/orders", json=order_payload()).status_code] += 1
     return statuses
 
@@ -26,13 +27,13 @@ def _place(address: str, count: int) -> Counter[int]:
 def _failed_logins(address: str, count: int) -> Counter[int]:
     statuses: Counter[int] = Counter()
     for _ in range(count):
-        with open_client(address, timeout=60) as client:
+        with open_client(address, timeout=HANG) as client:
             statuses[client.get("/ops", auth=("ada", "wrong")).status_code] += 1
     return statuses
 
 
 def _scraped(address: str) -> float:
-    with open_client(address, timeout=60) as client:
+    with open_client(address, timeout=HANG) as client:
         found = client.get("/metrics").text
     [value] = re.findall(r"^tidings_orders_accepted_total (\S+)$", found, re.MULTILINE)
     return float(value)

@@ -13,6 +13,7 @@ from sqlalchemy import inspect, text
 from events import Base, Database
 from events.admin import schema
 from events.admin.schema import OutdatedTables
+from tests.servers import HANG
 from tests.tree import ROOT
 
 _ENV = """
@@ -122,7 +123,7 @@ def test_an_app_without_tasks_for_its_subscriptions_is_told_so(
         env=os.environ | {"DATABASE_URL": f"sqlite:///{tmp_path / 'own.sqlite'}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
         check=False,
     )
 

@@ -28,6 +28,7 @@ from events.relay.loop import Relay
 from events.subscriptions import Subscription
 from events.testing import Bus, InMemoryTransport
 from tests.events.sample import SECRET, Noted, Replied, new_subscription, note, raising, send
+from tests.servers import HANG
 from tests.tree import ROOT
 
 INCOMING = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -288,7 +289,7 @@ def test_a_forked_process_sends_its_own_spans_and_only_those():
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
         check=False,
     )
 

@@ -13,7 +13,7 @@ from events.relay.loop import Relay
 from events.tables import Delivery, Heartbeat
 from events.testing import InMemoryTransport
 from tests.events.sample import deliveries, delivery, marks, new_subscription, note, send
-from tests.servers import wait_until
+from tests.servers import HANG, wait_until
 
 ONE = new_subscription()
 OTHER = new_subscription(name="others.mark")
@@ -100,7 +100,7 @@ def test_continuous_publishing_does_not_keep_the_relay_from_sending(
         wait_until(lambda: work(relay, 1) or broker.sent, what="a message")  # type: ignore[func-returns-value]
     finally:
         stop.set()
-        publisher.join(20)
+        publisher.join(HANG)
 
 
 def test_deliveries_wait_while_the_broker_is_down_and_are_sent_when_it_is_back(
@@ -181,7 +181,7 @@ def test_the_relay_survives_a_database_that_goes_away(
         wait_until(lambda: len(broker.sent) == 2, what="the second message")
     finally:
         stop.set()
-        relay.join(20)
+        relay.join(HANG)
     assert not relay.is_alive()
 
 
@@ -193,7 +193,7 @@ def test_the_relay_has_a_heartbeat_until_it_stops(
     relay.start()
     wait_until(lambda: _names() == ["relay@test"], what="the relay's heartbeat")
     stop.set()
-    relay.join(20)
+    relay.join(HANG)
 
     assert _names() == []
 
@@ -219,7 +219,7 @@ def test_several_relays_send_each_delivery_once(postgres_database: Database) -> 
     finally:
         stop.set()
         for relay in relays:
-            relay.join(20)
+            relay.join(HANG)
 
     sent = [each for broker in brokers for message in broker.sent for each in message.event_ids]
     with reading() as session:

@@ -253,7 +253,7 @@ def running(broker: InMemoryTransport) -> Iterator[Callable[[], None]]:
     yield start
     stop.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(HANG)
 
 
 @pytest.mark.parametrize(

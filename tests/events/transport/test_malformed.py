@@ -26,7 +26,7 @@ from tests.events.transport.malformed import (
 from tests.servers import Valkey, wait_until
 
 # Each invalid message is a commit of its own, which takes its time on a busy disk.
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.system
 
 MakeStack = Callable[[Database, str], Stack]
 

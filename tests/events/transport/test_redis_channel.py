@@ -7,7 +7,7 @@ import pytest
 from kombu import Connection, Consumer, Message, Producer, Queue
 
 from events.transport.redis_channel import Transport
-from tests.servers import Valkey, wait_until
+from tests.servers import HANG, Valkey, wait_until
 
 OPTIONS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry_on_timeout": False}
 
@@ -32,7 +32,7 @@ def test_a_consumer_of_one_message_goes_on_after_redis_hung_while_it_settled_one
     Producer(channel).publish("one", routing_key="notes", declare=[queue])
     Producer(channel).publish("two", routing_key="notes")
     with Consumer(channel, [queue], on_message=received.append, prefetch_count=1, accept=["json"]):
-        connection.drain_events(timeout=30)
+        connection.drain_events(timeout=HANG)
         valkey.freeze()
         try:
             with pytest.raises(connection.connection_errors):

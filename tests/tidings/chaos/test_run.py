@@ -12,7 +12,7 @@ import pytest
 
 from events import Database
 from events.testing import Bus
-from tests.servers import wait_until
+from tests.servers import HANG, wait_until
 from tests.tasks.builders import placed
 from tidings.chaos.customers import plan_orders
 from tidings.chaos.endings import uncaused
@@ -144,7 +144,7 @@ def test_a_name_that_is_no_database_is_a_mistake_in_usage():
         "mysql",
     ]
 
-    told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=False)
 
     assert (
         told.returncode,

@@ -10,6 +10,7 @@ import pytest
 
 from events import Database
 from tests import forked
+from tests.servers import HANG
 from tests.tidings.cli.calls import answered, call, told
 from tests.tidings.up.instance import CLEARED
 from tidings.cli import main
@@ -41,7 +42,7 @@ def test_the_help_imports_neither_the_bus_nor_a_command():
         [sys.executable, "-c", f"{script}; print(*sys.modules)"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
         check=True,
     )
     page, modules = asked.stdout.rstrip().rsplit("\n", 1)

@@ -9,6 +9,7 @@ import pytest
 
 from events import Database
 from tests import forked
+from tests.servers import HANG
 from tests.tidings.cli.calls import call
 from tests.tidings.up.instance import CLEARED, ForkedInstance
 
@@ -49,7 +50,7 @@ def test_a_fresh_up_is_well(tmp_path: Path):
     try:
         result = doctor(tmp_path, "--data-dir", "data")
     finally:
-        up.stop(within=60)
+        up.stop(within=HANG)
 
     assert result.returncode == 0, result.stdout
     assert (

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from tests import forked
-from tests.servers import Process, free_port, wait_until
+from tests.servers import HANG, Process, free_port, wait_until
 from tidings.http_client import open_client
 
 TIDINGS = str(Path(sys.executable).parent / "tidings")
@@ -91,7 +91,7 @@ class Instance(Process):
     def ask(self, path: str, body: object = None, **headers: str) -> dict[str, Any]:
         """Return the shop's answer. Raises `httpx.HTTPStatusError` if it is an error."""
         method = "GET" if body is None else "POST"
-        with open_client(self.url, timeout=15) as client:
+        with open_client(self.url, timeout=HANG) as client:
             response = client.request(method, path, json=body, headers=headers)
         found: dict[str, Any] = response.raise_for_status().json()
         return found

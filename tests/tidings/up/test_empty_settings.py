@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import HANG
 from tests.tidings.up.instance import ForkedInstance
 
 
@@ -16,4 +17,4 @@ def test_empty_variables_count_as_unset(tmp_path: Path):
         assert up.order()["status"] == "placed"
         assert (up.data / "tidings.sqlite").is_file()
     finally:
-        up.stop(within=60)
+        up.stop(within=HANG)

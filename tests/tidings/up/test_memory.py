@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.servers import HANG
+
 SCRIPT = """
 import ctypes, json, sys
 import tidings.up.run
@@ -23,7 +25,7 @@ print(json.dumps([sorted(sys.modules), filled, sum(piece < end for piece in piec
 
 def test_the_supervisor_keeps_no_unused_module_and_leaves_forks_no_hole():
     asked = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=90, check=True
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=HANG, check=True
     )
     modules, filled, in_holes = json.loads(asked.stdout)
 

@@ -18,7 +18,7 @@ from tidings.http_client import open_client
 from tidings.up.data_dir import DataDir
 from tidings.up.restart import listening
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.system
 
 _numbers = count(1)
 GREETINGS = '''
@@ -185,9 +185,9 @@ def test_without_an_up_the_command_says_how_to_start_one(tmp_path: Path):
     command = [TIDINGS, "restart", "--data-dir", str(tmp_path)]
     with listening(data_dir):
         pass  # of an `up` that has ended
-    answers = [subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)]
+    answers = [subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=False)]
     data_dir.restart_socket.touch()  # of an `up` that was killed
-    answers += [subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)]
+    answers += [subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=False)]
 
     assert [each.returncode for each in answers] == [1, 1]
     for each in answers:

@@ -10,12 +10,12 @@ import pytest
 
 from events import heartbeat
 from events.database import Database
-from tests.servers import free_port, wait_until
+from tests.servers import HANG, free_port, wait_until
 from tests.tidings.up.instance import Instance, gone, title
 from tidings.http_client import open_client
 from tidings.up.data_dir import DataDir
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     instance = Instance(tmp_path_factory.mktemp("up"), "--scale", "payment=2")
     instance.start()
     yield instance
-    instance.stop(within=60)
+    instance.stop(within=HANG)
 
 
 def test_an_order_goes_all_the_way_and_its_mails_are_kept(running: Instance):
@@ -55,7 +55,7 @@ def test_the_links_in_mails_open_the_page_of_the_order(running: Instance):
 
     wait_until(lambda: len(mails()) == 3, what="three mails")
     assert all(begin + page in mail.splitlines() for mail in mails())
-    with open_client(begin, timeout=15) as client:
+    with open_client(begin, timeout=HANG) as client:
         answer = client.get(page)
     assert (answer.status_code, order["number"] in answer.text) == (200, True)
 
@@ -158,7 +158,6 @@ def test_no_secret_stands_in_a_process_title_and_everything_listens_on_loopback(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_nothing_outlives_a_supervisor_that_is_killed_and_the_next_one_finishes_its_orders(
     tmp_path: Path,
 ):
@@ -167,7 +166,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed_and_the_next_one_finishes_
     order, login, processes = instance.order(), instance.login(), instance.processes()
 
     instance.end(signal.SIGKILL)
-    instance.start(within=100)  # waits for what is left of the first one
+    instance.start(within=HANG)  # waits for what is left of the first one
 
     assert gone(processes)
     assert instance.login() == login

@@ -87,7 +87,6 @@ def _listens(port: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_schemathesis_asks_everything_it_can_think_of_and_finds_nothing(
     server: str, tmp_path: Path
 ):

@@ -16,7 +16,7 @@ from tests.web.browser.conftest import Site
 from tests.web.pages import place_order, running_services
 from tests.web.payloads import OPS_AUTH
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WIDTHS = (1280, 400)
 MAX_HEIGHT = {1280: 2000, 400: 3200}  # of the page of queues, with six queues out of service
 # The rules of axe that depend on colours. A theme changes nothing else.
