@@ -116,6 +116,8 @@ def postgres(scratch: Path) -> Iterator[PostgresServer]:
     with psycopg.connect(server.get_uri(), autocommit=True) as admin:
         # Only a crash of the machine loses data by this, and the server does not outlive the run.
         admin.execute("ALTER SYSTEM SET fsync = off")
+        # It analyzes a table once a minute, after which its statements get another plan.
+        admin.execute("ALTER SYSTEM SET autovacuum = off")
         admin.execute("SELECT pg_reload_conf()")
     yield server
     server.cleanup()

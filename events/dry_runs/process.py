@@ -64,20 +64,23 @@ def _run(request: Request, environment: dict[str, str]) -> tuple[str, str]:
 def execute(request: str, environment: dict[str, str]) -> tuple[str, int | None]:
     """Run the process; return its output and its exit code, `None` after `TIME_LIMIT`."""
     command = [sys.executable, "-m", "events.dry_runs"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
         env=environment,
-    )
-    try:
-        done, _ = process.communicate(request, timeout=TIME_LIMIT)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        done, _ = process.communicate()
-        return done, None
+    ) as process:
+        try:
+            done, _ = process.communicate(request, timeout=TIME_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            done, _ = process.communicate()
+            return done, None
+        except BaseException:
+            process.kill()  # a caller that is interrupted leaves no handler running
+            raise
     return done, process.returncode
 
 

@@ -105,7 +105,8 @@ def test_a_second_migrate_finds_nothing_to_do_and_leaves_the_products_alone(
 
 def test_two_migrates_at_once_take_turns(empty: Database):
     with ThreadPoolExecutor(2) as pool:
-        done = [each.result() for each in [pool.submit(migrate, empty) for _ in range(2)]]
+        both = [pool.submit(migrate, empty, lock_timeout=HANG) for _ in range(2)]
+        done = [each.result() for each in both]
 
     assert sorted(len(each.applied) for each in done) == [0, len(REVISIONS)]
     assert sorted(each.seeded for each in done) == [False, True]
