@@ -30,6 +30,7 @@ def dropped_by(script: ScriptDirectory, revision: str) -> tuple[str, ...]:
     return tuple(getattr(script.get_revision(revision).module, "contracts", ()))
 
 
+@pytest.mark.slow
 def test_code_of_each_schema_works_on_the_next_and_of_the_first_on_the_latest(
     empty: Database,
 ) -> None:

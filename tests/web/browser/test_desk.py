@@ -7,12 +7,11 @@ from playwright.sync_api import Locator, Page, Response, expect
 
 from events import transaction
 from events.admin import subscriptions
-from events.dry_runs import process
 from events.testing import Bus
 from tests.web.browser.conftest import Site
 from tests.web.pages import shop_subscriptions
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]  # test_ops.py is a quicker one
 PATCH = '[{"op": "replace", "path": "/payment_token", "value": "tok_ok"}]'
 
 
@@ -59,9 +58,8 @@ def test_breakers_are_held_closed_and_their_automatic_replay_switched(
 
 
 def test_a_group_is_run_dry_and_its_payloads_are_corrected(
-    site: Site, ops_tab: Page, dead_charges: Bus, monkeypatch: pytest.MonkeyPatch
+    site: Site, ops_tab: Page, dead_charges: Bus
 ):
-    monkeypatch.setattr(process, "TIME_LIMIT", 90.0)
     ops_tab.goto("/ops/dead-letters")
     ops_tab.get_by_role("button", name="Dry run").click()
     expect(ops_tab.get_by_role("heading", name="All 3 of the sample")).to_be_visible()
