@@ -24,7 +24,7 @@ def dead(bus: Bus, queue: str) -> str:
 def rows(table: str) -> list[dict[str, Any]]:
     with reading() as session:
         found = session.execute(select(Base.metadata.tables[table])).mappings()
-        return [dict(row) for row in found]
+        return sorted((dict(row) for row in found), key=repr)
 
 
 @pytest.fixture

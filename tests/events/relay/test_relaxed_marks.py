@@ -68,9 +68,10 @@ def retrying(relay: Relay, broker: InMemoryTransport, clock: ManualClock) -> Non
 def rows() -> tuple[Sequence[Any], Sequence[Any]]:
     """Return every delivery, and the mark of every event."""
     with reading() as session:
-        marked = select(LogEntry.position, LogEntry.relayed_at)
+        marked = select(LogEntry.position, LogEntry.relayed_at).order_by(LogEntry.position)
         table = Delivery.metadata.tables["deliveries"]
-        return session.execute(select(table)).all(), session.execute(marked).all()
+        ledger = select(table).order_by(table.c.event_id)
+        return session.execute(ledger).all(), session.execute(marked).all()
 
 
 def restore(before: tuple[Sequence[Any], Sequence[Any]]) -> None:
