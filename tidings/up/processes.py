@@ -9,7 +9,8 @@ from pathlib import Path
 from socket import socket
 
 from events import transport
-from events.environment import read
+from events.environment import InvalidSettings, WrongSetting, read
+from events.errors import BadValue
 from tasks.celery import app
 from tasks.ops_login import flower_logins
 from tasks.settings import Settings
@@ -74,13 +75,20 @@ def environment(options: Options, data_dir: DataDir, sockets: Sockets) -> dict[s
         "PUBLIC_URL": sockets.url,
         "FLOWER_URL": f"http://{ports.HOST}:{options.flower_port}{read(Settings).flower_url_prefix}",
         # Not an argument of Flower: every user of the machine could read it.
-        "FLOWER_BASIC_AUTH": flower_logins(login) or data_dir.secret("flower_auth", new_ops_login),
+        "FLOWER_BASIC_AUTH": _flower_logins(login) or data_dir.secret("flower_auth", new_ops_login),
         "FLOWER_MAX_TASKS": "10000",
     }
     if sockets.mails:
         defaults["SMTP_URL"] = f"smtp://{ports.HOST}:{sockets.mails.getsockname()[1]}"
     chosen = {name: os.environ.get(name) or value for name, value in defaults.items()}
     return chosen | {"FLOWER_ADDRESS": ports.HOST, "FLOWER_PORT": str(options.flower_port)}
+
+
+def _flower_logins(login: str) -> str:
+    try:
+        return flower_logins(login)
+    except BadValue as error:  # in the file of the data directory
+        raise InvalidSettings([WrongSetting("OPS_AUTH", error.reason, error.fix)]) from error
 
 
 def worker_counts(scale: Mapping[str, int]) -> dict[str, int]:

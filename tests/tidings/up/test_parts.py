@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from events.environment import InvalidSettings
 from tests.disks import Disk
 from tests.servers import free_port
 from tests.tidings.up.instance import TIDINGS
@@ -192,6 +193,16 @@ def test_flower_has_a_login_of_its_own_while_it_can_take_none_of_ops_auth(
     assert len(own) > 16
     assert own == flower_login("me:scrypt:32768:8:1$salt$00ff")
     assert discovery.environment(tmp_path)["FLOWER_BASIC_AUTH"] == own
+
+
+def test_a_login_of_the_data_directory_that_is_none_is_named(
+    tmp_path: Path, sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("OPS_AUTH", raising=False)
+    (tmp_path / "ops_auth").write_text("me:mine:operater\n")
+
+    with pytest.raises(InvalidSettings, match="OPS_AUTH has a role that"):
+        environment(Options(flower_port=5555), DataDir(tmp_path), sockets)
 
 
 def test_the_address_of_flower_has_its_prefix(
