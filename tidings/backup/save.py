@@ -61,7 +61,8 @@ def _check_target(source: Path, target: Path, *, force: bool) -> None:
 
 
 def _check_kind(source: Path, target: Path, *, force: bool) -> None:
-    if target.resolve() in {Path(f"{source.resolve()}{each}") for each in _BESIDE}:
+    real, given = os.path.realpath(source), os.path.realpath(target)
+    if given in {f"{real}{each}" for each in _BESIDE}:
         raise BackupError(f"{target} belongs to the database itself; name another file")
     if target.is_dir() or (os.path.lexists(target) and not target.is_file()):
         raise BackupError(f"{target} is no file; name another one")

@@ -96,13 +96,15 @@ def test_the_files_of_the_database_are_never_the_target(end: str, shop: Database
 
 
 def test_a_link_is_not_followed(shop: Database, tmp_path: Path) -> None:
-    precious, link = tmp_path / "precious", tmp_path / "link"
+    precious, link, loop = tmp_path / "precious", tmp_path / "link", tmp_path / "loop"
     precious.write_text("precious")
     link.symlink_to(precious)
+    loop.symlink_to(loop)
 
     for options in ([], ["--force"]):
         error = refused("backup", str(link), *options)
         assert "is a symbolic link; name the file that it leads to" in error
+        assert "loop is no file; name another one" in refused("backup", str(loop), *options)
     assert precious.read_text() == "precious"
 
 
