@@ -8,6 +8,7 @@ import pytest
 from events import Database, transaction
 from events.subscriptions import Subscription, discover, registered
 from events.testing import Bus
+from tasks.gateways import smtp
 from tasks.settings import settings
 from tests.tasks.builders import stocked
 from tests.tasks.mailserver import MailServer
@@ -37,6 +38,7 @@ def running_mail_server() -> Iterator[MailServer]:
     server = MailServer()
     server.start()
     yield server
+    smtp._idle.take("")  # it ends the connections to every other address
     server.stop()
 
 

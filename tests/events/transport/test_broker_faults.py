@@ -5,7 +5,7 @@ Messages that it does not take wait in the ledger, and are sent when it takes th
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from uuid import UUID
 
 import pytest
@@ -101,10 +101,18 @@ def test_what_the_broker_does_not_take_waits_in_the_ledger_and_every_effect_happ
     finally:
         mend()
     wait_until(lambda: _works(relay), what="all messages on the broker")
+    expected = dict.fromkeys([*TEXTS, *(["first"] if connected else [])], 1)
+    wait_until(lambda: _handled(valkey, relay) == expected.keys(), what="every effect")
+
+    assert marks() == expected
+
+
+def _handled(valkey: Valkey, relay: Relay) -> Collection[str]:
+    """Handle what is queued; return the effects. On a busy machine some deliveries come again."""
     for ids in queued(valkey):
         dispatch(TENS, ids, worker="w")
-
-    assert marks() == dict.fromkeys([*TEXTS, *(["first"] if connected else [])], 1)
+    work(relay, rounds=1)
+    return marks().keys()
 
 
 def _first(connected: bool) -> set[UUID]:
