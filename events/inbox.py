@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, bindparam, literal, select
+from sqlalchemy import Connection, and_, bindparam, literal, select
 
 from events import clock, log
 from events.breakers import BREAKERS, State
@@ -63,11 +63,12 @@ def in_flight(
     values: dict[str, Any] = {"name": subscription, "ids": ids}
     if depends_on is not None:
         values["depends_on"] = depends_on
-    look = _look(DIALECTS[connection.dialect.name], depends=depends_on is not None)
-    return [_delivery(row, subscription) for row in connection.execute(look, values)]
+    dialect = DIALECTS[connection.dialect.name]
+    rows = dialect.fetch(connection, _look(dialect, depends=depends_on is not None), values)
+    return [_delivery(row, subscription) for row in rows]
 
 
-def _delivery(row: Row[Any], subscription: str) -> InFlight:
+def _delivery(row: Any, subscription: str) -> InFlight:
     is_probe = row.probe is not None and row.probe == delivery_id(row.id, subscription)
     return InFlight(
         log.envelope(row),

@@ -126,9 +126,9 @@ def claim(
     The handler's work commits with the mark or not at all. A row that another worker is handling
     is skipped, not waited for: it ends or fails there.
     """
-    values = {"name": subscription, "ids": ids, "now": clock.now()}
-    statement = _claim(dialect_of(session), wakes=wakes)
-    claimed = set(session.connection().scalars(statement, values))
+    dialect, values = dialect_of(session), {"name": subscription, "ids": ids, "now": clock.now()}
+    rows = dialect.fetch(session.connection(), _claim(dialect, wakes=wakes), values)
+    claimed = {row.event_id for row in rows}
     if wakes:
         log.note_woken(session) if claimed else log.wake(session)
     return claimed

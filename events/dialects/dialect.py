@@ -1,6 +1,6 @@
 """The operations that SQLite and PostgreSQL do in different ways."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -8,6 +8,7 @@ from sqlalchemy import (
     URL,
     Column,
     ColumnElement,
+    Connection,
     Engine,
     Select,
     Table,
@@ -58,6 +59,13 @@ class Dialect(Protocol):
         """Tell whether each statement of the session is committed by itself."""
         options = session.connection().get_execution_options()
         return options.get("isolation_level") == "AUTOCOMMIT"
+
+    def fetch(
+        self, connection: Connection, statement: Any, values: Mapping[str, Any]
+    ) -> Sequence[Any]:
+        """Run a statement that is built once; return its rows, if it has any."""
+        result = connection.execute(statement, values)
+        return result.all() if result.returns_rows else ()
 
     def notify(self, session: Session, channel: str) -> None:
         """Wake the listeners of `channel` when the transaction commits."""

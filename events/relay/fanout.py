@@ -47,7 +47,8 @@ def fan_out(
     commit after a higher one.
     """
     now = clock.now()
-    events = session.execute(_WAITING, {"now": now, "limit": limit}).all()
+    dialect, connection = dialect_of(session), session.connection()
+    events = dialect.fetch(connection, _WAITING, {"now": now, "limit": limit})
     if not events:
         return 0, []
     subscribers = by_event_type(subscriptions)
@@ -66,7 +67,7 @@ def fan_out(
     ]
     ledger.insert_deliveries(session, rows)
     marked = {"positions": [each.position for each in events], "now": now}
-    session.connection().execute(_relayed(dialect_of(session)), marked)
+    dialect.fetch(connection, _relayed(dialect), marked)
     return len(events), messages
 
 

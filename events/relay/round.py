@@ -9,7 +9,7 @@ from sqlalchemy import Connection, exists, func, select
 from sqlalchemy.orm import Session
 
 from events import clock
-from events.dialects import dialect_of
+from events.dialects import DIALECTS, dialect_of
 from events.messages import Message
 from events.outgoing_tasks import OutgoingTask
 from events.relay.fanout import IS_DUE, fan_out
@@ -68,15 +68,15 @@ class Survey:
         return self.events or (self.due_at is not None and self.due_at <= clock.now())
 
 
-def survey(
-    session: Session | Connection, slots: Counter[str], held: Collection[str] = ()
-) -> Survey:
+def survey(connection: Connection, slots: Counter[str], held: Collection[str] = ()) -> Survey:
     """Look for work without the write lock, which others need more.
 
     If events wait, the round itself looks at the rest, which is most of the cost.
     """
-    waiting, scheduled_at, task_at = session.execute(_TO_RELAY, {"now": clock.now()}).one()
-    due_at = None if waiting else _next_due(traffic(session, slots, held))
+    dialect = DIALECTS[connection.dialect.name]
+    [row] = dialect.fetch(connection, _TO_RELAY, {"now": clock.now()})
+    waiting, scheduled_at, task_at = row
+    due_at = None if waiting else _next_due(traffic(connection, slots, held))
     return Survey(bool(waiting), due_at, scheduled_at, task_at)
 
 
@@ -89,7 +89,7 @@ def do_round(
 ) -> Round:
     """Fan out and mark; without `can_send` all is left due, else what goes to `held` queues."""
     dialect_of(session).lock_shared(session, SubscriptionRow.__tablename__)
-    subscriptions = traffic(session, slots, held)
+    subscriptions = traffic(session.connection(), slots, held)
     if not can_send:
         for each in subscriptions:
             each.room = 0

@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, distinct, func, select
-from sqlalchemy.orm import Session
 
 from events.breakers import BREAKERS, State, probe_due_at
+from events.dialects import DIALECTS
 from events.ledger import IS_IN_FLIGHT, IS_TO_SEND
 from events.slots import window
 from events.tables import DELIVERIES, SUBSCRIPTIONS
@@ -68,14 +68,15 @@ _TRAFFIC = (
 
 
 def traffic(
-    session: Session | Connection, slots: Counter[str], held: Collection[str] = ()
+    connection: Connection, slots: Counter[str], held: Collection[str] = ()
 ) -> list[Traffic]:
     """Return every subscription with its room.
 
     A paused one has none, and nothing due; so has one whose queue is `held`, and one whose
     dependency is unavailable, which may have a probe to send.
     """
-    return [_traffic(row, slots, held) for row in session.execute(_TRAFFIC)]
+    rows = DIALECTS[connection.dialect.name].fetch(connection, _TRAFFIC, {})
+    return [_traffic(row, slots, held) for row in rows]
 
 
 def _traffic(row: Any, slots: Counter[str], held: Collection[str]) -> Traffic:

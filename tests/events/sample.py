@@ -133,7 +133,7 @@ def send(*subscriptions: Subscription, slots: int = 1) -> list[Message]:
 def _round(session: Session, names: set[str], slots: int) -> tuple[int, list[Message]]:
     """Do a round of the relay that sends to these subscriptions only."""
     queues = Counter({each.partition(".")[0]: slots for each in names})
-    known = traffic(session, queues)
+    known = traffic(session.connection(), queues)
     for each in known:
         each.room = each.room if each.name in names else 0
     events, messages = fan_out(session, known)

@@ -32,7 +32,7 @@ def test_an_order_of_a_web_that_is_90_s_ahead_is_fanned_out_at_once(
         assert client.get("/readyz").status_code == 200
 
     with reading() as session:
-        assert survey(session, Counter()).has_work
+        assert survey(session.connection(), Counter()).has_work
     with transaction() as session:
         do_round(session, Counter())
     soon = datetime.now(UTC) + timedelta(seconds=5)

@@ -29,7 +29,7 @@ def register(*subscriptions: object) -> None:
 
 
 def fan_out_some(session: Session, limit: int) -> tuple[int, list[Message]]:
-    return fan_out(session, traffic(session, Counter()), limit=limit)
+    return fan_out(session, traffic(session.connection(), Counter()), limit=limit)
 
 
 def fan_out_all() -> int:

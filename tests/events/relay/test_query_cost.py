@@ -66,7 +66,7 @@ def test_frequent_queries_read_the_open_deliveries_only(database: Database) -> N
         lambda c, cursor, statement, values, *_: executed.append((statement, values)),
     )
     with reading() as session:
-        survey(session, Counter())
+        survey(session.connection(), Counter())
         queues.overview(session)
         queries = [each for each in executed if "deliveries" in each[0]]
         plans = [

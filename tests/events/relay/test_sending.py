@@ -40,7 +40,7 @@ TENS = new_subscription(batch=10)
 def mark_due(*, room: int = 100, size: int = MESSAGE_SIZE) -> list[Message]:
     """Mark due deliveries as sent; return their messages, so many of that size at most."""
     with transaction() as session:
-        [subscription] = traffic(session, Counter())
+        [subscription] = traffic(session.connection(), Counter())
         subscription.room, subscription.size = room, size
         return mark_due_as_sent(session, subscription)
 
@@ -53,7 +53,7 @@ def sizes(messages: list[Message]) -> list[int]:
 def next_due() -> datetime | None:
     """Return when the relay has something to send next."""
     with reading() as session:
-        return survey(session, Counter()).due_at
+        return survey(session.connection(), Counter()).due_at
 
 
 @pytest.mark.parametrize(
