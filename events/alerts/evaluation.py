@@ -72,6 +72,7 @@ def _apply(session: Session, found: Sequence[Finding], limits: Settings, now: da
         row = rows.pop(finding.key, None)
         if row is None or row.state == State.OVER:
             row = _begin(session, row, finding, now)
+        row.title, row.text = finding.title, finding.text  # of now, not of the last message
         messages += _judge(session, row, finding, now)
     for row in rows.values():
         if row.state != State.OVER:
@@ -87,7 +88,6 @@ def _begin(session: Session, row: Alert | None, finding: Finding, now: datetime)
         row = Alert(rule=rule, subject=subject, cause=cause)
         session.add(row)
     row.state, row.since, row.messages = State.PENDING, finding.since, 0
-    row.title, row.text = finding.title, finding.text
     row.raised_at = row.ended_at = None
     return row
 
@@ -102,7 +102,6 @@ def _judge(session: Session, row: Alert, finding: Finding, now: datetime) -> int
     again = row.raised_at is not None
     if again and not _is_worse(row, finding):
         return 0
-    row.title, row.text = finding.title, finding.text
     row.raised_at, row.notified_at = row.raised_at or now, now
     row.messages += 1
     rule, subject, cause = finding.key

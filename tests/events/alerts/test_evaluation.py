@@ -9,6 +9,7 @@ from sqlalchemy import event as hooks
 from events import Database, DeadLetter, breakers, heartbeat, reading, transaction
 from events.admin import dead_letters, replays
 from events.admin import subscriptions as admin
+from events.alerts import listing
 from events.alerts.evaluation import INTERVAL, evaluate
 from events.settings import settings
 from events.system_events import AlertRaised, AlertResolved
@@ -79,6 +80,9 @@ def test_a_cause_is_told_once_an_hour_while_more_dies_of_it_and_once_when_it_is_
     assert looks.after() == ["raised: new cause notes.mark"]
     die(looks.bus, "c")
     assert looks.after() == []
+    with reading() as session:
+        [line] = listing.listed(session)
+    assert line.text.startswith("3 dead letters of this cause: ")  # without another message
     assert looks.after(HOUR) == ["again: new cause notes.mark"]
     assert looks.after(HOUR) == []  # nothing more died
     [last] = [each for each in looks.bus.published if isinstance(each, AlertRaised)][-1:]
