@@ -199,6 +199,16 @@ class Heartbeat(Base):
     version: Mapped[str] = mapped_column(String(100), server_default="")  # of the application
 
 
+class VersionStart(Base):
+    """The moment from which workers of a queue had another version of the application."""
+
+    __tablename__ = "version_starts"
+
+    queue: Mapped[str] = mapped_column(String(100), primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    version: Mapped[str] = mapped_column(String(100))
+
+
 class InvalidMessageRow(Base):
     """A message that no relay of ours sent, kept with its raw body."""
 

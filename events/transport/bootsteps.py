@@ -10,7 +10,7 @@ from celery.worker.consumer.tasks import Tasks
 from sqlalchemy.exc import SQLAlchemyError
 
 from events import count_flush, heartbeat
-from events.admin import subscriptions
+from events.admin import subscriptions, worker_versions
 from events.app_version import app_version
 from events.database import Database, use
 from events.db_errors import describe_error
@@ -45,6 +45,7 @@ class Heartbeat(StartStopStep):
     requires = (Tasks,)
 
     _timers: Sequence[Any] = ()
+    _recorded: frozenset[str] = frozenset()  # queues; a lost broker starts this step again
 
     def start(self, consumer: Any) -> None:
         """Record the subscriptions that this worker serves, and begin to beat."""
@@ -58,6 +59,9 @@ class Heartbeat(StartStopStep):
             slots = consumer.controller.concurrency
             names = _consumed(consumer)
             heartbeat.beat(consumer.hostname, "worker", names, slots=slots, version=version)
+            if version and (new := [each for each in names if each not in self._recorded]):
+                worker_versions.record(new, version)
+                self._recorded = self._recorded.union(new)
             count_flush.flush()  # of all pools but prefork, whose children do it
 
         self._timers = [

@@ -41,7 +41,8 @@ def show_stats(*, as_json: bool) -> None:
     for queue in found:
         for each in queue.versions:
             name = escaped(f"{queue.view.name}: {each.version}")
-            echo(f"workers of {name} since {cell(each.since)}")
+            replaced = "" if each.workers else ", replaced"
+            echo(f"workers of {name} since {cell(each.since)}{replaced}")
 
 
 def figures(each: Figures) -> tuple[object, ...]:

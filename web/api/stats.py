@@ -54,11 +54,11 @@ class PointOut(BaseModel):
 
 
 class WorkerVersionOut(BaseModel):
-    """A version of the application that live workers of the queue have."""
+    """A version of the application that workers of the queue have, or had in the last hours."""
 
     version: str
-    since: datetime = Field(description="when the first of them started")
-    workers: int
+    since: datetime = Field(description="when the first of them started with it")
+    workers: int = Field(description="alive; none if the version was replaced meanwhile")
 
 
 class QueueStatsOut(FiguresOut):

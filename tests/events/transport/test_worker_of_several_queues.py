@@ -9,6 +9,7 @@ from kombu import Connection, Producer, Queue
 from sqlalchemy import select
 
 from events import Database, heartbeat, reading
+from events.admin import worker_versions
 from events.tables import InvalidMessageRow
 from tests.events.stack import Stack
 from tests.events.transport.confirmed import confirmed_channel
@@ -25,7 +26,9 @@ def start_worker(stack: Stack) -> Process:
     home.mkdir()
     celery = ["celery", "-A", "tests.events.live_app", "worker"]
     options = ["-Q", "pings,calls", "-n", "several@test", "-c", "1", "--without-mingle"]
-    worker = stack.workers["several"] = BusProcess([*celery, *options], home, stack.env)
+    worker = stack.workers["several"] = BusProcess(
+        [*celery, *options], home, stack.env | {"APP_VERSION": "7.1"}
+    )
     worker.launch()
     return worker
 
@@ -34,6 +37,13 @@ def consumed() -> set[str]:
     with reading() as session:
         alive = [each for each in heartbeat.alive(session) if each.kind == "worker"]
     return {queue for each in alive for queue in each.queues}
+
+
+def recorded_versions() -> dict[str, list[tuple[str, int]]]:
+    """Return the versions of each queue with their live workers."""
+    with reading() as session:
+        found = worker_versions.by_queue(session)
+    return {queue: [(each.version, each.workers) for each in found[queue]] for queue in found}
 
 
 def quarantined_from() -> list[str]:
@@ -53,6 +63,8 @@ def check(stack: Stack, mend: Callable[[], object]) -> None:
     mend()
     wait_until(lambda: stack.effects("answered") == {1: 1}, what="the ping")
     wait_until(lambda: consumed() == {"calls", "pings"}, what="a heartbeat for both")
+    both = {"calls": [("7.1", 1)], "pings": [("7.1", 1)]}
+    wait_until(lambda: recorded_versions() == both, what="a version of both")
     assert worker.running()
 
 

@@ -1,12 +1,13 @@
 """/ops/queues: queues, processes and subscriptions."""
 
 import json
+import re
 from typing import Any
 
 from flask.testing import FlaskClient
 
 from events import count_flush, counts, heartbeat, reading
-from events.admin import subscriptions
+from events.admin import subscriptions, worker_versions
 from events.tables import QueueTrouble
 from tests.tidings.cli.calls import answered, told
 from tests.web.pages import OPS_HTML, audit_log, place_order, post, running_services
@@ -123,6 +124,8 @@ def test_the_same_figures_are_on_the_page_in_the_api_and_in_the_command(client: 
 
 
 def test_each_queue_tells_since_when_its_workers_have_their_version(client: FlaskClient):
+    worker_versions.record(["payment"], "2.3")
+    worker_versions.record(["payment"], "<2.4>")
     heartbeat.beat("payment@box", "worker", ["payment"], version="<2.4>")
     counts.reset()
     with running_services() as bus:
@@ -133,13 +136,15 @@ def test_each_queue_tells_since_when_its_workers_have_their_version(client: Flas
     page = client.get("/ops/queues", headers=OPS_HTML).text
     queues = client.get("/api/v1/stats", headers=OPS).json["queues"]
 
-    [version] = _named(queues, "payment")["versions"]
+    [replaced, version] = _named(queues, "payment")["versions"]
+    assert (replaced["version"], replaced["workers"]) == ("2.3", 0)
     assert (version["version"], version["workers"]) == ("<2.4>", 1)
     assert _named(queues, "email")["versions"] == []
-    assert _named(answered("stats")["queues"], "payment")["versions"][0]["version"] == "<2.4>"
+    assert _named(answered("stats")["queues"], "payment")["versions"][1]["version"] == "<2.4>"
     assert "workers of payment: <2.4> since " in told("stats")
     assert "<b>&lt;2.4&gt;</b> since" in page
-    assert page.count('class="version"') == 1
+    assert re.search("<b>2.3</b> since [^<]*, replaced", page)
+    assert page.count('class="version"') == 2
 
 
 def _named(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
