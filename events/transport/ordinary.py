@@ -10,8 +10,6 @@ from events.subscriptions import registered
 from events.transport.protocol import (
     OPTIONS,
     InvalidMessage,
-    TaskId,
-    TaskName,
     validate_headers,
     validate_parts,
 )
@@ -40,6 +38,13 @@ def _iso_time(value: str) -> str:
     return value
 
 
+def _line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("it is no line of text")
+    return value
+
+
+Line = Annotated[str, Field(min_length=1, max_length=400), AfterValidator(_line)]
 IsoTime = Annotated[str, AfterValidator(_iso_time)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -58,8 +63,8 @@ class OrdinaryHeaders(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    task: TaskName
-    id: TaskId
+    task: Line
+    id: Line
     retries: int = Field(default=0, ge=0, lt=1 << 31)
     lang: str | None = None
     root_id: str | None = None

@@ -101,6 +101,7 @@ def test_ordinary_tasks_run_as_ever_beside_deliveries(mixed: Mixed) -> None:
         "group": (group(mixed.task("add", each, 1) for each in range(3)).apply_async(), [1, 2, 3]),
         "chord": (chord(mixed.task("add", each, 0) for each in (5, 7))(mixed.task("total")), 12),
         "retry": (mixed.send("retry", 2), "2 retries"),
+        "an id of words": (mixed.send("add", 1, 9, task_id="größe 1"), 10),
         "expires": (mixed.send("add", 6, 6, expires=600), 12),
     }
 
