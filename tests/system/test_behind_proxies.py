@@ -28,7 +28,16 @@ from tests.web.pages import HTML, VALID_FORM, hidden_field
 pytestmark = pytest.mark.system
 
 LOGIN = ("ops", "correct horse battery")
-PAGES = ("", "ops", "ops/orders", "ops/products", "ops/events", "ops/dead-letters", "ops/queues")
+PAGES = (
+    "",
+    "ops",
+    "ops/orders",
+    "ops/products",
+    "ops/events",
+    "ops/dead-letters",
+    "ops/queues",
+    "asyncapi",
+)
 DATABASE = "behind_proxies"
 
 
