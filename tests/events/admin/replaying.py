@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from events import DeadLetter, Retry, reading, transaction
+from events import Database, DeadLetter, Retry, reading, transaction
 from events.admin import replays
 from events.replays.steps import AT_ONCE, Pace
 from events.replays.tables import Replay
 from events.tables import Delivery, LogEntry
 from events.testing import Bus
 from tests.events.sample import Noted, deliveries, mark, new_subscription, note
+from tests.worlds import Worlds
 
 GROUP = {"subscription": "notes.mark"}
 
@@ -30,13 +31,17 @@ def handle(event: Noted, session: Session) -> None:
 
 
 @contextmanager
-def dead_letters_of_a_mended_handler() -> Iterator[Bus]:
+def dead_letters_of_a_mended_handler(database: Database, worlds: Worlds) -> Iterator[Bus]:
     """One subscription with forty dead letters, then mended."""
     Handler.broken = None
     subscription = new_subscription(handle, batch=20, retry=Retry(attempts=1))
     with Bus(subscriptions=[subscription], fail_fast=False) as bus:
-        note(*map(str, range(40)))
-        bus.drain()
+
+        def fail() -> None:
+            note(*map(str, range(40)))
+            bus.drain()
+
+        worlds.enter("forty dead letters", database, fail)
         assert states() == {"dead": 40}
         Handler.broken = set()
         yield bus

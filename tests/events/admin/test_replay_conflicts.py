@@ -27,12 +27,13 @@ from tests.events.admin.replaying import (
     states,
 )
 from tests.events.sample import deliveries, marks, note
+from tests.worlds import Worlds
 
 
 @pytest.fixture
-def bus(any_database: Database) -> Iterator[Bus]:
+def bus(any_database: Database, worlds: Worlds) -> Iterator[Bus]:
     """A bus with forty dead letters that can be handled now."""
-    with dead_letters_of_a_mended_handler() as bus:
+    with dead_letters_of_a_mended_handler(any_database, worlds) as bus:
         yield bus
 
 
