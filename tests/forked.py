@@ -160,7 +160,7 @@ def run(
             code = child.wait(within)
         finally:
             child.kill()
-            child.wait()  # closes what it is heard by
+            child.wait()  # closes its socket
         for each in files[1:]:
             each.seek(0)
         return subprocess.CompletedProcess(words, code, files[1].read(), files[2].read())
