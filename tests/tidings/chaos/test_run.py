@@ -180,8 +180,8 @@ def test_an_interrupted_run_leaves_no_process_and_no_file_behind(scratch: Path):
         below = psutil.Process(running.pid).children(recursive=True)
         running.send_signal(signal.SIGINT)
 
-        assert running.wait(40) == 1
-    _, alive = psutil.wait_procs(below, timeout=5)
+        assert running.wait(HANG) == 1
+    _, alive = psutil.wait_procs(below, timeout=HANG)
     assert len(below) > 10
     assert alive == []
     assert list(home.glob("tidings-chaos-*")) == []
