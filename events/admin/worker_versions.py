@@ -17,7 +17,7 @@ from events.database import relaxed
 from events.orm import table_of
 from events.tables import VersionStart
 
-KEPT = timedelta(days=30)
+RETENTION = timedelta(days=30)
 RECENT = timedelta(hours=6)  # as long as the chart
 _ROWS = table_of(VersionStart)  # without the ORM, which the parent of a pool would load for this
 
@@ -46,7 +46,7 @@ def record(queues: Iterable[str], version: str) -> None:
                 continue
             row = {"queue": queue, "at": now, "version": version}
             connection.execute(insert(_ROWS), row)
-            old = (_ROWS.c.queue == queue, _ROWS.c.at < now - KEPT)
+            old = (_ROWS.c.queue == queue, _ROWS.c.at < now - RETENTION)
             connection.execute(delete(_ROWS).where(*old))
 
 
