@@ -167,14 +167,16 @@ def read(session: Session, ids: Collection[UUID]) -> list[Envelope]:
 
 
 _ABOUT = (
-    select(*COLUMNS).where(EVENTS.c.subject == bindparam("subject")).order_by(EVENTS.c.position)
+    select(*COLUMNS)
+    .where(EVENTS.c.subject.in_(bindparam("subjects", expanding=True)))
+    .order_by(EVENTS.c.position)
 )
 _ABOUT_OF_TYPE = _ABOUT.where(EVENTS.c.type == bindparam("event_type"))
 
 
-def about(session: Session, subject: str, event_type: str | None = None) -> Sequence[Envelope]:
-    """Return every envelope about `subject`, of one event type if given, oldest first."""
-    statement, values = _ABOUT, {"subject": subject}
+def about(session: Session, *subjects: str, event_type: str | None = None) -> Sequence[Envelope]:
+    """Return every envelope about these subjects, of one event type if given, oldest first."""
+    statement, values = _ABOUT, dict[str, Any](subjects=subjects)
     if event_type is not None:
         statement, values = _ABOUT_OF_TYPE, values | {"event_type": event_type}
     return [envelope(row) for row in session.execute(statement, values)]

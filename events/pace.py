@@ -10,10 +10,17 @@ WEIGHT = 0.3  # of the latest transaction in the average
 _seconds: dict[str, float] = {}  # for one delivery, by subscription
 
 
-def batch_size(subscription: str, limit: int) -> int:
-    """Return the number of deliveries for the next transaction, `limit` at most."""
+def batch_size(
+    subscription: str, limit: int, *, target: float = TARGET, first: int | None = None
+) -> int:
+    """Return the number of deliveries for the next `target` seconds, `limit` at most.
+
+    While nothing is known it is `first`, or the limit.
+    """
     seconds = _seconds.get(subscription)
-    return limit if not seconds else max(1, min(limit, int(TARGET / seconds)))
+    if not seconds:
+        return limit if first is None else min(first, limit)
+    return max(1, min(limit, int(target / seconds)))
 
 
 def learn(subscription: str, deliveries: int, seconds: float) -> None:

@@ -43,6 +43,7 @@ class Subscription:
     batch: int
     takes_batch: bool = False  # its handler gets the events of a batch as one list
     depends_on: str | None = None
+    calls_batch: bool = False  # its call gets the events of a batch as one list, with their keys
 
     @property
     def event_types(self) -> list[str]:
@@ -71,12 +72,22 @@ def subscribe(
     call: Callable[[E, str], A],
     depends_on: str | None = ...,
 ) -> Callable[[Callable[[E, Session, A], Any]], Callable[[E, Session, A], Any]]: ...
+@overload
+def subscribe(
+    *types: type[E],
+    queue: str,
+    retry: Retry = ...,
+    batch: int = ...,
+    call_batch: Callable[[list[E], list[str]], Iterable[A | Exception]],
+    depends_on: str | None = ...,
+) -> Callable[[Callable[[E, Session, A], Any]], Callable[[E, Session, A], Any]]: ...
 def subscribe(
     *types: type[Any],
     queue: str,
     retry: Retry = Retry(),
     batch: int | None = None,
     call: Callable[..., Any] | None = None,
+    call_batch: Callable[..., Any] | None = None,
     depends_on: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a handler for events of `types` on `queue`.
@@ -86,18 +97,26 @@ def subscribe(
     that does says `batch=1`. With `call`, an outside service is called first, outside any
     transaction, as `call(event, key)`, where `key` is the same on every retry and replay; the
     handler then gets `(event, session, answer)` and records the answer. The calls of a batch run
-    side by side in threads. `depends_on` names the outside service whose circuit breaker holds the
+    side by side in threads. A `call_batch` gets lists of events and keys and yields the answer of
+    each, or its exception, so that one look-up serves all of them; what it raises leaves the others
+    to calls of their own. `depends_on` names the outside service whose circuit breaker holds the
     deliveries back while it is open; several subscriptions may name the same.
 
     Raises `SubscriptionError` when the declaration cannot work.
     """
 
     def register(handler: Callable[..., Any]) -> Callable[..., Any]:
-        size = batch if batch is not None else (CALL_BATCH if call else BATCH)
-        name = f"{queue}.{handler.__name__}"
-        new = Subscription(name, queue, types, handler, call, retry, size, depends_on=depends_on)
+        size = batch if batch is not None else (CALL_BATCH if calls else BATCH)
+        name, in_batch = f"{queue}.{handler.__name__}", call_batch is not None
+        if call and in_batch:
+            raise SubscriptionError(f"{name} has both call= and call_batch=; leave one of them out")
+        new = Subscription(
+            name, queue, types, handler, calls, retry, size, False, depends_on, in_batch
+        )
         _add(new)
         return handler
+
+    calls = call or call_batch
 
     return register
 
@@ -148,7 +167,8 @@ def _check(subscription: Subscription) -> None:
             f"{name} takes {takes} arguments; write ({first}, session{', answer' if call else ''})"
         )
     if call and len(inspect.signature(call).parameters) != 2:
-        raise SubscriptionError(f"{name}: its call {call.__name__} must take (event, key)")
+        needs = "(events, keys)" if subscription.calls_batch else "(event, key)"
+        raise SubscriptionError(f"{name}: its call {call.__name__} must take {needs}")
     _check_unique(subscription)
 
 

@@ -6,35 +6,34 @@ is valid then. The service that owns the tokens registers its reader, because no
 another.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import quote, urlencode
 
 from sqlalchemy.orm import Session
 
-from events import NotNow
 from tasks.settings import settings
 
-TokenReader = Callable[[Session, str], str | None]
+TokenReader = Callable[[Session, Collection[str]], Mapping[str, str]]
 
 _readers: list[TokenReader] = []
 
 
 def token_reader(reader: TokenReader) -> TokenReader:
-    """Register the function that returns the token of the order with an id."""
+    """Register the function that returns the tokens of the orders with some ids."""
     _readers[:] = [reader]
     return reader
 
 
-def link(session: Session, order_id: str) -> str:
-    """Return the address of the order's page, or an empty text if `PUBLIC_URL` is not set.
+def links(session: Session, order_ids: Collection[str]) -> dict[str, str]:
+    """Return the addresses of the orders' pages; empty texts if `PUBLIC_URL` is not set.
 
-    Raises `NotNow` while the order has no row: an imported order gets it from the orders service.
+    An order that has no row yet is left out.
     """
     public_url = settings().public_url
     if not public_url:
-        return ""
+        return dict.fromkeys(order_ids, "")
     [reader] = _readers
-    token = reader(session, order_id)
-    if token is None:
-        raise NotNow(f"the order {order_id} has no row yet, and the mail would have no link")
-    return f"{public_url}/orders/{quote(order_id, safe='')}?{urlencode({'token': token})}"
+    return {
+        order_id: f"{public_url}/orders/{quote(order_id, safe='')}?{urlencode({'token': token})}"
+        for order_id, token in reader(session, order_ids).items()
+    }

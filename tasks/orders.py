@@ -194,13 +194,13 @@ def find(session: Session, order_id: str) -> Order:
     return order
 
 
-_TOKEN = select(_TABLE.c.token).where(_TABLE.c.id == bindparam("order_id"))
+_TOKENS = select(Order.id, Order.token).where(Order.id.in_(bindparam("ids", expanding=True)))
 
 
 @token_reader
-def token_of(session: Session, order_id: str) -> str | None:
-    """Return the token that opens the order's page, or nothing if there is no such order."""
-    return session.scalar(_TOKEN, {"order_id": order_id})
+def tokens_of(session: Session, order_ids: Collection[str]) -> dict[str, str]:
+    """Return the tokens that open the orders' pages, by the ids of those that exist."""
+    return {row.id: row.token for row in session.execute(_TOKENS, {"ids": order_ids})}
 
 
 def listed(session: Session, limit: int = 50, before: int | None = None) -> Sequence[Order]:

@@ -16,5 +16,5 @@ CARRIER: Examples = {
     "close": {"closed": None, "taken": _PARCEL},
     "recall": {"recalled": None},
 }
-MAILER: Examples = {"send": {"sent": None}}
+MAILER: Examples = {"send": {"sent": None}, "send_all": {"sent": [None]}}
 WEBHOOK: Examples = {"post": {"accepted": None}}

@@ -1,76 +1,119 @@
 """SMTP with the commands of a mail in one packet, where the server takes that (RFC 2920).
 
-A mail is then two round trips instead of four: the commands, and the text. It is one where the
-server takes the text with them, as a chunk (RFC 3030).
+A mail is then two round trips instead of four: the commands, and the text. Where the server takes
+the text with them, as a chunk (RFC 3030), any number of mails are one round trip.
 """
 
 import re
 import smtplib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from smtplib import CRLF
-from typing import Any
 
 _ACCEPTED = (250, 251)
 _GO_AHEAD = 354
 
 
-class _Pipelining(smtplib.SMTP):
-    def sendmail(
-        self,
-        from_addr: str,
-        to_addrs: str | Sequence[str],
-        msg: Any,
-        mail_options: Sequence[str] = (),
-        rcpt_options: Sequence[str] = (),
-    ) -> dict[str, tuple[int, bytes]]:
-        """Send a mail. After an error the connection is of no further use.
+@dataclass(frozen=True)
+class Mail:
+    """A mail as SMTP carries it. Only the address of its recipient may have other letters."""
 
-        Raises what smtplib's own method raises.
+    sender: str
+    recipient: str
+    content: bytes
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of its MAIL command."""
+        return () if self.recipient.isascii() else ("SMTPUTF8", "BODY=8BITMIME")
+
+
+class Connection(smtplib.SMTP):
+    """A connection without TLS, or with STARTTLS."""
+
+    def takes_groups(self) -> bool:
+        """Tell whether the server takes mails together."""
+        return self.has_extn("pipelining") and self.has_extn("chunking")
+
+    def send_each(self, mails: Sequence[Mail]) -> Iterator[smtplib.SMTPException | None]:
+        """Send mails, in one packet if the server takes groups; yield `None` or the refusal of
+        each. After a refusal the connection is of no use for mails that follow these.
+
+        Raises what smtplib raises for a lost connection.
         """
-        if not self.has_extn("pipelining") or isinstance(to_addrs, str) or len(to_addrs) != 1:
-            return super().sendmail(from_addr, to_addrs, msg, mail_options, rcpt_options)
-        options = [f"size={len(msg)}"] if self.has_extn("size") else []
-        [recipient] = to_addrs
-        commands = (
-            " ".join((f"mail FROM:<{from_addr}>", *options, *mail_options)),
-            " ".join((f"rcpt TO:<{recipient}>", *rcpt_options)),
-        )
-        if self.has_extn("chunking"):
-            self._send_together(*commands, f"bdat {len(msg)} last", text=msg)
-            sender, taken, end = self.getreply(), self.getreply(), self.getreply()
-            _check_envelope(from_addr, sender, recipient, taken)
-        else:
-            self._send_together(*commands, "data")
-            sender, taken, ready = self.getreply(), self.getreply(), self.getreply()
-            if ready[0] == _GO_AHEAD and not _are_accepted(sender, taken):
-                self.close()  # it waits for the text of a mail that it refused
-            _check_envelope(from_addr, sender, recipient, taken)
-            if ready[0] != _GO_AHEAD:
-                raise smtplib.SMTPDataError(*ready)
-            self.send(_text(msg))
-            end = self.getreply()
-        if end[0] != _ACCEPTED[0]:
-            raise smtplib.SMTPDataError(*end)
-        return {}
+        together = [mail for mail in mails if self.takes_groups() and self._can_carry(mail)]
+        if together:  # the server forgets a refused mail before it reads the next one
+            chunks = (
+                self._commands(mail, f"bdat {len(mail.content)} last") + mail.content
+                for mail in together
+            )
+            self.send(f"rset{CRLF}".encode().join(chunks))
+        for mail in mails:
+            try:
+                if not self._can_carry(mail):
+                    raise smtplib.SMTPNotSupportedError
+                if together:
+                    self._read_replies(mail, is_first=mail is together[0])
+                else:
+                    self._send_alone(mail)
+            except smtplib.SMTPServerDisconnected:
+                raise
+            except smtplib.SMTPException as refused:
+                yield refused
+            else:
+                yield None
 
-    def _send_together(self, *commands: str, text: bytes = b"") -> None:
+    def _can_carry(self, mail: Mail) -> bool:
+        return not mail.options or self.has_extn("smtputf8")
+
+    def _read_replies(self, mail: Mail, *, is_first: bool) -> None:
+        if not is_first:
+            self.getreply()  # to RSET
+        sender, taken, end = self.getreply(), self.getreply(), self.getreply()
+        _check_envelope(mail, sender, taken)
+        _check_end(end)
+
+    def _send_alone(self, mail: Mail) -> None:
+        if not self.has_extn("pipelining"):
+            self.sendmail(mail.sender, mail.recipient, mail.content, mail.options)
+            return
+        self.send(self._commands(mail, "data"))
+        sender, taken, ready = self.getreply(), self.getreply(), self.getreply()
+        if ready[0] == _GO_AHEAD and not _are_accepted(sender, taken):
+            self.close()  # it waits for the text of a mail that it refused
+        _check_envelope(mail, sender, taken)
+        if ready[0] != _GO_AHEAD:
+            raise smtplib.SMTPDataError(*ready)
+        self.send(_text(mail.content))
+        _check_end(self.getreply())
+
+    def _commands(self, mail: Mail, last: str) -> bytes:
+        size = [f"size={len(mail.content)}"] if self.has_extn("size") else []
+        commands = (
+            " ".join((f"mail FROM:<{mail.sender}>", *size, *mail.options)),
+            f"rcpt TO:<{mail.recipient}>",
+            last,
+        )
         if any("\r" in each or "\n" in each for each in commands):
             raise ValueError(f"a command of SMTP is one line, not {commands!r}")
         # Addresses beyond ASCII come with SMTPUTF8, all others are ASCII in either encoding.
-        self.send(CRLF.join((*commands, "")).encode() + text)
+        return CRLF.join((*commands, "")).encode()
 
 
 def _are_accepted(*replies: tuple[int, bytes]) -> bool:
     return all(code in _ACCEPTED for code, _ in replies)
 
 
-def _check_envelope(
-    from_addr: str, sender: tuple[int, bytes], recipient: str, taken: tuple[int, bytes]
-) -> None:
+def _check_envelope(mail: Mail, sender: tuple[int, bytes], taken: tuple[int, bytes]) -> None:
     if not _are_accepted(sender):
-        raise smtplib.SMTPSenderRefused(*sender, from_addr)
+        raise smtplib.SMTPSenderRefused(*sender, mail.sender)
     if not _are_accepted(taken):
-        raise smtplib.SMTPRecipientsRefused({recipient: taken})
+        raise smtplib.SMTPRecipientsRefused({mail.recipient: taken})
+
+
+def _check_end(end: tuple[int, bytes]) -> None:
+    if end[0] != _ACCEPTED[0]:
+        raise smtplib.SMTPDataError(*end)
 
 
 def _text(mail: bytes) -> bytes:
@@ -79,9 +122,5 @@ def _text(mail: bytes) -> bytes:
     return re.sub(rb"(?m)^\.", b"..", mail) + end + b".\r\n"
 
 
-class SMTP(_Pipelining):
-    """A connection without TLS, or with STARTTLS."""
-
-
-class SMTP_SSL(_Pipelining, smtplib.SMTP_SSL):  # noqa: N801  smtplib's name
+class SecureConnection(Connection, smtplib.SMTP_SSL):
     """A connection with TLS from its first byte."""

@@ -177,6 +177,10 @@ class Mailer(Protocol):
         """Send the mail. It may be sent twice, after an answer of the mail server was lost."""
         ...
 
+    def send_all(self, messages: Sequence[MailMessage]) -> Sequence[Exception | None]:
+        """Send mails; return for each of them `None`, or the error of `send`."""
+        ...
+
 
 class Webhook(Protocol):
     """A receiver of signed messages over HTTP."""

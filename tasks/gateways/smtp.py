@@ -5,11 +5,13 @@ import smtplib
 import ssl
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
 from events import DeadLetter, reading
-from tasks.gateways import pipelined_smtp
+from events.errors import CallNotMade
+from tasks.gateways.pipelined_smtp import Connection, Mail, SecureConnection
 from tasks.gateways.ports import GatewayDown, GatewayError, MailMessage
 from tasks.gateways.sandbox import check
 from tasks.gateways.smtp_answers import describe, error_of
@@ -32,31 +34,60 @@ class SmtpMailer:
         Raises `DeadLetter` if the server refuses it for good, and `NotNow` if the server cannot
         take it now or is unreachable. No error contains an address.
         """
+        [error] = self.send_all([message])
+        if error is not None:
+            raise error
+
+    def send_all(self, messages: Sequence[MailMessage]) -> list[Exception | None]:
+        """Send mails; return for each, in their order, `None` or the error of `send`.
+
+        They take no longer than one that hangs: those that are not begun by then are not made.
+        """
         with reading() as session:
             check(session, "email", lambda sandbox, code, _: error_of("the mail", code))
-        url = settings().smtp_url
-        server = _idle.take(url) or _reached(url)
-        try:
-            _send(server, message)
-        except smtplib.SMTPException as refused:
-            _quit(server)
-            raise _error(refused) from None
-        except OSError as error:  # a time-out, a lost connection
-            server.close()
-            raise GatewayDown(f"the mail server was lost: {type(error).__name__}") from error
-        except BaseException:
-            server.close()
-            raise
-        _idle.put_back(url, server)
+        url, deadline = settings().smtp_url, time.monotonic() + SOCKET_TIMEOUT
+        errors: list[Exception | None] = []
+        together = True
+        while left := messages[len(errors) :]:
+            if time.monotonic() >= deadline:
+                return [*errors, *(CallNotMade("the mails before it took too long") for _ in left)]
+            try:
+                server = _idle.take(url) or _reached(url)
+            except GatewayDown as error:
+                return [*errors, *(error for _ in left)]
+            group = left if together and server.takes_groups() else left[:1]
+            errors += (found := _send(url, server, group, deadline))
+            together = together and len(found) == len(group)
+        return errors
 
 
-def _send(server: smtplib.SMTP, message: MailMessage) -> None:
-    options: tuple[str, ...] = ()
-    if not message.recipient.isascii():  # the sender is: `check_mailbox` sees to it
-        if not server.has_extn("smtputf8"):
-            raise smtplib.SMTPNotSupportedError
-        options = ("SMTPUTF8", "BODY=8BITMIME")
-    server.sendmail(message.sender, [message.recipient], message.content.encode(), options)
+def _send(
+    url: str, server: Connection, messages: Sequence[MailMessage], deadline: float
+) -> list[Exception | None]:
+    """Send mails on one connection, and keep it if all is well.
+
+    Return the errors up to the mail at which the connection is lost: it may be to blame.
+    """
+    mails = [Mail(each.sender, each.recipient, each.content.encode()) for each in messages]
+    errors: list[Exception | None] = []
+    lost: Exception
+    try:
+        for refused in server.send_each(mails):
+            errors.append(None if refused is None else _error(refused))
+            if len(errors) < len(messages) and time.monotonic() >= deadline:
+                raise TimeoutError
+    except smtplib.SMTPServerDisconnected as error:
+        lost = _error(error)
+    except OSError as error:  # a time-out, a lost connection
+        lost = GatewayDown(f"the mail server was lost: {type(error).__name__}")
+    except BaseException:
+        server.close()
+        raise
+    else:
+        _idle.put_back(url, server) if not any(errors) else _quit(server)
+        return errors
+    server.close()
+    return [*errors, lost]
 
 
 class _IdleConnections:
@@ -64,9 +95,9 @@ class _IdleConnections:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._servers: list[tuple[float, str, smtplib.SMTP]] = []
+        self._servers: list[tuple[float, str, Connection]] = []
 
-    def take(self, url: str) -> smtplib.SMTP | None:
+    def take(self, url: str) -> Connection | None:
         """Return a connection to `url` that answers, if there is one."""
         while found := self._pop():
             since, known_url, server = found
@@ -76,12 +107,12 @@ class _IdleConnections:
             _quit(server)
         return None
 
-    def put_back(self, url: str, server: smtplib.SMTP) -> None:
+    def put_back(self, url: str, server: Connection) -> None:
         """Keep a connection for the next mail."""
         with self._lock:
             self._servers.append((time.monotonic(), url, server))
 
-    def _pop(self) -> tuple[float, str, smtplib.SMTP] | None:
+    def _pop(self) -> tuple[float, str, Connection] | None:
         with self._lock:
             return self._servers.pop() if self._servers else None
 
@@ -89,7 +120,7 @@ class _IdleConnections:
 _idle = _IdleConnections()
 
 
-def _is_open(server: smtplib.SMTP, *, ask: bool) -> bool:
+def _is_open(server: Connection, *, ask: bool) -> bool:
     if server.sock is None:
         return False
     readable = select.poll()
@@ -100,14 +131,14 @@ def _is_open(server: smtplib.SMTP, *, ask: bool) -> bool:
         return False
 
 
-def _quit(server: smtplib.SMTP) -> None:
+def _quit(server: Connection) -> None:
     # The mail is accepted or refused by now; an error of QUIT changes neither.
     with suppress(smtplib.SMTPException, OSError):
         server.quit()
     server.close()
 
 
-def _reached(url: str) -> smtplib.SMTP:
+def _reached(url: str) -> Connection:
     """Return a connection that is ready for a mail.
 
     A refusal here, a greeting or a login, is about us and not about the mail, so it is an outage
@@ -123,15 +154,15 @@ def _reached(url: str) -> smtplib.SMTP:
         raise GatewayDown(f"the mail server is unreachable: {type(error).__name__}") from error
 
 
-def _connect(url: str) -> smtplib.SMTP:
+def _connect(url: str) -> Connection:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     if parts.scheme == "smtps":
-        server: smtplib.SMTP = pipelined_smtp.SMTP_SSL(
+        server: Connection = SecureConnection(
             host, port, timeout=SOCKET_TIMEOUT, context=ssl.create_default_context()
         )
     else:
-        server = pipelined_smtp.SMTP(host, port, timeout=SOCKET_TIMEOUT)
+        server = Connection(host, port, timeout=SOCKET_TIMEOUT)
     try:
         if parts.scheme == "smtp+starttls":
             server.starttls(context=ssl.create_default_context())

@@ -71,10 +71,18 @@ def new_subscription(
     batch: int = 1,
     retry: Retry = POLICY,
     call: Callable[..., Any] | None = None,
+    call_batch: Callable[..., Any] | None = None,
 ) -> Subscription:
     """Return a subscription that is not in the registry of this process."""
     return Subscription(
-        name, name.partition(".")[0], event_types or (Noted,), handler, call, retry, batch
+        name,
+        name.partition(".")[0],
+        event_types or (Noted,),
+        handler,
+        call or call_batch,
+        retry,
+        batch,
+        calls_batch=call_batch is not None,
     )
 
 

@@ -91,6 +91,16 @@ def registry() -> Iterator[None]:
             record,
             r"its call ask_without_key must take \(event, key\)",
         ),  # type: ignore[arg-type]
+        (
+            lambda: subscribe(Noted, queue="notes", call_batch=ask_without_key),
+            record,
+            r"its call ask_without_key must take \(events, keys\)",
+        ),  # type: ignore[arg-type]
+        (
+            lambda: subscribe(Noted, queue="notes", call=ask, call_batch=ask),  # type: ignore[call-overload]
+            record,
+            "both call= and call_batch=; leave one of them out",
+        ),
     ],
 )
 def test_a_declaration_that_cannot_work_is_refused_at_import(

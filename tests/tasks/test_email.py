@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from events import log, publish, reading, transaction
+from events import context, log, publish, reading, transaction
 from events.admin import replays
 from events.catalog import OrderCancelled, OrderShipped
 from events.retry import DAY
@@ -100,11 +100,37 @@ def test_a_mail_sent_again_after_a_crash_has_the_same_message_id(
     event = envelope.event()
 
     for _ in range(2):  # the worker died before it recorded the first
-        email.send(event, f"{envelope.id}:email.confirm_receipt")  # type: ignore[arg-type]
+        with context.handling([envelope]):
+            list(email.send([event], [f"{envelope.id}:email.confirm_receipt"]))  # type: ignore[list-item]
 
     first, second = mail_server.mails
     assert str(first["Message-ID"]).endswith("@tidings.example>")
     assert first["Message-ID"] == second["Message-ID"]
+
+
+def test_each_event_of_a_batch_has_its_own_mail_or_its_own_error(
+    bus: Bus, mail_server: MailServer
+) -> None:
+    first, second = placed(), placed()
+    lost = OrderShipped(order_id="o-9", carrier="C", tracking="T1")
+    shipped = lost.model_copy(update={"order_id": second.id})
+    with transaction() as session:
+        ids = [
+            publish(session, lost, subject="ORD-9"),
+            publish(session, shipped, subject=second.number),
+        ]
+    with reading() as session:
+        created = [log.about(session, each.number)[0] for each in (first, second)]
+        found = [*created, *log.read(session, [each for [each] in ids]), created[0]]
+    with context.handling(found):
+        answers = list(email.send([each.event() for each in found], [""] * len(found)))  # type: ignore[misc]
+
+    assert [type(each) for each in answers] == [str, str, LookupError, str, type(None)]
+    assert [subject.split()[2:] for subject in mail_server.subjects] == [
+        [first.number, "has", "arrived"],
+        [second.number, "has", "arrived"],
+        [second.number, "is", "on", "its", "way"],
+    ]
 
 
 def test_no_mail_says_that_a_cancelled_order_is_shipped(bus: Bus, mail_server: MailServer) -> None:

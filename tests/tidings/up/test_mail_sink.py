@@ -25,14 +25,18 @@ ENVELOPE = (b"mail from:<shop@example.org>\r\n", b"rcpt to:<ada@example.org>\r\n
 class Store(MailStore):
     """A store that refuses mails on request."""
 
-    refuse_recipients = refuse_mails = ""
+    refuse_recipients = refuse_mails = hang_up_at = ""
 
     async def handle_RCPT(  # noqa: N802  aiosmtpd's name
         self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        if not self.refuse_recipients:
-            envelope.rcpt_tos.append(address)
-        return self.refuse_recipients or "250 OK"
+        if self.hang_up_at and self.hang_up_at in address:
+            server._flush()
+            server.transport.close()
+        if self.refuse_recipients and "bob" not in address:
+            return self.refuse_recipients
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:  # noqa: N802
         return self.refuse_mails or await super().handle_DATA(server, session, envelope)
@@ -70,6 +74,22 @@ def send_one(page: str = "", **change: str) -> str:
     return mail.content
 
 
+def send_all(*names: str) -> list[str]:
+    """Send a mail to each name together; return what became of it."""
+    order = order_created()
+    orders = [
+        order.model_copy(update={"email": each if "@" in each else f"{each}@example.org"})
+        for each in names
+    ]
+    mails = [compose(order, each, key=each.email, at=clock.now()) for each in orders]
+    errors = SmtpMailer().send_all(mails)
+    return ["sent" if error is None else type(error).__name__ for error in errors]
+
+
+def recipients(store: Store) -> list[str]:
+    return sorted(str(parsed(mail)["To"].addresses[0].username) for mail in store.mails)
+
+
 def connect() -> smtplib.SMTP:
     server = smtplib.SMTP(settings().smtp_url.removeprefix("smtp://"), timeout=10)
     server.ehlo()
@@ -102,6 +122,30 @@ def test_a_refusal_of_a_chunk_is_that_of_its_command_and_spoils_no_later_mail(st
     sent = send_one()
 
     assert store.mails == [sent]
+
+
+def test_mails_that_come_in_one_packet_are_each_taken_or_refused(store: Store) -> None:
+    assert send_all("ada", "bob", "cem") == ["sent"] * 3
+    store.refuse_recipients = "550 no such user"
+    assert send_all("dan", "bob", "eve", "fi@ž") == [
+        "DeadLetter",
+        "sent",
+        "DeadLetter",
+        "DeadLetter",
+    ]
+    store.refuse_recipients, store.refuse_mails = "", "451 later"
+    assert send_all("fay", "bob") == ["MailDeferred"] * 2
+    store.refuse_mails = ""
+    assert send_all("gus", "hal") == ["sent"] * 2
+
+    assert recipients(store) == ["ada", "bob", "bob", "cem", "gus", "hal"]
+
+
+def test_a_mail_that_ends_the_connection_ends_no_other_mail(store: Store) -> None:
+    store.hang_up_at = "eve"
+
+    assert send_all("ada", "eve", "bob", "cem") == ["sent", "GatewayDown", "sent", "sent"]
+    assert {"ada", "bob", "cem"} <= set(recipients(store))  # some twice: their replies were lost
 
 
 def test_chunks_are_put_together_and_one_that_cannot_be_taken_is_skipped(store: Store) -> None:
