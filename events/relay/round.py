@@ -76,7 +76,7 @@ def survey(connection: Connection, slots: Counter[str], held: Collection[str] = 
     dialect = DIALECTS[connection.dialect.name]
     [row] = dialect.fetch(connection, _TO_RELAY, {"now": clock.now()})
     waiting, scheduled_at, task_at = row
-    due_at = None if waiting else _next_due(traffic(connection, slots, held))
+    due_at = None if waiting else _next_due(traffic(connection, slots, held, to_send=True))
     return Survey(bool(waiting), due_at, scheduled_at, task_at)
 
 

@@ -65,17 +65,26 @@ _TRAFFIC = (
     .select_from(SUBSCRIPTIONS.outerjoin(BREAKERS, _B.dependency == _S.depends_on))
     .order_by(_S.name)
 )
+# A third of the cost, and a look after each commit asks for no more.
+_TRAFFIC_TO_SEND = _TRAFFIC.where(
+    select(_D.event_id).where(_OF_SUBSCRIPTION, IS_TO_SEND).correlate(SUBSCRIPTIONS).exists()
+)
 
 
 def traffic(
-    connection: Connection, slots: Counter[str], held: Collection[str] = ()
+    connection: Connection,
+    slots: Counter[str],
+    held: Collection[str] = (),
+    *,
+    to_send: bool = False,
 ) -> list[Traffic]:
-    """Return every subscription with its room.
+    """Return every subscription with its room, or those that have deliveries `to_send`.
 
     A paused one has none, and nothing due; so has one whose queue is `held`, and one whose
     dependency is unavailable, which may have a probe to send.
     """
-    rows = DIALECTS[connection.dialect.name].fetch(connection, _TRAFFIC, {})
+    statement = _TRAFFIC_TO_SEND if to_send else _TRAFFIC
+    rows = DIALECTS[connection.dialect.name].fetch(connection, statement, {})
     return [_traffic(row, slots, held) for row in rows]
 
 
