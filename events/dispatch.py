@@ -28,6 +28,7 @@ from events.calls import Answer, call_each
 from events.database import looking, transaction
 from events.deadline import DeadlineExceeded, deadline
 from events.failures import release
+from events.gathered import writing_later
 from events.inbox import InFlight, in_flight
 from events.outcome import Outcome, Report, Result
 from events.subscriptions import Subscription
@@ -225,7 +226,8 @@ class _Run:
                     restart()
                     self._slow = event_id
 
-                entries = handlers.run(self._subscription, session, ours, answers, begin)
+                with writing_later(session):
+                    entries = handlers.run(self._subscription, session, ours, answers, begin)
             session.flush()
             log.append(session, entries)
             if self._subscription.depends_on is not None and self._subscription.call is None:

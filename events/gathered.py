@@ -1,6 +1,7 @@
-"""Gathered rows: those that the works of a group insert, one statement for each kind of row.
+"""Gathered rows: those that the works of a group write, one statement for each kind of row.
 
-Outside a group each is inserted at once.
+A group of commits gathers what it inserts, and a batch of handlers what they write `later`. Outside
+of both each row is written at once.
 """
 
 from collections import deque
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 Rows = Sequence[dict[str, Any]]
 Insert = Callable[[Session, Rows], None]
 Fetch = Callable[[Session, int], Sequence[int]]  # so many new keys
-_GROUP = "tidings.group"
+_GROUP, _LATER = "tidings.group", "tidings.later"
 
 
 class _Group:
@@ -61,3 +62,25 @@ def next_key(session: Session, fetch: Fetch) -> int:
     """Return a key for a row; `fetch` gets those of the whole group, or one."""
     group = session.info.get(_GROUP)
     return fetch(session, 1)[0] if group is None else int(group.next_key(fetch))
+
+
+@contextmanager
+def writing_later(session: Session) -> Iterator[None]:
+    """Execute what the handlers of the block write later when it ends, as few statements."""
+    later: dict[Any, list[dict[str, Any]]] = {}
+    session.info[_LATER] = later
+    try:
+        yield
+    finally:
+        del session.info[_LATER]
+    for statement, rows in later.items():
+        session.execute(statement, rows)
+
+
+def execute_later(session: Session, statement: Any, rows: Rows) -> None:
+    """Execute a statement with the rows: with those of the whole batch, or now."""
+    later = session.info.get(_LATER)
+    if later is None:
+        session.execute(statement, list(rows))
+    else:
+        later.setdefault(statement, []).extend(rows)

@@ -1,5 +1,6 @@
 """The declarative base, column types and upserts for the tables of the bus and of applications."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -19,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy import Dialect as DatabaseDialect
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
+from events import gathered
 from events.dialects import DIALECTS, dialect_of
 
 
@@ -91,10 +93,27 @@ class Base(DeclarativeBase):
 AnyRow = TypeVar("AnyRow", bound=Base)
 
 
-def insert_if_absent(session: Session, kind: type[AnyRow], *rows: dict[str, Any]) -> None:
-    """Insert those rows whose key is not there yet."""
+def insert_if_absent(
+    session: Session, kind: type[AnyRow], *rows: dict[str, Any], later: bool = False
+) -> None:
+    """Insert those rows whose key is not there yet.
+
+    With `later` they are inserted with those of the whole batch, when all its handlers have run:
+    one statement for a hundred rows, which no statement of these handlers sees.
+    """
     if rows:
-        session.execute(_insert_missing(dialect_of(session).name, kind), list(rows))
+        statement = _insert_missing(dialect_of(session).name, kind)
+        _execute(session, statement, rows, later=later)
+
+
+def _execute(
+    session: Session, statement: Any, rows: Sequence[dict[str, Any]], *, later: bool
+) -> None:
+    if later:
+        gathered.execute_later(session, statement, rows)
+    else:
+        session.flush()
+        session.execute(statement, list(rows))
 
 
 @cache
@@ -102,12 +121,16 @@ def _insert_missing(dialect: str, kind: type[Base]) -> Any:
     return DIALECTS[dialect].insert(table_of(kind)).on_conflict_do_nothing()
 
 
-def upsert(session: Session, kind: type[AnyRow], *rows: dict[str, Any]) -> None:
-    """Insert rows, or write their values over those of the rows with their keys."""
+def upsert(
+    session: Session, kind: type[AnyRow], *rows: dict[str, Any], later: bool = False
+) -> None:
+    """Insert rows, or write their values over those of the rows with their keys.
+
+    `later` is that of `insert_if_absent`.
+    """
     if rows:
-        session.flush()
         statement = _insert_or_overwrite(dialect_of(session).name, kind, tuple(rows[0]))
-        session.execute(statement, list(rows))
+        _execute(session, statement, rows, later=later)
 
 
 @cache

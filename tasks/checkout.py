@@ -7,12 +7,14 @@ cancelled order is compensated. A compensation undoes another step: a refund, a 
 recalled parcel.
 """
 
+import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from events import subscribe
+from events import clock, insert_if_absent, subscribe, subscribe_batch
 from events.catalog import (
     InventoryReleased,
     InventoryReservationFailed,
@@ -36,10 +38,28 @@ from tasks.errors import UnknownOrder
 from tasks.orders import Order
 
 
-@subscribe(OrderCreated, queue="orders", batch=100)
-def open_checkout(event: OrderCreated, session: Session) -> None:
-    """Insert the order's row unless the web placed it."""
-    orders.ensure_order(session, event)
+@subscribe_batch(OrderCreated, queue="orders")
+def open_checkout(events: Sequence[OrderCreated], session: Session) -> None:
+    """Insert the rows of orders that `placing.place` did not write, such as imported ones."""
+    known, now = orders.tokens_of(session, [event.order_id for event in events]), clock.now()
+    rows = [
+        {
+            "id": event.order_id,
+            "number": event.number,
+            "token": secrets.token_urlsafe(24),
+            "customer": event.customer,
+            "email": event.email,
+            "address": event.shipping_address,
+            "lines": event.lines,
+            "total_amount": event.total.amount,
+            "currency": event.total.currency,
+            "created_at": now,
+            "updated_at": now,
+        }
+        for event in events
+        if event.order_id not in known
+    ]
+    insert_if_absent(session, Order, *rows)
 
 
 @subscribe(InventoryReserved, queue="orders", batch=100)

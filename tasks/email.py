@@ -161,7 +161,7 @@ def _record(session: Session, event: OrderEvent, message_id: str | None) -> None
             "message_id": message_id,
             "sent_at": clock.now(),
         }
-        insert_if_absent(session, Mail, row)
+        insert_if_absent(session, Mail, row, later=True)
 
 
 def _orders(session: Session, events: Sequence[OrderEvent]) -> dict[str, OrderCreated]:

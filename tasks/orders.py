@@ -25,13 +25,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, clock, insert_if_absent, publish
+from events import Base, clock, publish
 from events.admin import audit
 from events.admin.erasure import register_stage
 from events.admin.free_texts import register_free_text
 from events.admin.person import Person
 from events.admin.slices import Stage
-from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed, OrderCreated
+from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed
 from events.ledger import IS_DEAD, IS_OPEN
 from events.orm import BigInt, BigIntPK, PydanticType, table_of
 from events.personal import ERASED, ERASED_EMAIL, erased
@@ -101,25 +101,6 @@ def erase_orders(person: Person) -> Stage:
         return len(rows)
 
     return Stage(lambda session, limit: session.scalars(left.limit(limit)).all(), change)
-
-
-def ensure_order(session: Session, event: OrderCreated) -> None:
-    """Insert the row of an order that `place` did not write, such as an imported one."""
-    now = clock.now()
-    row = {
-        "id": event.order_id,
-        "number": event.number,
-        "token": secrets.token_urlsafe(24),
-        "customer": event.customer,
-        "email": event.email,
-        "address": event.shipping_address,
-        "lines": event.lines,
-        "total_amount": event.total.amount,
-        "currency": event.total.currency,
-        "created_at": now,
-        "updated_at": now,
-    }
-    insert_if_absent(session, Order, row)
 
 
 def cancel(session: Session, order_id: str, *, reason: str, who: str | None) -> Order:

@@ -14,6 +14,7 @@ from events.catalog import (
     PaymentOrphaned,
     PaymentRefunded,
 )
+from events.database import looking
 from events.orm import BigInt, table_of, upsert
 from tasks import gateways
 from tasks.gateways.ports import RETRY_POLICY, Charged, Declined
@@ -50,8 +51,8 @@ def charge(event: OrderCreated, key: str) -> Charged | Declined | None:
 
     An earlier attempt may have charged the card, or may still be in progress.
     """
-    with reading() as session:
-        state = session.scalar(_STATE, {"order_id": event.order_id})
+    with looking() as connection:
+        state = connection.scalar(_STATE, {"order_id": event.order_id})
     if state == "cancelled":
         return gateways.payments().close(key)
     return gateways.payments().charge(key, total=event.total, token=event.payment_token)
@@ -69,10 +70,11 @@ def charge_order(
         return None
     order_id, total = event.order_id, event.total
     if isinstance(answer, Declined):
-        upsert(session, Charge, {"order_id": order_id, "state": "declined"})
+        upsert(session, Charge, {"order_id": order_id, "state": "declined"}, later=True)
         return PaymentFailed(order_id=order_id, reason=answer.reason)
     row = {"order_id": order_id, "state": "charged", "charge_id": answer.charge_id}
-    upsert(session, Charge, row | {"amount": total.amount, "currency": total.currency})
+    money = {"amount": total.amount, "currency": total.currency}
+    upsert(session, Charge, row | money, later=True)
     return PaymentCharged(order_id=order_id, charge_id=answer.charge_id, total=total)
 
 

@@ -8,7 +8,6 @@ from events import (
     DeadLetter,
     get_or_create_locked,
     insert_if_absent,
-    reading,
     subscribe,
 )
 from events.catalog import (
@@ -19,6 +18,7 @@ from events.catalog import (
     ShipmentOrphaned,
     ShipmentRecalled,
 )
+from events.database import looking
 from events.orm import table_of, upsert
 from events.personal import ERASED
 from tasks import gateways
@@ -39,7 +39,8 @@ class Shipment(Base):
 @subscribe(OrderCreated, queue="shipping", batch=100)
 def prepare_shipment(event: OrderCreated, session: Session) -> None:
     """Prepare the parcel; the carrier gets it when the order is confirmed."""
-    insert_if_absent(session, Shipment, {"order_id": event.order_id, "state": "prepared"})
+    row = {"order_id": event.order_id, "state": "prepared"}
+    insert_if_absent(session, Shipment, row, later=True)
 
 
 _SHIPMENTS = table_of(Shipment).c
@@ -54,8 +55,8 @@ def hand_over(event: OrderConfirmed, _: str) -> Parcel | None:
     and not the delivery's: after a restore the order is confirmed again, by another event.
     """
     key = event.order_id + PARCEL_KEY
-    with reading() as session:
-        state = session.scalar(_STATE, {"order_id": event.order_id})
+    with looking() as connection:
+        state = connection.scalar(_STATE, {"order_id": event.order_id})
     if state == "cancelled":
         return gateways.carrier().close(key)
     if event.shipping_address is None:
@@ -83,7 +84,8 @@ def dispatch_shipment(
     if parcel is None:
         return None
     row = {"order_id": event.order_id, "state": "shipped"}
-    upsert(session, Shipment, row | {"carrier": parcel.carrier, "tracking": parcel.tracking})
+    row |= {"carrier": parcel.carrier, "tracking": parcel.tracking}
+    upsert(session, Shipment, row, later=True)
     return OrderShipped(order_id=event.order_id, carrier=parcel.carrier, tracking=parcel.tracking)
 
 

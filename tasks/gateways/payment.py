@@ -53,12 +53,13 @@ class SandboxPayments:
         """Charge `total` or fail, as the token says. A charge stands if the answer is lost."""
         with relaxed() as session:
             check(session, "payment")
-            row = _attempt(session, key, token, total)
+            new = f"ch_{secrets.token_hex(8)}"
+            row = _attempt(session, key, token, total, new if _may_charge(token, 1) else None)
             charge_id = row.charge_id
             if charge_id is None and _may_charge(row.token, row.attempts):
-                charge_id = f"ch_{secrets.token_hex(8)}"
+                charge_id = new
                 session.execute(_SET_CHARGE, {"of": key, "new": charge_id})
-        answer = _answer(row, charge_id)
+        answer = _answer(row.token, charge_id, is_new=charge_id == new)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -122,9 +123,11 @@ def _count_attempt(dialect: str) -> Any:
     return counted_row.returning(_CHARGES.c.token, _CHARGES.c.attempts, _CHARGES.c.charge_id)
 
 
-def _attempt(session: Session, key: str, token: str, total: Money) -> Row[Any]:
-    """Count an attempt in the row of the key, locked; insert it if there is none."""
-    values = {"key": key, **_new(token, total), "attempts": 1}
+def _attempt(
+    session: Session, key: str, token: str, total: Money, charge_id: str | None
+) -> Row[Any]:
+    """Count an attempt in the row of the key, locked; insert it, charged, if there is none."""
+    values = {"key": key, **_new(token, total), "attempts": 1, "charge_id": charge_id}
     return session.execute(_count_attempt(dialect_of(session).name), values).one()
 
 
@@ -147,16 +150,16 @@ def _may_charge(token: str, attempts: int) -> bool:
     return False
 
 
-def _answer(row: Row[Any], charge_id: str | None) -> Charged | Declined | Exception:
-    """Return the answer of an attempt; `row` has the charge of an earlier one, if there is any."""
-    if row.token == CLOSED:
+def _answer(token: str, charge_id: str | None, *, is_new: bool) -> Charged | Declined | Exception:
+    """Return the answer of an attempt, which has made the charge if it `is_new`."""
+    if token == CLOSED:
         return Declined("this key was closed: its order was cancelled")
-    match row.token:
+    match token:
         case "tok_declined":
             return Declined("the card was declined")
         case "tok_flaky" if charge_id is None:
             return ConnectionError("payment sandbox: connection reset")
-        case "tok_lost_answer" if row.charge_id is None:
+        case "tok_lost_answer" if is_new:
             return ConnectionError("payment sandbox: the answer was lost")
         case "tok_broken":
             return GatewayError("payment sandbox: 500 for this card")

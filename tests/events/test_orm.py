@@ -3,16 +3,18 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import event, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, Database, publish, reading, transaction
+from events.dispatch import dispatch
 from events.orm import get_or_create_locked, insert_if_absent, insert_or_lock, upsert
 from events.tables import LogEntry
 from events.testing import ManualClock
-from tests.events.sample import Noted, note
+from tests.events.sample import Noted, deliveries, new_subscription, note, send
 from tests.servers import HANG
 
 
@@ -164,3 +166,38 @@ def test_a_row_is_inserted_or_locked_and_written_over_without_its_entity(
         upsert(session, Tally, {"name": "t0", "count": 8}, {"name": "new", "count": 1})
         upsert(session, Tally)
     assert (tallies()["t0"], tallies()["new"]) == (8, 1)
+
+
+def test_rows_that_are_written_later_are_one_statement_of_the_whole_batch(
+    any_database: Database,
+) -> None:
+    def handle(event: Noted, session: Session) -> None:
+        insert_if_absent(session, Tally, {"name": event.text[0], "count": 1}, later=True)
+        upsert(session, Tally, {"name": "last", "count": int(event.text[1])}, later=True)
+        if event.text == "x3":
+            raise ValueError("no")
+
+    statements: list[str] = []
+
+    def listen(*facts: Any) -> None:
+        if "sample_tallies" in facts[2]:
+            statements.append(facts[2])
+
+    subscription = new_subscription(handle, batch=20)
+    event.listen(any_database.writer, "before_cursor_execute", listen)
+    for texts, count in ((("a1", "a2", "b4"), 2), (("c5", "x3"), 2)):
+        statements.clear()
+        ids = note(*texts)
+        send(subscription)
+        dispatch(subscription, ids, worker="w")
+        assert len(statements) == count  # an insert and an upsert; those of a failure are not made
+    event.remove(any_database.writer, "before_cursor_execute", listen)
+
+    assert tallies() == {"a": 1, "b": 1, "c": 1, "last": 5}
+    assert [row.state for row in deliveries()] == ["done"] * 4 + ["retrying"]
+
+
+def test_outside_a_batch_nothing_is_written_later(any_database: Database) -> None:
+    with transaction() as session:
+        insert_if_absent(session, Tally, {"name": "a", "count": 1}, later=True)
+        assert session.get_one(Tally, "a").count == 1

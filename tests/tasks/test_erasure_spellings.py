@@ -14,7 +14,7 @@ from events.catalog import OrderCreated
 from events.personal import ERASED_EMAIL
 from events.tables import InvalidMessageRow, LogEntry
 from events.testing import Bus
-from tasks import erasure, orders
+from tasks import checkout, erasure, orders
 from tests.tasks.builders import order_created
 from tests.tasks.grace import NAME, erase, everything, placed
 from tests.worlds import Worlds
@@ -66,7 +66,7 @@ def written_everywhere(number: int, address: str) -> None:
     row = {"queue": "payment", "reason": "test", "error": f"{address}?", "headers": "{}"}
     with transaction() as session:
         publish(session, OrderCreated.model_validate(event.model_dump()), subject="ORD-Grace")
-        orders.ensure_order(session, event)
+        checkout.open_checkout([event], session)
         subscriptions.pause(session, "payment.refund", who="ada", why=f"complaint of {address}")
         subscriptions.resume(session, "payment.refund", who="ada", why=f"answer to {address}")
         invalid_messages.keep(session, **row, body=json.dumps({"to": address}).encode())

@@ -14,6 +14,7 @@ from tests.tasks.mailserver import parsed
     [
         {"email": "a@x.io, v@y.io"},
         {"email": "a@x.io\r\nBcc: v@y.io"},
+        {"email": "a..b@x.io"},
         {"customer": "Ada\r\nBcc: v@y.io"},
     ],
 )
@@ -21,6 +22,19 @@ def test_one_address_never_becomes_two_recipients(change: dict[str, str]) -> Non
     order = order_created().model_copy(update=change)
     with pytest.raises(ValueError, match=r".+"):
         compose(order, order, key="e:email.x", at=clock.now())
+
+
+@pytest.mark.parametrize("email", ["ada+x.b_c-d@mail.x-y.io", '"a b"@x.io', "ada@[127.0.0.1]"])
+def test_a_recipient_is_read_by_a_mail_client_as_it_was_written(email: str) -> None:
+    for length in (1, 40, 50, 60, 70, 200):  # a header of one line, at its limit, and of several
+        change = {"email": email, "customer": ("Ada " * length)[:length].strip()}
+        order = order_created().model_copy(update=change)
+        mail = compose(order, order, key="e:email.x", at=clock.now())
+
+        [to] = parsed(mail.content)["To"].addresses
+        assert (to.display_name, to.addr_spec) == (order.customer, email)
+        assert mail.recipient == email
+        assert max(map(len, mail.content.split("\r\n"))) <= 78
 
 
 def test_an_event_without_a_mail_is_an_error_that_names_it() -> None:

@@ -10,7 +10,7 @@ from events.admin import audit, dead_letters
 from events.admin.audit import Filters, Role
 from events.catalog import OrderCreated
 from events.testing import Bus
-from tasks import orders, placing
+from tasks import checkout, orders, placing
 from tasks.errors import NotCancellable, UnknownOrder
 from tests.tasks.builders import (
     cancelled,
@@ -130,7 +130,7 @@ def test_only_the_orders_own_token_reads_it(session: Session) -> None:
 def test_an_order_that_was_not_placed_here_gets_its_row_once(any_database: Database) -> None:
     for _ in range(2):
         with transaction() as session:
-            orders.ensure_order(session, order_created(MUG=2))
+            checkout.open_checkout([order_created(MUG=2)], session)
     with reading() as session:
         [order] = orders.listed(session)
         assert (order.id, order.number, order.status, order.lines) == (
@@ -148,7 +148,7 @@ def test_ensuring_an_order_leaves_an_existing_one_alone(session: Session) -> Non
     created = published.event()
     assert isinstance(created, OrderCreated)
 
-    orders.ensure_order(session, created)
+    checkout.open_checkout([created], session)
 
     assert orders.find(session, order.id).token == order.token
     assert len(orders.listed(session)) == 1
