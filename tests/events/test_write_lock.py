@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import os
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.events.turns import PATIENT, held, held_by_another_thread, lock
-from tests.servers import HANG
+from tests.servers import HANG, wait_until
 
 _HOLD = """
 import sys, time
@@ -22,6 +23,7 @@ turn = WriteLock(sys.argv[1], 30.0, urgent=False).acquire()
 print("held", flush=True)
 time.sleep(60)
 """
+LOCKS = Path("/proc/locks")
 _COUNT = """
 import sys, time
 from events.dialects.write_lock import WriteLock
@@ -54,12 +56,22 @@ def process(program: str, path: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def waiting(work: Callable[[], None]) -> threading.Thread:
-    """Run `work` in a thread of its own, and give it the time to wait for the lock."""
+    """Run `work` in a thread of its own until it is in the kernel's queue for a lock."""
+    before = in_queue()
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join(0.1)
+    if LOCKS.exists():
+        wait_until(lambda: in_queue() > before, what="a place in the queue")
+    else:  # not Linux
+        thread.join(0.1)
     assert thread.is_alive()
     return thread
+
+
+def in_queue() -> int:
+    """Count the threads of this process that wait for a lock of a file."""
+    lines = LOCKS.read_text().splitlines() if LOCKS.exists() else []
+    return sum("-> FLOCK" in each and str(os.getpid()) in each.split() for each in lines)
 
 
 def test_a_writer_waits_until_the_one_before_it_has_released_its_turn(path: str) -> None:
