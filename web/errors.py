@@ -48,7 +48,7 @@ from web.problems import (
     FieldError,
     Problem,
 )
-from web.refused_values import refused_fields
+from web.refused_values import refused_fields, sent_form
 
 __all__ = ["FieldError", "InvalidInput", "Problem", "WebError", "invalid", "render"]
 MEDIA_TYPE = "application/problem+json"
@@ -161,7 +161,7 @@ def _wrong_fields(error: Exception) -> list[tuple[str, str]]:
     """Return the fields that an error of the bus is about, with its words for each."""
     if isinstance(error, InvalidPayload):
         return error.errors
-    of_form = has_request_context() and request.form
+    of_form = has_request_context() and sent_form()
     fields = {UnknownAnswer: "answer", ReasonMissing: "reason" if of_form else "why"}
     return [(fields[type(error)], str(error))] if type(error) in fields else []
 

@@ -7,6 +7,7 @@ from flask import Flask, Response, current_app, request
 from flask_wtf.csrf import CSRFError
 
 from web.errors import Problem, render
+from web.refused_values import sent_form
 
 CORRECTABLE = (400, 409, 422, 429, 503)  # sent again or corrected, the form may be accepted
 TEXT_FIELDS = {"reason", "quantity"}
@@ -70,7 +71,7 @@ def typed_fields(problem: Problem) -> list[TypedField]:
 
 
 def _typed(errors: dict[str, str]) -> Iterator[TypedField]:
-    for name, value in request.form.items(multi=True):
+    for name, value in sent_form().items(multi=True):
         if name != "csrf_token":
             error = errors.pop(name, "")
             yield TypedField(name, value, bool(error) or name in TEXT_FIELDS, error)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import request
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
 
 from events.inputs import MAX_INTEGER
 
@@ -21,13 +23,21 @@ def refused_fields() -> list[str]:
     return [max(texts)[1]] if texts else ["body"]
 
 
+def sent_form() -> MultiDict[str, str]:
+    """Return the form of a request that is refused; none if its body is too large to be read."""
+    try:
+        return request.form
+    except HTTPException:
+        return MultiDict()
+
+
 def _fields() -> Iterator[tuple[str, Any]]:
     yield from (request.view_args or {}).items()
     yield from request.args.items()
-    yield from request.form.items()
+    yield from sent_form().items()
     try:
         yield from _flat("", json.loads(request.get_data()))
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, HTTPException):
         return
 
 

@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 from flask import Flask, request
+from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
 import web
 from events import transaction
 from tasks.inventory import Stock
 from tasks.orders import Order
-from tests.web.payloads import order_payload
+from tests.web.payloads import OPS, order_payload
+from web.settings import settings
 
 
 def _save_tenant() -> None:
@@ -80,3 +82,14 @@ def test_half_a_surrogate_in_a_form_is_no_error_of_ours(any_app: Flask, path: st
     )
 
     assert answer.status_code in (401, 422)
+
+
+@pytest.mark.parametrize("path", ["breakers/x/hold", "dead-letters/x/edit", "products/x"])
+def test_a_body_that_is_too_large_is_no_error_of_ours(no_write_client: FlaskClient, path: str):
+    """Where the address is wrong too, the error is rendered for a body that nobody has read."""
+    method = "PATCH" if path.startswith("products") else "POST"
+    body = {"why": "x" * (settings().max_body + 1)}
+
+    answer = no_write_client.open(f"/api/v1/{path}", method=method, json=body, headers=OPS)
+
+    assert answer.status_code in (404, 413, 422)
