@@ -21,7 +21,7 @@ from events.system_events import BreakerClosed, BreakerOpened, DeliveryDead
 from events.tables import Delivery, LogEntry, SubscriptionRow
 
 PERIOD = timedelta(hours=24)
-MAX_ROWS = 20_000  # of each kind that are read, the latest
+MAX_ROWS = 10_000  # of each kind that are read, the latest
 
 
 @dataclass(frozen=True)

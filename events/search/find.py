@@ -13,7 +13,7 @@ from events.search import conditions
 from events.search.query import Query
 from events.tables import LogEntry
 
-WINDOW = 20_000  # rows that one search reads
+WINDOW = 10_000  # rows that one search reads
 # An event gets its position when it is written and its time a little before, on any machine.
 _SKEW = timedelta(minutes=5)
 

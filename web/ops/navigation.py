@@ -72,11 +72,12 @@ def _counts() -> dict[str, str]:
     try:
         with reading() as session:
             dead = dead_letters.count(session, at_most=MAX_COUNT)
-            found = g.pop("needs", None)  # of the overview, which has listed them already
-            if found is None:
-                found = needs.listed(session, queues.overview(session))
+            listed = g.pop("needs", None)  # by the overview
+            found = (
+                needs.count(session, queues.overview(session)) if listed is None else len(listed)
+            )
             live = replays.running(session)
-            return {"ops": _text(len(found)), "dead": _text(dead), "replays": _text(live)}
+            return {"ops": _text(found), "dead": _text(dead), "replays": _text(live)}
     except SQLAlchemyError:  # an error page must not fail for want of a number
         return {}
 

@@ -37,13 +37,23 @@ class Need:
 def listed(session: Session, rows: Iterable[QueueView]) -> list[Need]:
     """Return what needs a person now; `rows` are those of `queues.overview`."""
     return [
-        *_relays(heartbeat.live_relays(session)),
-        *_breakers(breakers.listed(session)),
-        *_queues(rows),
-        *_stuck(orders.without_next_step(session, limit=MAX_STUCK + 1)),
+        *_ahead(session, rows),
         *_causes(impact.ranked(session, dead_letters.groups(session))),
         *_invalid_messages(invalid_messages.count(session)),
     ]
+
+
+def count(session: Session, rows: Iterable[QueueView]) -> int:
+    """Return how many `listed` lists; of dead letters no more than the causes is read."""
+    ahead, invalid = list(_ahead(session, rows)), invalid_messages.count(session)
+    return len(ahead) + dead_letters.count_groups(session) + bool(invalid)
+
+
+def _ahead(session: Session, rows: Iterable[QueueView]) -> Iterator[Need]:
+    yield from _relays(heartbeat.live_relays(session))
+    yield from _breakers(breakers.listed(session))
+    yield from _queues(rows)
+    yield from _stuck(orders.without_next_step(session, limit=MAX_STUCK + 1))
 
 
 def _relays(relays: Sequence[Heartbeat]) -> Iterator[Need]:

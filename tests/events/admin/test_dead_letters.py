@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from events import Database, DeadLetter, reading, transaction
@@ -110,6 +110,18 @@ def test_dead_letters_with_one_cause_form_one_group_largest_first(bus: Bus) -> N
     assert (first.count, first.subscription, first.event_type) == (3, "notes.mark", "sample.noted")
     assert (second.count, second.queue, second.error) == (1, "others", "KeyError: 'there'")
     assert first.first <= first.last
+
+
+def test_groups_are_counted_by_subscription_and_cause(bus: Bus) -> None:
+    theirs = select(Delivery).where(Delivery.subscription == "notes.mark")
+    with transaction() as session:
+        assert dead_letters.count_groups(session) == 2
+        for row, cause in zip(session.scalars(theirs).all(), ("a", "b", "c"), strict=True):
+            row.fingerprint = cause
+        session.flush()
+        assert dead_letters.count_groups(session) == len(dead_letters.groups(session)) == 4
+        session.execute(update(Delivery).values(state="discarded"))
+        assert dead_letters.count_groups(session) == 0
 
 
 def test_a_dead_letter_is_shown_with_every_attempt(bus: Bus) -> None:
