@@ -42,6 +42,12 @@ class Engines:
             engine.dispose()
 
 
+def all_rows(connection: Connection, statement: Any, values: Mapping[str, Any]) -> Sequence[Any]:
+    """Run a statement by SQLAlchemy; return its rows, if it has any."""
+    result = connection.execute(statement, values)
+    return result.all() if result.returns_rows else ()
+
+
 class Dialect(Protocol):
     """The operations that the two databases do in different ways."""
 
@@ -64,8 +70,7 @@ class Dialect(Protocol):
         self, connection: Connection, statement: Any, values: Mapping[str, Any]
     ) -> Sequence[Any]:
         """Run a statement that is built once; return its rows, if it has any."""
-        result = connection.execute(statement, values)
-        return result.all() if result.returns_rows else ()
+        return all_rows(connection, statement, values)
 
     def notify(self, session: Session, channel: str) -> None:
         """Wake the listeners of `channel` when the transaction commits."""

@@ -13,6 +13,8 @@ import psycopg
 from sqlalchemy import Connection
 from sqlalchemy import Dialect as DatabaseDialect
 
+from events.dialects.dialect import all_rows
+
 _Convert = Callable[[Any], Any]
 _EVENTS = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")
 
@@ -34,8 +36,7 @@ def fetch(connection: Connection, statement: Any, values: Mapping[str, Any]) -> 
     Where somebody listens to the statements, such as a tracer or a dry run, it takes that way.
     """
     if any(getattr(connection.dispatch, each) for each in _EVENTS):
-        result = connection.execute(statement, values)
-        return result.all() if result.returns_rows else ()
+        return all_rows(connection, statement, values)
     compiled = _compile(statement, connection.dialect)
     given = {**compiled.values, **values}
     for name, convert in compiled.binds:
