@@ -86,6 +86,11 @@ def new_subscription(
     )
 
 
+def record(event: Noted, session: Session, answer: str) -> None:
+    """Record the answer of a call."""
+    session.add(Mark(what=answer))
+
+
 def marks() -> Counter[str]:
     """Return how often each effect happened."""
     with reading() as session:

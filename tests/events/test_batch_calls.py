@@ -5,26 +5,20 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy.orm import Session
 
 from events import Database, DeadLetter, Unavailable, calls, envelopes, pace
 from events.dispatch import dispatch
 from events.outcome import Report, Result
 from tests.events.sample import (
-    Mark,
     Noted,
     deliveries,
     failed_attempts,
     marks,
     new_subscription,
     note,
+    record,
     send,
 )
-
-
-def record(event: Noted, session: Session, answer: str) -> None:
-    """Record an answer."""
-    session.add(Mark(what=answer))
 
 
 class Gateway:

@@ -11,20 +11,15 @@ from events import Database, DeadLetter, calls, context
 from events.dispatch import dispatch
 from events.outcome import Result
 from tests.events.sample import (
-    Mark,
     Noted,
     deliveries,
     failed_attempts,
     marks,
     new_subscription,
     note,
+    record,
     send,
 )
-
-
-def record(event: Noted, session: Session, answer: str) -> None:
-    """Record an answer."""
-    session.add(Mark(what=answer))
 
 
 class Gateway:

@@ -20,12 +20,9 @@ from tests.events.sample import (
     marks,
     new_subscription,
     note,
+    record,
     send,
 )
-
-
-def record(event: Noted, session: Session, answer: str) -> None:
-    session.add(Mark(what=answer))
 
 
 class Gateway:
