@@ -1,6 +1,7 @@
 """The web server: Granian, which parses HTTP outside Python and waits for slow heads by itself.
 
-A slow body keeps one of many threads, and `web.buffering` none of the few turns.
+A slow body keeps one of many threads, and none of the few turns (`web.buffering`); a request that
+comes just after it is not forgotten (`tidings.pool_waker`).
 """
 
 import multiprocessing
@@ -20,6 +21,7 @@ from granian.server.mp import MPServer
 
 import web
 from events import TidingsError
+from tidings.pool_waker import PoolWaker
 from tidings.prctl import end_with_parent
 from web.metrics import DIRECTORY
 
@@ -64,7 +66,7 @@ class WebServer(MPServer):
 
         def load() -> "WSGIApplication":
             end_with_parent(parent)
-            return web.create_app()
+            return PoolWaker(web.create_app(), self._listening.getsockname()[:2])
 
         with self._folder_of_counters():
             self.serve(target_loader=load, wrap_loader=False)

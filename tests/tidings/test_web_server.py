@@ -16,13 +16,13 @@ from sqlalchemy import create_engine, text
 from events import Database
 from tests import forked
 from tests.forked import ForkedProcess
-from tests.servers import free_port, wait_until
+from tests.servers import HANG, free_port, wait_until
 from tests.web.payloads import order_payload
 from tidings.migrations.run import migrate
 from web.buffering import TURNS
 
 HEAD = b"POST /api/v1/orders HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\n"
-CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n"
+HALF_CHUNKED = HEAD + b'Transfer-Encoding: chunked\r\n\r\n4\r\n{"cu\r\n'
 
 
 class Web(ForkedProcess):
@@ -77,7 +77,7 @@ def web(tmp_path: Path) -> Iterator[Web]:
 
 @pytest.mark.parametrize(
     "half",
-    [HEAD, HEAD + b'Content-Length: 400\r\n\r\n{"customer"', CHUNKED + b'\r\n4\r\n{"cu\r\n'],
+    [HEAD, HEAD + b'Content-Length: 400\r\n\r\n{"customer"', HALF_CHUNKED],
     ids=["heads", "bodies", "chunks"],
 )
 def test_half_sent_requests_keep_nobody_from_ordering(web: Web, half: bytes) -> None:
@@ -86,7 +86,18 @@ def test_half_sent_requests_keep_nobody_from_ordering(web: Web, half: bytes) -> 
             slow.enter_context(web.open(half))
 
         assert [web.order().status_code for _ in range(TURNS + 1)] == [202] * (TURNS + 1)
-        assert httpx.get(f"{web.url}/livez").status_code == 200
+        assert httpx.get(f"{web.url}/livez", timeout=30).status_code == 200
+
+
+def test_no_request_waits_behind_a_slow_body_for_another_to_come(web: Web) -> None:
+    asking = b"GET /livez HTTP/1.1\r\nHost: shop.example\r\n\r\n"
+    with ExitStack() as slow, web.open(asking) as patient:
+        patient.settimeout(HANG)
+        for _ in range(600):  # without the wakes about one of them would wait
+            assert patient.recv(1000).startswith(b"HTTP/1.1 200")
+            slow.enter_context(web.open(HALF_CHUNKED))
+            patient.sendall(asking)
+        assert patient.recv(1000).startswith(b"HTTP/1.1 200")
 
 
 def test_a_body_that_comes_late_is_accepted(web: Web) -> None:
