@@ -7,7 +7,6 @@ A rule returns the value in the one form in which it is stored, or raises `Pydan
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import MAXYEAR, UTC, datetime, timedelta
 from email.utils import getaddresses
 from typing import Annotated, Any
 
@@ -153,26 +152,6 @@ def integer(text: str) -> int:
     if not _INTEGER.fullmatch(number) or abs(int(number)) > MAX_INTEGER:
         raise PydanticCustomError("integer", "write a whole number in digits, such as 12")
     return int(number)
-
-
-def moment(text: str) -> datetime:
-    """Return the moment of an ISO 8601 date or time; without a zone it is in UTC."""
-    try:
-        if not text.isascii():
-            raise ValueError
-        found = datetime.fromisoformat(text.strip())
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise PydanticCustomError(
-            "moment", "write a date or a time in UTC, such as 2026-05-03 or 2026-05-03T14:30"
-        ) from None
-
-
-def last_moment(text: str) -> datetime:
-    """Return the moment up to which a range goes: of a date, the end of its day."""
-    found = moment(text)
-    is_date = len(text.strip()) <= len("2026-05-03")
-    return found + timedelta(days=1) if is_date and found.year < MAXYEAR else found
 
 
 def _integer_of_text(value: Any) -> Any:

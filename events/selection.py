@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, false, or_
 
 from events import ledger
 from events.errors import UnknownDelivery
-from events.ledger import IS_DEAD
+from events.ledger import DEAD_BY_KEY, IS_DEAD
 from events.tables import Delivery
 
 BY_ID = "dead letters by id"  # the target of an act on several, whose ids are its parameters
@@ -62,7 +62,7 @@ def matching(which: Selection) -> ColumnElement[bool]:
     found = _filters(which)
     if (ids := which.get("ids")) is not None:
         keys = [(subscription, event_id) for event_id, subscription in map(parse, ids)]
-        found.append(ledger.these(keys))
+        return and_(DEAD_BY_KEY, ledger.these(keys), *found)
     return and_(IS_DEAD, *found)
 
 

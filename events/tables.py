@@ -89,7 +89,11 @@ class Delivery(Base):
             "message",
             **_where("sent_at IS NOT NULL AND state IN ('pending', 'retrying')"),
         ),
-        Index("ix_deliveries_dead", "died_at", **_where("state = 'dead'")),
+        Index(
+            "ix_deliveries_deaths",  # in the order of the lists; many may die in one moment
+            *("died_at", "event_id", "subscription"),
+            **_where("state = 'dead'"),
+        ),
         Index(
             "ix_deliveries_causes",  # holds all that is counted, so that no row is read; for SQLite
             *("subscription", "fingerprint", "died_at", "queue", "state"),  # the state too

@@ -25,11 +25,11 @@ _Found = Mapping[str, Row[Any]]  # orders by number
 
 @dataclass(frozen=True)
 class Impact:
-    """The orders that wait for dead letters, and the sums of those that are held up by them.
+    """The orders that wait for dead letters, and their sums.
 
-    A mail that is missing holds up no order, so its orders have no money. `oldest` is the order
-    whose event has waited longest, since `waiting_since`. What is `estimated` was found among the
-    dead letters that died first, and is scaled up.
+    No order waits for a mail. `oldest` is the order whose event has waited longest, since
+    `waiting_since`. What is `estimated` was found among the dead letters that died first, and is
+    scaled up.
     """
 
     orders: int = 0
@@ -57,7 +57,7 @@ class Impact:
 
     @property
     def money_text(self) -> str:
-        """The sums, such as `€25.00 and ¥300`; `none` if no order is held up."""
+        """The sums, such as `€25.00 and ¥300`; `none` if no order waits."""
         sums = [f"{self._about}{money_text(each)}" for each in self.money]
         return " and ".join(sums) or "none"
 
@@ -76,10 +76,12 @@ class Ranking:
 
 def ranked(session: Session, groups: Sequence[Group]) -> Ranking:
     """Sort groups by money, then orders, then the longest wait."""
-    looked_at = affected(session, groups, at_most=LOOKED_AT)
+    moving = [group for group in groups if group.queue not in WITHOUT_ANSWER]
+    looked_at = affected(session, moving, at_most=LOOKED_AT)
     found = _orders(session, {number for each in looked_at for number in each.since})
-    waiting = [_waiting(group, each, found) for group, each in zip(groups, looked_at, strict=True)]
-    rows = [(group, _impact([each])) for group, each in zip(groups, waiting, strict=True)]
+    waiting = [_waiting(each, found) for each in looked_at]
+    impacts = {group: _impact([each]) for group, each in zip(moving, waiting, strict=True)}
+    rows = [(group, impacts.get(group, Impact())) for group in groups]
     return Ranking(sorted(rows, key=_worst_first), _impact(waiting))
 
 
@@ -100,28 +102,23 @@ def _orders(session: Session, numbers: Iterable[str]) -> _Found:
 
 @dataclass(frozen=True)
 class _Waiting:
-    """The orders that wait for a group; those that it holds up have their money."""
+    """The orders that wait for a group, with their sums."""
 
     since: Mapping[str, datetime]
     money: Mapping[str, Money]
     share: float
 
 
-def _waiting(group: Group, looked_at: Affected, found: _Found) -> _Waiting:
-    moves_orders = group.queue not in WITHOUT_ANSWER
-    theirs = {number: found[number] for number in looked_at.since if number in found}
-    if moves_orders:
-        theirs = {number: row for number, row in theirs.items() if _is_held_up(row)}
-    since = {number: looked_at.since[number] for number in theirs}
-    money = {
-        number: Money(amount=row.total_amount, currency=row.currency)
-        for number, row in theirs.items()
-        if moves_orders
-    }
-    return _Waiting(since, money, looked_at.share)
+def _waiting(looked_at: Affected, found: _Found) -> _Waiting:
+    theirs = [each for number in looked_at.since if (each := found.get(number)) and _waits(each)]
+    return _Waiting(
+        {row.number: looked_at.since[row.number] for row in theirs},
+        {row.number: Money(amount=row.total_amount, currency=row.currency) for row in theirs},
+        looked_at.share,
+    )
 
 
-def _is_held_up(row: Row[Any]) -> bool:
+def _waits(row: Row[Any]) -> bool:
     refund_is_due = row.status == "cancelled" and row.payment == "charged"
     return row.status in OPEN_STATUSES or refund_is_due
 

@@ -32,7 +32,7 @@ from events.admin.free_texts import register_free_text
 from events.admin.person import Person
 from events.admin.slices import Stage
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed
-from events.ledger import IS_DEAD, IS_OPEN
+from events.ledger import DEAD_BY_KEY, IS_DEAD, IS_OPEN
 from events.orm import BigInt, BigIntPK, PydanticType, table_of
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import Delivery, LogEntry
@@ -221,7 +221,7 @@ def with_dead_letter(session: Session, numbers: Collection[str]) -> set[str]:
     dead = select(LogEntry.subject).join(Delivery, Delivery.event_id == LogEntry.id)
     return {
         number
-        for number in session.scalars(dead.where(IS_DEAD, LogEntry.subject.in_(numbers)))
+        for number in session.scalars(dead.where(DEAD_BY_KEY, LogEntry.subject.in_(numbers)))
         if number
     }
 

@@ -1,12 +1,14 @@
 """Values from HTML forms and page addresses, by the rules of `events.inputs`."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TypeVar
 
 from flask import request
 
 from events import inputs
 from events.inputs import MAX_INTEGER, REASON, PlainText
+from events.moments import check_range, last_moment, moment
 from web.errors import FieldError, InvalidInput
 
 T = TypeVar("T")
@@ -42,6 +44,20 @@ def reason() -> str:
 def argument(name: str) -> str:
     """Return the value of a filter in the page's address, empty if it is missing."""
     return checked(name, PlainText(300, optional=True), request.args.get(name, ""))
+
+
+def time_range(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    """Return the first moment of a range and the first one after it.
+
+    Raises `InvalidInput` for a text of another form, and for a range in which no moment lies.
+    """
+    first = checked("since", moment, since) if since else None
+    end = checked("until", last_moment, until) if until else None
+    try:
+        check_range(first, end)
+    except ValueError as error:
+        raise InvalidInput([FieldError("until", str(error))]) from None
+    return first, end
 
 
 def stored(name: str, value: str) -> str:

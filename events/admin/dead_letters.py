@@ -92,7 +92,7 @@ def listed(
 def about(session: Session, subject: str) -> list[str]:
     """Return the ids of the dead letters whose events are about `subject`."""
     theirs = select(Delivery).join(LogEntry, LogEntry.id == Delivery.event_id)
-    rows = session.scalars(theirs.where(LogEntry.subject == subject, IS_DEAD)).all()
+    rows = session.scalars(theirs.where(LogEntry.subject == subject, DEAD_BY_KEY)).all()
     return sorted(row.id for row in rows)
 
 

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from pydantic_core import PydanticCustomError
 
-from events.inputs import PlainText, last_moment, moment
+from events.inputs import PlainText
+from events.moments import check_range, last_moment, moment
 
 MAX_LENGTH = 1000  # characters of a query
 MAX_TERMS = 20
@@ -71,14 +72,21 @@ class Query:
 def parse(text: str, fields: Mapping[str, Rule] = EVENT_FIELDS) -> Query:
     """Return the query that is written in `text`. Raises a `ValueError` that names the position."""
     terms: list[Term] = []
+    positions: dict[str, int] = {}
     for position, name, value in _split(_text(text)):
         if len(terms) == MAX_TERMS:
             raise _mistake(position, f"write at most {MAX_TERMS} terms")
         term = _term(position, name, value, fields)
-        if term.name not in _REPEATABLE and any(each.name == term.name for each in terms):
+        if term.name not in _REPEATABLE and term.name in positions:
             raise _mistake(position, f"{name} is given twice")
+        positions[term.name] = position
         terms.append(term)
-    return Query(tuple(terms))
+    query = Query(tuple(terms))
+    try:
+        check_range(query.value("since"), query.value("until"))
+    except ValueError as error:
+        raise _mistake(positions["until"], str(error)) from None
+    return query
 
 
 def written(name: str, value: str) -> str:

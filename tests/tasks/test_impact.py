@@ -75,11 +75,16 @@ def test_groups_are_sorted_by_money_then_orders_then_wait(any_bus: Bus) -> None:
     assert [group.fingerprint for group, _ in ranked().rows] == ["B", "A", "C"]
 
 
-def test_a_mail_that_is_missing_holds_up_no_money(any_bus: Bus) -> None:
-    dead(CONFIRM, placed(MUG=1))
+def test_no_order_waits_for_a_mail_that_is_missing(any_bus: Bus) -> None:
+    order = placed(MUG=1)
+    dead(CONFIRM, order)
 
-    assert (only().orders, only().money) == (1, ())
-    assert only().money_text == "none"
+    assert (ranked().rows[0][1], ranked().total) == (Impact(), Impact())
+    assert (only().orders_text, only().money_text, only().longest_wait) == ("0", "none", None)
+
+    dead(CHARGE, order)
+    assert [each.orders for _, each in ranked().rows] == [1, 0]
+    assert ranked().total.orders == 1
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from events.admin import audit as admin
 from events.admin.audit import AuditLine, Filters, Role
 from events.admin.audit_verification import Mark, Verification, verify
 from events.database import snapshot
+from events.moments import check_range
 from tidings.cli.encoding import echo
 from tidings.cli.exit_codes import PROBLEMS_FOUND
 from tidings.cli.output import counted, json_option, print_json, print_table
@@ -46,6 +47,10 @@ def list_lines(
     *, limit: int, before: int | None, customers: bool, as_json: bool, **filters: Any
 ) -> None:
     """List the acts of operators, newest first."""
+    try:
+        check_range(filters["since"], filters["until"])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--until") from None
     chosen = Filters(role=Role.CUSTOMER if customers else Role.OPERATOR, **filters)
     with reading() as session:
         lines = admin.listed(session, filters=chosen, before=before, limit=limit)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from events import inputs
+from events import inputs, moments
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
@@ -47,7 +47,7 @@ class UtcTime(click.ParamType[datetime]):
     name = "time"
 
     def __init__(self, *, ends: bool = False) -> None:
-        self.rule = inputs.last_moment if ends else inputs.moment
+        self.rule = moments.last_moment if ends else moments.moment
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the moment, or fail with what to write."""

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 from events import reading
 from events.admin import audit
 from events.admin.audit import Filters, Role
-from events.inputs import last_moment, moment
+from events.moments import last_moment, moment
+from web import forms
 from web.api import operators
 from web.api.ops_schemas import OpsResponse, PageQuery, Text
 
@@ -64,12 +65,13 @@ class AuditLines(BaseModel):
 @bp.get("/audit", responses={200: AuditLines})
 def list_audit(query: AuditQuery) -> dict[str, Any]:
     """List the latest acts of operators, or of customers."""
+    since, until = forms.time_range(query.since, query.until)
     filters = Filters(
         who=query.who,
         action=query.action,
         target=query.target,
-        since=moment(query.since) if query.since else None,
-        until=last_moment(query.until) if query.until else None,
+        since=since,
+        until=until,
         role=query.role,
     )
     with reading() as session:

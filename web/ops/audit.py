@@ -6,7 +6,6 @@ from flask.typing import ResponseReturnValue
 from events import reading
 from events.admin import audit
 from events.admin.audit import Filters, Role
-from events.inputs import last_moment, moment
 from web import forms
 
 bp = Blueprint("audit", __name__, url_prefix="/audit")
@@ -18,10 +17,11 @@ def show_list() -> ResponseReturnValue:
     """List the acts of operators, or those of customers, newest first."""
     texts = {name: forms.argument(name) for name in ("who", "action", "target", "since", "until")}
     customers = "customers" in request.args
+    since, until = forms.time_range(texts["since"], texts["until"])
     filters = Filters(
         **{name: texts[name] or None for name in ("who", "action", "target")},
-        since=forms.checked("since", moment, texts["since"]) if texts["since"] else None,
-        until=forms.checked("until", last_moment, texts["until"]) if texts["until"] else None,
+        since=since,
+        until=until,
         role=Role.CUSTOMER if customers else Role.OPERATOR,
     )
     with reading() as session:

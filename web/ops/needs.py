@@ -13,7 +13,7 @@ from events.admin.queues import QueueView
 from events.breakers import State
 from events.tables import Heartbeat
 from tasks import impact, orders
-from tasks.impact import Ranking
+from tasks.impact import Impact, Ranking
 from tasks.orders import Order
 from tasks.worker_command import worker_command
 
@@ -123,13 +123,10 @@ def _stuck(found: Sequence[Order]) -> Iterator[Need]:
 
 def _causes(ranking: Ranking) -> Iterator[Need]:
     for group, held_up in ranking.rows:
-        orders = f"{held_up.orders_text} order{'' if held_up.orders == 1 else 's'}"
-        waiting = f"{orders} wait{'s' if held_up.orders == 1 else ''}"
-        waiting += f", with {held_up.money_text}" if held_up.money else ""
         yield Need(
             f"{group.count:,} {'delivery' if group.count == 1 else 'deliveries'} of "
             f"{group.subscription} died",
-            f"{waiting}: {group.error}" if held_up.orders else group.error,
+            f"{_waiting(held_up)}: {group.error}",
             url_for(
                 "ops.dead_letters.show_list",
                 subscription=group.subscription,
@@ -137,6 +134,14 @@ def _causes(ranking: Ranking) -> Iterator[Need]:
             ),
             "Decide",
         )
+
+
+def _waiting(held_up: Impact) -> str:
+    """Return the orders that wait, in the words of the list of dead letters."""
+    if not held_up.orders:
+        return "No order waits"
+    wait = "order waits" if held_up.orders == 1 else "orders wait"
+    return f"{held_up.orders_text} {wait}, with {held_up.money_text}"
 
 
 def _invalid_messages(count: int) -> Iterator[Need]:

@@ -23,7 +23,7 @@ STATISTICS = {
     ("events", "ix_events_correlation_id"): "1000000 1",
     ("events", "sqlite_autoindex_events_1"): "1000000 1",
     ("deliveries", "ix_deliveries_causes"): "100000 100000 50000 50000 50000 50000",
-    ("deliveries", "ix_deliveries_dead"): "100000 100000",
+    ("deliveries", "ix_deliveries_deaths"): "100000 100000 1 1",
     ("deliveries", "deliveries"): "5000000 5 1",
     ("attempts", "ix_attempts_delivery"): "100000 1 1",
 }

@@ -89,7 +89,10 @@ def test_page_api_and_command_find_the_same_dead_letters(shop: FlaskClient, quer
 
 @pytest.mark.parametrize(
     ("query", "position"),
-    [("ORD-1001", 1), ("type:a <i>:b", 8), ("error:\0", 7), ("id:x", 1), ('error:"\u202e"', 8)],
+    [
+        *(("ORD-1001", 1), ("type:a <i>:b", 8), ("error:\0", 7), ("id:x", 1)),
+        *(('error:"\u202e"', 8), ("since:2026-11-25 until:2026-11-24", 18)),
+    ],
 )
 @pytest.mark.parametrize("what", ["events", "dead-letters"])
 def test_a_mistake_is_told_by_position_and_nothing_is_searched(
@@ -107,6 +110,23 @@ def test_a_mistake_is_told_by_position_and_nothing_is_searched(
     assert error["field"] == "q"
     assert f"character {position}" in error["message"]
     assert f"character {position}" in command.stderr
+
+
+def test_acts_until_a_time_before_the_first_are_refused_by_name(shop: FlaskClient):
+    what = {"since": "2026-11-25", "until": "2026-11-24"}
+    page = shop.get("/ops/audit", query_string=what, headers=OPS_HTML)
+    answer = shop.get("/api/v1/audit", query_string=what, headers=OPS)
+    command = call("audit", "--since", "2026-11-25", "--until", "2026-11-24")
+
+    assert (page.status_code, answer.status_code, command.exit_code) == (422, 422, 2)
+    reason = "write an until that is after since"
+    assert answer.json
+    [error] = answer.json["errors"]
+    assert error["field"] == "until"
+    for said in (page.text, error["message"], command.stderr):
+        assert reason in " ".join(said.split())
+    one_day = what | {"until": what["since"]}
+    assert shop.get("/api/v1/audit", query_string=one_day, headers=OPS).status_code == 200
 
 
 def test_a_query_without_end_is_refused(shop: FlaskClient):
