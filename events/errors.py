@@ -23,7 +23,8 @@ TidingsError
 ├── PublishError            an event cannot be published so: no text as its subject, no JSON
 ├── ScheduleError           an event cannot be scheduled so: a key that is taken, no cron line
 ├── BrokerDown              the broker did not take a message; the relay sends it again
-│   └── BrokerBlocked       the broker can be reached, and accepts no messages from anybody
+│   └── BrokerRefuses       the broker can be reached, and refuses what it is asked
+│       └── BrokerBlocked   it accepts no messages from anybody
 ├── QueueUnavailable        the broker refuses one queue; the others can be used
 ├── DeadLetter              raised by a handler: no retry can save this delivery
 ├── NotNow                  raised by a handler: the outside cannot take it now
@@ -201,12 +202,16 @@ class BrokerDown(TidingsError):
     """The broker did not take a message, or could not be reached."""
 
 
-class BrokerBlocked(BrokerDown):
-    """The broker accepts no messages, because it is out of memory or disk; it answers."""
+class BrokerRefuses(BrokerDown):
+    """The broker can be reached, and refuses what it is asked."""
 
     def __init__(self, reason: str, fix: str) -> None:
         super().__init__(f"{reason}; {fix}")
         self.reason, self.fix = reason, fix
+
+
+class BrokerBlocked(BrokerRefuses):
+    """The broker accepts no messages, because it is out of memory or disk; it answers."""
 
 
 class QueueUnavailable(TidingsError):

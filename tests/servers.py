@@ -60,6 +60,7 @@ class Valkey(Process):
             "--appendonly": "yes",
             "--save": "",
             "--maxmemory-policy": "noeviction",
+            "--enable-debug-command": "local",
         }
         words = [word for option in options.items() for word in option]
         super().__init__([str(get_binary_path()), *words], home)

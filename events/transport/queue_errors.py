@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from amqp.exceptions import AMQPError, InternalError
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
-from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
+from events.errors import BrokerBlocked, BrokerDown, BrokerRefuses, QueueUnavailable
 
 _AFTERWARDS = "the relay then sends its messages"
 _OTHER_ARGUMENT = re.compile(
@@ -30,6 +30,8 @@ _NO_WRITES = {
 }
 _NO_ANSWERS = {
     "unknown command": "do not rename or disable this command in its configuration",
+    "loading the dataset": "wait until it has read its files; it goes on by itself",
+    "replica-serve-stale-data": "let BROKER_URL name the primary",
     "BUSY": "run `redis-cli SCRIPT KILL`",
     "CLUSTERDOWN": "let BROKER_URL name a server that is no part of a cluster",
     "MOVED": "let BROKER_URL name a server that is no part of a cluster",
@@ -134,7 +136,7 @@ def broker_error(error: BaseException) -> BrokerDown:
             return BrokerBlocked(f"the broker accepts no messages: {text}", fix)
     for found, fix in _NO_ANSWERS.items():
         if found in text:
-            return BrokerDown(f"the broker refuses: {text}; {fix}")
+            return BrokerRefuses(f"the broker refuses: {text}", fix)
     return BrokerDown(f"{type(error).__name__}: {text or error}")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from events.addresses import accepts_any_certificate, is_amqp
-from events.errors import BrokerBlocked, BrokerDown
+from events.errors import BrokerBlocked, BrokerDown, BrokerRefuses
 from events.settings import Settings
 from events.transport import CeleryTransport
 from tidings.doctor import rabbitmq, valkey
@@ -30,6 +30,8 @@ def check(
     try:
         yield from _accepting(transport)
         yield from rabbitmq.check(transport, queues) if amqp else valkey.check(transport, queues)
+    except BrokerRefuses as error:
+        yield problem("broker", f"{transport.address}: {error.reason}", error.fix)
     except BrokerDown as error:
         yield problem(
             "broker",

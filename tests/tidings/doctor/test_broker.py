@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.events.transport.refusals import loading
 from tests.servers import Valkey, free_port
 from tests.tidings.doctor.examined import Examine, problems
 
@@ -133,6 +134,16 @@ def test_a_replica_is_found(valkey: Valkey, valkey_url: str, examine: Examine) -
             client.execute_command("REPLICAOF", "NO", "ONE")
 
     assert (found.part, found.fix) == ("broker", "let BROKER_URL name the primary")
+
+
+def test_a_broker_that_loads_its_data_is_no_broker_to_start(
+    valkey: Valkey, valkey_url: str, examine: Examine
+) -> None:
+    with loading(valkey):
+        [found] = [each for each in examine(valkey_url) if each.level == "problem"]
+
+    assert (found.part, "is loading the dataset" in found.message) == ("broker", True)
+    assert found.fix == "wait until it has read its files; it goes on by itself"
 
 
 def test_a_broker_that_is_down_is_found_without_its_password(examine: Examine) -> None:
