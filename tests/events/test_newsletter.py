@@ -68,13 +68,14 @@ class Newsletter:
 
     def counts(self) -> dict[str, int] | None:
         try:
-            return dict(httpx.get(f"http://127.0.0.1:{self._port}/", trust_env=False).json())
+            url = f"http://127.0.0.1:{self._port}/"
+            return dict(httpx.get(url, trust_env=False, timeout=HANG).json())
         except httpx.TransportError:
             return None
 
     def post(self, page: str, **form: str) -> None:
         url = f"http://127.0.0.1:{self._port}/{page}"
-        httpx.post(url, data=form, trust_env=False).raise_for_status()
+        httpx.post(url, data=form, trust_env=False, timeout=HANG).raise_for_status()
 
 
 @pytest.fixture(scope="module")

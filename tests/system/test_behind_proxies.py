@@ -89,7 +89,9 @@ def proxy(
 @contextmanager
 def _client(proxy: ReverseProxy) -> Iterator[httpx.Client]:
     verified = ssl.create_default_context(cafile=proxy.certificate)
-    with httpx.Client(base_url=f"{proxy.url}/shop/", verify=verified, trust_env=False) as client:
+    with httpx.Client(
+        base_url=f"{proxy.url}/shop/", verify=verified, trust_env=False, timeout=HANG
+    ) as client:
         yield client
 
 
@@ -243,7 +245,7 @@ def test_a_body_above_the_limit_is_refused(proxy: ReverseProxy):
 
 def test_plain_http_is_sent_to_https(proxy: ReverseProxy):
     url = f"http://localhost:{proxy.plain_port}/shop/ops"
-    answer = httpx.get(url, trust_env=False)
+    answer = httpx.get(url, trust_env=False, timeout=HANG)
 
     assert answer.status_code == 308
     assert answer.headers["Location"].startswith("https://localhost")

@@ -107,7 +107,7 @@ class Containers:
 
     def ask(self, path: str, body: object = None) -> dict[str, Any]:
         method = "GET" if body is None else "POST"
-        with open_client(f"http://127.0.0.1:{self.port}", timeout=10) as client:
+        with open_client(f"http://127.0.0.1:{self.port}", timeout=HANG) as client:
             response = client.request(method, path, json=body)
         found: dict[str, Any] = response.raise_for_status().json()
         return found

@@ -70,7 +70,7 @@ def flower(start: Start, **variables: str) -> str:
 
     def answers() -> bool:
         try:
-            with open_client(url, timeout=5) as client:
+            with open_client(url, timeout=HANG) as client:
                 return client.get("/healthcheck").status_code == 200
         except httpx.HTTPError:
             return False

@@ -69,7 +69,7 @@ def web(tmp_path: Path) -> Iterator[Web]:
     database.close()
     served.launch()
     wait_until(served.listens, what="the web to listen")
-    assert httpx.get(f"{served.url}/livez", timeout=30).status_code == 200
+    assert httpx.get(f"{served.url}/livez", timeout=HANG).status_code == 200
     yield served
     served.stop()
     assert "Traceback" not in served.log()
@@ -86,7 +86,7 @@ def test_half_sent_requests_keep_nobody_from_ordering(web: Web, half: bytes) -> 
             slow.enter_context(web.open(half))
 
         assert [web.order().status_code for _ in range(TURNS + 1)] == [202] * (TURNS + 1)
-        assert httpx.get(f"{web.url}/livez", timeout=30).status_code == 200
+        assert httpx.get(f"{web.url}/livez", timeout=HANG).status_code == 200
 
 
 def test_no_request_waits_behind_a_slow_body_for_another_to_come(web: Web) -> None:
@@ -115,9 +115,10 @@ def test_a_chunked_body_is_accepted(web: Web) -> None:
     headers = {"Content-Type": "application/json"}
     chunks = iter([body[:10], body[10:]])
 
-    assert (
-        httpx.post(f"{web.url}/api/v1/orders", content=chunks, headers=headers).status_code == 202
-    )
+    url = f"{web.url}/api/v1/orders"
+    answer = httpx.post(url, content=chunks, headers=headers, timeout=HANG)
+
+    assert answer.status_code == 202
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -126,7 +127,8 @@ def test_a_body_above_the_limit_is_refused(web: Web, chunked: bool) -> None:
     content = iter([body[:1000], body[1000:]]) if chunked else body
     headers = {"Content-Type": "application/json"}
 
-    refused = httpx.post(f"{web.url}/api/v1/orders", content=content, headers=headers)
+    url = f"{web.url}/api/v1/orders"
+    refused = httpx.post(url, content=content, headers=headers, timeout=HANG)
 
     assert refused.status_code == 413
 

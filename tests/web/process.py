@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.forked import ForkedProcess
-from tests.servers import Process, free_port, missing, wait_until
+from tests.servers import HANG, Process, free_port, missing, wait_until
 from tidings.http_client import open_client
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ class WebProcess(ForkedProcess):
         self._signal(signal.SIGCONT, signal.SIGTERM)
 
     def _answers(self) -> bool:
-        with open_client(self.address, timeout=2) as client:
+        with open_client(self.address, timeout=HANG) as client:
             try:
                 return client.get("/livez").is_success
             except httpx.HTTPError:

@@ -12,6 +12,7 @@ from events.admin import subscriptions as admin
 from events.relay.round import do_round, survey
 from events.subscriptions import registered
 from events.tables import Delivery, LogEntry
+from tests.servers import HANG
 from tests.web.payloads import order_payload
 from tests.web.process import WebProcess
 from tidings.doctor import clocks
@@ -27,7 +28,7 @@ def test_an_order_of_a_web_that_is_90_s_ahead_is_fanned_out_at_once(
         admin.register(session, registered().values())
     web = run_web(ahead=90)
 
-    with open_client(web.address, timeout=10) as client:
+    with open_client(web.address, timeout=HANG) as client:
         assert client.post("/api/v1/orders", json=order_payload()).status_code == 202
         assert client.get("/readyz").status_code == 200
 

@@ -135,7 +135,7 @@ def test_scaling_a_queue_that_is_none_is_wrong_usage(running: Instance, tmp_path
 def test_flower_wants_the_ops_login_and_knows_the_workers(running: Instance):
     user, _, password = running.login().partition(":")
     path = "/api/workers?refresh=1"  # Flower then asks the workers, over the broker
-    with open_client(f"http://127.0.0.1:{running.flower_port}", timeout=10) as client:
+    with open_client(f"http://127.0.0.1:{running.flower_port}", timeout=HANG) as client:
         assert client.get(path).status_code == 401
         wait_until(
             lambda: "payment-2@" in client.get(path, auth=(user, password)).text,
