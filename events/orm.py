@@ -12,7 +12,6 @@ from sqlalchemy import (
     DateTime,
     Integer,
     MetaData,
-    Row,
     Table,
     TypeDecorator,
     select,
@@ -21,7 +20,7 @@ from sqlalchemy import Dialect as DatabaseDialect
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
 from events import gathered
-from events.dialects import DIALECTS, dialect_of
+from events.dialects import DIALECTS, dialect_of, fetch
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -113,7 +112,10 @@ def _execute(
         gathered.execute_later(session, statement, rows)
     else:
         session.flush()
-        session.execute(statement, list(rows))
+        if len(rows) == 1:
+            fetch(session.connection(), statement, rows[0])
+        else:
+            session.execute(statement, list(rows))
 
 
 @cache
@@ -175,14 +177,13 @@ def get_or_create_locked(session: Session, kind: type[AnyRow], key: str, **value
     return found
 
 
-def insert_or_lock(
-    session: Session, kind: type[Base], key: str, **values: Any
-) -> Row[tuple[Any, ...]]:
+def insert_or_lock(session: Session, kind: type[Base], key: str, **values: Any) -> Any:
     """Return the row as `get_or_create_locked` does, as plain values: in half of the time."""
     session.flush()
     row = _keyed(kind, key, values)
     statement = _insert_or_lock(dialect_of(session).name, kind)
-    return session.connection().execute(statement, row).one()
+    [found] = fetch(session.connection(), statement, row)
+    return found
 
 
 def _keyed(kind: type[Base], key: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from events import clock, insert_if_absent, subscribe, subscribe_batch
@@ -31,6 +31,7 @@ from events.catalog import (
     ShipmentOrphaned,
     ShipmentRecalled,
 )
+from events.dialects import fetch
 from events.orm import table_of
 from tasks import orders, reservation_deadline
 from tasks.durations import duration_text
@@ -165,7 +166,7 @@ def _confirm_if_complete(
 # Without the ORM, which took half of the time of a step.
 _ORDERS = table_of(Order)
 _O = _ORDERS.c
-_LOCKED: Select[*tuple[Any, ...]] = (
+_LOCKED = (
     select(_O.id, _O.number, _O.status, _O.stock, _O.payment)
     .where(_O.id == bindparam("order_id"))
     .with_for_update()
@@ -173,14 +174,15 @@ _LOCKED: Select[*tuple[Any, ...]] = (
 _CHANGE = update(_ORDERS).where(_O.id == bindparam("order_id"))
 
 
-def _locked(session: Session, order_id: str) -> Row[*tuple[Any, ...]]:
+def _locked(session: Session, order_id: str) -> Any:
     """Return the state of an order, locked until the transaction ends. Raises `UnknownOrder`."""
     session.flush()
-    order = session.execute(_LOCKED, {"order_id": order_id}).one_or_none()
-    if order is None:
+    rows = fetch(session.connection(), _LOCKED, {"order_id": order_id})
+    if not rows:
         raise UnknownOrder(order_id)
-    return order
+    return rows[0]
 
 
 def _change(session: Session, order_id: str, **state: str) -> None:
-    session.connection().execute(_CHANGE, {"order_id": order_id, **state})
+    values = {"order_id": order_id, "updated_at": clock.now(), **state}
+    fetch(session.connection(), _CHANGE, values)

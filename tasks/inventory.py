@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, String, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from events import Base, clock, get_or_create_locked, subscribe
+from events import Base, clock, gathered, get_or_create_locked, subscribe
 from events.catalog import (
     InventoryReleased,
     InventoryReservationFailed,
@@ -16,6 +18,7 @@ from events.catalog import (
     OrderCancelled,
     OrderCreated,
 )
+from events.dialects import Dialect, dialect_of, fetch
 from events.orm import BigInt, BigIntPK, PydanticType, insert_or_lock, table_of, upsert
 from tasks.errors import AmountTooLarge
 
@@ -126,12 +129,6 @@ def release_stock(event: OrderCancelled, session: Session) -> InventoryReleased 
     return InventoryReleased(order_id=event.order_id, lines=reservation.lines)
 
 
-_LEVELS = (
-    select(Stock.sku, Stock.available)
-    .where(Stock.sku.in_(bindparam("skus", expanding=True)))
-    .order_by(Stock.sku)  # transactions that lock the same rows in another order deadlock
-    .with_for_update()
-)
 _STOCK, _MOVEMENTS = table_of(Stock), table_of(Movement)
 _CHANGE = (
     update(_STOCK)
@@ -139,6 +136,14 @@ _CHANGE = (
     .values(available=_STOCK.c.available + bindparam("change"))
 )
 _RECORD = insert(_MOVEMENTS)
+
+
+@cache
+def _levels(dialect: Dialect) -> Any:
+    levels = select(_STOCK.c.sku, _STOCK.c.available)
+    wanted = levels.where(dialect.is_one_of(_STOCK.c.sku, "skus"))
+    # Transactions that lock the same rows in another order deadlock.
+    return wanted.order_by(_STOCK.c.sku).with_for_update()
 
 
 def _move(
@@ -151,12 +156,15 @@ def _move(
     pieces: Counter[str] = Counter()
     for line in lines:
         pieces[line.sku] += sign * line.quantity
-    levels = {row.sku: row.available for row in session.execute(_LEVELS, {"skus": list(pieces)})}
+    connection = session.connection()
+    rows = fetch(connection, _levels(dialect_of(session)), {"skus": list(pieces)})
+    levels = {row.sku: row.available for row in rows}
     for sku, change in pieces.items():
         if levels.get(sku, 0) + change < 0:
             return sku
-    session.execute(_CHANGE, [{"of": sku, "change": change} for sku, change in pieces.items()])
+    for sku, change in pieces.items():
+        fetch(connection, _CHANGE, {"of": sku, "change": change})
     movement = {"order_id": order_id, "reason": reason, "at": clock.now()}
-    rows = [{"sku": sku, "quantity": change, **movement} for sku, change in pieces.items()]
-    session.execute(_RECORD, rows)
+    moved = [{"sku": sku, "quantity": change, **movement} for sku, change in pieces.items()]
+    gathered.execute_later(session, _RECORD, moved)
     return None

@@ -15,6 +15,7 @@ from events.catalog import (
     PaymentRefunded,
 )
 from events.database import looking
+from events.dialects import fetch
 from events.orm import BigInt, table_of, upsert
 from tasks import gateways
 from tasks.gateways.ports import RETRY_POLICY, Charged, Declined
@@ -52,8 +53,8 @@ def charge(event: OrderCreated, key: str) -> Charged | Declined | None:
     An earlier attempt may have charged the card, or may still be in progress.
     """
     with looking() as connection:
-        state = connection.scalar(_STATE, {"order_id": event.order_id})
-    if state == "cancelled":
+        rows = fetch(connection, _STATE, {"order_id": event.order_id})
+    if rows and rows[0].state == "cancelled":
         return gateways.payments().close(key)
     return gateways.payments().charge(key, total=event.total, token=event.payment_token)
 

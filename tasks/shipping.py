@@ -19,6 +19,7 @@ from events.catalog import (
     ShipmentRecalled,
 )
 from events.database import looking
+from events.dialects import fetch
 from events.orm import table_of, upsert
 from events.personal import ERASED
 from tasks import gateways
@@ -56,8 +57,8 @@ def hand_over(event: OrderConfirmed, _: str) -> Parcel | None:
     """
     key = event.order_id + PARCEL_KEY
     with looking() as connection:
-        state = connection.scalar(_STATE, {"order_id": event.order_id})
-    if state == "cancelled":
+        rows = fetch(connection, _STATE, {"order_id": event.order_id})
+    if rows and rows[0].state == "cancelled":
         return gateways.carrier().close(key)
     if event.shipping_address is None:
         raise DeadLetter(

@@ -37,7 +37,9 @@ def fetch(connection: Connection, statement: Any, values: Mapping[str, Any]) -> 
     """
     if any(getattr(connection.dispatch, each) for each in _EVENTS):
         return all_rows(connection, statement, values)
-    compiled = _compile(statement, connection.dialect)
+    compiled = _compile(statement, connection.dialect, tuple(values))
+    if compiled is None:
+        return all_rows(connection, statement, values)
     given = {**compiled.values, **values}
     for name, convert in compiled.binds:
         given[name] = convert(given[name])
@@ -62,8 +64,10 @@ def _converted(rows: Sequence[Sequence[Any]], compiled: _Compiled) -> Iterator[A
 
 
 @lru_cache(maxsize=256)
-def _compile(statement: Any, dialect: DatabaseDialect) -> _Compiled:
-    compiled = statement.compile(dialect=dialect)
+def _compile(statement: Any, dialect: DatabaseDialect, names: tuple[str, ...]) -> _Compiled | None:
+    compiled = statement.compile(dialect=dialect, column_keys=names)
+    if any(getattr(compiled, each, ()) for each in ("insert_prefetch", "update_prefetch")):
+        return None  # SQLAlchemy calls the defaults of its columns
     required = [name for bind, name in compiled.bind_names.items() if bind.required]
     expanded = compiled.construct_expanded_state(dict.fromkeys(required))
     binds = {
@@ -73,12 +77,12 @@ def _compile(statement: Any, dialect: DatabaseDialect) -> _Compiled:
     }
     columns = list(getattr(statement, "exported_columns", ()))  # a text has none
     results = [each.type.dialect_impl(dialect).result_processor(dialect, None) for each in columns]
-    names = [str(each.key) for each in columns]
-    row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]  # names are known late
+    fields = [str(each.key) for each in columns]
+    row: Any = namedtuple("Row", fields, rename=True)  # type: ignore[misc]  # fields are known late
     return _Compiled(
         expanded.statement.encode(),
         dict(expanded.parameters),
         [(name, convert) for name, convert in binds.items() if convert],
         [(index, convert) for index, convert in enumerate(results) if convert],
-        row._make if names else None,
+        row._make if fields else None,
     )

@@ -6,12 +6,12 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ForeignKey, Row, String, bindparam, or_, select, update
+from sqlalchemy import ForeignKey, String, bindparam, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, clock, get_or_create_locked, reading, relaxed
 from events.catalog import Money
-from events.dialects import DIALECTS, dialect_of
+from events.dialects import DIALECTS, dialect_of, fetch
 from events.orm import BigInt, table_of
 from tasks.gateways.ports import Charged, ChargeRecord, Declined, GatewayError
 from tasks.gateways.sandbox import check
@@ -123,12 +123,12 @@ def _count_attempt(dialect: str) -> Any:
     return counted_row.returning(_CHARGES.c.token, _CHARGES.c.attempts, _CHARGES.c.charge_id)
 
 
-def _attempt(
-    session: Session, key: str, token: str, total: Money, charge_id: str | None
-) -> Row[Any]:
+def _attempt(session: Session, key: str, token: str, total: Money, charge_id: str | None) -> Any:
     """Count an attempt in the row of the key, locked; insert it, charged, if there is none."""
     values = {"key": key, **_new(token, total), "attempts": 1, "charge_id": charge_id}
-    return session.execute(_count_attempt(dialect_of(session).name), values).one()
+    statement = _count_attempt(dialect_of(session).name)
+    [row] = fetch(session.connection(), statement, values)
+    return row
 
 
 def _new(token: str, total: Money) -> dict[str, Any]:

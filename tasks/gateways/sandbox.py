@@ -6,6 +6,7 @@ from sqlalchemy import String, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import Base, get_or_create_locked
+from events.dialects import fetch
 from tasks.gateways.http_answers import error_of as http_error
 from tasks.gateways.ports import GatewayDown
 
@@ -70,10 +71,8 @@ def check(
     error_of: Callable[[str, int, str | None], Exception] = http_error,
 ) -> None:
     """Raise the error that the switch of the gateway `name` is set to, if it is."""
-    found = session.execute(_SWITCH, {"name": name}).first()
-    if found is None:
-        return
-    if found.down:
-        raise GatewayDown(f"{name} sandbox is down")
-    if found.status:
-        raise error_of(f"{name} sandbox", found.status, found.retry_after)
+    for found in fetch(session.connection(), _SWITCH, {"name": name}):
+        if found.down:
+            raise GatewayDown(f"{name} sandbox is down")
+        if found.status:
+            raise error_of(f"{name} sandbox", found.status, found.retry_after)

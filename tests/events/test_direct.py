@@ -7,12 +7,13 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, Table, event, select, text
+import sqlalchemy
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, event, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from events import Database, clock, ledger, transaction
 from events.database import looking
-from events.dialects import dialect_of
+from events.dialects import dialect_of, fetch
 from events.inbox import in_flight
 from events.new_entries import new_entry
 from events.relay.window import traffic
@@ -130,3 +131,27 @@ def test_who_listens_to_statements_hears_those_of_the_hot_path(postgres_database
         assert ledger.claim(session, subscription.name, [event_id]) == {event_id}
     assert [each for each in heard if each.startswith("UPDATE deliveries")] != []
     assert delivery().state == "done"
+
+
+def test_an_insert_has_the_columns_of_its_values(postgres_database: Database) -> None:
+    numbers = iter(range(100))
+    table = Table(
+        "of_two_defaults",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("word", String(10)),
+        Column("number", Integer, default=lambda: next(numbers)),
+    )
+    statement = sqlalchemy.insert(table).returning(*table.c)
+    with transaction() as session:
+        connection = session.connection()
+        table.create(connection)
+
+        def inserted(**values: Any) -> list[Any]:
+            return [tuple(each) for each in fetch(connection, statement, values)]
+
+        assert inserted(number=7) == [(1, None, 7)]
+        assert inserted(word="a", number=8) == [(2, "a", 8)]
+        assert inserted(word="b") == [(3, "b", 0)], "SQLAlchemy calls the default of the column"
+        assert inserted(word="c") == [(4, "c", 1)]
+        session.rollback()
