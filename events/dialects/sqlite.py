@@ -1,8 +1,9 @@
 """SQLite in WAL mode."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -91,14 +92,23 @@ def _sqlite_engine(url: URL, *, options: dict[str, Any], begin: Any, synchronous
     event.listen(engine, "connect", partial(_set_up, synchronous))
     event.listen(engine, "begin", begin)
     if "mode" not in url.query:
-        event.listen(engine, "do_connect", partial(_make_folder, url))
+        event.listen(engine, "do_connect", partial(_make_file, url))
         event.listen(engine, "checkin", _release_lock)
     return engine
 
 
-def _make_folder(url: URL, *_: Any) -> None:
-    if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+def _make_file(url: URL, *_: Any) -> None:
+    """Make the missing file of a database, with its folder, for its user alone.
+
+    SQLite gives the files beside it the same mode. One that exists is never opened here: to close
+    it would release the locks that other connections of the process have on it.
+    """
+    if not url.database or url.database == ":memory:" or "uri" in url.query:
+        return
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    file = Path(os.path.realpath(url.database))  # of a link, the file that it leads to
+    with suppress(OSError):  # it exists, or cannot be made: SQLite itself says that best
+        file.touch(mode=0o600, exist_ok=False)
 
 
 def _existing(url: URL) -> URL:
