@@ -52,7 +52,7 @@ demo: setup ## place 100 mixed orders in the shop of `make up`
 # `--no-loadscope-reorder` the files with few but long tests would run last. The tests start many
 # processes: where no bytecode may be written, each of them would compile everything again.
 test: setup ## run the tests, with CI=true also the slow ones
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(CI),,-m "not slow") $(OPTIONS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(CI),,-m "not slow") $(OPTIONS)
 
 check: setup ## check lint rules, format, types, import contracts and event contracts
 	$(BIN)/ruff check .

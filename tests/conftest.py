@@ -18,7 +18,7 @@ import events.database
 from events import Base, Database, transaction
 from events.dry_runs import process as dry_run_process
 from events.testing import create_missing_tables
-from tests import compiled_statements, compiled_templates, forked
+from tests import compiled_statements, compiled_templates, forked, memory_files
 from tests.chromium import chromium
 from tests.disks import Disk
 from tests.postgres_database import ReusedDatabase
@@ -37,6 +37,7 @@ hypothesis_settings.register_profile("tests", deadline=None)
 hypothesis_settings.load_profile("tests")
 dry_run_process.TIME_LIMIT = HANG  # so does that of a process that runs handlers dry
 dry_run_process.execute = forked.dry_run
+memory_files.use_memory()
 compiled_templates.keep()
 compiled_statements.keep()
 
