@@ -119,6 +119,8 @@ def make_redirect_relative(response: Response) -> Response:
     if location.startswith(own):
         # One slash: two would begin another host's address.
         response.headers["Location"] = "/" + location.removeprefix(own).lstrip("/\\")
+        if 300 <= response.status_code < 400:
+            response.set_data("")  # Werkzeug's page repeats the address with the host
     return response
 
 

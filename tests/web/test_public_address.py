@@ -189,6 +189,7 @@ def test_a_redirect_within_the_site_names_no_host(client: FlaskClient, path: str
 
     assert answer.status_code == 308
     assert re.match(r"/(openapi|ops)/", answer.location)
+    assert "evil" not in f"{answer.headers}{answer.text}"
 
 
 @pytest.mark.parametrize(
