@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from select import select as select_ready
 from time import monotonic
 from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn
 from sqlalchemy import (
     ARRAY,
     URL,
@@ -35,6 +37,7 @@ from events.dialects.conninfo import connection_parameters
 from events.dialects.dialect import LOCK_TIMEOUT, POOL_SIZE, Dialect, Engines
 from events.dialects.pooler import admit_pooler
 
+CANCEL_TIMEOUT = 2.0  # seconds for the request, and for the end of the statement
 IDLE_LIMIT = 2.0  # seconds after which a connection is tested before it is used again
 _CLOCK = "SELECT clock_timestamp()"
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:number)")
@@ -140,7 +143,8 @@ class PostgreSQL(Dialect):
         """Cancel the statement that Celery's soft time limit left.
 
         psycopg cannot roll back then, and the error of that would hide the true one; the server
-        would go on, and hold the locks of every row that the transaction touched.
+        would go on, and hold the locks of every row that the transaction touched. A claim skips
+        locked rows, so the end of the statement is waited for.
         """
         if not session.in_transaction():
             return
@@ -148,8 +152,9 @@ class PostgreSQL(Dialect):
             connection: Any = session.connection().connection.dbapi_connection
             status = connection and connection.info.transaction_status
             if status == TransactionStatus.ACTIVE:
-                connection.cancel_safe(timeout=2.0)
-                session.invalidate()
+                connection.cancel_safe(timeout=CANCEL_TIMEOUT)
+                if not _has_ended(connection.pgconn, within=CANCEL_TIMEOUT):
+                    session.invalidate()
         except (SQLAlchemyError, psycopg.Error):  # the connection is gone, its statement with it
             return
 
@@ -163,6 +168,18 @@ def _next_values(key: Column[int]) -> Select[int]:
 @cache
 def _lock_shared(table: str) -> Any:
     return text(f"LOCK TABLE {table} IN ROW SHARE MODE")
+
+
+def _has_ended(connection: PGconn, *, within: float) -> bool:
+    """Wait for the end of the running statement, so many seconds at most."""
+    until = monotonic() + within
+    while True:
+        while not connection.is_busy():
+            if connection.get_result() is None:
+                return True
+        if not select_ready([connection.socket], [], [], max(0.0, until - monotonic()))[0]:
+            return False
+        connection.consume_input()
 
 
 def _note_use(_: Any, record: Any) -> None:
