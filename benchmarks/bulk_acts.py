@@ -14,7 +14,7 @@ from sqlalchemy import text
 from benchmarks import client
 from benchmarks.client import Posted
 from benchmarks.options import Options, run_alone
-from benchmarks.past import DEAD, DELIVERIES, EVENTS, Past
+from benchmarks.past import DEAD, DELIVERIES, EVENTS, Past, settle
 from benchmarks.report import Result, Row, percentile, progress
 from benchmarks.servers import Servers
 from benchmarks.shop import Shop
@@ -63,6 +63,7 @@ def _write(shop: Shop, dead: int, keys: int) -> None:
     past.write(shop.engine)
     with shop.engine.begin() as connection:
         connection.execute(text(_KEYS[shop.engine.dialect.name].format(keys=keys)))
+    settle(shop.engine)
     shop.settle()
 
 

@@ -80,13 +80,23 @@ def listed(
     `before` is the time of death and the id of the last one on the previous page. `where` are more
     conditions, on a delivery or its event.
     """
-    chosen = matching(
-        {"ids": ids, "queue": queue, "subscription": subscription, "fingerprint": fingerprint}
+    chosen = selected(
+        session,
+        {"ids": ids, "queue": queue, "subscription": subscription, "fingerprint": fingerprint},
     )
     if before is not None:
         chosen = and_(chosen, tuple_(*_ORDER) < tuple_(literal(before[0]), *parse(before[1])))
     latest_first = [column.desc() for column in _ORDER]
     return _views(session, _joined().where(chosen, *where).order_by(*latest_first).limit(limit))
+
+
+def selected(session: Session, which: Selection) -> ColumnElement[bool]:
+    """Select the dead letters of a list: a queue's by its subscriptions, which have an index."""
+    queue = which.get("queue")
+    if queue is None or which.get("subscription") is not None or which.get("ids") is not None:
+        return matching(which)
+    theirs = select(Delivery.subscription).where(IS_DEAD, Delivery.queue == queue).distinct()
+    return and_(matching(which), Delivery.subscription.in_(session.scalars(theirs).all()))
 
 
 def about(session: Session, subject: str) -> list[str]:

@@ -13,7 +13,7 @@ from events.errors import UnknownDelivery
 from events.search import conditions
 from events.search.find import WINDOW, Found
 from events.search.query import Query
-from events.selection import Selection, matching, parse
+from events.selection import Selection, parse
 from events.tables import Delivery, LogEntry
 
 MAX_EVENTS = 1000  # of one subject, correlation or id
@@ -46,7 +46,7 @@ def search(
     if ids is not None:
         where.append(Delivery.event_id.in_(ids))
     elif _reads_rows(query):
-        low, searched = _window(session, [matching(which), *where], before)
+        low, searched = _window(session, [dead_letters.selected(session, which), *where], before)
     in_window = [tuple_(*_ORDER) >= tuple_(literal(low[0]), *parse(low[1]))] if low else []
     rows = dead_letters.listed(
         session,

@@ -18,6 +18,7 @@ from events.inputs import escaped
 from tasks.durations import duration_text
 from tidings.cli.encoding import echo, is_unicode
 from tidings.cli.exit_codes import NOTHING_FOUND
+from tidings.priority import give_way
 
 F = TypeVar("F", bound=Callable[..., Any])
 _WIDTH = 200  # columns of a table that is not printed to a terminal
@@ -77,7 +78,11 @@ def progress_bars(description: str = "{task.description}") -> Progress:
 
 @contextmanager
 def progress_bar(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Show the progress of a bulk act, only on a terminal; yield a function that adds to it."""
+    """Show the progress of a bulk act, only on a terminal; yield a function that adds to it.
+
+    From here on the services go before this process: orders wait for the processor, not for locks.
+    """
+    give_way()
     terminal = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(

@@ -14,12 +14,12 @@ from events.errors import BadValue
 from tasks.celery import app
 from tasks.ops_login import flower_logins
 from tasks.settings import Settings
+from tidings.priority import BACKGROUND
 from tidings.up import broker, mail_sink, ports
 from tidings.up.celery_command import celery_command
 from tidings.up.data_dir import CannotStart, DataDir, new_ops_login
 from tidings.up.program import Program, Stage, command
 
-_BACKGROUND = 5  # niceness: a third of the weight of the web and the relay
 _WORKER_GRACE = 40.0  # seconds; longer than the time limit of a task
 
 
@@ -111,7 +111,7 @@ def programs(data_dir: DataDir, sockets: Sockets, counts: Mapping[str, int]) -> 
     for queue, count in counts.items():
         chosen += [_worker(queue, number) for number in range(1, count + 1)]
     flower = celery_command("flower")
-    chosen.append(Program("flower", flower, Stage.FLOWER, niceness=_BACKGROUND))
+    chosen.append(Program("flower", flower, Stage.FLOWER, niceness=BACKGROUND))
     if sockets.mails:
         sink = partial(mail_sink.serve, sockets.mails, data_dir.mails)
         chosen.append(Program("mails", sink, Stage.MAILS, sockets=(sockets.mails,)))
@@ -126,4 +126,4 @@ def _worker(queue: str, number: int) -> Program:
     name = queue if number == 1 else f"{queue}-{number}"
     options = ("-Q", queue, "-n", f"{name}@%h", "-c", "1", "--without-mingle", "--without-gossip")
     run = celery_command("worker", *options)
-    return Program(name, run, Stage.WORKERS, grace=_WORKER_GRACE, niceness=_BACKGROUND)
+    return Program(name, run, Stage.WORKERS, grace=_WORKER_GRACE, niceness=BACKGROUND)

@@ -71,3 +71,14 @@ def test_of_many_that_died_in_one_moment_no_more_are_read_than_shown(
     assert "Index Cond: (ROW(died_at, event_id, (subscription)::text) >= ROW(" in searched
     assert "pk_deliveries" in marks
     assert "ix_deliveries_deaths" not in marks
+
+
+def test_a_queue_without_dead_letters_is_not_sought_among_those_of_others(
+    plans_of: Callable[[Callable[[Session], Any]], str],
+) -> None:
+    found: list[Any] = []
+
+    listed = plans_of(lambda session: found.extend(dead_letters.listed(session, queue="email")))
+
+    assert not found
+    assert "One-Time Filter: false" in listed  # it has no subscription with dead letters
