@@ -30,7 +30,8 @@ LONG = "W" * 100
 
 
 def overflow(tab: Page) -> int:
-    """Return the pixels by which the page is wider than the screen."""
+    """Return the pixels by which the page is wider than the screen, once it has its styles."""
+    tab.wait_for_load_state()
     return int(
         tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     )
@@ -60,6 +61,6 @@ def test_no_page_scrolls_sideways(site: Site, narrow_tab: Page):
         assert overflow(narrow_tab) <= 0, path
     for link in ("/ops/events", "/ops/orders"):
         narrow_tab.goto(link)
-        narrow_tab.locator("tbody a").first.click()
-        expect(narrow_tab.locator("h1")).to_be_visible()
+        with narrow_tab.expect_navigation():
+            narrow_tab.locator("tbody a").first.click()
         assert overflow(narrow_tab) <= 0, link
