@@ -40,22 +40,19 @@ def search(
         subscription=_both(subscription, query.value("subscription")),
         fingerprint=_both(fingerprint, query.value("fingerprint")),
     )
-    where = _of_deaths(query)
+    where = [dead_letters.selected(session, which), *_of_deaths(query)]
     low, searched = None, None
     ids = _events_by_index(session, query)
     if ids is not None:
         where.append(Delivery.event_id.in_(ids))
     elif _reads_rows(query):
-        low, searched = _window(session, [dead_letters.selected(session, which), *where], before)
+        low, searched = _window(session, where, before)
     in_window = [tuple_(*_ORDER) >= tuple_(literal(low[0]), *parse(low[1]))] if low else []
     rows = dead_letters.listed(
         session,
         limit=limit + 1,
         before=before,
         where=[*where, *in_window, *_of_rows(session, query)],
-        queue=which["queue"],
-        subscription=which["subscription"],
-        fingerprint=which["fingerprint"],
     )
     if len(rows) > limit:
         return Found(rows[:limit], _cursor(rows[limit - 1]))
