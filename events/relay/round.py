@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from events import clock
 from events.dialects import DIALECTS, dialect_of
+from events.ledger import IS_TO_SEND
 from events.messages import Message
 from events.outgoing_tasks import OutgoingTask
 from events.relay.fanout import IS_DUE, fan_out
@@ -20,6 +21,7 @@ from events.tables import LogEntry, ScheduledEvent, SubscriptionRow
 
 _TO_RELAY = select(
     exists().where(LogEntry.relayed_at.is_(None), IS_DUE),
+    exists().where(IS_TO_SEND),
     select(func.min(ScheduledEvent.publish_at)).scalar_subquery(),
     select(func.min(OutgoingTask.due_at)).scalar_subquery(),
 )
@@ -75,8 +77,10 @@ def survey(connection: Connection, slots: Counter[str], held: Collection[str] = 
     """
     dialect = DIALECTS[connection.dialect.name]
     [row] = dialect.fetch(connection, _TO_RELAY, {"now": clock.now()})
-    waiting, scheduled_at, task_at = row
-    due_at = None if waiting else _next_due(traffic(connection, slots, held, to_send=True))
+    waiting, to_send, scheduled_at, task_at = row
+    due_at = None
+    if to_send and not waiting:
+        due_at = _next_due(traffic(connection, slots, held, to_send=True))
     return Survey(bool(waiting), due_at, scheduled_at, task_at)
 
 

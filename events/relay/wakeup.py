@@ -14,6 +14,9 @@ from events.relay.listener import Listener
 # write the relay looks at the version, some 15 µs each time, and the later the less often.
 MIN_INTERVAL, QUIET_INTERVAL = 0.001, 0.25  # seconds
 LATENESS = 0.25  # of the time since the write
+# The same once a commit was seen: all but rarely it is the one that was written, and the next one
+# is told of again. Of a heartbeat, ten looks instead of thirty.
+LATENESS_AFTER_COMMIT = 1.0
 # Where no writes are told, as on macOS.
 BUSY_INTERVAL, IDLE_INTERVAL = 0.002, 0.01  # seconds
 BUSY_TIME = 0.25  # seconds after a commit
@@ -51,7 +54,7 @@ class SqliteWakeup:
         self.trouble: str | None = None
         self._seen = -1
         self._writes = _writes_to(f"{path}-wal") if path else None
-        self._written_at = -DEAF_AFTER
+        self._written_at, self._lateness = -DEAF_AFTER, LATENESS
         self._poll_until = self._busy_until = 0.0
 
     def wait(self, timeout: float, stop: threading.Event) -> None:
@@ -71,10 +74,10 @@ class SqliteWakeup:
         if self._writes is None or 0 < seconds <= MIN_INTERVAL:  # a commit is many writes
             time.sleep(seconds)
         elif self._writes.wait(seconds):
-            self._written_at = time.monotonic()
+            self._written_at, self._lateness = time.monotonic(), LATENESS
 
     def _interval(self, now: float) -> float:
-        since = (now - self._written_at) * LATENESS
+        since = (now - self._written_at) * self._lateness
         if self._writes is not None and now >= self._poll_until:
             return min(QUIET_INTERVAL, max(MIN_INTERVAL, since))
         interval = BUSY_INTERVAL if now < self._busy_until else IDLE_INTERVAL
@@ -82,6 +85,7 @@ class SqliteWakeup:
 
     def _note_commit(self, version: int, now: float) -> None:
         self._pause(0.0)
+        self._lateness = LATENESS_AFTER_COMMIT
         if self._seen != -1 and now > self._written_at + DEAF_AFTER:
             self._poll_until = now + DEAF_TIME  # as of writes by another kernel
         self._seen, self._busy_until = version, now + BUSY_TIME

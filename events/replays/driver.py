@@ -14,8 +14,9 @@ from sqlalchemy import and_, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from events import clock
-from events.database import reading, transaction
+from events.database import looking, reading, transaction
 from events.db_errors import is_transient, unavailable_reason
+from events.dialects import DIALECTS
 from events.ledger import OPEN, State
 from events.replays.release import release
 from events.replays.steps import (
@@ -35,6 +36,7 @@ from events.tables import DELIVERIES
 
 logger = structlog.get_logger("tidings.replays")
 
+_ANY_ACTIVE = select(Replay.id).where(IS_ACTIVE).limit(1)
 _R, _D = REPLAYED.c, DELIVERIES.c
 _OUTCOMES = {State.DONE: Outcome.DONE, State.DEAD: Outcome.FAILED}
 
@@ -44,6 +46,9 @@ def drive() -> bool:
 
     Each slice is a transaction, so that others can write in between.
     """
+    with looking() as connection:  # without a session: the relay looks all the time
+        if not DIALECTS[connection.dialect.name].fetch(connection, _ANY_ACTIVE, {}):
+            return False
     with reading() as session:  # to look is cheap; the write lock is not
         jobs = session.scalars(select(Replay).where(IS_ACTIVE).order_by(Replay.id)).all()
         now = clock.now()

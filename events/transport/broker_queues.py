@@ -1,6 +1,6 @@
 """The queues at the broker: how they are declared, and what RabbitMQ says of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any
 
 from amqp.exceptions import NotFound
@@ -34,6 +34,21 @@ def queues(names: Iterable[str], *, quorum: bool) -> list[Queue]:
 def _exchange(queue: str, *, quorum: bool) -> Exchange:
     # Under the queue's own name an earlier version left a direct exchange.
     return Exchange(f"{queue}.topic", type="topic") if quorum else Exchange(queue, type="direct")
+
+
+def usable(channel: Any, names: Set[str]) -> set[str]:
+    """Return the queues that need not be declared again; of RabbitMQ's this says nothing.
+
+    Redis needs no declaration, and says of all queues in one round trip whether they are lists.
+    """
+    if hasattr(channel, "confirm_select"):  # RabbitMQ's
+        return set()
+    pairs = [(name, step) for name in names for step in channel.priority_steps]
+    with channel.conn_or_acquire() as client, client.pipeline(transaction=False) as pipe:
+        for name, step in pairs:
+            pipe.llen(channel._q_for_pri(name, step))
+        sizes = zip(pairs, pipe.execute(raise_on_error=False), strict=True)
+    return set(names) - {name for (name, _), size in sizes if isinstance(size, Exception)}
 
 
 def exists(channel: Any, queue: str) -> bool:

@@ -52,7 +52,8 @@ class CeleryTransport:
         """
         with suppress(QueueUnavailable):  # `drain_dead_queue` reports it
             self.ask(dead_queue.NAME, self._open_dead_queue)
-        known, self._declared = self._declared | self._misdeclared.keys(), set()
+        known = self._declared | self._misdeclared.keys()
+        self._declared = self.with_channel(partial(broker_queues.usable, names=known))
         self._misdeclared = self._declare(known)
         self._publishing.connect()
         with self._publishing.guarded():
