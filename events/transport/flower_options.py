@@ -36,4 +36,7 @@ def describe_tasks(page: Callable[[str], str]) -> None:
 def protect_flower() -> None:
     """Set the defaults of Flower, which reads its variables and arguments afterwards."""
     options.read_only = True
+    # Our workers announce their tasks from the start. Flower asks every worker for that again and
+    # again, every five seconds, and each would wake for it.
+    options.enable_events = False
     settings["transforms"] = [NoFrames]

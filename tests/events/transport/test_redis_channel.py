@@ -1,11 +1,13 @@
-"""The Redis channel while Valkey does not answer."""
+"""The Redis channel: while Valkey does not answer, and while it has no messages."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from kombu import Connection, Consumer, Message, Producer, Queue
 
+from events.transport import redis_channel
 from events.transport.redis_channel import Transport
 from tests.servers import HANG, Valkey, wait_until
 
@@ -42,8 +44,72 @@ def test_a_consumer_of_one_message_goes_on_after_redis_hung_while_it_settled_one
         wait_until(lambda: _drain(connection) or len(received) > 1, what="another message")
 
 
-def _drain(connection: Connection) -> None:
-    try:
-        connection.drain_events(timeout=1)
-    except connection.connection_errors:
-        return
+def test_a_consumer_that_waits_for_an_hour_hears_a_new_queue_at_once_and_closes_at_once(
+    valkey: Valkey, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_channel, "WAIT", 3600)
+    early, late = (Queue(name, routing_key=name) for name in ("early", "late"))
+    received: list[str] = []
+    channel: Any = connection.channel()
+    consumer = Consumer(channel, [early], callbacks=[lambda body, _: received.append(body)])
+    with valkey.client() as client, consumer:
+        _drain(connection, seconds=0.01)
+        wait_until(lambda: _waiting(client) == 1, what="a wait for messages")
+        consumer.add_queue(late)
+        consumer.consume()
+        Producer(connection.default_channel).publish("hello", routing_key="late", declare=[late])
+        wait_until(lambda: _drain(connection) or received, what="a message of the new queue")
+        _drain(connection, seconds=0.01)
+        wait_until(lambda: _waiting(client) == 1, what="another wait")
+        channel.close()
+        wait_until(lambda: _waiting(client) == 0, what="the end of the wait")
+
+
+def test_a_consumer_that_may_not_end_a_wait_waits_shortly(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_channel, "WAIT", 3600)
+    with valkey.client() as client:
+        client.acl_setuser(
+            "guest",
+            enabled=True,
+            nopass=True,
+            keys=["*"],
+            channels=["*"],
+            categories=["+@all"],
+            commands=["-client|unblock"],
+        )
+        url = valkey.url.replace("//", "//guest:any@")
+        with (
+            Connection(url, transport=Transport, transport_options=OPTIONS) as connection,
+            Consumer(connection, [Queue("quiet", routing_key="quiet")]),
+        ):
+            _drain(connection, seconds=0.01)
+            wait_until(lambda: _waiting(client) == 1, what="a wait for messages")
+            wait_until(lambda: _waiting(client) == 0, what="its end after a second")
+        client.acl_deluser("guest")
+
+
+def test_a_message_that_nobody_acknowledged_in_time_is_given_out_again(valkey: Valkey) -> None:
+    options = OPTIONS | {"visibility_timeout": 0}
+    received: list[Message] = []
+    with Connection(valkey.url, transport=Transport, transport_options=options) as connection:
+        queue = Queue("late", routing_key="late")
+        channel: Any = connection.channel()
+        Producer(channel).publish("one", routing_key="late", declare=[queue])
+        with Consumer(channel, [queue], on_message=received.append, accept=["json"]):
+            channel.qos.restore_visible(interval=1)
+            wait_until(lambda: _drain(connection, seconds=0.1) or received, what="the message")
+            channel.qos.restore_visible(interval=1)
+            wait_until(lambda: _drain(connection, seconds=0.1) or len(received) > 1, what="again")
+            received[0].ack()
+            received[1].ack()
+
+
+def _waiting(client: Any) -> int:
+    return int(client.info("clients")["blocked_clients"])
+
+
+def _drain(connection: Connection, *, seconds: float = 1.0) -> None:
+    with suppress(*connection.connection_errors):
+        connection.drain_events(timeout=seconds)
