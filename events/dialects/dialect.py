@@ -15,7 +15,6 @@ from sqlalchemy import (
     Text,
     bindparam,
     cast,
-    insert,
 )
 from sqlalchemy.orm import Session
 
@@ -99,7 +98,6 @@ class Dialect(Protocol):
         self, session: Session, table: Table, rows: Sequence[dict[str, Any]], *, notify: str = ""
     ) -> None:
         """Insert rows, which all have the same columns, and notify that channel, if any."""
-        session.connection().execute(insert(table), rows)
 
     def is_one_of(self, column: Any, name: str) -> ColumnElement[bool]:
         """Return whether `column` is one of the values in the parameter `name`, a list."""

@@ -1,17 +1,17 @@
-"""Statements of the hot path on psycopg's cursor: SQLAlchemy only compiles them, each once.
+"""Statements of the hot path on the driver's cursor: SQLAlchemy only compiles them, each once.
 
-The look of a message took 325 µs of CPU by `Connection.execute`, and takes 130.
+On PostgreSQL the look of a message took 325 µs of CPU by `Connection.execute`, and takes 130.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NoReturn
 
-import psycopg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, literal
 from sqlalchemy import Dialect as DatabaseDialect
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from events.dialects.dialect import all_rows
 
@@ -23,35 +23,78 @@ _EVENTS = ("before_execute", "after_execute", "before_cursor_execute", "after_cu
 class _Compiled:
     """A statement as text, its fixed values, and what converts its values and its columns."""
 
-    text: bytes
+    text: bytes | str  # psycopg is quicker with bytes
     values: dict[str, Any]
     binds: Sequence[tuple[str, _Convert]]
     columns: Sequence[tuple[int, _Convert]]
     row: Callable[[Sequence[Any]], Any] | None  # `None`: it returns no rows
 
 
-def fetch(connection: Connection, statement: Any, values: Mapping[str, Any]) -> Sequence[Any]:
+def fetch(
+    connection: Connection,
+    statement: Any,
+    values: Mapping[str, Any],
+    *,
+    by: DatabaseDialect | None = None,
+) -> Sequence[Any]:
     """Run a statement and return its rows; raise what `Connection.execute` would.
 
+    It is compiled `by` that dialect, whose parameters must have names, or by the connection's.
     Where somebody listens to the statements, such as a tracer or a dry run, it takes that way.
     """
-    if any(getattr(connection.dispatch, each) for each in _EVENTS):
-        return all_rows(connection, statement, values)
-    compiled = _compile(statement, connection.dialect, tuple(values))
+    compiled = _compiled_for(connection, statement, tuple(values), by)
     if compiled is None:
         return all_rows(connection, statement, values)
-    given = {**compiled.values, **values}
-    for name, convert in compiled.binds:
-        given[name] = convert(given[name])
-    driver = cast(psycopg.Connection[Any], connection.connection.driver_connection)
+    given = _bound(compiled, values)
+    driver: Any = connection.connection.driver_connection
     try:
         cursor = driver.execute(compiled.text, given)
         rows = [] if compiled.row is None else cursor.fetchall()
-    except psycopg.Error as error:
-        # SQLAlchemy's own way from here: it wraps the error, and gives up a lost connection.
-        text = compiled.text.decode()
-        connection._handle_dbapi_exception(error, text, given, None, None)
+    except _driver_error(connection) as error:
+        _raise(connection, error, compiled, given)
     return list(_converted(rows, compiled)) if rows else ()
+
+
+def execute_many(
+    connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]], by: DatabaseDialect
+) -> None:
+    """Run a statement once for each of the rows, which all have the same names, as `fetch` does."""
+    compiled = _compiled_for(connection, statement, tuple(rows[0]), by)
+    if compiled is None:
+        connection.execute(statement, rows)
+        return
+    given = [_bound(compiled, row) for row in rows]
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.executemany(compiled.text, given)
+    except _driver_error(connection) as error:
+        _raise(connection, error, compiled, given)
+
+
+def _compiled_for(
+    connection: Connection, statement: Any, names: tuple[str, ...], by: DatabaseDialect | None
+) -> _Compiled | None:
+    if any(getattr(connection.dispatch, each) for each in _EVENTS):
+        return None
+    return _compile(statement, by or connection.dialect, names)
+
+
+def _bound(compiled: _Compiled, values: Mapping[str, Any]) -> dict[str, Any]:
+    given = {**compiled.values, **values}
+    for name, convert in compiled.binds:
+        given[name] = convert(given[name])
+    return given
+
+
+def _driver_error(connection: Connection) -> type[Exception]:
+    driver = connection.dialect.loaded_dbapi
+    return driver.Error
+
+
+def _raise(connection: Connection, error: Exception, compiled: _Compiled, given: Any) -> NoReturn:
+    """Raise it SQLAlchemy's own way: it wraps the error, and gives up a lost connection."""
+    text = compiled.text if isinstance(compiled.text, str) else compiled.text.decode()
+    connection._handle_dbapi_exception(error, text, given, None, None)
 
 
 def _converted(rows: Sequence[Sequence[Any]], compiled: _Compiled) -> Iterator[Any]:
@@ -80,9 +123,18 @@ def _compile(statement: Any, dialect: DatabaseDialect, names: tuple[str, ...]) -
     fields = [str(each.key) for each in columns]
     row: Any = namedtuple("Row", fields, rename=True)  # type: ignore[misc]  # fields are known late
     return _Compiled(
-        expanded.statement.encode(),
+        expanded.statement.encode() if dialect.driver == "psycopg" else expanded.statement,
         dict(expanded.parameters),
         [(name, convert) for name, convert in binds.items() if convert],
         [(index, convert) for index, convert in enumerate(results) if convert],
         row._make if fields else None,
     )
+
+
+def fixed_defaults(table: Table, names: Collection[str]) -> dict[str, Any]:
+    """Return the defaults of the other columns, as literals of a statement that inserts rows."""
+    return {
+        each.name: literal(each.default.arg, each.type)
+        for each in table.c
+        if each.name not in names and isinstance(each.default, ScalarElementColumnDefault)
+    }

@@ -18,12 +18,10 @@ from sqlalchemy import (
     cast,
     column,
     func,
-    literal,
     select,
 )
 from sqlalchemy import Dialect as DatabaseDialect
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlalchemy.types import TypeEngine
 
 from events.dialects import direct
@@ -59,11 +57,7 @@ def _statement(table: Table, names: tuple[str, ...], notify: str) -> Any:
         cast(record.c[each.name], each.type) if _is_json(each.type) else record.c[each.name]
         for each in columns
     ]
-    fixed = {
-        each.name: literal(each.default.arg, each.type)
-        for each in table.c
-        if each.name not in names and isinstance(each.default, ScalarElementColumnDefault)
-    }
+    fixed = direct.fixed_defaults(table, names)
     inserted = postgresql.insert(table).from_select(
         [*names, *fixed], select(*chosen, *fixed.values())
     )

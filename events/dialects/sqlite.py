@@ -16,20 +16,24 @@ from sqlalchemy import (
     Connection,
     Engine,
     Select,
+    Table,
     create_engine,
     event,
     func,
+    insert,
     select,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from events.dialects import direct
 from events.dialects.dialect import POOL_SIZE, Dialect, Engines
 from events.dialects.write_lock import WriteLock
 from events.errors import TransactionNotStarted
 
 NO_TIME = 0.1  # seconds of waiting that need no second look at the timeout
+_NAMED = sqlite.dialect(paramstyle="named")  # for values in a dict
 
 
 class SQLite(Dialect):
@@ -72,12 +76,26 @@ class SQLite(Dialect):
         self, session: Session, key: Column[int], skipped: ColumnElement[int], count: int
     ) -> Sequence[int]:
         """Count on from the highest key: the transaction has the write lock."""
-        highest = int(session.connection().scalar(_highest(key, skipped)) or 0)
+        found = direct.fetch(session.connection(), _highest(key, skipped), {}, by=_NAMED)
+        highest = int(found[0][0] or 0)
         return range(highest + 1, highest + 1 + count)
+
+    def insert_rows(
+        self, session: Session, table: Table, rows: Sequence[dict[str, Any]], *, notify: str = ""
+    ) -> None:
+        """Insert them on the driver's cursor: with `Connection.execute` an order took longer."""
+        statement = _insert_of(table, tuple(rows[0]))
+        direct.execute_many(session.connection(), statement, rows, by=_NAMED)
 
     def overwrite_deleted_rows(self, session: Session) -> None:
         """Switch secure_delete on, or the old text stays in the file's free space."""
         session.connection().exec_driver_sql("PRAGMA secure_delete=ON")
+
+
+@cache
+def _insert_of(table: Table, names: tuple[str, ...]) -> Any:
+    """Return the statement that inserts rows with these columns and the defaults of the others."""
+    return insert(table).values(direct.fixed_defaults(table, names))
 
 
 @cache

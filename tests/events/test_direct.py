@@ -1,5 +1,6 @@
 """Statements on the driver's cursor: rows, errors and listeners are as by SQLAlchemy."""
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -76,13 +77,13 @@ def test_a_moment_without_a_zone_is_refused_before_it_is_sent(any_database: Data
 
 
 def test_an_error_of_the_driver_is_sqlalchemys_and_hides_the_values(
-    postgres_database: Database,
+    any_database: Database,
 ) -> None:
     row = entry(subject=SECRET)
     insert(EVENTS, row)
     with pytest.raises(IntegrityError) as caught:
         insert(EVENTS, row)
-    assert isinstance(caught.value.orig, psycopg.Error)
+    assert isinstance(caught.value.orig, psycopg.Error | sqlite3.Error)
     assert SECRET not in str(caught.value)
 
     insert(EVENTS, entry())  # the connection is as good as before
@@ -105,8 +106,8 @@ def test_a_connection_that_is_lost_is_given_up(postgres_database: Database) -> N
         assert in_flight(connection, "sample.mark", [uuid4()]) == []
 
 
-def test_an_error_in_a_transaction_rolls_all_of_it_back(postgres_database: Database) -> None:
-    first, second = entry(), entry(version=2**40)
+def test_an_error_in_a_transaction_rolls_all_of_it_back(any_database: Database) -> None:
+    first, second = entry(), entry(version=2**40, type=None)
 
     def insert_each() -> None:
         with transaction() as session:
@@ -131,6 +132,21 @@ def test_who_listens_to_statements_hears_those_of_the_hot_path(postgres_database
         assert ledger.claim(session, subscription.name, [event_id]) == {event_id}
     assert [each for each in heard if each.startswith("UPDATE deliveries")] != []
     assert delivery().state == "done"
+
+
+def test_who_listens_hears_the_inserts_of_rows_with_their_defaults(any_database: Database) -> None:
+    heard: list[str] = []
+    event.listen(
+        any_database.writer, "before_cursor_execute", lambda *given: heard.append(given[2])
+    )
+    [event_id] = note("a")
+    rows = [ledger.new_delivery(f"a.{i}", "a", event_id, clock.now()) for i in (1, 2)]
+    for row in rows:
+        del row["lost_count"]  # which has a default
+    insert(DELIVERIES, *rows)
+    assert [each for each in heard if each.startswith("INSERT INTO deliveries")] != []
+    with transaction() as session:
+        assert session.scalars(select(DELIVERIES.c.lost_count)).all() == [0, 0]
 
 
 def test_an_insert_has_the_columns_of_its_values(postgres_database: Database) -> None:
