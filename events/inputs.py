@@ -8,6 +8,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from email.utils import getaddresses
+from functools import lru_cache
 from typing import Annotated, Any
 
 from email_validator import EmailNotValidError, validate_email
@@ -162,9 +163,26 @@ def _integer_of_text(value: Any) -> Any:
 FROM_DIGITS = BeforeValidator(_integer_of_text)
 
 
+# Lower case alone, so that nothing but the host is left to check.
+_PLAIN_ADDRESS = re.compile(r"(?=[^@]{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@([a-z0-9.-]+)")
+
+
+@lru_cache(maxsize=1024)
+def _is_host(host: str) -> bool:
+    """Tell whether a host is one in its stored form: customers share few, and each took 30 µs."""
+    address = f"a@{host}"
+    try:
+        valid = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError:
+        return False
+    return valid.ascii_email == address
+
+
 def email_address(text: str) -> str:
     """Return an e-mail address in its one stored form: the host in lower case and in ASCII."""
     address = PlainText(254)(text)
+    if (plain := _PLAIN_ADDRESS.fullmatch(address)) and _is_host(plain[1]):
+        return address
     try:
         valid = validate_email(address, check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError as error:

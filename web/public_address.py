@@ -115,8 +115,8 @@ def refuse_bad_address() -> None:
 
 def make_redirect_relative(response: Response) -> Response:
     """Leave scheme and host out of a redirect within the site: the browser knows them better."""
-    own, location = request.host_url, response.headers.get("Location", "")
-    if location.startswith(own):
+    location = response.headers.get("Location", "")
+    if location.startswith("http") and location.startswith(own := request.host_url):
         # One slash: two would begin another host's address.
         response.headers["Location"] = "/" + location.removeprefix(own).lstrip("/\\")
         if 300 <= response.status_code < 400:

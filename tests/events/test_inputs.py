@@ -1,9 +1,11 @@
 """The rules of values that people type: text, number, e-mail address."""
 
 import json
+import re
 import unicodedata
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 
 from events.inputs import (
     REASON,
@@ -144,6 +146,45 @@ def test_an_address_is_stored_with_its_host_in_ascii() -> None:
     for wrong in ("ada", "<ada@example.org>", "a@example.org, b@example.org", "a\x00@example.org"):
         with pytest.raises(ValueError, match=r"address|plain text"):
             email_address(wrong)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a.b+c_d-e@shop.example",
+        "Postmaster@shop.example",
+        "postmaster@shop.example",
+        f"{'a' * 64}@shop.example",
+        f"{'a' * 65}@shop.example",
+        "a..b@shop.example",
+        ".a@shop.example",
+        "a.@shop.example",
+        "a@b@shop.example",
+        "@shop.example",
+        "o'hara@shop.example",
+        "ada@SHOP.example",
+        "ada@shop..example",
+        "ada@-shop.example",
+        "ada@shop.example.",
+        "ada@shop",
+        "ada@shop.test",
+        "ada@xn--bcher-kva.example",
+        "ada@xn--a.example",
+        "ada@ab--c.example",
+        f"ada@{'b' * 64}.example",
+        "ada@192.0.2.1",
+    ],
+)
+def test_a_host_that_was_seen_spares_no_check_of_the_address(address: str) -> None:
+    assert email_address("ada@shop.example") == "ada@shop.example"
+    for _ in range(2):
+        try:
+            expected = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+        except EmailNotValidError as error:
+            with pytest.raises(ValueError, match=re.escape(str(error))):
+                email_address(address)
+        else:
+            assert email_address(address) == expected.ascii_email
 
 
 def test_what_a_terminal_would_obey_is_escaped_and_json_stays_json() -> None:
