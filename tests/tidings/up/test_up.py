@@ -161,7 +161,7 @@ def test_no_secret_stands_in_a_process_title_and_everything_listens_on_loopback(
 def test_nothing_outlives_a_supervisor_that_is_killed_and_the_next_one_finishes_its_orders(
     tmp_path: Path,
 ):
-    instance = Instance(tmp_path)
+    instance = Instance(tmp_path, LEASE="6", TASK_TIME_LIMIT="5", TASK_SOFT_TIME_LIMIT="4")
     instance.start()
     order, login, processes = instance.order(), instance.login(), instance.processes()
 
