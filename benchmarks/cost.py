@@ -34,7 +34,7 @@ def _rows(shop: Shop, options: Options) -> list[Row]:
     orders = int(options.choose(300, 40))
     client.post(shop.url, clients=1, orders=5, skus=shop.skus())
     shop.settle()
-    idle = _idle(shop, options.choose(15, 4))
+    idle = _idle(shop, options.choose(15, 10))
     before = shop.cpu_seconds()
     client.post(shop.url, clients=CLIENTS, orders=orders, skus=shop.skus())
     shop.settle()
@@ -51,9 +51,9 @@ def _rows(shop: Shop, options: Options) -> list[Row]:
 def _idle(shop: Shop, seconds: float) -> float:
     progress(f"cost: idle for {seconds:g} s")
     time.sleep(2.0)
-    before, began = shop.cpu_seconds(), time.monotonic()
+    before, began = shop.scheduled_seconds(), time.monotonic()
     time.sleep(seconds)
-    return (shop.cpu_seconds() - before) / (time.monotonic() - began)
+    return (shop.scheduled_seconds() - before) / (time.monotonic() - began)
 
 
 if __name__ == "__main__":
