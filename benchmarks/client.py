@@ -42,10 +42,20 @@ class Posted:
 
 
 def post(
-    url: str, *, clients: int, orders: int = 10**9, seconds: float = 600, skus: str = "MUG-BLUE"
+    url: str,
+    *,
+    clients: int,
+    orders: int = 10**9,
+    seconds: float = 600,
+    skus: str = "MUG-BLUE",
+    rate: float = 0,
 ) -> Posted:
-    """Post orders from a process of its own until so many are accepted or the time is over."""
+    """Post orders from a process of its own until so many are accepted or the time is over.
+
+    With a `rate` no more than so many are posted each second, else as many as are answered.
+    """
     words = [url, "--clients", clients, "--orders", orders, "--seconds", seconds, "--skus", skus]
+    words += ["--rate", rate]
     command = [sys.executable, "-m", "benchmarks.client", *map(str, words)]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
     return Posted(**json.loads(done.stdout))
@@ -78,7 +88,7 @@ class _Clients:
 
     def run(self) -> None:
         threads = [threading.Thread(target=self._post_all) for _ in range(self._options.clients)]
-        self._until = time.monotonic() + self._options.seconds
+        self._began = time.monotonic()
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -89,12 +99,17 @@ class _Clients:
     def _post_all(self) -> None:
         try:
             connection = http.client.HTTPConnection(self._address, timeout=60)
-            while not self.failure and time.monotonic() < self._until:
+            while not self.failure and time.monotonic() < self._began + self._options.seconds:
                 if (number := next(self._numbers)) >= self._options.orders:
                     return
+                self._keep_to_rate(number)
                 self._post(connection, body(number, self._skus[number % len(self._skus)]))
         except Exception as error:
             self.failure = error
+
+    def _keep_to_rate(self, number: int) -> None:
+        if rate := self._options.rate:
+            time.sleep(max(self._began + number / rate - time.monotonic(), 0))
 
     def _post(self, connection: http.client.HTTPConnection, order: bytes) -> None:
         sent = time.perf_counter()
@@ -114,6 +129,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, required=True)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--skus", default="MUG-BLUE")
+    parser.add_argument("--rate", type=float, default=0.0)
     clients = _Clients(parser.parse_args())
     began, cpu, start = time.time(), time.process_time(), time.perf_counter()
     clients.run()

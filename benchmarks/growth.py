@@ -13,7 +13,7 @@ import time
 
 from sqlalchemy import text
 
-from benchmarks import client
+from benchmarks import client, latency
 from benchmarks.contest import Stalled, until
 from benchmarks.options import Options, run_alone
 from benchmarks.past import Past
@@ -56,6 +56,7 @@ PAGES = (
 )
 _ORDER_PAGES = ("/ops/orders/<id>", "/ops/orders/<id>/trace")
 _LOOKS = 5
+_SINGLE_ORDERS = 9
 _ORDERS = 300
 
 
@@ -84,6 +85,7 @@ def _all(shop: Shop, skus: str) -> dict[tuple[str, str], float]:
     found = {(path, "ms"): _page(shop, path) for path in PAGES}
     newest = _newest_order(shop)
     found |= {(path, "ms"): _page(shop, path.replace("<id>", newest)) for path in _ORDER_PAGES}
+    found |= _latencies(shop, skus.partition(",")[0])
     began = shop.count(SHIPPED)
     posted = client.post(shop.url, clients=8, orders=_ORDERS, skus=skus)
     if not until(lambda: shop.count(SHIPPED) >= began + _ORDERS, within=120, pause=0.02):
@@ -91,6 +93,14 @@ def _all(shop: Shop, skus: str) -> dict[tuple[str, str], float]:
     found["accepted", "orders/s"] = posted.per_second
     found["shipped", "orders/s"] = _ORDERS / (time.time() - posted.began)
     return found
+
+
+def _latencies(shop: Shop, sku: str) -> dict[tuple[str, str], float]:
+    """Return the medians of single orders, in milliseconds."""
+    found = [latency.one(shop, client.body(number, sku)) for number in range(_SINGLE_ORDERS)]
+    medians = [statistics.median(times) * 1000 for times in zip(*found, strict=True)]
+    stages = ((f"POST to {stage}", "ms") for stage in latency.STAGES)
+    return dict(zip(stages, medians, strict=True))
 
 
 def _newest_order(shop: Shop) -> str:

@@ -19,7 +19,7 @@ from benchmarks.shop import Shop
 
 _LOOK = 0.001  # seconds between two looks
 _WITHIN = 20.0  # seconds for one order
-_STAGES = ("accepted", "first effect", "shipped")
+STAGES = ("accepted", "first effect", "shipped")
 
 
 def measure(servers: Servers, options: Options) -> Result:
@@ -31,16 +31,16 @@ def measure(servers: Servers, options: Options) -> Result:
         sku = skus.partition(",")[0]
         for number in range(orders):
             progress(f"latency: order {number + 1} of {orders}")
-            found.append(_one(shop, client.body(number, sku)))
+            found.append(one(shop, client.body(number, sku)))
     rows = []
-    for stage, values in zip(_STAGES, zip(*found, strict=True), strict=True):
+    for stage, values in zip(STAGES, zip(*found, strict=True), strict=True):
         for share in (0.5, 0.99):
             milliseconds = percentile(values, share) * 1000
             rows.append(Row(f"POST to {stage}, p{share * 100:g}", "ms", [milliseconds]))
     return Result("latency", f"one order on an idle shop, {orders} times", rows)
 
 
-def _one(shop: Shop, order: bytes) -> tuple[float, float, float]:
+def one(shop: Shop, order: bytes) -> tuple[float, float, float]:
     """Return the seconds from the POST to its answer, to the first effect and to shipped."""
     shop.settle()
     time.sleep(random.uniform(0.3, 0.4))  # noqa: S311  at no fixed moment of the relay's round
