@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import psutil
 from sqlalchemy import Engine, func, select
 
 from benchmarks.effects import connect, effects, metadata
@@ -159,6 +160,11 @@ class Run:
         """Start a worker."""
         program, *words = self.contender.worker
         return self.start([str(BIN / program), *words])
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes that run, with those below them."""
+        own = [psutil.Process(each.pid) for each in self._started if each.poll() is None]
+        return [each for one in own for each in (one, *one.children(recursive=True))]
 
     def done(self) -> int:
         """Return how many numbers have their effect."""

@@ -1,20 +1,27 @@
-"""Measure the cost of running the shop: memory, CPU for each order, CPU when idle, start-up.
+"""Measure what it costs to run the shop, and a worker beside those of the alternatives.
 
 Run: python -m benchmarks.cost [--database postgres] [--broker rabbitmq]
 
-Memory is the proportional set size (PSS): what processes share is divided among them. Under
-PostgreSQL or RabbitMQ the servers' own share is not in it.
+The shop: memory, CPU for each order, CPU when idle, start-up. A worker, with Tidings' relay: memory
+and CPU for each effect, while it works off a backlog. Memory is the proportional set size (PSS):
+what processes share is divided among them. Under PostgreSQL or RabbitMQ the servers' own share is
+not in it.
 """
 
 import time
+from collections.abc import Sequence
 
-from benchmarks import client
+import psutil
+
+from benchmarks import client, handle
+from benchmarks.contest import Contender, Run, Stalled, until
 from benchmarks.options import Options, run_alone
 from benchmarks.report import Result, Row, progress
 from benchmarks.servers import Servers
 from benchmarks.shop import Shop
 
 CLIENTS = 4
+_WITHIN = 90.0  # seconds for one run
 
 
 def measure(servers: Servers, options: Options) -> Result:
@@ -27,7 +34,10 @@ def measure(servers: Servers, options: Options) -> Result:
     with Shop(servers) as shop:
         ready.append(shop.seconds_to_ready)
         rows = [Row("from start to ready", "s", ready), *_rows(shop, options)]
-    return Result("cost", "`tidings up` with every service", rows)
+    for contender in handle.chosen(options):
+        progress(f"cost: {contender.name}")
+        rows += _worker(servers, contender, options)
+    return Result("cost", "`tidings up` with every service, and one worker of each contender", rows)
 
 
 def _rows(shop: Shop, options: Options) -> list[Row]:
@@ -46,6 +56,32 @@ def _rows(shop: Shop, options: Options) -> list[Row]:
         Row("PSS of all processes", "MB", [memory.total() / 1e6]),
     ]
     return rows + [Row(f"PSS, {role}", "MB", [size / 1e6]) for role, size in memory.most_common()]
+
+
+def _worker(servers: Servers, contender: Contender, options: Options) -> list[Row]:
+    if servers.broker not in contender.brokers:
+        return []
+    messages = int(contender.rate * options.choose(8, 3))
+    run = Run(contender, servers)
+    try:
+        run.send(messages)
+        run.worker()
+        if not until(run.done, within=_WITHIN):
+            raise Stalled(f"{contender.name} does not begin")
+        done, before = run.done(), _cpu_seconds(run.processes())
+        run.wait(messages, _WITHIN)
+        used = (_cpu_seconds(run.processes()) - before) / max(messages - done, 1)
+        memory = sum(each.memory_full_info().pss for each in run.processes())
+    finally:
+        run.close()
+    return [
+        Row(f"{contender.name}: CPU for an effect", "ms", [used * 1000], [], contender.guarantee),
+        Row(f"{contender.name}: PSS", "MB", [memory / 1e6]),
+    ]
+
+
+def _cpu_seconds(processes: Sequence[psutil.Process]) -> float:
+    return sum(sum(each.cpu_times()[:2]) for each in processes)
 
 
 def _idle(shop: Shop, seconds: float) -> float:

@@ -26,12 +26,12 @@ _LEAST, _MOST = 100, 20_000  # messages of one run
 
 def measure(servers: Servers, options: Options) -> Result:
     """Run the contenders in turns."""
-    chosen = [each for each in CONTENDERS if each is BASELINE or _wanted(each, options)]
-    rows = {each: Row(each.name, "effects/s", guarantee=each.guarantee) for each in chosen}
-    guesses = {each: each.rate for each in chosen}
+    contenders = chosen(options)
+    rows = {each: Row(each.name, "effects/s", guarantee=each.guarantee) for each in contenders}
+    guesses = {each: each.rate for each in contenders}
     for number in range(options.rounds):
         baseline = 0.0
-        for contender in chosen:
+        for contender in contenders:
             row = rows[contender]
             progress(f"handle: round {number + 1} of {options.rounds}, {contender.name}")
             found = _try(servers, contender, int(guesses[contender] * options.choose(4, 1)), row)
@@ -41,6 +41,11 @@ def measure(servers: Servers, options: Options) -> Result:
                 row.values.append(found)
                 row.ratios.extend([found / baseline] if baseline else [])
     return Result("handle", TITLE, list(rows.values()), NOTES)
+
+
+def chosen(options: Options) -> list[Contender]:
+    """Return stock Celery and the contenders that the options name."""
+    return [each for each in CONTENDERS if each is BASELINE or _wanted(each, options)]
 
 
 def _wanted(contender: Contender, options: Options) -> bool:
