@@ -76,6 +76,8 @@ _PEERS = (
         "Dramatiq",
         "on_dramatiq",
         ("dramatiq", "benchmarks.peers.on_dramatiq", "--processes", "1", "--threads", "1"),
+        # For its default of eight threads it fetches 16; for one it would fetch 2, and sleep between.
+        env={"dramatiq_queue_prefetch": "16"},
     ),
     _peer(
         "FastStream", "on_faststream", ("faststream", "run", "benchmarks.peers.on_faststream:app")
