@@ -76,7 +76,7 @@ _PEERS = (
         "Dramatiq",
         "on_dramatiq",
         ("dramatiq", "benchmarks.peers.on_dramatiq", "--processes", "1", "--threads", "1"),
-        # For its default of eight threads it fetches 16; for one it would fetch 2, and sleep between.
+        # As for its default of eight threads; for one it would fetch two, and sleep between.
         env={"dramatiq_queue_prefetch": "16"},
     ),
     _peer(
