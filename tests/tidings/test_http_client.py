@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers import free_port
+from tests.servers import HANG, free_port
 from tidings.http_client import BadProxy, is_loopback, open_client
 
 
@@ -49,13 +49,13 @@ def test_loopback_ignores_the_proxy_of_the_environment(
 
     port = server.rpartition(":")[2]
     for host in ("127.0.0.1", "localhost"):
-        with open_client(f"http://{host}:{port}", timeout=5) as client:
+        with open_client(f"http://{host}:{port}", timeout=HANG) as client:
             assert client.get("/").text == "hello"
 
 
 @pytest.mark.parametrize("host", ["127.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]"])
 def test_every_spelling_of_this_machine_ignores_the_environment(host: str):
-    with open_client(f"http://{host}:8000", timeout=5) as client:
+    with open_client(f"http://{host}:8000", timeout=HANG) as client:
         assert not client.trust_env
 
 
@@ -64,14 +64,14 @@ def test_a_proxy_that_is_none_is_named(proxy: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HTTP_PROXY", proxy)
 
     with pytest.raises(BadProxy, match="HTTP_PROXY"):
-        open_client("http://shop.example", timeout=5)
+        open_client("http://shop.example", timeout=HANG)
 
 
 def test_other_hosts_use_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
 
     refused = pytest.raises(httpx.ConnectError, match="refused")
-    with open_client("http://shop.example", timeout=5) as client, refused:
+    with open_client("http://shop.example", timeout=HANG) as client, refused:
         client.get("/")
 
 

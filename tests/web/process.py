@@ -52,6 +52,13 @@ class WebProcess(ForkedProcess):
         """Ask the whole group: `faketime` runs the web as a child, and ends without it."""
         self._signal(signal.SIGCONT, signal.SIGTERM)
 
+    def wait(self, within: float = 20.0) -> None:
+        """Wait for its end, and delete what a `faketime` that was killed leaves in memory."""
+        super().wait(within)
+        if self.ahead:
+            for name in (f"faketime_shm_{self.pid}", f"sem.faketime_sem_{self.pid}"):
+                Path("/dev/shm", name).unlink(missing_ok=True)
+
     def _answers(self) -> bool:
         with open_client(self.address, timeout=HANG) as client:
             try:
