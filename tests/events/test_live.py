@@ -25,7 +25,7 @@ def handled(name: str) -> int:
     ("any_database", "any_broker"),
     [
         ("sqlite", "valkey"),
-        ("postgres", "rabbitmq"),
+        pytest.param("postgres", "rabbitmq", marks=pytest.mark.slow),
         pytest.param("sqlite", "rabbitmq", marks=pytest.mark.slow),
         pytest.param("postgres", "valkey", marks=pytest.mark.slow),
     ],

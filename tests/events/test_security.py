@@ -43,7 +43,7 @@ def stored() -> list[InvalidMessageRow]:
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("broker", ["valkey", "rabbitmq"])
+@pytest.mark.parametrize("broker", ["valkey", pytest.param("rabbitmq", marks=pytest.mark.slow)])
 def test_a_message_cannot_name_a_task_that_is_no_subscription(
     broker: str, database: Database, request: pytest.FixtureRequest, make_stack: Any
 ) -> None:

@@ -254,6 +254,7 @@ def test_orders_are_accepted_while_the_broker_is_dead_and_completed_when_it_is_b
     whole.ends(order, "shipped")
 
 
+@pytest.mark.slow
 def test_a_broken_card_is_a_dead_letter_for_operators_and_in_flower(whole: Whole):
     order = whole.broken
 

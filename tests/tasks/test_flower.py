@@ -144,6 +144,7 @@ def test_flower_does_not_start_open_when_it_can_take_no_login(start: Start) -> N
     assert "Flower takes no login of OPS_AUTH" in process.log()
 
 
+@pytest.mark.slow
 def test_a_queue_whose_consumer_was_cancelled_is_one_without_a_worker(
     start: Start, environment: dict[str, str]
 ) -> None:

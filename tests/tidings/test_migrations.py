@@ -189,6 +189,9 @@ def test_a_migration_behind_a_held_lock_gives_up_and_says_so(
     database.close()
 
 
+@pytest.mark.parametrize(
+    "empty", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True
+)
 def test_a_new_process_knows_every_table_so_that_no_draft_drops_one(empty: Database) -> None:
     with empty.writer.begin() as connection:
         migrations.upgrade(connection)  # not `migrate`, which adds the tables of other tests

@@ -35,7 +35,13 @@ STARTS = {
 }
 
 
-@pytest.mark.parametrize("name", STARTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        each if each in ("worker", "web") else pytest.param(each, marks=pytest.mark.slow)
+        for each in STARTS
+    ],
+)
 def test_every_start_lists_all_wrong_settings_and_exits_with_2(name: str, tmp_path: Path):
     (program, *words), reads_those_of_the_web = STARTS[name]
     wrong = WRONG | (OF_THE_WEB if reads_those_of_the_web else {})

@@ -41,7 +41,9 @@ def _scraped(address: str) -> float:
 
 # Whether the folder of the counters is given has nothing to do with the database.
 @pytest.mark.parametrize(
-    ("given", "any_database"), [(True, "sqlite"), (False, "postgres")], indirect=["any_database"]
+    ("given", "any_database"),
+    [(True, "sqlite"), pytest.param(False, "postgres", marks=pytest.mark.slow)],
+    indirect=["any_database"],
 )
 def test_two_workers_count_orders_and_limit_orders_and_failed_logins_as_one(
     given: bool, stocked_any: None, run_web: Callable[..., WebProcess], tmp_path: Path

@@ -51,6 +51,7 @@ def test_the_deliveries_of_purged_messages_are_sent_again(
     )
 
 
+@pytest.mark.slow
 def test_the_delivery_of_a_revoked_message_is_sent_again_in_another(stack: Stack) -> None:
     stack.work("pings")
     stack.ping(1)

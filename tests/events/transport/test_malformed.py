@@ -67,7 +67,7 @@ def assert_quarantined(stack: Stack, bodies: Sequence[bytes]) -> list[InvalidMes
     return invalid_messages
 
 
-@pytest.mark.parametrize("broker", ["valkey", "rabbitmq"])
+@pytest.mark.parametrize("broker", ["valkey", pytest.param("rabbitmq", marks=pytest.mark.slow)])
 def test_a_worker_quarantines_every_malformed_message_and_lives_on(
     broker: str, database: Database, request: pytest.FixtureRequest, make_stack: MakeStack
 ) -> None:
@@ -105,7 +105,7 @@ def test_raw_garbage_on_valkey_is_quarantined_and_stays_queued_while_the_databas
     assert Counter(row.reason for row in invalid_messages)["not a message"] == len(GARBAGE)
 
 
-@pytest.mark.parametrize("broker", ["valkey", "rabbitmq"])
+@pytest.mark.parametrize("broker", ["valkey", pytest.param("rabbitmq", marks=pytest.mark.slow)])
 def test_a_message_that_the_database_refuses_stays_queued_though_its_worker_dies(
     broker: str, database: Database, request: pytest.FixtureRequest, make_stack: MakeStack
 ) -> None:

@@ -89,6 +89,7 @@ def test_a_worker_consumes_its_other_queues_while_one_was_declared_elsewhere(
     wait_until(lambda: quarantined_from() == ["pings"], what="the message on the mended queue")
 
 
+@pytest.mark.slow
 def test_a_worker_consumes_its_other_queues_while_the_key_of_one_is_no_list(
     make_stack: MakeStack, database: Database, valkey: Valkey, valkey_url: str
 ) -> None:

@@ -116,7 +116,13 @@ def test_the_demo_says_when_nothing_answers():
     assert "start the shop with `tidings up`" in result.stderr
 
 
-@pytest.mark.parametrize("words", [("celery", "-A", "tasks"), ("flask", "--app", "web:create_app")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("celery", "-A", "tasks"),
+        pytest.param(("flask", "--app", "web:create_app"), marks=pytest.mark.slow),
+    ],
+)
 def test_the_commands_are_found_under_celery_and_flask_too(words: tuple[str, ...], tmp_path: Path):
     program, *options = words
     asked = [str(BIN / program), *options, "tidings", "catalog", "--json"]

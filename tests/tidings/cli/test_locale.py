@@ -40,7 +40,9 @@ def order(database: Database) -> str:
     return event.number
 
 
-@pytest.mark.parametrize("encoding", [{}, {"PYTHONIOENCODING": "ascii"}])
+@pytest.mark.parametrize(
+    "encoding", [pytest.param({}, marks=pytest.mark.slow), {"PYTHONIOENCODING": "ascii"}]
+)
 def test_everything_is_printed(encoding: dict[str, str], order: str, database: Database):
     shown = run(database, "events", "show", order, **encoding)
 

@@ -121,7 +121,10 @@ def test_a_data_directory_is_used_by_one_at_a_time(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("trouble", "told"),
-    [(Disk.fill, "No space left on device"), (Disk.seal, "Read-only file system")],
+    [
+        (Disk.fill, "No space left on device"),
+        pytest.param(Disk.seal, "Read-only file system", marks=pytest.mark.slow),
+    ],
 )
 def test_a_data_directory_that_cannot_be_written_is_said_in_one_line(
     trouble: Callable[[Disk], None], told: str, disk: Disk, tmp_path: Path
