@@ -42,7 +42,7 @@ def beat(
     """Record that process `name` is alive, in a transaction of its own.
 
     `kind` is web, relay or worker; `slots` is the number of handlers that it can run at once;
-    `trouble` is an error to show beside it, `blocked` if it is that the broker accepts no messages;
+    `trouble` is an error to show beside it, `blocked` if it is that the broker answers and refuses;
     `queue_troubles` are the queues that the broker refuses; `deaf` is the reason why a relay polls
     the database instead of being notified; `version` is that of a worker's application.
     """
@@ -86,7 +86,7 @@ def live_relays(session: Session) -> list[Heartbeat]:
 
 
 def broker_state(relay: Heartbeat) -> Literal["up", "blocked", "down"]:
-    """Return the state of the broker as a relay sees it; a blocked one accepts no messages."""
+    """Return the state of the broker as a relay sees it; a blocked one answers and refuses."""
     if relay.trouble is None:
         return "up"
     return "blocked" if relay.blocked else "down"

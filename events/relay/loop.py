@@ -16,7 +16,7 @@ from events import clock, count_flush, heartbeat
 from events.admin import fix_canaries
 from events.database import database, looking, reading, relaxed
 from events.db_errors import describe_error, unavailable_reason
-from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
+from events.errors import BrokerBlocked, BrokerDown, BrokerRefuses, QueueUnavailable
 from events.messages import Message, Transport
 from events.relay.keepalive import Keepalive
 from events.relay.loss import LostMessageDetector
@@ -206,7 +206,7 @@ class Relay:
             self._name,
             "relay",
             trouble=str(self._broker_error) if self._broker_error else None,
-            blocked=isinstance(self._broker_error, BrokerBlocked),
+            blocked=isinstance(self._broker_error, BrokerRefuses),
             queue_troubles=self._queues.troubles(),
             deaf=self._deaf,
         )
@@ -230,7 +230,7 @@ class Relay:
         self._retry_delay = min(MAX_RETRY_DELAY, max(0.25, self._retry_delay * 2))
         self._retry_broker_at = time.monotonic() + self._retry_delay
         if fresh:
-            name = "broker.blocked" if isinstance(error, BrokerBlocked) else "broker.down"
+            name = "broker.blocked" if isinstance(error, BrokerRefuses) else "broker.down"
             logger.error(name, error=str(error), note="deliveries wait in the ledger")
             self._beat()
 

@@ -30,7 +30,7 @@ def test_what_a_valkey_refuses_for_a_while_happens_once_when_it_takes_it_again(
         with state(valkey):
             stack.ping(number)
             wait_until(
-                lambda words=(reason, fix): all(each in _trouble() for each in words),
+                lambda words=(reason, fix, "blocked"): all(each in _trouble() for each in words),
                 what=f"the relay to say {reason}",
             )
         expected.update([number, 10 + number])
@@ -47,4 +47,6 @@ def _sent(stack: Stack) -> bool:
 
 def _trouble() -> str:
     with reading() as session:
-        return "; ".join(each.trouble or "" for each in heartbeat.live_relays(session))
+        relays = heartbeat.live_relays(session)
+        states = {heartbeat.broker_state(each) for each in relays}
+        return "; ".join([*(each.trouble or "" for each in relays), *states - {"up"}])
