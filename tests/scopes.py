@@ -9,7 +9,6 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-_ROOT = Path(__file__).parents[1]
 _STARTS_RABBITMQ = re.compile(r'rabbitmq_(url|node)|any_broker|"rabbitmq"')
 _RABBITMQ = "tests of RabbitMQ"
 
@@ -22,7 +21,7 @@ class Scopes(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return _RABBITMQ if _needs_rabbitmq(file) else file
+        return _RABBITMQ if _needs_rabbitmq(self.config.rootpath / file) else file
 
 
 def schedule(config: pytest.Config, log: Producer) -> Scopes | None:
@@ -35,9 +34,9 @@ def schedule(config: pytest.Config, log: Producer) -> Scopes | None:
 
 def put_long_groups_first(items: list[pytest.Item]) -> None:
     """Sort the tests so that the longest group does not begin when the others end."""
-    items.sort(key=lambda item: not _needs_rabbitmq(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: not _needs_rabbitmq(item.path))
 
 
 @cache
-def _needs_rabbitmq(file: str) -> bool:
-    return bool(_STARTS_RABBITMQ.search((_ROOT / file).read_text()))
+def _needs_rabbitmq(file: Path) -> bool:
+    return bool(_STARTS_RABBITMQ.search(file.read_text()))

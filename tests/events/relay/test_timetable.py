@@ -264,9 +264,6 @@ Relay(InMemoryTransport()).run(threading.Event())
 """
 
 
-@pytest.mark.parametrize(
-    "any_database", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True
-)
 def test_two_relays_of_which_one_is_killed_again_and_again_publish_each_second_once(
     any_database: Database,
 ) -> None:
