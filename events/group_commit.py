@@ -5,7 +5,6 @@ once; those that come meanwhile are the next group. There is no timer, so a thre
 waits. (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984.)
 """
 
-from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from threading import Lock
@@ -26,7 +25,6 @@ class _Job(Generic[T]):
     def __init__(self, work: Callable[[Session], T]) -> None:
         self.work = work
         self.context: Context = copy_context()
-        self.is_over = False
         self.results: list[T] = []  # one, if its group was committed
         self.error: Exception | None = None
 
@@ -36,11 +34,21 @@ class _Job(Generic[T]):
         return result
 
 
+class _Group:
+    """The threads that share a transaction; the first that has the lock commits for all."""
+
+    def __init__(self) -> None:
+        self.jobs: list[_Job[object]] = []
+        self.lock = Lock()
+        self.is_over = False
+
+
 class GroupCommit:
     """A way for the threads of a process to share transactions."""
 
     def __init__(self) -> None:
-        self._waiting: deque[_Job[object]] = deque()
+        self._next = _Group()
+        self._joining = Lock()
         self._turn = Lock()
 
     def run(self, work: Callable[[Session], T]) -> T:
@@ -50,16 +58,27 @@ class GroupCommit:
         transaction of their own, so `work` must change nothing but the database.
         """
         job = _Job(work)
-        self._waiting.append(job)  # type: ignore[arg-type]
-        with self._turn:
-            if not job.is_over:
-                _commit([self._waiting.popleft() for _ in range(len(self._waiting))])
+        with self._joining:
+            group = self._next
+            group.jobs.append(job)  # type: ignore[arg-type]
+        # Not the lock that the next group takes: a lock of Python serves nobody in turn, and a
+        # thread whose group was committed waited on for that of several groups that came later.
+        with group.lock:
+            if not group.is_over:
+                self._commit(group)
         if job.error is not None:
             raise job.error
         if job.results:
             return job.results[0]
         with transaction() as session:
             return work(session)
+
+    def _commit(self, group: _Group) -> None:
+        with self._turn:
+            with self._joining:
+                self._next = _Group()
+            group.is_over = True
+            _commit(group.jobs)
 
 
 def _commit(group: list[_Job[object]]) -> None:
@@ -73,6 +92,3 @@ def _commit(group: list[_Job[object]]) -> None:
     else:
         for job, result in zip(group, results, strict=True):
             job.results.append(result)
-    finally:
-        for job in group:
-            job.is_over = True

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -46,6 +47,9 @@ class Threads:
     def _count(self, _: object) -> None:
         self.commits += 1
 
+    def submit(self, task: Callable[[], None]) -> "Future[None]":
+        return self._pool.submit(task)
+
     def start(self, work: Callable[[Session], str], user: str = "") -> "Future[str]":
         def run() -> str:
             with acting(Context(actor=Actor(user=user or None))):
@@ -76,7 +80,7 @@ def threads(any_database: Database) -> Threads:
 
 
 def _wait_for(threads: Threads, number: int) -> None:
-    wait_until(lambda: len(threads.group._waiting) == number, what="the threads to wait")
+    wait_until(lambda: len(threads.group._next.jobs) == number, what="the threads to wait")
 
 
 def test_a_thread_alone_commits_at_once(threads: Threads) -> None:
@@ -94,6 +98,30 @@ def test_threads_that_come_meanwhile_share_one_commit(threads: Threads) -> None:
     assert [each.result(HANG) for each in results] == targets
     assert _noted() == targets
     assert threads.commits == 1  # the first one wrote nothing
+
+
+def test_a_thread_whose_group_is_committed_waits_for_no_later_group(threads: Threads) -> None:
+    done: list[str] = []
+    leave = threading.Event()
+
+    def hold(session: Session) -> str:
+        leave.wait(HANG)
+        return ""
+
+    def twice(target: str) -> None:
+        done.append(threads.group.run(_note(target)))
+        threads.group.run(hold)  # at once, so that it may come before the others have woken up
+
+    targets = [f"t{number}" for number in range(THREADS)]
+    with threads.waiting():
+        ends = [threads.submit(partial(twice, target)) for target in targets]
+        _wait_for(threads, THREADS)
+    try:
+        wait_until(lambda: sorted(done) == targets, within=30, what="the results of the group")
+    finally:
+        leave.set()
+    for end in ends:
+        end.result(HANG)
 
 
 def test_each_work_runs_in_the_context_of_its_thread(threads: Threads) -> None:
