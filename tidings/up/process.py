@@ -14,7 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from tidings.prctl import PR_SET_CHILD_SUBREAPER, end_with_parent, prctl
-from tidings.priority import set_for_session
+from tidings.priority import give_way_as_session
 from tidings.up.program import Program
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
@@ -64,7 +64,7 @@ def _run_child(program: Program, out: int, parent: int, closes: Iterable[int]) -
         _prepare(out, parent)
         for each in closes:
             os.close(each)
-        set_for_session(program.niceness)
+        give_way_as_session(program.niceness)
         program.run()
         status = 0
     except SystemExit as error:

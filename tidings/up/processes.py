@@ -14,7 +14,7 @@ from events.errors import BadValue
 from tasks.celery import app
 from tasks.ops_login import flower_logins
 from tasks.settings import Settings
-from tidings.priority import BACKGROUND
+from tidings.priority import BACKGROUND, RELAY
 from tidings.up import broker, mail_sink, ports
 from tidings.up.celery_command import celery_command
 from tidings.up.data_dir import CannotStart, DataDir, new_ops_login
@@ -106,7 +106,7 @@ def programs(data_dir: DataDir, sockets: Sockets, counts: Mapping[str, int]) -> 
     """Return all programs but the broker, in the order of their start."""
     chosen = [
         Program("web", _web(sockets.web), Stage.WEB, grace=20.0, sockets=(sockets.web,)),
-        Program("relay", command("tidings", "relay"), Stage.RELAY),
+        Program("relay", command("tidings", "relay"), Stage.RELAY, niceness=RELAY),
     ]
     for queue, count in counts.items():
         chosen += [_worker(queue, number) for number in range(1, count + 1)]
