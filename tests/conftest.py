@@ -1,5 +1,6 @@
 """The databases and brokers of the tests: real servers on loopback, private to this run."""
 
+import gc
 import logging
 import shutil
 import tempfile
@@ -38,6 +39,7 @@ hypothesis_settings.register_profile("tests", deadline=None)
 hypothesis_settings.load_profile("tests")
 dry_run_process.TIME_LIMIT = HANG  # so does that of a process that runs handlers dry
 dry_run_process.execute = forked.dry_run
+gc.disable()  # until all tests are collected, of which nothing becomes garbage
 memory_files.use_memory()
 compiled_templates.keep()
 compiled_statements.keep()
@@ -51,6 +53,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> scopes.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the tests."""
     scopes.put_long_groups_first(items)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the tests and all that they import out of each garbage collection that follows."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
