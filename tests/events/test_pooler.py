@@ -43,7 +43,7 @@ def _start(scratch: Path, server: PostgresServer, more: str = "", database: str 
     return pooler
 
 
-@pytest.fixture(params=MODES, ids=str)
+@pytest.fixture(params=["refusing", pytest.param("ignoring", marks=pytest.mark.slow)])
 def pooler(
     request: pytest.FixtureRequest, scratch: Path, postgres: PostgresServer
 ) -> Iterator[PgBouncer]:

@@ -9,12 +9,15 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from redis import Redis
+from redis.exceptions import ResponseError
 from sqlalchemy import create_engine, text
 
 from tests.disks import Disk
 from tests.servers import HANG, wait_until
 from tests.tidings.up.instance import ORDER, ForkedInstance, Instance
 from tidings.chaos.postgres import Postgres
+from tidings.up.data_dir import DataDir
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -110,7 +113,11 @@ def test_a_full_disk_is_said_and_survived_by_every_process(
         lambda: instance.said("database.away") and instance.said("make room"),
         what="the relay to say so",
     )
-    wait_until(lambda: instance.said("MISCONF"), what="the broker to refuse too")
+    # Nothing is sent to the broker meanwhile, and it finds its disk full when it has to write.
+    wait_until(
+        lambda: _fills_its_disk(instance) and instance.said("MISCONF"),
+        what="the broker to refuse too",
+    )
     disk.make_room()
 
     refused: list[dict[str, Any]] = []
@@ -126,6 +133,16 @@ def _answer(instance: Instance) -> dict[str, Any]:
     except httpx.HTTPStatusError as error:
         answer: dict[str, Any] = error.response.json()
         return answer
+
+
+def _fills_its_disk(instance: Instance) -> bool:
+    with Redis(unix_socket_path=str(DataDir(instance.data).broker_socket)) as client:
+        try:
+            client.set("filler", "x" * 100_000)
+            client.delete("filler")
+        except ResponseError:
+            return True
+    return False
 
 
 def _readiness(instance: Instance) -> tuple[int, str]:

@@ -161,6 +161,7 @@ def test_a_queue_whose_consumer_was_cancelled_is_one_without_a_worker(
     wait_until(lambda: served()["payment"] == 1, what="a heartbeat with the queue")
 
 
+@pytest.mark.slow
 def test_a_worker_of_one_queue_that_consumes_none_is_alive_and_serves_none(
     start: Start, environment: dict[str, str]
 ) -> None:

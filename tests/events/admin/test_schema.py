@@ -106,7 +106,10 @@ def hear_late(event, session):
     ("app", "what", "error"),
     [
         ("none", "migrate", "this app has no subscription"),
-        ("late", "relay", "no task handles late.hear_late; call transport.install"),
+        pytest.param(
+            *("late", "relay", "no task handles late.hear_late; call transport.install"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_an_app_without_tasks_for_its_subscriptions_is_told_so(

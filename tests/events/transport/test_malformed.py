@@ -157,7 +157,7 @@ def publish_unreadable(url: str, queue: str) -> int:
     return len(wrong)
 
 
-@pytest.mark.parametrize("queue", ["pings", dead_queue.NAME])
+@pytest.mark.parametrize("queue", ["pings", pytest.param(dead_queue.NAME, marks=pytest.mark.slow)])
 def test_properties_that_cannot_be_read_end_neither_worker_nor_relay(
     queue: str, database: Database, rabbitmq_url: str, make_stack: MakeStack
 ) -> None:

@@ -174,6 +174,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed_and_the_next_one_finishes_
     assert instance.end(signal.SIGINT) == 0
 
 
+@pytest.mark.slow
 def test_a_migration_that_fails_ends_up_with_its_reason(tmp_path: Path):
     instance = Instance(tmp_path, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     instance.launch()

@@ -55,6 +55,7 @@ def test_an_operator_finds_a_dead_letter_reads_its_attempts_and_replays_its_grou
     expect(ops_tab.get_by_text("the bank is awake")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_an_operator_takes_a_group_and_downloads_its_report(site: Site, ops_tab: Page):
     place(ops_tab, card="tok_broken")
     with site.services():
@@ -74,6 +75,7 @@ def test_an_operator_takes_a_group_and_downloads_its_report(site: Site, ops_tab:
     assert report.value.path().read_text().startswith("# `GatewayError` in `payment.charge_order`")
 
 
+@pytest.mark.slow
 def test_enter_in_the_reason_is_for_the_selected_groups_only(site: Site, ops_tab: Page):
     place(ops_tab, card="tok_broken")
     with site.services():
@@ -108,6 +110,7 @@ def test_an_operator_pauses_a_subscription_and_resumes_it(site: Site, ops_tab: P
         expect(ops_tab.get_by_text("payment.charge_order is resumed.")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_an_operator_reads_the_mails_of_an_order(site: Site, ops_tab: Page):
     with site.services():
         place(ops_tab)

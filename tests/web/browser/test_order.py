@@ -184,6 +184,7 @@ def _hide(tab: Page, *, hidden: bool) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_page_of_a_final_order_sends_no_requests(site: Site, tab: Page):
     place(tab)
     with site.services():
