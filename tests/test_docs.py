@@ -23,6 +23,7 @@ from tidings.cli import main as tidings
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
+@pytest.mark.slow
 def test_the_subscriber_of_the_tutorial_works_as_it_is_written(tmp_path: Path):
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks/loyalty.py").write_text(tutorial.files()["tasks/loyalty.py"])

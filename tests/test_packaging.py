@@ -33,6 +33,7 @@ def pins(lock: str) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_packages_and_the_settings_of_celery(
     wheel: zipfile.ZipFile,
 ):
@@ -41,6 +42,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_the_settings_of_celery(
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_pages_and_the_migrations(wheel: zipfile.ZipFile):
     names = wheel.namelist()
 
@@ -55,6 +57,7 @@ def test_the_wheel_holds_the_pages_and_the_migrations(wheel: zipfile.ZipFile):
         assert any(name.startswith(part) for name in names), part
 
 
+@pytest.mark.slow
 def test_the_wheel_brings_the_command_line_also_under_celery_and_flask(wheel: zipfile.ZipFile):
     [entry_points] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
 

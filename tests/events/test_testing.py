@@ -179,6 +179,7 @@ def run_pytest(folder: Path, program: str, **environment: str) -> str:
     return run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_pytest_knows_the_fixture_bus_in_every_project(tmp_path: Path) -> None:
     assert "3 passed" in run_pytest(tmp_path, _PROJECT)
 

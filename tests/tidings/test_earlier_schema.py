@@ -87,6 +87,7 @@ def test_the_doctor_finds_an_earlier_database(database: Database):
     assert (found.level, "invalid_messages is missing" in found.message) == ("problem", True)
 
 
+@pytest.mark.slow
 def test_up_refuses_the_data_directory_of_an_earlier_version_and_writes_nothing(tmp_path: Path):
     database = Database(f"sqlite:///{tmp_path / 'tidings.sqlite'}")
     make_earlier(database, *EARLIER)

@@ -135,6 +135,7 @@ def test_not_now_is_no_failure_to_report(database: Database, sentry: Sentry, col
     assert collector.reports() == []
 
 
+@pytest.mark.slow
 def test_a_sentry_that_hangs_holds_nothing_up(
     database: Database, sentry: Sentry, collector: Collector
 ):

@@ -180,6 +180,7 @@ def test_a_signal_to_stop_goes_before_a_restart(instance: Editable):
     assert not DataDir(instance.data).restart_socket.exists()
 
 
+@pytest.mark.slow
 def test_without_an_up_the_command_says_how_to_start_one(tmp_path: Path):
     data_dir = DataDir(tmp_path)
     command = [TIDINGS, "restart", "--data-dir", str(tmp_path)]
