@@ -9,16 +9,13 @@ not in it.
 """
 
 import time
-from collections.abc import Sequence
-
-import psutil
 
 from benchmarks import client, handle
 from benchmarks.contest import Contender, Run, Stalled, until
 from benchmarks.options import Options, run_alone
 from benchmarks.report import Result, Row, progress
 from benchmarks.servers import Servers
-from benchmarks.shop import Shop
+from benchmarks.shop import Shop, cpu_seconds
 
 CLIENTS = 4
 _WITHIN = 90.0  # seconds for one run
@@ -68,9 +65,9 @@ def _worker(servers: Servers, contender: Contender, options: Options) -> list[Ro
         run.worker()
         if not until(run.done, within=_WITHIN):
             raise Stalled(f"{contender.name} does not begin")
-        done, before = run.done(), _cpu_seconds(run.processes())
+        done, before = run.done(), cpu_seconds(run.processes())
         run.wait(messages, _WITHIN)
-        used = (_cpu_seconds(run.processes()) - before) / max(messages - done, 1)
+        used = (cpu_seconds(run.processes()) - before) / max(messages - done, 1)
         memory = sum(each.memory_full_info().pss for each in run.processes())
     finally:
         run.close()
@@ -78,10 +75,6 @@ def _worker(servers: Servers, contender: Contender, options: Options) -> list[Ro
         Row(f"{contender.name}: CPU for an effect", "ms", [used * 1000], [], contender.guarantee),
         Row(f"{contender.name}: PSS", "MB", [memory / 1e6]),
     ]
-
-
-def _cpu_seconds(processes: Sequence[psutil.Process]) -> float:
-    return sum(sum(each.cpu_times()[:2]) for each in processes)
 
 
 def _idle(shop: Shop, seconds: float) -> float:

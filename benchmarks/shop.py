@@ -4,6 +4,7 @@ import re
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -110,7 +111,7 @@ class Shop:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of all processes so far, with that of children that have ended."""
-        return sum(sum(each.cpu_times()[:4]) for each in self.processes())
+        return cpu_seconds(self.processes())
 
     def scheduled_seconds(self) -> float:
         """Return the CPU time of all threads that run, to the nanosecond where Linux counts it.
@@ -132,6 +133,11 @@ class Shop:
         for each in self.processes():
             found[role(each)] += each.memory_full_info().pss
         return found
+
+
+def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
+    """Return the CPU time of processes so far, with that of their children that have ended."""
+    return sum(sum(each.cpu_times()[:4]) for each in processes)
 
 
 def role(process: psutil.Process) -> str:
