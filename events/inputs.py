@@ -24,7 +24,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 BREAKS = r"\u0009\u000A\u000D"
 NOT_TEXT = (
     r"\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u00AD\u034F\u061C\u115F\u1160"
-    r"\u17B4\u17B5\u180E\u200B\u200E\u200F\u2028-\u202E\u2060-\u206F\u2800\u3164\uFDD0-\uFDEF\uFEFF\uFFA0\uFFF0-\uFFFF"
+    r"\u17B4\u17B5\u180E\u200B\u200E\u200F\u2028-\u202E\u2060-\u206F"
+    r"\u2800\u3164\uFDD0-\uFDEF\uFEFF\uFFA0\uFFF0-\uFFFF"
 )
 _PLANES = range(0x10000, 0x110000, 0x10000)  # the last two characters of each are none
 _BEYOND_BMP = r"\U0001BCA0-\U0001BCA3\U0001D159\U0001D173-\U0001D17A\U000E0000-\U000E00FF"

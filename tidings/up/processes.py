@@ -73,7 +73,9 @@ def environment(options: Options, data_dir: DataDir, sockets: Sockets) -> dict[s
         "OPS_AUTH": login,
         "MAIL_DIR": str(data_dir.mails),
         "PUBLIC_URL": sockets.url,
-        "FLOWER_URL": f"http://{ports.HOST}:{options.flower_port}{read(Settings).flower_url_prefix}",
+        "FLOWER_URL": (
+            f"http://{ports.HOST}:{options.flower_port}{read(Settings).flower_url_prefix}"
+        ),
         # Not an argument of Flower: every user of the machine could read it.
         "FLOWER_BASIC_AUTH": _flower_logins(login) or data_dir.secret("flower_auth", new_ops_login),
         "FLOWER_MAX_TASKS": "10000",
