@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, event
 
 _REFUSED = "unsupported startup parameter"
 _WORD = re.compile(r"(?:-c\s+)?(?:\\.|[^\s\\])+", re.DOTALL)  # a backslash protects a space
+_TIMES = {"DateStyle": "ISO", "TimeZone": "UTC"}
 _SETTING = re.compile(r"-(?:c\s*|-)([A-Za-z_][\w.]*)=(.*)", re.DOTALL)
 
 
@@ -45,6 +46,11 @@ class Connector:
 
     def connect(self, dialect: Any, _: Any, args: Any, arguments: dict[str, Any]) -> Any:
         """Open a connection as the event `do_connect` of SQLAlchemy asks for it."""
+        connection = self._open(dialect, args, arguments)
+        _correct_times(connection)
+        return connection
+
+    def _open(self, dialect: Any, args: Any, arguments: dict[str, Any]) -> Any:
         prefer_writable(arguments)
         if self._pooled:
             return dialect.connect(*args, **_without_session(arguments))
@@ -80,6 +86,21 @@ class Connector:
         )
         self._settings = f"SELECT {', '.join(calls)}".encode() if settings else b""
         self._pooled = True
+
+
+def _correct_times(connection: Any) -> None:
+    """Let the server write times as psycopg reads them, and in UTC.
+
+    A role, a database, PGDATESTYLE and PGTZ may say otherwise; the latter two win over `options`.
+    The server reports both settings, and a pooler keeps what is set for its client.
+    """
+    style, zone = (connection.info.parameter_status(name) or "" for name in _TIMES)
+    if style.startswith("ISO") and zone.casefold() == "utc":
+        return
+    autocommit, connection.autocommit = connection.autocommit, True
+    for name, value in _TIMES.items():
+        connection.execute(f"SET {name} TO {value}")
+    connection.autocommit = autocommit
 
 
 def _quoted(value: str) -> str:

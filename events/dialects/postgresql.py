@@ -67,6 +67,7 @@ class PostgreSQL(Dialect):
         engine = create_engine(
             url,
             hide_parameters=True,
+            isolation_level="READ COMMITTED",  # a role or a database may have another default
             pool_size=POOL_SIZE,
             max_overflow=20,
             connect_args=connection_parameters(url, options),
