@@ -15,6 +15,7 @@ from events.errors import BrokerDown, QueueUnavailable
 from events.transport import queue_errors
 
 CONFIRM_TIMEOUT = 3.0  # seconds without any confirm
+NO_QUEUE = "tidings.nothing"  # a message to it is confirmed and dropped
 LATE_AFTER = 1.0  # seconds without a confirm, when messages of another queue were confirmed
 
 
@@ -91,17 +92,17 @@ class Confirms:
 
 
 def check_confirms(channel: Any, timeout: float) -> None:
-    """Publish to a temporary queue and wait for the confirms. Raises `BrokerDown`.
+    """Publish to no queue and wait for the confirms. Raises `BrokerDown`.
 
     A RabbitMQ that has run out of memory or disk accepts connections, answers questions and
-    confirms one message; then it stops reading. Hence two messages.
+    confirms one message; then it stops reading. Hence two messages. A queue for them would need a
+    right and room that nothing else needs.
     """
     own = channel.connection.channel()
-    queue = own.queue_declare(exclusive=True, auto_delete=True).queue
     confirms = Confirms(own)
     for _ in range(2):
-        own.basic_publish(Message(b""), routing_key=queue, mandatory=True)
-        confirms.expect(queue)
+        own.basic_publish(Message(b""), routing_key=NO_QUEUE)
+        confirms.expect(NO_QUEUE)
         if confirms.wait(timeout):
             raise BrokerDown(
                 f"1 published and unconfirmed for {timeout:g} s; "

@@ -42,6 +42,31 @@ _NO_ANSWERS = {
     "WRONGPASS": "correct the password in BROKER_URL",
     "invalid username-password": "correct the password in BROKER_URL",
 }
+# Words of RabbitMQ's answers to a whole connection, with reasons of our own: its texts name users
+# and virtual hosts, and the reason is public.
+_REFUSED_CONNECTIONS = {
+    "connection limit": (
+        "its limit on connections is reached",
+        "raise it (`rabbitmqctl list_vhost_limits`, `list_user_limits`), or close connections",
+    ),
+    "Login was refused": (
+        "it refuses the login",
+        "correct the user and the password in BROKER_URL",
+    ),
+    "is down": ("the virtual host is down", "run `rabbitmqctl restart_vhost`; see its log"),
+    "not found": (
+        "it has no such virtual host",
+        "run `rabbitmqctl add_vhost`, or correct the path of BROKER_URL",
+    ),
+    "access to vhost": (
+        "the user of BROKER_URL may not use the virtual host",
+        "run `rabbitmqctl set_permissions` for it",
+    ),
+    "access to exchange": (
+        "the user of BROKER_URL may not publish to the default exchange",
+        "allow it to write to `amq.default` (`rabbitmqctl set_permissions`)",
+    ),
+}
 
 
 def _without_leader(queue: str) -> str:
@@ -110,6 +135,8 @@ def unavailable(queue: str, error: BaseException) -> QueueUnavailable:
     if not isinstance(error, AMQPError):
         return _of_key(queue, error)
     text = f"is refused: {str(error.reply_text or error).partition(' - ')[2] or error}"
+    if "no queue '" in text:
+        return missing(queue)
     if found := _OTHER_ARGUMENT.search(text):
         return _of_argument(queue, found)
     fixes = {
@@ -123,6 +150,11 @@ def unavailable(queue: str, error: BaseException) -> QueueUnavailable:
     fix = fixes.get(error.reply_code or 0, f"see RabbitMQ's log; {_AFTERWARDS}")
     if "max size" in text:
         fix = f"raise max_message_size in RabbitMQ's configuration; {_AFTERWARDS}"
+    if "queue limit" in text:
+        fix = (
+            "raise the max-queues of its virtual host (`rabbitmqctl set_vhost_limits`), or delete "
+            f"queues that nothing uses; {_AFTERWARDS}"
+        )
     return QueueUnavailable(queue, text, fix)
 
 
@@ -130,6 +162,11 @@ def broker_error(error: BaseException) -> BrokerDown:
     """Return the error of the whole broker that `error` stands for."""
     if isinstance(error, BrokerDown):
         return error
+    if isinstance(error, AMQPError):
+        said = str(error.reply_text)
+        for found, (reason, fix) in _REFUSED_CONNECTIONS.items():
+            if found in said:
+                return BrokerRefuses(f"the broker refuses: {reason}", fix)
     text = next((_answer(each) for each in _chain(error) if isinstance(each, RedisError)), "")
     for found, fix in _NO_WRITES.items():
         if found in text:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from events.errors import BrokerDown, QueueUnavailable
+from events.errors import BrokerDown, BrokerRefuses, QueueUnavailable
 from events.transport import CeleryTransport, confirms, dead_queue, queues
 from tidings.doctor.findings import Finding, ok, or_ok, problem, unknown
 
@@ -22,6 +22,8 @@ def check(transport: CeleryTransport, names: Iterable[str]) -> Iterator[Finding]
 def _confirms(transport: CeleryTransport) -> Iterator[Finding]:
     try:
         transport.with_channel(lambda channel: confirms.check_confirms(channel, CONFIRM_TIMEOUT))
+    except BrokerRefuses as error:
+        yield problem("confirms", f"RabbitMQ accepts no messages: {error.reason}", error.fix)
     except BrokerDown as error:
         yield problem(
             "confirms",
