@@ -16,7 +16,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from events.catalog import Address
-from events.inputs import Email, PlainText
+from events.emails import Email
+from events.inputs import PlainText
 from tasks.countries import Country, needs_postcode
 
 MAX_QUANTITY = 99  # of one product in an order

@@ -17,7 +17,7 @@ from events.admin.person import Person, contains_email, find
 from events.admin.slices import Progress
 from events.catalog import Address
 from events.database import Database, database
-from events.inputs import email_key, email_spellings
+from events.emails import email_key, email_spellings
 from events.ledger import IS_OPEN
 from events.personal import personal_values
 from events.tables import Delivery, LogEntry

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from events.admin.person import Person, contains_email
 from events.admin.slices import Stage
+from events.emails import email_key
 from events.event import stored_as
-from events.inputs import email_key
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import LogEntry, ScheduledEvent
 

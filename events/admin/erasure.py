@@ -26,7 +26,7 @@ from events.admin.slices import MAX_ROWS, Progress, Stage, carry_out
 from events.admin.sought_texts import contains, sought_forms
 from events.audit_tables import AuditEntry
 from events.dialects import dialect_of
-from events.inputs import email_key
+from events.emails import email_key
 from events.personal import ERASED
 from events.replays.tables import Replay, ReplayedDelivery
 from events.selection import BY_ID

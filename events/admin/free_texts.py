@@ -16,7 +16,7 @@ from events.admin.person import contains_email
 from events.admin.slices import Stage
 from events.audit_tables import AuditEntry
 from events.breakers import Breaker
-from events.inputs import email_forms
+from events.emails import email_forms
 from events.personal import ERASED
 from events.replays.tables import Replay
 from events.tables import Attempt, Delivery, LogEntry, SubscriptionRow

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
+from events.emails import email_forms, email_key, email_spellings
 from events.event import stored_as
-from events.inputs import email_forms, email_key, email_spellings
 from events.personal import ERASED, ERASED_EMAIL, Personal, personal_values
 from events.tables import LogEntry
 

@@ -2,7 +2,7 @@
 
 import click
 
-from events.inputs import email_key
+from events.emails import email_key
 from tasks import erasure
 from tidings import migrations
 from tidings.cli.audit_options import needed, who, why_option
