@@ -2,9 +2,9 @@
 
 import re
 import unicodedata
-from email.utils import getaddresses
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import unquote
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field
@@ -12,6 +12,9 @@ from pydantic_core import PydanticCustomError
 
 from events.inputs import PlainText, only_text
 
+_LINK = re.compile(r"<?mailto:([^?>]*).*", re.IGNORECASE)
+_QUOTED = re.compile(r"'(.+)'")
+_AROUND = re.compile(r"[\s<>()\[\],;:\"“”„«»]+")  # what stands around an address that is typed
 # Lower case alone, so that nothing but the host is left to check.
 _PLAIN_ADDRESS = re.compile(r"(?=[^@]{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@([a-z0-9.-]+)")
 
@@ -51,9 +54,9 @@ def email_key(text: str) -> str:
     """
     address = _bare(text)
     try:
-        return email_address(address).casefold()
+        return email_address(address).lower()
     except ValueError:
-        return address.casefold()
+        return address.lower()  # `casefold` makes of straße.example the host strasse.example
 
 
 def email_spellings(text: str) -> frozenset[str]:
@@ -63,7 +66,7 @@ def email_spellings(text: str) -> frozenset[str]:
         readable = validate_email(key, check_deliverability=False).normalized
     except EmailNotValidError:
         readable = key
-    return frozenset({key, readable.casefold()})
+    return frozenset({key, readable.lower()})
 
 
 def email_forms(text: str) -> frozenset[str]:
@@ -74,14 +77,69 @@ def email_forms(text: str) -> frozenset[str]:
     return frozenset(
         unicodedata.normalize(form, letters)
         for spelling in email_spellings(text)
-        for letters in (spelling, spelling.upper())
+        for letters in (spelling, _capitals(spelling))
         for form in ("NFC", "NFD")
     )
 
 
+def _capitals(text: str) -> str:
+    """Return the text in capitals, but for letters whose capital is two, such as that of ß."""
+    return "".join(each.upper() if len(each.upper()) == 1 else each for each in text)
+
+
 def _bare(text: str) -> str:
-    """Return the address as a person typed it, without a name or a scheme around it."""
+    """Return the address as a person typed it, without a name, quotes or a scheme around it."""
     typed = unicodedata.normalize("NFKC", only_text(text)).strip()
-    found = [address for _, address in getaddresses([typed]) if "@" in address]
-    address = found[0] if len(found) == 1 and "<" in typed else typed
-    return address.removeprefix("mailto:").removesuffix(".")
+    if link := _LINK.fullmatch(typed):
+        typed = unquote(link[1])
+    [address, *others] = [word for word in _AROUND.split(typed) if "@" in word] or [typed]
+    if others or address.startswith("@"):  # several addresses, or quotes that are a part of one
+        return typed
+    if quoted := _QUOTED.fullmatch(address):
+        address = quoted[1]
+    return address.removesuffix(".")
+
+
+# The letters beside which an address in a text goes on, and is another one. Scripts without
+# capitals are not among them: Chinese, Japanese and Thai put no space before and after an address.
+_LETTER = "0-9A-Za-z\u00c0-\u052f\u1e00-\u1fff"
+_BEFORE = rf"(?<![{_LETTER}])(?<![{_LETTER}][._+'-])"
+_AFTER = rf"(?![{_LETTER}])(?![.-][{_LETTER}])"
+
+
+@lru_cache(maxsize=16)
+def _mention(email: str) -> re.Pattern[str]:
+    forms = "|".join(map(re.escape, sorted(email_forms(email))))
+    return re.compile(f"{_BEFORE}(?:{forms}){_AFTER}", re.IGNORECASE)
+
+
+def replace_email(value: Any, email: str, by: str) -> Any:
+    """Return a text, or data of JSON, with `by` for each mention of an address.
+
+    A longer address, in which it is contained, is another one.
+    """
+    if isinstance(value, dict):
+        return {
+            replace_email(name, email, by): replace_email(each, email, by)
+            for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [replace_email(each, email, by) for each in value]
+    if not isinstance(value, str) or not _mention(email).search(value):
+        return value
+    key = email_key(email)
+    if _is_address(value) and email_key(value) != key:
+        return value
+    return _mention(email).sub(lambda found: by if email_key(found[0]) == key else found[0], value)
+
+
+def mentions_email(value: Any, email: str) -> bool:
+    """Return True if an address is mentioned in a text, or in data of JSON."""
+    return bool(replace_email(value, email, "") != value)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(email_address(text))
+    except ValueError:
+        return False

@@ -3,12 +3,14 @@
 Each service erases from its own tables: see `register_eraser`. Here is what spans them.
 """
 
+import json
+import re
 from collections.abc import Collection, Iterator, Sequence
 from email import message_from_bytes, policy
 from email.utils import getaddresses
 from pathlib import Path
 
-from sqlalchemy import JSON, Column, String, exists, or_, select
+from sqlalchemy import JSON, Column, String, Text, cast, exists, or_, select
 from sqlalchemy.orm import Session
 
 from events import Base, TidingsError, reading, transaction
@@ -17,12 +19,14 @@ from events.admin.person import Person, contains_email, find
 from events.admin.slices import Progress
 from events.catalog import Address
 from events.database import Database, database
-from events.emails import email_key, email_spellings
+from events.emails import email_key, mentions_email
 from events.ledger import IS_OPEN
 from events.personal import personal_values
 from events.tables import Delivery, LogEntry
 from tasks.orders import FINAL_STATUSES, Order
 from tasks.settings import settings
+
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 
 
 class OpenOrders(TidingsError):
@@ -77,7 +81,7 @@ def remaining_columns(email: str) -> list[str]:
         return [
             f"{each.table.name}.{each.name}{modules.get(each.table, '')}"
             for each in columns
-            if _holds_text(each) and _contains(session, each, email)
+            if _holds_text(each) and _mentions(session, each, email)
         ]
 
 
@@ -85,8 +89,17 @@ def _holds_text(column: Column[object]) -> bool:
     return isinstance(getattr(column.type, "impl_instance", column.type), String | JSON)
 
 
-def _contains(session: Session, column: Column[object], email: str) -> bool:
-    return bool(session.scalar(select(exists().where(contains_email(column, email)))))
+def _mentions(session: Session, column: Column[object], email: str) -> bool:
+    """Tell whether a column mentions the address; a longer one in which it is contained is not."""
+    found = session.scalars(select(cast(column, Text)).where(contains_email(column, email)))
+    return any(mentions_email(_read(text), email) for text in found)
+
+
+def _read(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _orders(session: Session, email: str) -> Sequence[Order]:
@@ -134,8 +147,11 @@ def _delete_mails(folder: Path, email: str) -> int:
 
 def _is_to(raw: bytes, email: str) -> bool:
     # compat32, because the newer policies raise errors for headers that anybody can send.
-    headers = message_from_bytes(raw, policy=policy.compat32)
-    named = [str(value) for name in ("To", "Cc", "Bcc") for value in headers.get_all(name, [])]
-    recipients = {email_key(address) for _, address in getaddresses(named)}
-    text = raw.decode(errors="replace").casefold()
-    return email_key(email) in recipients or any(each in text for each in email_spellings(email))
+    mail = message_from_bytes(raw, policy=policy.compat32)
+    named = [str(value) for name in ("To", "Cc", "Bcc") for value in mail.get_all(name, [])]
+    if email_key(email) in {email_key(address) for _, address in getaddresses(named)}:
+        return True
+    parts = [each.get_payload(decode=True) for each in mail.walk() if not each.is_multipart()]
+    head = _END_OF_HEAD.split(raw, maxsplit=1)[0]
+    texts = [head, *(each for each in parts if isinstance(each, bytes))]
+    return mentions_email([each.decode(errors="replace") for each in texts], email)

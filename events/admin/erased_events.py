@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from events.admin.person import Person, contains_email
+from events.admin.person import AnyEvent, Person, contains_email, is_about, is_of
 from events.admin.slices import Stage
-from events.emails import email_key
+from events.emails import email_key, replace_email
 from events.event import stored_as
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import LogEntry, ScheduledEvent
@@ -40,14 +40,26 @@ def scheduled(person: Person) -> Stage:
     def change(session: Session, keys: Sequence[str], _: Any) -> int:
         nonlocal after
         rows = session.scalars(select(ScheduledEvent).where(ScheduledEvent.key.in_(keys)))
-        done = sum(_erase_event(row, person) for row in rows)
+        done = sum(_erase_scheduled(row, person) for row in rows)
         after = keys[-1] if keys else after
         return done
 
     return Stage(find, change)
 
 
-def _erase_event(entry: LogEntry | ScheduledEvent, person: Person) -> bool:
+def _erase_scheduled(entry: ScheduledEvent, person: Person) -> bool:
+    """Erase an event about the person, or the mention in one about another."""
+    under_theirs = entry.subject in person.subjects and is_of(entry, person.email)
+    if under_theirs or is_about(entry, person.email):
+        return _erase_event(entry, person)
+    data = replace_email(entry.data, person.email, ERASED)
+    changed = bool(data != entry.data)
+    if changed:
+        entry.data = data
+    return changed
+
+
+def _erase_event(entry: AnyEvent, person: Person) -> bool:
     known = stored_as(entry.type, entry.version)
     data = erased(known, entry.data) if known else _without_texts(entry.data, person)
     actor = {name: value for name, value in entry.actor.items() if name not in ("ip", "agent")}

@@ -23,7 +23,7 @@ from events.admin.audit import Act
 from events.admin.free_texts import redact
 from events.admin.person import Person
 from events.admin.slices import MAX_ROWS, Progress, Stage, carry_out
-from events.admin.sought_texts import contains, sought_forms
+from events.admin.sought_texts import contains, sought_in
 from events.audit_tables import AuditEntry
 from events.dialects import dialect_of
 from events.emails import email_key
@@ -135,7 +135,7 @@ def _stages(person: Person, counts: Counter[str]) -> Iterator[Stage]:
 
 
 def _invalid_messages(person: Person) -> Stage:
-    sought, after = sought_forms(person), 0
+    sought, after = sought_in(person), 0
 
     def find(session: Session, limit: int) -> list[int]:
         found, read = list[int](), after

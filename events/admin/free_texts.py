@@ -3,11 +3,11 @@
 They are searched without a write lock: a search reads whole tables.
 """
 
-import json
-import re
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Text, and_, cast, inspect, or_, select
+from sqlalchemy import and_, inspect, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from events import ledger
@@ -16,7 +16,7 @@ from events.admin.person import contains_email
 from events.admin.slices import Stage
 from events.audit_tables import AuditEntry
 from events.breakers import Breaker
-from events.emails import email_forms
+from events.emails import mentions_email, replace_email
 from events.personal import ERASED
 from events.replays.tables import Replay
 from events.tables import Attempt, Delivery, LogEntry, SubscriptionRow
@@ -42,16 +42,7 @@ def register_free_text(column: InstrumentedAttribute[Any]) -> None:
 
 def redact(text: str, email: str) -> str:
     """Replace the address in the text, in any of its spellings."""
-    return _spelled(email).sub(ERASED, text)
-
-
-def _redact_json(data: Any, email: str) -> Any:
-    return json.loads(_spelled(email, in_json=True).sub(ERASED, json.dumps(data)))
-
-
-def _spelled(email: str, *, in_json: bool = False) -> re.Pattern[str]:
-    forms = {json.dumps(each)[1:-1] if in_json else each for each in email_forms(email)}
-    return re.compile("|".join(map(re.escape, sorted(forms))), re.IGNORECASE)
+    return str(replace_email(text, email, ERASED))
 
 
 def mentions(email: str) -> list[Stage]:
@@ -60,26 +51,41 @@ def mentions(email: str) -> list[Stage]:
     return [*columns, _in_errors(email), _in_audit(email), _in_events(email)]
 
 
+def _find(
+    keys: Sequence[Any], texts: Sequence[Any], email: str
+) -> Callable[[Session, int], list[Any]]:
+    """Find the rows whose texts mention the address; a longer one contains it as well."""
+    wanted = select(*keys, *texts).where(or_(*(contains_email(each, email) for each in texts)))
+
+    def find(session: Session, limit: int) -> list[Any]:
+        rows = session.execute(wanted)
+        found = (row for row in rows if mentions_email(list(row[len(keys) :]), email))
+        return [tuple(row[: len(keys)]) for row in islice(found, limit)]
+
+    return find
+
+
+def _first(keys: Sequence[Any]) -> list[Any]:
+    return [key for (key,) in keys]
+
+
 def _in_column(column: InstrumentedAttribute[Any], email: str) -> Stage:
-    kind, mentioned = column.class_, contains_email(column, email)
+    kind = column.class_
     [key] = inspect(kind).primary_key
-    wanted = select(key).where(mentioned)
 
     def change(session: Session, keys: Any, _: Any) -> int:
-        rows = session.scalars(select(kind).where(key.in_(keys), mentioned)).all()
+        here = and_(key.in_(_first(keys)), contains_email(column, email))
+        rows = session.scalars(select(kind).where(here)).all()
         for row in rows:
             setattr(row, column.key, redact(getattr(row, column.key), email))
         return len(rows)
 
-    return Stage(lambda session, limit: session.scalars(wanted.limit(limit)).all(), change)
+    return Stage(_find([key], [column], email), change)
 
 
 def _in_errors(email: str) -> Stage:
-    mentioned = contains_email(Delivery.error, email)
-    wanted = select(Delivery.subscription, Delivery.event_id).where(mentioned)
-
     def change(session: Session, keys: Any, _: Any) -> int:
-        here = and_(ledger.these(map(tuple, keys)), mentioned)
+        here = and_(ledger.these(keys), contains_email(Delivery.error, email))
         errors = session.scalars(select(Delivery.error).where(here).distinct()).all()
         return sum(
             ledger.replace_errors(
@@ -88,35 +94,31 @@ def _in_errors(email: str) -> Stage:
             for error in errors
         )
 
-    return Stage(lambda session, limit: session.execute(wanted.limit(limit)).all(), change)
+    keys = [Delivery.subscription, Delivery.event_id]
+    return Stage(_find(keys, [Delivery.error], email), change)
 
 
 def _in_audit(email: str) -> Stage:
-    texts = (AuditEntry.who, AuditEntry.target, AuditEntry.why, cast(AuditEntry.parameters, Text))
-    mentioned = or_(*(contains_email(column, email) for column in texts))
-    wanted = select(AuditEntry.id).where(mentioned)
+    names = ("who", "target", "why", "parameters")
+    texts = [getattr(AuditEntry, name) for name in names]
 
-    def change(session: Session, ids: Any, noted: dict[str, Any]) -> int:
-        rows = session.scalars(select(AuditEntry).where(AuditEntry.id.in_(ids), mentioned)).all()
+    def change(session: Session, keys: Any, noted: dict[str, Any]) -> int:
+        rows = session.scalars(select(AuditEntry).where(AuditEntry.id.in_(_first(keys)))).all()
         redacted = noted.setdefault(audit_chain.REDACTED, {})
         for row in rows:
-            new = {name: redact(getattr(row, name), email) for name in ("who", "target", "why")}
-            new["parameters"] = _redact_json(row.parameters, email)
+            new = {name: replace_email(getattr(row, name), email, ERASED) for name in names}
             redacted[str(row.id)] = audit_chain.redact(session, row.id, new)
         return len(rows)
 
-    return Stage(lambda session, limit: session.scalars(wanted.limit(limit)).all(), change)
+    return Stage(_find([AuditEntry.id], texts, email), change)
 
 
 def _in_events(email: str) -> Stage:
-    mentioned = contains_email(LogEntry.data, email)
-    wanted = select(LogEntry.position).where(mentioned)
-
-    def change(session: Session, positions: Any, _: Any) -> int:
-        here = LogEntry.position.in_(positions)
-        rows = session.scalars(select(LogEntry).where(here, mentioned)).all()
+    def change(session: Session, keys: Any, _: Any) -> int:
+        here = LogEntry.position.in_(_first(keys))
+        rows = session.scalars(select(LogEntry).where(here)).all()
         for row in rows:
-            row.data = _redact_json(row.data, email)
+            row.data = replace_email(row.data, email, ERASED)
         return len(rows)
 
-    return Stage(lambda session, limit: session.scalars(wanted.limit(limit)).all(), change)
+    return Stage(_find([LogEntry.position], [LogEntry.data], email), change)

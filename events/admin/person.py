@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from events.emails import email_forms, email_key, email_spellings
 from events.event import stored_as
 from events.personal import ERASED, ERASED_EMAIL, Personal, personal_values
-from events.tables import LogEntry
+from events.tables import LogEntry, ScheduledEvent
 
+AnyEvent = LogEntry | ScheduledEvent
 _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -49,12 +50,11 @@ def find(
     `subjects` and `searchable` are subjects and texts that the caller knows already.
     """
     email = email_key(email)
-    own = [entry for entry in mentioning(session, email) if _is_about(entry, email)]
+    own = [entry for entry in mentioning(session, email) if is_about(entry, email)]
     about = {entry.subject for entry in own if entry.subject} | set(subjects)
     entries = {entry.id: entry for entry in own}
     for entry in session.scalars(select(LogEntry).where(LogEntry.subject.in_(about))):
-        # An event with another identity is about another person, under the same subject.
-        if not _identities(entry) or _is_about(entry, email):
+        if is_of(entry, email):
             entries[entry.id] = entry
     found = [
         (marker, text)
@@ -82,7 +82,8 @@ def mentioning(session: Session, email: str) -> list[LogEntry]:
 def contains_email(column: Any, email: str) -> ColumnElement[bool]:
     """Select the rows whose column, text or JSON, contains the address in any of its spellings.
 
-    JSON is stored with escapes. `lower` knows more than ASCII on some databases only.
+    A longer address contains it too: `emails.mentions_email` tells it apart. JSON is stored with
+    escapes. `lower` knows more than ASCII on some databases only.
     """
     text = func.lower(cast(column, Text))
     forms = {
@@ -93,19 +94,28 @@ def contains_email(column: Any, email: str) -> ColumnElement[bool]:
     return or_(*(text.contains(form, autoescape=True) for form in sorted(forms)))
 
 
-def _is_about(entry: LogEntry, email: str) -> bool:
+def is_of(entry: AnyEvent, email: str) -> bool:
+    """Tell whether an event under a subject of the person is about them.
+
+    An event with another identity is about another person, under the same subject.
+    """
+    return not _identities(entry) or is_about(entry, email)
+
+
+def is_about(entry: AnyEvent, email: str) -> bool:
+    """Tell whether an event names this address as that of the person whom it is about."""
     if stored_as(entry.type, entry.version):
         return email_key(email) in _identities(entry)
     # This process does not know the event: any text in it may be the address.
     return any("@" in text and email_key(text) == email_key(email) for text in _texts(entry.data))
 
 
-def _identities(entry: LogEntry) -> set[str]:
+def _identities(entry: AnyEvent) -> set[str]:
     found = (email_key(text) for marker, text in _personal_values(entry) if marker.identifies)
     return {email for email in found if email != ERASED_EMAIL}
 
 
-def _personal_values(entry: LogEntry) -> Iterator[tuple[Personal, str]]:
+def _personal_values(entry: AnyEvent) -> Iterator[tuple[Personal, str]]:
     known = stored_as(entry.type, entry.version)
     return personal_values(known, entry.data) if known else iter(())
 

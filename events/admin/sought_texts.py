@@ -8,31 +8,44 @@ import unicodedata
 from collections.abc import Iterator
 
 from events.admin.person import Person
+from events.emails import email_forms
 from events.tables import InvalidMessageRow
 
 SHORTEST_SOUGHT = 4  # letters of a name that is searched for
+# The letter of an escape, as of `\\n`, is no part of the address that follows it.
+_BEFORE = rb"(?:(?<![0-9a-z])(?<![0-9a-z][._+'-])|(?<=\\[bfnrt]))"
+_AFTER = rb"(?![0-9a-z])(?![.-][0-9a-z])"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
 
 
-def sought_forms(person: Person) -> set[bytes]:
-    """Return the forms in which the texts that identify the person may stand in a message."""
-    long_enough = (text for text in person.searchable if len(text) >= SHORTEST_SOUGHT)
-    return {form for text in long_enough for form in _forms(text)}
+def sought_in(person: Person) -> re.Pattern[bytes]:
+    """Return a pattern of the texts that identify the person, as they may stand in a message."""
+    long_enough = [text for text in person.searchable if len(text) >= SHORTEST_SOUGHT]
+    forms = sorted(form for text in long_enough for form in _forms(text))
+    # An address within a longer one is another's.
+    whole = (
+        _BEFORE + re.escape(form) + _AFTER if b"@" in form else re.escape(form) for form in forms
+    )
+    return re.compile(b"|".join(whole) or b"(?!)")
 
 
-def contains(row: InvalidMessageRow, sought: set[bytes]) -> bool:
-    """Return true if one of these forms is in the message, also in base64."""
+def contains(row: InvalidMessageRow, sought: re.Pattern[bytes]) -> bool:
+    """Return true if one of these texts is in the message, also in base64."""
     haystack = b"\n".join((row.headers.encode(), row.error.encode(), *_readings(row.body))).lower()
-    return any(form in haystack for form in sought)
+    return sought.search(haystack) is not None
 
 
 def _forms(text: str) -> set[bytes]:
     """Return the forms of a text in a message: in JSON or not, its letters composed or not."""
-    spelled = {
-        unicodedata.normalize(form, letters)
-        for letters in (text, text.lower(), text.upper())
-        for form in ("NFC", "NFD")
-    }
+    spelled = (
+        email_forms(text)
+        if "@" in text
+        else {
+            unicodedata.normalize(form, letters)
+            for letters in (text, text.lower(), text.upper())
+            for form in ("NFC", "NFD")
+        }
+    )
     return {each for text in spelled for each in (text.encode().lower(), _json_form(text))}
 
 

@@ -6,7 +6,13 @@ import unicodedata
 import pytest
 from email_validator import EmailNotValidError, validate_email
 
-from events.emails import email_address, email_key, email_spellings
+from events.emails import (
+    email_address,
+    email_key,
+    email_spellings,
+    mentions_email,
+    replace_email,
+)
 
 SPELLINGS = [
     "ada@xn--bcher-kva.example",
@@ -18,6 +24,16 @@ SPELLINGS = [
     "ada@bücher.example.",
     "ada@bücher.example\u200b",
     "\uff41\uff44\uff41\uff20bücher.example",
+    "ada@bücher\u3002example",
+    "MAILTO:ada@bücher.example",
+    "<mailto:ada@bücher.example>",
+    "mailto:ada%40b%C3%BCcher.example?subject=Hello",
+    "To: ada@bücher.example",
+    "ada@bücher.example;",
+    "'ada@bücher.example'",
+    "“ada@bücher.example”",
+    "ada@bücher.example (Ada)",
+    "Example, Ada ada@bücher.example",
 ]
 
 
@@ -29,6 +45,67 @@ def test_every_spelling_of_an_address_is_the_same_address(typed: str) -> None:
 
 def test_two_addresses_are_not_taken_for_the_first() -> None:
     assert email_key("a@example.org, b@example.org") == "a@example.org, b@example.org"
+
+
+@pytest.mark.parametrize(
+    "typed", ['"ada b"@example.org', '"ada"@example.org', '"a@b"@example.org', "@example.org", "'"]
+)
+def test_what_is_no_address_is_not_taken_for_a_part_of_it(typed: str) -> None:
+    assert email_key(typed) == typed
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("ada@straße.example", "ada@strasse.example"),
+        ("ada@βόλος.example", "ada@βόλοσ.example"),
+        ("straße@example.org", "strasse@example.org"),
+    ],
+)
+def test_two_addresses_whose_letters_are_folded_alike_are_two(one: str, other: str) -> None:
+    assert email_key(one) != email_key(other)
+    assert not email_spellings(one) & email_spellings(other)
+    assert not mentions_email(f"to {one}, please", other)
+    assert not mentions_email(f"to {other}, please", one)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x@example.co",
+        "to X@EXAMPLE.CO.",
+        "<x@example.co>,",
+        "email=x@example.co&a=b",
+        "mailto:x@example.co",
+        "'x@example.co'",
+        "-x@example.co, y",
+        "メールx@example.coまで",
+        {"a": ["b", {"x@example.co": 1}]},
+        {"note": "line\nx@example.co"},
+    ],
+)
+def test_an_address_is_found_wherever_it_is_mentioned(text: object) -> None:
+    assert mentions_email(text, "x@example.co")
+    assert not mentions_email(replace_email(text, "x@example.co", "erased"), "x@example.co")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x@example.com",
+        "x@example.co.uk",
+        "x@example.co-op.example",
+        "max@example.co",
+        "tom+x@example.co",
+        "y.x@example.co",
+        "o'x@example.co",
+        "bounce=x@example.co",
+        "äx@example.co",
+        ["to max@example.co or x@example.com", {"tom+x@example.co": 1}],
+    ],
+)
+def test_a_longer_address_is_anothers(text: object) -> None:
+    assert replace_email(text, "x@example.co", "erased") == text
 
 
 def test_an_address_is_stored_with_its_host_in_ascii() -> None:
