@@ -1,15 +1,22 @@
 """Valkey or Redis as the broker: its persistence, its eviction policy and its memory."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from operator import methodcaller
 from typing import Any
+
+from redis.exceptions import NoPermissionError
 
 from events.errors import BrokerDown, QueueUnavailable
 from events.transport import CeleryTransport
 from tidings.doctor.findings import Finding, notice, ok, or_ok, problem, unknown
 
 MAX_MEMORY_USE = 0.9  # of `maxmemory`
-_OWN_KEYS = {"unacked": "hash", "unacked_index": "zset"}
+# Each with its type and a question that workers ask too, with the same rights.
+_OWN_KEYS: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "unacked": ("hash", methodcaller("hget", "unacked", "")),
+    "unacked_index": ("zset", methodcaller("zcount", "unacked_index", 0, 0)),
+}
 _INFO_FIELDS = {
     "aof_enabled": "appendonly",
     "aof_last_write_status": "aof_last_write_status",
@@ -40,20 +47,22 @@ def _queue(transport: CeleryTransport, name: str) -> Iterator[Finding]:
 
 
 def _own_keys(transport: CeleryTransport) -> Iterator[Finding]:
-    """Find keys of kombu's own that hold something else: no worker receives messages then."""
-    for name, expected in _OWN_KEYS.items():
-        found = _text(transport.with_channel(partial(_type_of, name)))
-        if found not in ("none", expected):
-            yield problem(
-                "queues",
-                f"the key {name} holds a {found} instead of a {expected}: what workers receive "
-                "is lost, and sent again after the lease",
-                f"see `redis-cli type {name}`, then rename or delete that key",
-            )
+    """Find keys of kombu's own that cannot be used: no worker receives messages then."""
+    for name, (expected, question) in _OWN_KEYS.items():
+        try:
+            transport.ask(name, partial(_look, question))
+        except QueueUnavailable as error:
+            trouble, fix = error.reason, error.fix
+            if not isinstance(error.__cause__, NoPermissionError):
+                found = transport.with_channel(partial(_look, methodcaller("type", name)))
+                trouble = f"holds a {_text(found)} instead of a {expected}"
+                fix = f"see `redis-cli type {name}`, then rename or delete that key"
+            lost = "what workers receive is lost, and sent again after the lease"
+            yield problem("queues", f"the key {name} {trouble}: {lost}", fix)
 
 
-def _type_of(key: str, channel: Any) -> object:
-    return channel.client.type(key)
+def _look(question: Callable[[Any], object], channel: Any) -> object:
+    return question(channel.client)
 
 
 def _settings(transport: CeleryTransport) -> dict[str, str]:

@@ -125,6 +125,24 @@ def test_a_key_of_the_workers_that_holds_something_else_is_found(
     assert found.message.startswith("the key unacked holds a string instead of a hash")
 
 
+def test_a_key_of_the_workers_that_the_user_may_not_use_is_found_and_the_broker_is_not_blamed(
+    valkey: Valkey, valkey_url: str, examine: Examine
+) -> None:
+    url = valkey_url.replace("redis://", "redis://ada:sesame@")
+    rights = ("~payment*", "~_kombu*", "~unacked", "allchannels", "+@all", "-type")
+    with valkey.client() as client:
+        client.execute_command("ACL", "SETUSER", "ada", "reset", "on", ">sesame", *rights)
+        try:
+            found = examine(url, "payment")
+        finally:
+            client.execute_command("ACL", "DELUSER", "ada")
+
+    [trouble] = [each for each in found if each.level == "problem"]
+    assert trouble.part == "queues"
+    assert trouble.message.startswith("the key unacked_index needs more than the user")
+    assert "`unacked_index*`" in trouble.fix
+
+
 def test_a_replica_is_found(valkey: Valkey, valkey_url: str, examine: Examine) -> None:
     with valkey.client() as client:
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
