@@ -183,6 +183,8 @@ def _error(refused: smtplib.SMTPException) -> Exception:
             return error_of("the recipient", code, text)
         case smtplib.SMTPSenderRefused():
             return error_of("the sender (MAIL_FROM)", refused.smtp_code, _bytes(refused))
+        case smtplib.SMTPResponseException(smtp_error=str()):  # by smtplib, for an endless line
+            return GatewayError("the mail server gives no valid reply to the mail")
         case smtplib.SMTPResponseException():
             return error_of("the mail", refused.smtp_code, _bytes(refused))
         case smtplib.SMTPServerDisconnected():

@@ -47,6 +47,8 @@ def error_with(answers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Exce
         ({".": "554 5.7.1 spam from ada@example.org"}, DeadLetter, "refuses the mail: 554 5.7.1"),
         ({".": "299 what"}, GatewayError, "no valid reply to the mail: 299"),
         ({".": "nonsense"}, GatewayError, "no valid reply to the mail: -1"),
+        ({".": f"250 {'x' * 9000}"}, GatewayError, "no valid reply to the mail"),
+        ({"RCPT": f"250 {'x' * 9000}"}, GatewayError, "no valid reply to the mail"),
         ({"RCPT": "354 go on"}, GatewayError, "no valid reply to the recipient: 354"),
     ],
 )
