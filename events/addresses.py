@@ -212,11 +212,12 @@ def tls_hosts(broker_url: str) -> tuple[str, ...]:
 
 
 def split_url(text: str, fix: str) -> SplitResult:
-    """Return the parts of a URL whose port is a number. Raises `BadValue`."""
+    """Return the parts of a URL whose port is a number and whose host a name. Raises `BadValue`."""
     try:
         parts = urlsplit(text)
         if parts.port == 0:
             raise ValueError
+        (parts.hostname or "").encode("idna")  # as a socket does, with an error that ends a process
     except ValueError:  # its message may contain the password
         raise BadValue("cannot be read as a URL", f"{fix}; {_ENCODE}") from None
     return parts

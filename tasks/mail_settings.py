@@ -4,6 +4,7 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from email.utils import getaddresses
 from typing import Final
+from urllib.parse import unquote
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -46,5 +47,10 @@ def check_smtp_url(text: str) -> str:
         raise BadValue(
             "is not host and port after the scheme",
             f"{_SMTP_FIX}; percent-encode special characters of user and password",
+        )
+    if not unquote(f"{parts.username}{parts.password}").isascii():  # the library sends nothing else
+        raise BadValue(
+            "has a user or a password with letters beyond ASCII",
+            "choose another one at the mail server",
         )
     return text

@@ -208,6 +208,7 @@ def test_the_brokers_that_are_supported_are_taken_as_they_are(url: str):
         ("redis://host:6379/first", "write redis://"),
         ("redis://", "write redis://"),
         ("redis://host:637a/0", "percent-encode"),
+        ("redis://broker..example.org/0", "percent-encode"),
         ("amqp://ada:se#same@host//", "percent-encode"),
         ("redis://host/0\n", "write redis://"),
         ("redis://one/0;rediss://two/0", "name brokers alike"),

@@ -33,6 +33,8 @@ NOW = datetime(2026, 5, 3, tzinfo=UTC)
         ("SMTP_URL", "mail.example.org:587"),
         ("SMTP_URL", "http://mail.example.org"),
         ("SMTP_URL", "smtp://"),
+        ("SMTP_URL", "smtp://mail..example.org"),
+        ("SMTP_URL", "smtp://ada:s%C3%A9same@mail.example.org"),
         ("SMTP_URL", "smtp://mail.example.org:mail"),
         ("SMTP_URL", "smtp://ada:ses/ame@mail.example.org"),
         ("MAIL_FROM", "nobody"),
