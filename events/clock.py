@@ -1,8 +1,9 @@
 """The one clock of the bus: that of the database, or one that a test moves.
 
 Machines' clocks differ, and a due time that one of them writes is compared by another. So each
-process measures how far its own clock is from PostgreSQL's, with statements that it sends anyway.
-SQLite has no clock but the machine's.
+process measures how far its own clock is from PostgreSQL's, with statements that it sends anyway,
+and again before the next one if its machine's clock was set meanwhile. SQLite has no clock but the
+machine's.
 """
 
 import time
@@ -10,10 +11,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 SYNC_INTERVAL = 10.0  # seconds after which the difference is measured again
+MAX_STEP = 1.0  # seconds by which the machine's clock may pass faster or slower than time
 _NONE = timedelta()
 _source: Callable[[], datetime] | None = None
 _skew = _NONE  # by which this machine's clock is ahead of the database's
 _measured_at = _NEVER = float("-inf")
+_machine_at = 0.0  # the machine's time at that moment, in seconds since 1970
 
 
 def now() -> datetime:
@@ -34,13 +37,19 @@ def skew() -> float:
 
 
 def is_measured() -> bool:
-    """Tell whether the difference was measured within `SYNC_INTERVAL`."""
-    return time.monotonic() - _measured_at < SYNC_INTERVAL
+    """Tell whether the difference was measured within `SYNC_INTERVAL`, and is so still."""
+    return time.monotonic() - _measured_at < SYNC_INTERVAL and is_known()
 
 
-def was_measured() -> bool:
-    """Tell whether the difference was ever measured in this process, or its parent."""
-    return _measured_at != _NEVER
+def is_known() -> bool:
+    """Tell whether the difference was measured in this process, or its parent, and is so still.
+
+    It is another one once the machine's clock is set.
+    """
+    if _measured_at == _NEVER:
+        return False
+    passed = time.monotonic() - _measured_at
+    return abs(time.time() - _machine_at - passed) < MAX_STEP
 
 
 def measure(ask: Callable[[], datetime]) -> None:
@@ -49,11 +58,11 @@ def measure(ask: Callable[[], datetime]) -> None:
     It stays as it is while the answer lies between question and answer, so that the clock does not
     move to and fro with the network.
     """
-    global _skew, _measured_at
+    global _skew, _measured_at, _machine_at
     before = datetime.now(UTC)
     server = ask()
     after = datetime.now(UTC)
-    _measured_at = time.monotonic()
+    _measured_at, _machine_at = time.monotonic(), time.time()
     if not before - _skew <= server <= after - _skew:
         difference = before + (after - before) / 2 - server
         _skew = _NONE if before <= server <= after else difference

@@ -73,11 +73,11 @@ class Database:
             yield session
 
     def _measure_clock(self, session: Session) -> None:
-        """Connect to PostgreSQL before a process asks for the time the first time.
+        """Connect to PostgreSQL before a process asks for a time that it does not know.
 
         A session connects at its first statement, whose values may hold that time.
         """
-        if not (self.sqlite or clock.was_measured()):
+        if not (self.sqlite or clock.is_known()):
             session.connection()
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
@@ -116,3 +117,50 @@ def test_a_process_that_is_ahead_takes_the_time_of_the_database_from_the_beginni
         seen = {row.name: row.last_seen for row in session.scalars(select(Heartbeat))}
     assert seen.keys() == {"relay@ahead", "relay@here"}  # it took nobody else for dead
     assert seen["relay@ahead"] < now + timedelta(seconds=60)
+
+
+SET_ONE_HOUR_ON = """
+import os
+from pathlib import Path
+from sqlalchemy import text
+from events import clock, reading, transaction
+
+with reading() as session:
+    session.execute(text("SELECT 1"))
+Path(os.environ["FAKETIME_TIMESTAMP_FILE"]).write_text("+3600s")
+with transaction():
+    print(clock.now().timestamp())
+with reading():
+    print(clock.now().timestamp())
+"""
+
+
+def test_a_clock_that_is_set_is_measured_again_before_it_is_asked(
+    postgres_database: Database, tmp_path: Path
+) -> None:
+    if not shutil.which("faketime"):
+        missing("faketime")
+    setting = tmp_path / "clock"
+    setting.write_text("+0s")
+    faked = {
+        "DATABASE_URL": postgres_database.url.render_as_string(hide_password=False),
+        "FAKETIME_TIMESTAMP_FILE": str(setting),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    # Its option would override the file.
+    shown = subprocess.run(
+        ["faketime", "-f", "+0s", "printenv", "LD_PRELOAD"], capture_output=True, check=True
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", SET_ONE_HOUR_ON],
+        env=os.environ | faked | {"LD_PRELOAD": shown.stdout.decode().strip()},
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+        check=True,
+    )
+
+    times = [float(each) for each in run.stdout.split()]
+    assert len(times) == 2
+    assert all(abs(each - datetime.now(UTC).timestamp()) < 60 + HANG for each in times)
