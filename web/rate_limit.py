@@ -16,7 +16,7 @@ from flask import Flask, current_app, request
 from limits import parse_many
 from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
-from sqlalchemy import String, case, delete, select
+from sqlalchemy import String, case, delete, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import TooManyRequests
@@ -31,6 +31,7 @@ DEFAULT = "120/minute"
 EXACT_BELOW = 50  # a limit below is counted order by order
 SLACK = 25  # a higher one in steps of a 25th, of which each process may be behind
 SWEEP_INTERVAL, SWEEP_BATCH = 60.0, 1000  # seconds, rows
+AHEAD = timedelta(minutes=1)  # by which a process that waited for the database may be behind
 MAX_WINDOWS = 10_000  # addresses that a process remembers
 _STRATEGY: Final = "tidings-rate-limit"
 log = structlog.get_logger()
@@ -53,9 +54,14 @@ class RateLimitCount(Base):
 class Window:
     """A window of one key: the count of all processes, as far as it is known, and our own since."""
 
+    length: timedelta
     ends_at: datetime
     count: int = 0
     pending: int = 0
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether it has ended, or cannot have begun yet: the clock has gone back."""
+        return not self.ends_at - self.length - AHEAD <= now < self.ends_at
 
 
 class DatabaseStorage(Storage):
@@ -104,7 +110,7 @@ class DatabaseStorage(Storage):
     def get(self, key: str) -> int:
         """Return the count, as far as this process knows it."""
         window = self._windows.get(key)
-        if window is None or window.ends_at <= clock.now():
+        if window is None or window.is_over(clock.now()):
             return 0
         return window.count + window.pending
 
@@ -133,12 +139,12 @@ class DatabaseStorage(Storage):
             session.execute(delete(RateLimitCount).where(RateLimitCount.digest == _digest(key)))
 
     def _window(self, key: str, expiry: int) -> Window:
-        now = clock.now()
+        now, length = clock.now(), timedelta(seconds=expiry)
         window = self._windows.get(key)
-        if window is None or window.ends_at <= now:
+        if window is None or window.is_over(now):
             if len(self._windows) >= MAX_WINDOWS:
                 self._windows.clear()
-            window = self._windows[key] = Window(now + timedelta(seconds=expiry))
+            window = self._windows[key] = Window(length, now + length)
         return window
 
     def _sweep(self) -> None:
@@ -161,6 +167,7 @@ def _add(key: str, amount: int, expiry: int) -> tuple[int, datetime]:
     now = clock.now()
     ends_at = now + timedelta(seconds=expiry)
     row = RateLimitCount
+    is_over = or_(row.ends_at <= now, row.ends_at > ends_at + AHEAD)
     with relaxed() as session:
         insert = dialect_of(session).insert(row)
         count, window_ends_at = session.execute(
@@ -168,8 +175,8 @@ def _add(key: str, amount: int, expiry: int) -> tuple[int, datetime]:
             .on_conflict_do_update(
                 index_elements=[row.digest],
                 set_={
-                    "count": case((row.ends_at <= now, amount), else_=row.count + amount),
-                    "ends_at": case((row.ends_at <= now, ends_at), else_=row.ends_at),
+                    "count": case((is_over, amount), else_=row.count + amount),
+                    "ends_at": case((is_over, ends_at), else_=row.ends_at),
                 },
             )
             .returning(row.count, row.ends_at)

@@ -1,5 +1,6 @@
 """The limit on orders from one address: its default, its count over processes, its database."""
 
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,22 @@ def test_a_window_ends_for_all_processes(storages: tuple[DatabaseStorage, Databa
         assert [each.incr(key, 60) for each in (other, one)] == [1, 2]
     finally:
         clock.follow(None)
+
+
+def test_a_clock_that_goes_back_ends_a_window(storages: tuple[DatabaseStorage, DatabaseStorage]):
+    one, other = storages
+    key, moved = "LIMITER/a/orders/3/1/minute", ManualClock()
+    clock.follow(moved)
+    try:
+        counts = [each.incr(key, 60) for each in (one, other, one, other)]
+        moved.advance(-3600)
+        after = [one.get(key), one.incr(key, 60), other.incr(key, 60)]
+        expires_in = one.get_expiry(key) - time.time()
+    finally:
+        clock.follow(None)
+
+    assert (counts, after) == ([1, 2, 3, 4], [0, 1, 2])
+    assert expires_in <= 61
 
 
 def test_beyond_the_limit_the_database_is_left_alone(
