@@ -18,6 +18,7 @@ from events.database import database, looking, reading, relaxed
 from events.db_errors import describe_error, unavailable_reason
 from events.errors import BrokerBlocked, BrokerDown, BrokerRefuses, QueueUnavailable
 from events.messages import Message, Transport
+from events.relay.clock_steps import ClockSteps
 from events.relay.keepalive import Keepalive
 from events.relay.loss import LostMessageDetector
 from events.relay.round import do_round, survey
@@ -49,11 +50,9 @@ class Relay:
         self._broker_error: BrokerDown | None = None
         self._database_error: str | None = None
         self._deaf: str | None = None  # why it hears no notifications
-        self._retry_delay = 0.0
-        self._retry_broker_at = 0.0
-        self._upkeep_at = 0.0
-        self._replays_at = 0.0
-        self._last_beat = 0.0
+        self._clock = ClockSteps()
+        self._retry_delay = self._retry_broker_at = 0.0
+        self._upkeep_at = self._replays_at = self._last_beat = 0.0
         self._slots: Counter[str] = Counter()
 
     def run(self, stop: threading.Event) -> None:
@@ -103,6 +102,7 @@ class Relay:
         """Do a round if there is work, then send; return events and the next due time."""
         with looking() as connection:  # that is cheap; the write lock is not
             seen = survey(connection, self._slots, held)
+        self._clock.check()  # after a connection, which measures it
         if can_send and seen.has_tasks:
             self._send_tasks()
         if not (seen.events or seen.has_scheduled or (can_send and seen.has_work)):

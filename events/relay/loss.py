@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import and_, select
+from sqlalchemy import and_, not_, select
 from sqlalchemy.orm import Session
 
 from events import clock, suspects
@@ -49,13 +49,18 @@ class LostMessageDetector:
         self.unavailable: dict[str, QueueUnavailable] = {}  # at the last check
         self._marks: defaultdict[str, deque[tuple[datetime, datetime]]] = defaultdict(deque)
         self._probes: defaultdict[str, deque[Probe]] = defaultdict(_no_probes)
+        self._checked_at: datetime | None = None
 
     def check(self) -> int:
         """Send lost deliveries again; return their number. Raises `BrokerDown`.
 
         A queue that cannot be asked about is in `unavailable` and holds up no other: of it the
-        probes alone tell what has left.
+        probes alone tell what has left. When the clock has gone back, all of it is learnt anew.
         """
+        if self._checked_at is not None and clock.now() < self._checked_at - SEND_MARGIN:
+            self._marks.clear()
+            self._probes.clear()
+        self._checked_at = clock.now()
         with reading() as session:
             queues = set(session.scalars(select(Delivery.queue).where(IS_IN_FLIGHT).distinct()))
         asked = self._ask_broker(queues)
@@ -101,6 +106,7 @@ class LostMessageDetector:
         latest = (
             select(Delivery.event_id, Delivery.subscription, Delivery.sent_at)
             .where(Delivery.queue == queue, IS_IN_FLIGHT, Delivery.sends == 1)
+            .where(Delivery.sent_at <= clock.now())  # or it is from before the clock went back
             .order_by(Delivery.sent_at.desc())
             .limit(1)
         )
@@ -116,7 +122,9 @@ class LostMessageDetector:
             before = marks.popleft()[1]
         if before is None:
             return 0
-        gone = and_(Delivery.queue == queue, Delivery.sent_at < before - SEND_MARGIN)
+        # What was sent in the future was sent before the clock went back.
+        early, late = before - SEND_MARGIN, clock.now() + SEND_MARGIN
+        gone = and_(Delivery.queue == queue, not_(Delivery.sent_at.between(early, late)))
         lost, found = 0, RESEND_BATCH
         while found == RESEND_BATCH:
             with relaxed() as session:
