@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal, or_, select
+from sqlalchemy import ColumnElement, Text, cast, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from events.dialects import dialect_of
+from events.emails import email_spellings
 from events.search.query import Query, Term
 from events.tables import Attempt, Delivery, LogEntry
 
@@ -33,8 +34,17 @@ def _of_row(session: Session, term: Term) -> ColumnElement[bool] | None:
         is_actor: ColumnElement[bool] = LogEntry.actor[term.name].as_string() == term.value
         return is_actor
     if term.name == "data":
-        return dialect_of(session).json_equals(LogEntry.data, term.path, term.value)
+        return _data_equals(session, term)
     return None
+
+
+def _data_equals(session: Session, term: Term) -> ColumnElement[bool]:
+    """Compare a value of the data; one that is an e-mail address is found by any spelling."""
+    equals = dialect_of(session).json_equals(LogEntry.data, term.path, term.value)
+    if "@" not in term.value:
+        return equals
+    written = func.lower(cast(LogEntry.data[term.path].as_string(), Text))
+    return or_(equals, written.in_(sorted(email_spellings(term.value))))
 
 
 def errors_of_event(query: Query) -> list[ColumnElement[bool]]:

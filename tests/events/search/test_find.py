@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event, insert, text, update
+from sqlalchemy import event, insert, select, text, update
 
 from events import Database, clock, reading, transaction
 from events.search import dead, find
@@ -122,6 +122,24 @@ def test_each_term_finds_its_events(events: list[dict[str, Any]]):
         "data.customer=x": [],
     }.items():
         assert _found(query) == positions, query
+
+
+def test_an_email_address_is_found_by_any_spelling(events: list[dict[str, Any]]):
+    stored = {7: "Zoe@xn--mnchen-3ya.example", 8: "zoe@MÜNCHEN.example", 9: "azoe@münchen.example"}
+    with transaction() as session:
+        for position, email in stored.items():
+            entry = session.scalars(select(LogEntry).where(LogEntry.position == position)).one()
+            entry.data = entry.data | {"customer": {"email": email}}
+
+    for typed in (
+        "ZOE@münchen.example",
+        "zoe@XN--MNCHEN-3YA.example",
+        "mailto:zoe@münchen.example",
+    ):
+        assert _found(f"data.customer.email={typed}")[-1:] == [7], typed
+    assert _found('data.customer.email="Zoe <zoe@münchen.example>"')[-1:] == [7]
+    assert _found("data.customer.email=C9@Example.org") == []
+    assert _found("data.customer.email=C10@Example.org") == [10]
 
 
 def test_what_looks_like_a_pattern_is_meant_as_it_is(events: list[dict[str, Any]]):
