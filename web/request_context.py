@@ -5,6 +5,7 @@ import json
 import re
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 from flask import Flask, Request, Response, g, request
@@ -88,6 +89,7 @@ def enter_context() -> None:
     g.correlation_id = _correlation_id()
     refuse_bad_address()
     refuse_foreign_origins()
+    refuse_other_encodings()
     refuse_duplicate_parameters()
     actor = Actor(
         user=ops_user(),
@@ -122,6 +124,24 @@ def set_correlation_header(response: Response) -> Response:
     """Return the id of the request to the client."""
     response.headers[CORRELATION_HEADER] = str(g.correlation_id)
     return response
+
+
+def refuse_other_encodings() -> None:
+    """Refuse a form that is not UTF-8: Werkzeug takes `Zo%EB` for what was typed."""
+    if request.mimetype != "application/x-www-form-urlencoded":
+        return
+    wrong = [pair for pair in request.get_data().split(b"&") if not _is_utf8(pair)]
+    if wrong:
+        names = [unquote_to_bytes(pair.partition(b"=")[0]) for pair in wrong[:MAX_ERRORS]]
+        raise InvalidInput(FieldError(ascii(name)[2:-1][:100], "not UTF-8") for name in names)
+
+
+def _is_utf8(pair: bytes) -> bool:
+    try:
+        unquote_to_bytes(pair).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def refuse_duplicate_parameters() -> None:

@@ -1,5 +1,7 @@
 """One rule for each kind of value at every door: API, form, operators' pages, headers."""
 
+from urllib.parse import urlencode
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -166,3 +168,18 @@ def test_no_key_of_the_api_is_that_of_a_form(client: FlaskClient):
             "/api/v1/orders", json=order_payload(), headers={"Idempotency-Key": key}
         )
         assert answer.headers["Idempotency-Replayed"] == "false"
+
+
+@pytest.mark.parametrize("sent", ["Zo%EB", "Zo\xeb", "%FF%FEZ", "%ED%A0%80"])
+def test_a_form_that_is_not_utf8_is_refused_by_its_field(no_write_client: FlaskClient, sent: str):
+    form = urlencode(form_data(no_write_client) | {"name": "Zo"}).replace("name=Zo", f"name={sent}")
+
+    page = no_write_client.post(
+        "/orders",
+        data=form.encode("latin-1"),
+        content_type="application/x-www-form-urlencoded",
+        headers=HTML,
+    )
+
+    assert page.status_code == 422
+    assert "not UTF-8" in page.text, page.text
