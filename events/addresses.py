@@ -2,13 +2,16 @@
 
 import os
 import re
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from events.dialects import connection_parameters
 from events.errors import BadValue, UnsupportedDatabase
+from events.hosts import ENCODE, check_host, split_url
 from events.paths import check_file_path, check_path
 
 REDIS, AMQP = ("redis", "rediss", "redis+socket"), ("amqp", "amqps", "pyamqp")
@@ -18,10 +21,8 @@ _NO_CERTIFICATES = ("optional", "none", "CERT_OPTIONAL", "CERT_NONE")
 _DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 _DATABASE_FIX = "write sqlite:///path/to/file or postgresql://user:password@host/name"
 _BROKER_FIX = "write redis://:password@host:6379/0 or amqp://user:password@host:5672/"
-_ENCODE = "percent-encode special characters of user and password (@ is %40, / is %2F, # is %23)"
 _MAX_SHOWN = 40  # characters of a wrong value
 _NAMES_DATABASE = {"PGDATABASE", "PGSERVICE"}  # the variables of libpq
-_NOT_IN_HOST = re.compile(r"[^\w.:%/\[\]-]")  # also the $ of a variable that nobody replaced
 _TLS_OPTIONS = (
     *("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"),
     "ssl_check_hostname",
@@ -36,8 +37,11 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
 _NUMBERS = ("heartbeat", "virtual_host")
 _PATHS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-# Several hosts as libpq writes them, which SQLAlchemy reads as one.
-_HOSTS = re.compile(r"(?P<head>\w+(?:\+\w+)?://(?:[^@/]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<rest>.*)")
+# Hosts as libpq writes them and SQLAlchemy does not read them: several, and an encoded one.
+_HOSTS = re.compile(
+    r"(?P<head>\w+(?:\+\w+)?://(?>(?:[^:/]*(?::[^@]*)?@)?))(?P<hosts>[^/?@]*[,%][^/?@]*)(?P<rest>.*)"
+)
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]*))?")
 _REPLACED = {
     "sentinel": "Redis Sentinel is not supported; give the address of the primary",
     "valkey": "write redis:// instead of valkey://",
@@ -52,16 +56,14 @@ def parse_database_url(text: str) -> URL:
         raise BadValue("is no URL", _DATABASE_FIX)
     scheme, _, rest = text.partition("://")
     scheme = re.sub(r"^postgres(?=\+|$)", "postgresql", scheme.lower())  # as Heroku writes it
-    several = _HOSTS.fullmatch(f"{scheme}://{rest}") if scheme.startswith("postgresql") else None
+    found = _HOSTS.fullmatch(f"{scheme}://{rest}") if scheme.startswith("postgresql") else None
     try:
-        if several:
-            url = make_url(several["head"] + several["rest"]).update_query_dict(
-                {"host": several["hosts"].split(",")}
-            )
+        if found:
+            url = make_url(found["head"] + found["rest"]).update_query_dict(_hosts(found["hosts"]))
         else:
             url = make_url(f"{scheme}://{rest}")
     except (ArgumentError, ValueError):
-        raise BadValue("cannot be read as a URL", f"{_DATABASE_FIX}; {_ENCODE}") from None
+        raise BadValue("cannot be read as a URL", f"{_DATABASE_FIX}; {ENCODE}") from None
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise UnsupportedDatabase(url.get_backend_name())
     if scheme not in _DRIVERS:
@@ -72,10 +74,19 @@ def parse_database_url(text: str) -> URL:
     return url
 
 
+def _hosts(written: str) -> dict[str, str]:
+    """Return hosts and ports as parameters of the address. Raises `ValueError`."""
+    found = [_HOST_AND_PORT.fullmatch(each.strip()) for each in written.split(",")]
+    pairs = [(unquote(each[1].strip("[]")), each[2] or "") for each in found if each]
+    if len(pairs) < len(found):
+        raise ValueError
+    hosts, ports = (",".join(each) for each in zip(*pairs, strict=True))
+    return {"host": hosts} | ({"port": ports} if ports.strip(",") else {})
+
+
 def _check(url: URL) -> None:
     if url.get_backend_name() == "postgresql":
-        connection_parameters(url)
-        _check_host(url)
+        _check_hosts(connection_parameters(url) | ({"port": 0} if url.port == 0 else {}))
         _check_name(url)
     elif url.query:  # our connections give SQLite theirs
         raise BadValue("has parameters of SQLite", "leave out what follows the question mark")
@@ -89,11 +100,13 @@ def _check(url: URL) -> None:
         check_file_path(url.database)
 
 
-def _check_host(url: URL) -> None:
-    if url.port is not None and not 0 < url.port < 2**16:
-        raise BadValue(f"names the port {url.port}, which is none", _DATABASE_FIX)
-    if found := _NOT_IN_HOST.search(url.host or ""):
-        raise BadValue(f"has {found.group()!r} in the host", f"{_DATABASE_FIX}; {_ENCODE}")
+def _check_hosts(parameters: Mapping[str, Any]) -> None:
+    for port in filter(None, str(parameters.get("port", "")).split(",")):
+        if not (_is_number(port) and 0 < int(port) < 2**16):
+            raise BadValue(f"names the port {port[:_MAX_SHOWN]}, which is none", _DATABASE_FIX)
+    for host in str(parameters.get("host", "")).split(","):
+        if not host.startswith(("/", "@")):  # of a socket
+            check_host(host, f"{_DATABASE_FIX}; {ENCODE}")
 
 
 def _check_name(url: URL) -> None:
@@ -141,7 +154,7 @@ def _check_broker(text: str) -> str:
     if scheme not in REDIS + AMQP:
         fix = _REPLACED.get(scheme.casefold(), _BROKER_FIX)
         raise BadValue(f"begins with {scheme}://, which is not supported", fix)
-    parts = split_url(text, _BROKER_FIX)
+    parts = split_url(text, f"{_BROKER_FIX}, and ; between two URLs")
     if scheme == "redis+socket" and (parts.hostname or not parts.path.strip("/")):
         raise BadValue("names no socket", "write redis+socket:///path/to/broker.sock")
     if scheme == "redis+socket":
@@ -149,9 +162,6 @@ def _check_broker(text: str) -> str:
     if scheme != "redis+socket" and not parts.hostname:
         raise BadValue("names no host", _BROKER_FIX)
     database = parts.path.strip("/")
-    if found := _NOT_IN_HOST.search(parts.hostname or ""):
-        fix = f"{_BROKER_FIX}, and ; between two URLs"
-        raise BadValue(f"has {found.group()!r} in the host", fix)
     if scheme in ("redis", "rediss") and database and not _is_number(database):
         raise BadValue(f"names the database {database!r}, which is no number", _BROKER_FIX)
     options = parse_qs(parts.query, keep_blank_values=True)
@@ -209,18 +219,6 @@ def tls_hosts(broker_url: str) -> tuple[str, ...]:
     """Return the hosts of a broker that is reached over TLS; none if it is reached without."""
     parts = [urlsplit(url) for url in broker_url.split(";")]
     return tuple(each.hostname or "" for each in parts if each.scheme in TLS)
-
-
-def split_url(text: str, fix: str) -> SplitResult:
-    """Return the parts of a URL whose port is a number and whose host a name. Raises `BadValue`."""
-    try:
-        parts = urlsplit(text)
-        if parts.port == 0:
-            raise ValueError
-        (parts.hostname or "").encode("idna")  # as a socket does, with an error that ends a process
-    except ValueError:  # its message may contain the password
-        raise BadValue("cannot be read as a URL", f"{fix}; {_ENCODE}") from None
-    return parts
 
 
 def is_amqp(broker_url: str) -> bool:

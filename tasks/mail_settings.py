@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 from email_validator import EmailNotValidError, validate_email
 
-from events.addresses import split_url
 from events.errors import BadValue
+from events.hosts import split_url
 
 PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _SMTP_FIX = "write smtp://host:port, smtp+starttls://user:password@host:587 or smtps://host:465"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from events.addresses import split_url
 from events.environment import EnvironmentSettings, read
 from events.errors import BadValue
+from events.hosts import split_url
 from events.paths import check_path
 from tasks.addresses import checked_address
 from tasks.mail_settings import check_mailbox, check_smtp_url

@@ -12,8 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 import httpx
 
-from events.addresses import split_url
 from events.errors import BadValue
+from events.hosts import split_url
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

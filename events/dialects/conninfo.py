@@ -24,6 +24,7 @@ NETWORK: dict[str, Any] = {
 _DEFAULT = "-c idle_in_transaction_session_timeout=60000 -c client_connection_check_interval=5000"
 _FORCED = "-c timezone=utc"
 _FIX = "correct the part of DATABASE_URL after the question mark"
+_HOSTS_FIX = "write postgresql://user:password@one:5432,[2001:db8::2]:5432/name"
 _CHOICES = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "gssencmode": ("disable", "prefer", "require"),
@@ -67,6 +68,8 @@ def _given(url: URL) -> dict[str, Any]:
         found = dialect().create_connect_args(url)[1]
     except ArgumentError as error:
         raise BadValue(f"names its hosts in a way that cannot be read: {error}", _FIX) from None
+    except ValueError:  # an address of IPv6 among several parameters `host`
+        raise BadValue("names its hosts in a way that cannot be read", _HOSTS_FIX) from None
     given = dict(found)
     for name, value in given.items():
         if isinstance(value, tuple):

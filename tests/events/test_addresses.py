@@ -58,6 +58,11 @@ def test_an_address_of_postgresql_may_begin_as_heroku_and_render_write_it(url: s
         "postgresql://ada:p@ss@host/shop",
         "postgresql://ada@host /shop",
         "postgresql://ada@one;two/shop",
+        "postgresql://one,tw$o/shop",
+        "postgresql://one:5432,two:99999/shop",
+        "postgresql://one:5432,[::1]]/shop",
+        "postgresql:///shop?host=[::1]:5432&host=two",
+        "postgresql://a..b/shop",
         "postgresql://ada@host:0/shop",
         "postgresql://ada@host:65536/shop",
         "mysql://ada@host/shop",
@@ -127,6 +132,24 @@ def test_several_hosts_are_tried_one_after_the_other(url: str):
 
     assert (found["host"], found["port"], found["user"]) == ("one,two", "5433,5434", "ada")
     assert found["target_session_attrs"] == "read-write"
+
+
+@pytest.mark.parametrize(
+    ("written", "host", "port"),
+    [
+        ("%2Fvar%2Frun%2Fpostgresql", "/var/run/postgresql", None),
+        ("ada:x@%2Fcloudsql%2Fshop%3Aeurope%3Adb", "/cloudsql/shop:europe:db", None),
+        ("ada:a%2Cb/c@%2Ftmp", "/tmp", None),
+        ("[fdaa:0:1::3],[::1]:5433", "fdaa:0:1::3,::1", ",5433"),
+        ("ada:x@[2001:db8::1]:5432,two", "2001:db8::1,two", "5432,"),
+        ("ada:a,b@one", "one", None),
+        ("[fe80::1%25eth0]:5433", "fe80::1%eth0", "5433"),
+    ],
+)
+def test_hosts_may_be_written_as_libpq_writes_them(written: str, host: str, port: str | None):
+    found = connection_parameters(parse_database_url(check_database_url(f"postgres://{written}/d")))
+
+    assert (found["host"], found.get("port"), found["dbname"]) == (host, port, "d")
 
 
 def _with_query(url: str, **query: Any) -> str:
@@ -229,6 +252,10 @@ def test_the_brokers_that_are_supported_are_taken_as_they_are(url: str):
         ("redis+socket:///~/broker.sock", "whole path"),
         ("rediss://host/0?ssl_ca_certs=~/ca.pem", "whole path"),
         ("amqp://one//?connect_timeout=5", "leave it out"),
+        ("redis://ada:12#34@host/0", "percent-encode"),
+        ("amqp://one//#two", "percent-encode"),
+        (f"redis://{64 * 'a'}/0", "write redis://"),
+        ("redis://one..two/0", "write redis://"),
     ],
 )
 def test_a_broker_that_is_not_supported_is_refused_with_a_fix(url: str, told: str):
