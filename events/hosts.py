@@ -7,7 +7,8 @@ from urllib.parse import SplitResult, urlsplit
 from events.errors import BadValue
 
 ENCODE = "percent-encode special characters of user and password (@ is %40, / is %2F, # is %23)"
-_NOT_IN_NAME = re.compile(r"[^\w.-]")  # also the $ of a variable that nobody replaced
+# Also the $ of a variable that nobody replaced. A name may have the full stops of IDNA.
+_NOT_IN_NAME = re.compile(r"[^\w.\u3002\uff0e\uff61-]")
 
 
 def check_host(host: str, fix: str) -> str:

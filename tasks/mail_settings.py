@@ -48,9 +48,13 @@ def check_smtp_url(text: str) -> str:
             "is not host and port after the scheme",
             f"{_SMTP_FIX}; percent-encode special characters of user and password",
         )
-    if not unquote(f"{parts.username}{parts.password}").isascii():  # the library sends nothing else
-        raise BadValue(
-            "has a user or a password with letters beyond ASCII",
-            "choose another one at the mail server",
-        )
+    _check_login(unquote(parts.username or ""), unquote(parts.password or ""))
     return text
+
+
+def _check_login(user: str, password: str) -> None:
+    if bool(user) != bool(password):
+        raise BadValue(f"has a {'user' if user else 'password'} alone", _SMTP_FIX)
+    if not (user + password).isascii() or not (user + password).isprintable():
+        # smtplib sends ASCII only, and fails at each mail.
+        raise BadValue("has a login beyond printable ASCII", "choose a password in ASCII")

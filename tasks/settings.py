@@ -8,7 +8,6 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from events.environment import EnvironmentSettings, read
 from events.errors import BadValue
-from events.hosts import split_url
 from events.paths import check_path
 from tasks.addresses import checked_address
 from tasks.mail_settings import check_mailbox, check_smtp_url
@@ -116,13 +115,19 @@ class Settings(EnvironmentSettings):
     @field_validator("flower_url")
     @classmethod
     def check_flower_url(cls, value: str) -> str:
-        """Return the URL without a slash at its end."""
-        parts = split_url(value, _FLOWER_FIX)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise BadValue("is no address that a browser can open", _FLOWER_FIX)
-        if parts.query or parts.fragment:
-            raise BadValue("has something after the path", _FLOWER_FIX)
-        return value.rstrip("/")
+        """Return the URL without a slash at its end; refuse one that no browser could open."""
+        return checked_address(value, _FLOWER_FIX) if value else ""
+
+    @field_validator("flower_port", mode="before")
+    @classmethod
+    def refuse_service_link(cls, value: object) -> object:
+        """Refuse what Kubernetes sets, with a reason that leads to it."""
+        if str(value).startswith("tcp://"):
+            raise BadValue(
+                "is an address, which Kubernetes sets in all pods for a Service called flower",
+                "set enableServiceLinks: false in the pod, or FLOWER_PORT to a number",
+            )
+        return value
 
     @field_validator("flower_url_prefix")
     @classmethod

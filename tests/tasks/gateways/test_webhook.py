@@ -167,7 +167,7 @@ def test_global_addresses_and_ones_own_networks_are_allowed() -> None:
         ("hooks.example", SECRET, "", "is no address with https"),
         ("https://ada:sesame@hooks.example/", SECRET, "", "has a login"),
         ("https://hooks.example:99999/", SECRET, "", "cannot be read"),
-        ("https://hooks..example/", SECRET, "", "cannot be read"),
+        ("https://hooks..example/", SECRET, "", "a part that is empty"),
         ("https://[::1/", SECRET, "", "cannot be read"),
         ("http://hooks.example/", SECRET, "", "has no TLS"),
         ("https://127.0.0.1/", SECRET, "", "leads to 127.0.0.1"),
