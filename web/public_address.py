@@ -69,13 +69,16 @@ class PublicAddress:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer a request; `refuse_bad_address` then refuses one with a value that is none."""
-        host = environ.get("HTTP_HOST")
-        if host and _host(host) is None:
-            del environ["HTTP_HOST"]
-            environ[COMPLAINT] = f"the header Host is {host[:100]!r}, which is no host name"
         if self._proxies:
             for name in _FORWARDED:
                 self._choose(environ, name)
+        host = environ.get("HTTP_HOST")
+        if host and _host(host) is None:
+            del environ["HTTP_HOST"]
+            # A proxy may send the name by which it knows this server, such as `tidings_web`.
+            if not (self._proxies and "HTTP_X_FORWARDED_HOST" in environ):
+                complaint = f"the header Host is {host[:100]!r}, which is no host name"
+                environ.setdefault(COMPLAINT, complaint)
         return self._app(environ, start_response)
 
     def _choose(self, environ: "WSGIEnvironment", name: str) -> None:

@@ -4,15 +4,19 @@ import re
 from functools import cache
 from typing import Literal
 
-from limits import parse_many
+from limits import RateLimitItem, parse_many
 from pydantic import Field, field_validator
 
 from events.environment import EnvironmentSettings, read
 from events.errors import BadValue
+from events.hosts import check_host
 
 OFF = "off"
 
-_HOST_NAME = re.compile(r"\.?[^\s/:@*\[\]]+|\[[0-9a-fA-F:.]+\]")
+_HOST_NAME = re.compile(r"\.?[^\s/:@*\[\].][^\s/:@*\[\]]*|\[[0-9a-fA-F:.]+\]")
+_HOSTS_FIX = "write host names alone, such as shop.example,www.shop.example"
+_MAX_AMOUNT = 1_000_000_000
+_MAX_WINDOW = 366 * 86400  # seconds
 
 
 class Settings(EnvironmentSettings):
@@ -45,16 +49,20 @@ class Settings(EnvironmentSettings):
     @property
     def host_names(self) -> list[str]:
         """The names of `ALLOWED_HOSTS`."""
-        return [name for each in self.allowed_hosts.lower().split(",") if (name := each.strip())]
+        names = map(str.strip, self.allowed_hosts.lower().split(","))
+        return [name.removesuffix(".") for name in names if name]
 
     @field_validator("allowed_hosts")
     @classmethod
     def check_host_names(cls, value: str) -> str:
-        """Refuse a URL or a port, which no request would match."""
-        for name in filter(None, map(str.strip, value.split(","))):
+        """Refuse what no request would match, such as a URL, and a list without a name."""
+        names = [name for each in value.split(",") if (name := each.strip())]
+        for name in names:
             if not _HOST_NAME.fullmatch(name):
-                fix = "write host names alone, such as shop.example,www.shop.example"
-                raise BadValue(f"has {name[:40]!r}, which is no host name", fix)
+                raise BadValue(f"has {name[:40]!r}, which is no host name", _HOSTS_FIX)
+            check_host(name.removeprefix(".").strip("[]"), _HOSTS_FIX)
+        if not names:
+            raise BadValue("names no host", _HOSTS_FIX)
         return value
 
     @field_validator("rate_limit", "login_limit")
@@ -67,10 +75,14 @@ class Settings(EnvironmentSettings):
             limits = parse_many(value)
         except ValueError:
             limits = []
-        if not limits or any(each.amount < 1 or each.get_expiry() < 1 for each in limits):
+        if not limits or not all(map(_can_be_counted, limits)):
             fix = "write a number and a time, such as 600/minute or 10000/day, or off"
             raise BadValue(f"is {value[:40]!r}, which is no rate", fix)
         return value
+
+
+def _can_be_counted(limit: RateLimitItem) -> bool:
+    return 1 <= limit.amount <= _MAX_AMOUNT and 1 <= limit.get_expiry() <= _MAX_WINDOW
 
 
 @cache

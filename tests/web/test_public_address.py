@@ -206,6 +206,16 @@ def test_a_host_that_is_none_is_refused(client: FlaskClient, host: str):
     assert client.get("/livez", headers={"Host": host}).status_code == 200
 
 
+def test_a_host_that_the_proxy_alone_knows_is_replaced_by_the_one_that_it_forwards(behind: Any):
+    sent = {"Host": "tidings_web:8000", "X-Forwarded-Host": "shop.example"}
+    origin = {"Origin": "http://shop.example"}
+
+    assert behind(1).get("/openapi", headers=sent).location == "/openapi/"
+    answer = behind(1).post("/api/v1/orders", json=order_payload(), headers=sent | origin)
+    assert answer.status_code == 202
+    assert behind(1).get("/openapi", headers={"Host": "tidings_web:8000"}).status_code == 400
+
+
 def test_only_allowed_hosts_are_answered_if_there_are_any(
     stocked: None, environment: pytest.MonkeyPatch
 ):
@@ -248,11 +258,28 @@ def test_allowed_hosts_are_compared_with_the_host_that_a_trusted_proxy_forwards(
     assert client.get("/", headers={"Host": "10.0.0.7:8000"}).status_code == 400
 
 
-@pytest.mark.parametrize("names", ["https://shop.example", "shop.example:8000", "*", "a b"])
+@pytest.mark.parametrize("names", ["shop.example.", "bücher.example", ".Bücher.example."])
+def test_allowed_hosts_may_be_written_in_any_form(
+    names: str, stocked: None, environment: pytest.MonkeyPatch
+):
+    environment.setenv("ALLOWED_HOSTS", names)
+    host = {"Host": "www.xn--bcher-kva.example" if names[0] == "." else "xn--bcher-kva.example"}
+    allowed = {"Host": "Shop.example:8443"} if names[0] == "s" else host
+
+    assert web.create_app().test_client().get("/openapi", headers=allowed).status_code == 308
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        *("https://shop.example", "shop.example:8000", "*", "a b", ",", ".", "$HOST", "a..b"),
+        "shop.example;www.shop.example",
+    ],
+)
 def test_allowed_hosts_that_no_request_can_match_are_refused_at_the_start(
     names: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("ALLOWED_HOSTS", names)
 
-    with pytest.raises(ValidationError, match="no host name"):
+    with pytest.raises(ValidationError, match="write host names alone"):
         Settings()

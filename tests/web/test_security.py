@@ -133,8 +133,11 @@ def test_with_a_rate_limit_one_address_may_place_so_many_orders(
     assert client.get("/api/v1/products").status_code == 200
 
 
-def test_a_rate_limit_that_is_none_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("RATE_LIMIT", "a lot")
+@pytest.mark.parametrize("rate", ["a lot", f"{10**20}/minute", f"5/{10**14} years"])
+def test_a_rate_limit_that_is_none_is_refused_at_the_start(
+    rate: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RATE_LIMIT", rate)
 
     with pytest.raises(ValidationError):
         Settings()
