@@ -1,5 +1,6 @@
 """The version of the application: what APP_VERSION says, or else the installed distribution."""
 
+from functools import cache
 from importlib import metadata
 
 from events.settings import settings
@@ -20,6 +21,7 @@ def app_version() -> str:
     return _installed(modules[0].partition(".")[0])[:_MAX] if modules else ""
 
 
+@cache  # a process has the code that it imported, whatever is installed later
 def _installed(package: str) -> str:
     for each in metadata.distributions():  # a builder that writes no such list is asked by name
         if package in (each.read_text("top_level.txt") or "").split():

@@ -27,7 +27,16 @@ class Database:
         self.url = parse_database_url(url)
         self.dialect = DIALECTS[self.url.get_backend_name()]
         self._engines = self.dialect.engines(self.url, lock_timeout, urgent=urgent)
-        self.writer, self.reader = self._engines.writer, self._engines.reader
+
+    @property
+    def writer(self) -> Engine:
+        """The engine of the transactions."""
+        return self._engines.writer.get()
+
+    @property
+    def reader(self) -> Engine:
+        """The engine of the reads."""
+        return self._engines.reader.get()
 
     @property
     def sqlite(self) -> bool:
@@ -36,11 +45,15 @@ class Database:
 
     def transaction(self) -> AbstractContextManager[Session]:
         """Open a session that commits when the block ends, and rolls back when it fails."""
-        return self._transaction(self._engines.writer)
+        return self._transaction(self.writer)
 
     def relaxed(self) -> AbstractContextManager[Session]:
         """Open a transaction whose commit does not wait for the disk: for marks, not promises."""
-        return self._transaction(self._engines.relaxed)
+        return self._transaction(self._engines.relaxed.get())
+
+    def marking(self) -> AbstractContextManager[Connection]:
+        """Open such a transaction without a session, for statements that are prepared."""
+        return self._engines.relaxed.get().begin()
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Session]:
@@ -68,7 +81,9 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """Open a session whose reads all see one moment; writes through it are rolled back."""
-        with Session(self._engines.snapshot, expire_on_commit=False, autoflush=False) as session:
+        with Session(
+            self._engines.snapshot.get(), expire_on_commit=False, autoflush=False
+        ) as session:
             self._measure_clock(session)
             yield session
 
@@ -117,6 +132,11 @@ def transaction() -> AbstractContextManager[Session]:
 def relaxed() -> AbstractContextManager[Session]:
     """Open a transaction for marks that are no promises: a power cut may undo its commit."""
     return database().relaxed()
+
+
+def marking() -> AbstractContextManager[Connection]:
+    """Open a transaction for marks as `relaxed` does, without a session, which costs memory."""
+    return database().marking()
 
 
 def reading() -> AbstractContextManager[Session]:

@@ -10,21 +10,28 @@ from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from events import clock
-from events.database import relaxed
+from events.database import marking
+from events.dialects.prepared import Prepared
 from events.orm import table_of
 from events.tables import Heartbeat, QueueTrouble
 
 INTERVAL = 5.0  # seconds between two beats
 EXPIRES_AFTER = timedelta(hours=1)
 
-# Without the ORM, most of whose code the parent of a pool would run for this alone: 3 MB of each
-# worker (docs/performance.md).
 _ROWS = table_of(Heartbeat)
-_BEAT = update(_ROWS).where(_ROWS.c.name == bindparam("me"), _ROWS.c.pid == bindparam("my_pid"))
-_FIRST_BEAT = insert(_ROWS)
-_LEAVE = delete(_ROWS).where(
-    or_(_ROWS.c.name == bindparam("me"), _ROWS.c.last_seen < bindparam("expired"))
+_STATE = (
+    *("queues", "trouble", "blocked", "queue_troubles", "deaf", "version"),
+    *("last_seen", "skew"),
 )
+_MINE = _ROWS.c.name == bindparam("me")
+_BEAT = Prepared(
+    update(_ROWS).where(_MINE, _ROWS.c.pid == bindparam("my_pid")).returning(_ROWS.c.name),
+    *("me", "my_pid", *_STATE),
+)
+_FIRST_BEAT = Prepared(insert(_ROWS), "name", "kind", "slots", "pid", "started_at", *_STATE)
+_EXPIRED = _ROWS.c.last_seen < bindparam("expired")
+_REPLACE = Prepared(delete(_ROWS).where(or_(_MINE, _EXPIRED)), "me", "expired")
+_LEAVE = Prepared(delete(_ROWS).where(_MINE), "me")
 
 
 def beat(
@@ -55,21 +62,20 @@ def beat(
         "queue_troubles": dict(queue_troubles),
         "version": version,  # each time: after a crash, a container has the same name and pid
     }
-    with relaxed() as session:
-        connection = session.connection()  # whose results count the rows that matched
+    with marking() as connection:
         now = clock.now()  # not before the connection, which measures the clock
         values |= {"last_seen": now, "skew": clock.skew()}
-        if connection.execute(_BEAT, {"me": name, "my_pid": pid, **values}).rowcount:
+        if _BEAT.run(connection, me=name, my_pid=pid, **values):
             return
-        connection.execute(_LEAVE, {"me": name, "expired": now - EXPIRES_AFTER})
+        _REPLACE.run(connection, me=name, expired=now - EXPIRES_AFTER)
         first = {"name": name, "kind": kind, "slots": slots, "pid": pid, "started_at": now}
-        connection.execute(_FIRST_BEAT, first | values)
+        _FIRST_BEAT.run(connection, **first, **values)
 
 
 def leave(name: str) -> None:
     """Remove the row of process `name`, which ends."""
-    with relaxed() as session:
-        session.execute(delete(Heartbeat).where(Heartbeat.name == name))
+    with marking() as connection:
+        _LEAVE.run(connection, me=name)
 
 
 def alive(session: Session, *, within: float = 3 * INTERVAL) -> Sequence[Heartbeat]:

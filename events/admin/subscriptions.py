@@ -4,15 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
 from events import clock, ledger, log
 from events.admin import audit
 from events.admin.audit import Act
 from events.admin.slices import MAX_ROWS, Progress, Stage, carry_out
-from events.database import reading, relaxed, transaction
+from events.database import marking, reading, transaction
 from events.dialects import dialect_of
+from events.dialects.prepared import Prepared
 from events.errors import UnknownSubscription
 from events.ledger import IS_DEAD, IS_IN_FLIGHT, IS_TO_SEND
 from events.orm import table_of
@@ -62,28 +63,31 @@ def touch(subscriptions: Iterable[Subscription]) -> None:
     the rest is changed by `register`, at `tidings migrate`.
     """
     wanted = {each.name: each for each in subscriptions}
-    names = {"names": list(wanted)}
-    with relaxed() as session:
-        known = {row.name: row.event_types for row in session.execute(_LOCKED_TYPES, names)}
-        if all(set(each.event_types) <= set(known.get(name, ())) for name, each in wanted.items()):
-            session.execute(_SERVED, names | {"last_seen": clock.now()})
-            return
-    _register_missing(wanted)
+    with marking() as connection:
+        known = _mark_served(connection, wanted)
+    if any(set(each.event_types) - known.get(name, set()) for name, each in wanted.items()):
+        _register_missing(wanted)
 
 
-# A worker runs these and no others at its start, without the ORM: see `events.heartbeat`. In any
-# other order two workers, or one and a fan-out, could block each other.
 _ROWS = table_of(SubscriptionRow)
-_OURS = _ROWS.c.name.in_(bindparam("names", expanding=True))
-_LOCKED_TYPES = (
-    select(_ROWS.c.name, _ROWS.c.event_types).where(_OURS).order_by(_ROWS.c.name).with_for_update()
+_SERVED = Prepared(
+    update(_ROWS).where(_ROWS.c.name == bindparam("ours")).returning(_ROWS.c.event_types),
+    *("ours", "last_seen"),
 )
-_SERVED = update(_ROWS).where(_OURS)
+
+
+def _mark_served(connection: Connection, names: Iterable[str]) -> dict[str, set[str]]:
+    """Mark the subscriptions that have a row as served now; return the event types of each.
+
+    In any other order two workers, or one and a fan-out, could block each other.
+    """
+    now = clock.now()
+    rows = {name: _SERVED.run(connection, ours=name, last_seen=now) for name in sorted(names)}
+    return {name: set(row.event_types) for name, found in rows.items() for row in found}
 
 
 def _register_missing(wanted: Mapping[str, Subscription]) -> None:
     """Insert the rows that are missing and widen those that are too narrow; mark all as served."""
-    names = {"names": list(wanted)}
     with transaction() as session:
         found = session.scalars(select(SubscriptionRow).where(SubscriptionRow.name.in_(wanted)))
         rows = {row.name: row for row in found}
@@ -95,8 +99,7 @@ def _register_missing(wanted: Mapping[str, Subscription]) -> None:
                 session.refresh(row)
                 row.event_types = sorted({*row.event_types, *wanted[row.name].event_types})
             session.flush()
-        session.execute(_LOCKED_TYPES, names)
-        session.execute(_SERVED, names | {"last_seen": clock.now()})
+        _mark_served(session.connection(), wanted)
 
 
 def _new_types(row: SubscriptionRow, subscription: Subscription) -> set[str]:

@@ -9,17 +9,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from events import clock, heartbeat
-from events.database import relaxed
+from events.database import marking
+from events.dialects.prepared import Prepared
 from events.orm import table_of
 from events.tables import VersionStart
 
 RETENTION = timedelta(days=30)
 RECENT = timedelta(hours=6)  # as long as the chart
-_ROWS = table_of(VersionStart)  # without the ORM, which the parent of a pool would load for this
+_ROWS = table_of(VersionStart)
+_THEIRS = _ROWS.c.queue == bindparam("of")
+_LATEST = Prepared(
+    select(_ROWS.c.version).where(_THEIRS).order_by(_ROWS.c.at.desc()).limit(1), "of"
+)
+_START = Prepared(insert(_ROWS), "queue", "at", "version")
+_PRUNE = Prepared(delete(_ROWS).where(_THEIRS, _ROWS.c.at < bindparam("before")), "of", "before")
 
 
 @dataclass(frozen=True)
@@ -36,18 +43,13 @@ class WorkerVersion:
 
 def record(queues: Iterable[str], version: str) -> None:
     """Note that a worker of these queues starts, if the latest one had another version."""
-    with relaxed() as session:
-        connection = session.connection()
+    with marking() as connection:
         now = clock.now()  # not before the connection, which measures the clock
         for queue in queues:
-            theirs = select(_ROWS.c.version).where(_ROWS.c.queue == queue)
-            latest = connection.execute(theirs.order_by(_ROWS.c.at.desc()).limit(1)).scalar()
-            if latest == version:
+            if any(latest == version for (latest,) in _LATEST.run(connection, of=queue)):
                 continue
-            row = {"queue": queue, "at": now, "version": version}
-            connection.execute(insert(_ROWS), row)
-            old = (_ROWS.c.queue == queue, _ROWS.c.at < now - RETENTION)
-            connection.execute(delete(_ROWS).where(*old))
+            _START.run(connection, queue=queue, at=now, version=version)
+            _PRUNE.run(connection, of=queue, before=now - RETENTION)
 
 
 def by_queue(session: Session) -> defaultdict[str, list[WorkerVersion]]:

@@ -1,6 +1,7 @@
 """The operations that SQLite and PostgreSQL do in different ways."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -16,10 +17,35 @@ from sqlalchemy import (
     bindparam,
     cast,
 )
+from sqlalchemy import Dialect as DatabaseDialect
 from sqlalchemy.orm import Session
 
 LOCK_TIMEOUT = 30.0  # seconds that a writer waits for its turn: longer than a handler may take
 POOL_SIZE = 10  # connections that are kept: the threads of a batch of calls, and some more
+
+
+class LazyEngine:
+    """An engine that is made when it is first used: the parent of a pool needs one of three.
+
+    Each takes 0.5 MB of a forked process (docs/performance.md).
+    """
+
+    def __init__(self, make: Callable[[], Engine]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+
+    def get(self) -> Engine:
+        """Return the engine, the same each time."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make()
+            return self._engine
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        if self._engine is not None:
+            self._engine.dispose()
 
 
 @dataclass(frozen=True)
@@ -30,10 +56,10 @@ class Engines:
     latest may be undone by a power cut. All reads of one transaction of `snapshot` see one moment.
     """
 
-    writer: Engine
-    relaxed: Engine
-    reader: Engine
-    snapshot: Engine
+    writer: LazyEngine
+    relaxed: LazyEngine
+    reader: LazyEngine
+    snapshot: LazyEngine
 
     def dispose(self) -> None:
         """Close every connection."""
@@ -52,6 +78,7 @@ class Dialect(Protocol):
 
     name: ClassVar[str]
     insert: ClassVar[Any]  # the dialect's `insert`, which knows ON CONFLICT
+    compiler: ClassVar[DatabaseDialect]  # of statements for the driver's cursor
 
     def __hash__(self) -> int:
         """Hash by the name: statements are built once for each dialect."""

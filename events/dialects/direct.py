@@ -76,7 +76,7 @@ def _compiled_for(
 ) -> _Compiled | None:
     if any(getattr(connection.dispatch, each) for each in _EVENTS):
         return None
-    return _compile(statement, by or connection.dialect, names)
+    return compile_once(statement, by or connection.dialect, names)
 
 
 def _bound(compiled: _Compiled, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +107,10 @@ def _converted(rows: Sequence[Sequence[Any]], compiled: _Compiled) -> Iterator[A
 
 
 @lru_cache(maxsize=256)
-def _compile(statement: Any, dialect: DatabaseDialect, names: tuple[str, ...]) -> _Compiled | None:
+def compile_once(
+    statement: Any, dialect: DatabaseDialect, names: tuple[str, ...]
+) -> _Compiled | None:
+    """Return a statement with values of these names; `None` if SQLAlchemy must run it itself."""
     compiled = statement.compile(dialect=dialect, column_keys=names)
     if any(getattr(compiled, each, ()) for each in ("insert_prefetch", "update_prefetch")):
         return None  # SQLAlchemy calls the defaults of its columns

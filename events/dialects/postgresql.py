@@ -28,13 +28,14 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from events import clock
 from events.dialects import direct, json_rows
 from events.dialects.conninfo import connection_parameters
-from events.dialects.dialect import LOCK_TIMEOUT, POOL_SIZE, Dialect, Engines
+from events.dialects.dialect import LOCK_TIMEOUT, POOL_SIZE, Dialect, Engines, LazyEngine
 from events.dialects.pooler import admit_pooler
 
 CANCEL_TIMEOUT = 2.0  # seconds for the request, and for the end of the statement
@@ -48,19 +49,24 @@ class PostgreSQL(Dialect):
 
     name = "postgresql"
     insert = staticmethod(postgresql.insert)
+    compiler = psycopg_dialect.dialect()  # type: ignore[no-untyped-call]
 
     def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> Engines:
         """Return engines of which only a lock timeout below the default is set."""
         options = ""
         if lock_timeout < LOCK_TIMEOUT:
             options = f"-c lock_timeout={int(lock_timeout * 1000)}"
-        writer = self._engine(url, options)
+        writer = LazyEngine(lambda: self._engine(url, options))
+
+        def isolated(level: Any) -> LazyEngine:
+            return LazyEngine(lambda: writer.get().execution_options(isolation_level=level))
+
         return Engines(
             writer=writer,
-            relaxed=self._engine(url, f"{options} -c synchronous_commit=off"),
+            relaxed=LazyEngine(lambda: self._engine(url, f"{options} -c synchronous_commit=off")),
             # Without BEGIN and ROLLBACK: each statement has a snapshot of its own in any case.
-            reader=writer.execution_options(isolation_level="AUTOCOMMIT"),
-            snapshot=writer.execution_options(isolation_level="REPEATABLE READ"),
+            reader=isolated("AUTOCOMMIT"),
+            snapshot=isolated("REPEATABLE READ"),
         )
 
     def _engine(self, url: URL, options: str) -> Engine:

@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from events.dialects import direct
-from events.dialects.dialect import POOL_SIZE, Dialect, Engines
+from events.dialects.dialect import POOL_SIZE, Dialect, Engines, LazyEngine
 from events.dialects.write_lock import WriteLock
 from events.errors import TransactionNotStarted
 
@@ -47,6 +47,7 @@ class SQLite(Dialect):
 
     name = "sqlite"
     insert = staticmethod(sqlite.insert)
+    compiler = _NAMED
 
     def json_equals(
         self, column: Any, path: tuple[str | int, ...], text: str
@@ -63,11 +64,11 @@ class SQLite(Dialect):
         engine = partial(_sqlite_engine, options=options)
         lock = WriteLock(url.database, lock_timeout, urgent=urgent) if url.database else None
         write = partial(_begin_write, lock, lock_timeout)
-        reader = engine(_existing(url), begin=_begin_read, synchronous="FULL")
+        reader = LazyEngine(lambda: engine(_existing(url), begin=_begin_read, synchronous="FULL"))
         return Engines(
             # FULL: an accepted order survives a power cut, not only a crash of the process.
-            writer=engine(url, begin=write, synchronous="FULL"),
-            relaxed=engine(url, begin=write, synchronous="NORMAL"),
+            writer=LazyEngine(partial(engine, url, begin=write, synchronous="FULL")),
+            relaxed=LazyEngine(partial(engine, url, begin=write, synchronous="NORMAL")),
             reader=reader,
             snapshot=reader,
         )

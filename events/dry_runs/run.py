@@ -38,7 +38,7 @@ class RolledBackDatabase(Database):
         """Refuse."""
         raise CommitRefused
 
-    relaxed = transaction
+    relaxed = marking = transaction
 
 
 def dry_run(delivery_id: str, *, answer: str | None = None, guard: Guard = nullcontext) -> DryRun:

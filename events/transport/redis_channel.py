@@ -12,6 +12,7 @@ from typing import Any
 from kombu.transport import redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
+from redis import DriverInfo, __version__
 from redis.exceptions import ResponseError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,6 +23,10 @@ from events.transport.quarantine import quarantine
 WAIT = 5
 BINDINGS_INTERVAL = 60  # seconds between two looks for bindings that expire; an hour at least
 RETRY_DELAY = 1.0  # seconds until an item that the database did not take is read again
+
+# What a client says of itself. By default each connection reads the version of its library from the
+# files of the package, with the parser of mails: 1 MB of each process (docs/performance.md).
+_DRIVER = DriverInfo(lib_version=__version__)
 
 # kombu's envelope has a dozen brackets; a thousand, nested, end the worker when it encodes them
 # again.
@@ -86,6 +91,10 @@ class Channel(redis.Channel):
         if not asynchronous:
             self._kept = (self.pool, client)
         return client
+
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        parameters = super()._connparams(asynchronous)  # type: ignore[misc]  # not in the stubs
+        return parameters | {"driver_info": _DRIVER}
 
     def close(self) -> None:
         """Close the channel; kombu reads the answer of a BRPOP first."""

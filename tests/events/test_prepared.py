@@ -1,0 +1,48 @@
+"""Statements that are compiled before a process forks, and engines that are made when used."""
+
+import threading
+
+from sqlalchemy import Engine, create_engine
+
+from events import Database, heartbeat
+from events.admin import subscriptions, worker_versions
+from events.dialects import direct
+from events.dialects.dialect import LazyEngine
+from events.dialects.prepared import compile_all
+from events.subscriptions import registered
+
+
+def test_a_worker_that_starts_compiles_no_statement(any_database: Database) -> None:
+    direct.compile_once.cache_clear()
+    compile_all(any_database.dialect.name)
+    before = direct.compile_once.cache_info().misses
+
+    subscriptions.touch(registered().values())
+    heartbeat.beat("notes@here", "worker", ["notes"], version="1.0")
+    heartbeat.beat("notes@here", "worker", ["notes"], version="1.0")
+    worker_versions.record(["notes"], "1.0")
+    heartbeat.leave("notes@here")
+
+    assert direct.compile_once.cache_info().misses == before
+
+
+def test_threads_that_use_an_engine_first_at_the_same_time_share_it() -> None:
+    makes, together = [], threading.Barrier(4)
+
+    def make() -> Engine:
+        makes.append(create_engine("sqlite://"))
+        return makes[-1]
+
+    def use_it() -> None:
+        together.wait()
+        engines.add(lazy.get())
+
+    lazy, engines = LazyEngine(make), set[Engine]()
+    threads = [threading.Thread(target=use_it) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+    assert engines == set(makes)
+    assert len(makes) == 1
