@@ -21,8 +21,8 @@ FREEZE = (2.0, 8.0)  # seconds
 DOWNTIME = (0.3, 2.0)  # seconds
 RESENT_MESSAGES = 20  # the latest messages, each sent twice again, in another order
 # Roles with the weights of their faults.
-_KILLED = {"worker": 14, "worker child": 12, "relay": 7, "web": 4, "web worker": 5}
-_FROZEN = {"worker": 6, "worker child": 6, "relay": 4, "web worker": 3}
+_KILLED = {"worker": 14, "worker child": 12, "relay": 7, "web": 9}
+_FROZEN = {"worker": 6, "worker child": 6, "relay": 4, "web": 3}
 _RAW_SHARE = 0.4  # of invalid messages that are not in kombu's format
 _BODIES = (
     b"null",

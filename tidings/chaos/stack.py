@@ -38,7 +38,6 @@ _REMOVED_VARIABLES = (
     "LOG_FORMAT",
 )
 _ROLES = (
-    ("web worker", re.compile(r"^tidings: tidings web worker-")),
     ("web", re.compile(r"^tidings: tidings web")),
     ("relay", re.compile(r"^tidings: tidings relay")),
     ("worker", re.compile(r"^(\[celeryd: \S+:MainProcess\]|tidings: celery .* worker )")),

@@ -5,7 +5,7 @@ import socket
 import click
 
 from tidings.all_settings import require_all_valid
-from tidings.web_server import WebServer, listen
+from tidings.web_server import SupervisedWebServer, WebServer, listen
 
 
 @click.command()
@@ -14,9 +14,11 @@ from tidings.web_server import WebServer, listen
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes."
 )
-@click.option("--fd", type=int, hidden=True, help="Descriptor of a listening socket.")
+@click.option("--fd", type=int, hidden=True, help="Listening socket, of `tidings up`.")
 def web(host: str, port: int, workers: int, fd: int | None) -> None:
     """Serve the HTTP API and the pages, until SIGINT or SIGTERM."""
     require_all_valid()
-    listening = listen(host, port) if fd is None else socket.socket(fileno=fd)
-    WebServer(listening, workers=workers).run()
+    if fd is None:
+        WebServer(listen(host, port), workers=workers).run()
+    else:
+        SupervisedWebServer(socket.socket(fileno=fd)).run()

@@ -70,6 +70,12 @@ def test_a_scaled_queue_has_that_many_workers(running: Instance):
     assert queues.count("email") == 1
 
 
+def test_the_web_is_one_process_which_the_supervisor_itself_watches(running: Instance):
+    [web] = running.titled("tidings: tidings web")
+
+    assert web.children() == []
+
+
 @pytest.mark.parametrize(
     "name", ["celeryd: email@", "tidings relay", "tidings: tidings web", "flower", "valkey-server"]
 )
