@@ -49,6 +49,10 @@ _REFUSED_CONNECTIONS = {
         "its limit on connections is reached",
         "raise it (`rabbitmqctl list_vhost_limits`, `list_user_limits`), or close connections",
     ),
+    "number of channels": (
+        "its limit on channels is reached",
+        "raise it (`rabbitmqctl list_user_limits`), or close connections",
+    ),
     "Login was refused": (
         "it refuses the login",
         "correct the user and the password in BROKER_URL",

@@ -48,6 +48,11 @@ def no_connection(broker: Guarded) -> None:
     broker.limit(max_connections=0)
 
 
+def no_channel(broker: Guarded) -> None:
+    broker.ctl("set_user_limits", broker.user, '{"max-channels": 0}')
+    broker.mends.append(lambda: broker.ctl("clear_user_limits", broker.user, "all"))
+
+
 def other_password(broker: Guarded) -> None:
     broker.ctl("change_password", broker.user, "other")
     broker.mends.append(lambda: broker.ctl("change_password", broker.user, PASSWORD))
@@ -65,6 +70,7 @@ def no_host(broker: Guarded) -> None:
 
 REFUSALS = {
     no_connection: "limit on connections",
+    no_channel: "limit on channels",
     other_password: "correct the user and the password",
     no_rights: "rabbitmqctl set_permissions",
     no_host: "rabbitmqctl add_vhost",
