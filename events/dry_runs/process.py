@@ -50,7 +50,7 @@ def run(
     url = database().url.render_as_string(hide_password=False)
     with _one_at_a_time:
         done, reason = _run(request, os.environ | {"DATABASE_URL": url})
-    found = [DryRun.model_validate_json(line) for line in done.splitlines()]
+    found = [DryRun.model_validate_json(line) for line in done.split("\n")[:-1]]
     if len(found) < len(ids):
         found.append(DryRun(delivery_id=ids[len(found)], outcome="ended", error=reason))
     return found
@@ -69,7 +69,7 @@ def execute(request: str, environment: dict[str, str]) -> tuple[str, int | None]
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
+        encoding="utf-8",  # whatever the locales of this process and of that one are
         env=environment,
     ) as process:
         try:
@@ -96,9 +96,9 @@ def _reason(code: int | None) -> str:
 
 def main() -> None:
     """Run the handlers that the request on the standard input names; print a line for each."""
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "w")  # handlers may print
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")  # handlers may print
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    request = Request.model_validate(json.load(sys.stdin))
+    request = Request.model_validate(json.load(sys.stdin.buffer))
     list(subscriptions.discover(request.package, skip=request.skip))
     use(RolledBackDatabase(os.environ["DATABASE_URL"]))
     install_hook()

@@ -12,7 +12,7 @@ from events.dry_runs import process
 from events.dry_runs.result import DryRun
 from events.testing import Bus
 from tests import forked
-from tests.events.dry_run_handlers.handlers import HANDLERS, Note
+from tests.events.dry_run_handlers.handlers import ECHOED, HANDLERS, Note
 from tests.events.sample import deliveries, note
 
 PACKAGE = "tests.events.dry_run_handlers"
@@ -90,6 +90,17 @@ def test_a_real_run_changes_what_the_dry_run_has_listed(bus: Bus) -> None:
         found = {row.name: row.count for row in session.scalars(select(Note))}
     assert found == {"one": 11, "old": 3, "kept": 5, "raw": 9, "locked": 1, "absent": 1}
     assert len(everything()["sample_marks"]) == 2
+
+
+def test_texts_are_told_as_they_are_whatever_the_locale(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}.items():
+        monkeypatch.setenv(name, value)
+    results = dry_run("echo", "talk")
+
+    assert [each.outcome for each in results] == ["handled", "handled"]
+    assert [each.data["text"] for each in results[0].events] == [ECHOED]
 
 
 REFUSED = {

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from events import Base, get_or_create_locked, insert_if_absent, publish, subscribe, transaction
 from tests.events.sample import Mark, Noted, Replied
 
+ECHOED = "Žofie\u2028Nováková 🎁"
+
 
 class Note(Base):
     """An effect with a key of the handler's own."""
@@ -78,8 +80,13 @@ def talk(event: Noted, session: Session) -> None:
     print("hello")
 
 
+def echo(event: Noted, session: Session) -> Replied:
+    """Return a text with letters beyond ASCII and a line separator of Unicode."""
+    return Replied(text=ECHOED)
+
+
 HANDLERS: tuple[Callable[..., Any], ...] = (
-    *(write, hang, crash, connect, start_process, commit, own_transaction, talk),
+    *(write, hang, crash, connect, start_process, commit, own_transaction, talk, echo),
 )
 for handler in HANDLERS:
     subscribe(Noted, queue="dry")(handler)
