@@ -58,6 +58,7 @@ class WebServer(MPServer):
             process_name="tidings: tidings web",
         )
         self._listening = listening
+        _defer_silent_connections(listening)
 
     def run(self) -> None:
         """Serve until SIGINT or SIGTERM."""
@@ -111,6 +112,16 @@ class SupervisedWebServer(WebServer):
         self._init_shared_socket()
         server: Any = self
         server._spawn_worker(0, spawn_target, target_loader).inner.run()
+
+
+def _defer_silent_connections(listening: socket.socket) -> None:
+    """Leave a connection with the kernel until its request begins to arrive (Linux only).
+
+    A web that ends closes the connections that it has accepted and that have sent nothing yet:
+    in `tidings restart` under six clients, one of 300 orders. Unaccepted, they wait for the next.
+    """
+    if option := getattr(socket, "TCP_DEFER_ACCEPT", None):
+        listening.setsockopt(socket.IPPROTO_TCP, option, HEAD_TIMEOUT // 1000)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -3,6 +3,8 @@
 import fcntl
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,6 +21,7 @@ from tests.forked import ForkedProcess
 from tests.servers import HANG, free_port, wait_until
 from tests.web.payloads import order_payload
 from tidings.migrations.run import migrate
+from tidings.web_server import listen
 from web.buffering import TURNS
 
 HEAD = b"POST /api/v1/orders HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\n"
@@ -148,6 +151,34 @@ def test_a_request_that_is_being_answered_outlives_sigterm(web: Web) -> None:
 
     assert answers == [202]
     wait_until(lambda: not web.running(), what="the end of the web")
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="Linux only")
+def test_a_silent_connection_to_a_web_that_ends_is_answered_by_the_next(tmp_path: Path) -> None:
+    with listen("127.0.0.1", 0) as listening:
+        address = listening.getsockname()
+        livez = f"http://127.0.0.1:{address[1]}/livez"
+        command = [sys.executable, "-m", "tidings", "web", "--fd", str(listening.fileno())]
+        env = os.environ | {
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'tidings.sqlite'}",
+            "SECRET_KEY": "only for tests",
+        }
+        with socket.socket() as silent:
+            silent.settimeout(HANG)
+            for ends in (True, False):
+                with subprocess.Popen(command, env=env, pass_fds=[listening.fileno()]) as served:
+                    try:
+                        httpx.get(livez, timeout=HANG).raise_for_status()
+                        if ends:
+                            silent.connect(address)
+                            httpx.get(livez, timeout=HANG).raise_for_status()  # accepted after it
+                        else:
+                            silent.sendall(b"GET /livez HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+                            answer = silent.recv(1000)
+                    finally:
+                        served.terminate()
+
+    assert answer.startswith(b"HTTP/1.1 200")
 
 
 def test_no_worker_outlives_its_main_process(web: Web) -> None:
