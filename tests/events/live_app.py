@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import billiard.pool
 from celery import Celery
 from celery.signals import worker_process_init
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -145,6 +146,9 @@ def die_once(**_: object) -> None:
         Path(note).touch()
         die()
 
+
+if os.environ.get("PATIENT_CHILDREN"):  # a child waits for ever for its results to be read
+    billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = sys.maxsize
 
 app = Celery("live")
 app.config_from_object("celeryconfig")
