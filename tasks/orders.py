@@ -17,7 +17,6 @@ from sqlalchemy import (
     Text,
     bindparam,
     exists,
-    func,
     or_,
     select,
     text,
@@ -33,6 +32,7 @@ from events.admin.person import Person
 from events.admin.slices import Stage
 from events.catalog import Address, Line, Money, OrderCancelled, OrderConfirmed
 from events.ledger import DEAD_BY_KEY, IS_DEAD, IS_OPEN
+from events.lower_case import lowered
 from events.orm import BigInt, BigIntPK, PydanticType, table_of
 from events.personal import ERASED, ERASED_EMAIL, erased
 from events.tables import Delivery, LogEntry
@@ -88,7 +88,7 @@ register_free_text(Order.reason)
 @register_stage("orders", last=True)
 def erase_orders(person: Person) -> Stage:
     """Erase the person from their orders and revoke the links; lines, totals and states stay."""
-    theirs = or_(func.lower(Order.email).in_(person.spellings), Order.number.in_(person.subjects))
+    theirs = or_(lowered(Order.email).in_(person.spellings), Order.number.in_(person.subjects))
     left = select(Order.id).where(theirs, Order.email != ERASED_EMAIL)
 
     def change(session: Session, ids: Sequence[str], _: object) -> int:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, cast, func, or_, select
+from sqlalchemy import ColumnElement, Text, cast, or_, select
 from sqlalchemy.orm import Session
 
 from events.emails import email_forms, email_key, email_spellings
 from events.event import stored_as
+from events.lower_case import lowered
 from events.personal import ERASED, ERASED_EMAIL, Personal, personal_values
 from events.tables import LogEntry, ScheduledEvent
 
@@ -83,9 +84,9 @@ def contains_email(column: Any, email: str) -> ColumnElement[bool]:
     """Select the rows whose column, text or JSON, contains the address in any of its spellings.
 
     A longer address contains it too: `emails.mentions_email` tells it apart. JSON is stored with
-    escapes. `lower` knows more than ASCII on some databases only.
+    escapes. The lower case has more than ASCII on some databases only.
     """
-    text = func.lower(cast(column, Text))
+    text = lowered(cast(column, Text))
     forms = {
         form.translate(_ASCII_LOWER)
         for letters in email_forms(email)

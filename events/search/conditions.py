@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Text, cast, literal, or_, select
 from sqlalchemy.orm import Session
 
 from events.dialects import dialect_of
 from events.emails import email_spellings
+from events.lower_case import lowered
 from events.search.query import Query, Term
 from events.tables import Attempt, Delivery, LogEntry
 
@@ -43,7 +44,7 @@ def _data_equals(session: Session, term: Term) -> ColumnElement[bool]:
     equals = dialect_of(session).json_equals(LogEntry.data, term.path, term.value)
     if "@" not in term.value:
         return equals
-    written = func.lower(cast(LogEntry.data[term.path].as_string(), Text))
+    written = lowered(cast(LogEntry.data[term.path].as_string(), Text))
     return or_(equals, written.in_(sorted(email_spellings(term.value))))
 
 
