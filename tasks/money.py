@@ -44,7 +44,8 @@ def currencies() -> list[tuple[str, str]]:
     return sorted((code, name) for code, name in found if digits(code) is not None)
 
 
-def _currency(code: str) -> str:
+def currency_code(code: str) -> str:
+    """Return the code of a currency of today. Raises an error unless it is one."""
     if code not in dict(currencies()):
         raise PydanticCustomError(
             "currency",
@@ -56,7 +57,7 @@ def _currency(code: str) -> str:
 
 Currency = Annotated[
     str,
-    AfterValidator(_currency),
+    AfterValidator(currency_code),
     WithJsonSchema(
         {"type": "string", "enum": [code for code, _ in currencies()], "description": "ISO 4217"}
     ),
@@ -66,9 +67,12 @@ Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT, description="in the currency'
 
 
 def parse_amount(text: str, currency: str) -> int:
-    """Return an amount such as `12.50` in minor units, with at most the currency's digits."""
-    fraction = digits(currency) or 0
-    pattern = rf"[0-9]{{1,16}}(\.[0-9]{{1,{fraction}}})?" if fraction else r"[0-9]{1,16}"
+    """Return an amount such as `12.50` in minor units, with at most the currency's digits.
+
+    Raises an error for what is no amount, and no currency. `Amount` says how large one can be.
+    """
+    fraction = digits(currency_code(currency)) or 0
+    pattern = rf"[0-9]{{1,20}}(\.[0-9]{{1,{fraction}}})?" if fraction else r"[0-9]{1,20}"
     if not re.fullmatch(pattern, text.strip()):
         raise PydanticCustomError(
             "amount",

@@ -101,10 +101,16 @@ def test_a_typed_amount_is_read_in_the_currencys_digits(
         ("-1", "EUR"),
         ("1,50", "EUR"),
         ("", "EUR"),
-        ("9" * 17, "EUR"),
+        ("9" * 21, "EUR"),
         ("NaN", "EUR"),
     ],
 )
 def test_an_amount_that_is_written_otherwise_is_refused(text: str, currency: str) -> None:
     with pytest.raises(ValueError, match=f"write the amount in {currency} in digits"):
         parse_amount(text, currency)
+
+
+@pytest.mark.parametrize("currency", ["eur", "EURO", "€", "", "HRK", "XAU"])
+def test_of_an_amount_in_no_currency_the_currency_is_refused(currency: str) -> None:
+    with pytest.raises(ValueError, match=f"'{currency}' is not a currency; give its ISO 4217"):
+        parse_amount("9.90", currency)

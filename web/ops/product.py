@@ -15,7 +15,7 @@ from tasks import assortment, inventory
 from tasks.assortment import NewProduct, ProductChange
 from tasks.commands import Command, sku
 from tasks.errors import OrderError
-from tasks.money import currencies, parse_amount, plain_amount
+from tasks.money import currencies, currency_code, parse_amount, plain_amount
 from tasks.products import Product
 from web import forms
 from web.filters import sentence
@@ -39,7 +39,9 @@ class ProductForm:
     def command(self, kind: type[Kind]) -> Kind | None:
         """Return the form as a command, or `None` after adding its errors."""
         currency = self.values.get("currency", "")
-        price = self._read("price", lambda typed: parse_amount(typed, currency))
+        price: object = 1  # if the currency is none, nobody can tell how the amount is written
+        if self._read("currency", currency_code):
+            price = self._read("price", lambda typed: parse_amount(typed, currency))
         sent: dict[str, Any] = {
             "name": self.values.get("name", ""),
             "description": self.values.get("description", ""),
@@ -78,9 +80,17 @@ def _render(form: ProductForm, product: Product | None, stock: int = 0) -> Respo
         form=form,
         product=product,
         stock=stock,
-        currencies=[(code, f"{code}, {name}") for code, name in currencies()],
+        currencies=_currencies(product),
     )
     return make_response(page, 422 if form.errors else 200)
+
+
+def _currencies(product: Product | None) -> list[tuple[str, str]]:
+    """Return the currencies to choose from; that of the product may have been withdrawn since."""
+    offered = [(code, f"{code}, {name}") for code, name in currencies()]
+    if product is not None and product.currency not in dict(offered):
+        offered.insert(0, (product.currency, f"{product.currency}, which is no longer a currency"))
+    return offered
 
 
 @bp.get("/new")

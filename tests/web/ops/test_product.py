@@ -1,10 +1,12 @@
 """/ops/products/new and .../change: an operator adds and changes products by form."""
 
+import re
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from events import reading
+from events import reading, transaction
 from tasks.inventory import stock_levels
 from tasks.products import Product
 from tests.web.pages import audit_log, post
@@ -79,6 +81,8 @@ WRONG = {
     "nothing to pay": ("price", "0"),
     "a price beyond the limit": ("price", "99999999999999"),
     "a metal for a currency": ("currency", "XAU"),
+    "a currency of the past": ("currency", "HRK"),
+    "no currency": ("currency", ""),
     "full-width stock": ("stock", "\uff11"),
     "stock beyond the limit": ("stock", str(10**12 + 1)),
     "stock beyond every column": ("stock", "9" * 30),
@@ -97,10 +101,27 @@ def test_a_mistake_is_reported_beside_its_field_and_all_values_are_kept(
     )
 
     assert page.status_code == 422
-    shown_at = "price" if field == "currency" and 'id="currency-error"' not in page.text else field
-    assert f'id="{shown_at}-error"' in page.text
+    assert re.findall('id="([a-z]+)-error"', page.text) == [field]
     assert "For tea." in page.text
     assert "Nothing is saved yet." in page.text
+
+
+def test_a_product_in_a_currency_that_was_withdrawn_is_not_priced_in_the_first_of_the_list(
+    client: FlaskClient,
+):
+    with transaction() as session:
+        session.get_one(Product, "MUG-BLUE").currency = "HRK"
+
+    page = client.get(CHANGE, headers=OPS).text
+    kept = {"name": "Mug", "price": "12.50", "currency": "HRK", "active": "on", "reason": "x"}
+    refused = post(client, CHANGE, CHANGE, OPS, **kept)
+    changed = post(client, CHANGE, CHANGE, OPS, **kept | {"currency": "EUR"})
+
+    [chosen] = re.findall(r'<option value="([A-Z]+)" selected', page)
+    assert chosen == "HRK"
+    assert refused.status_code == 422
+    assert "&#39;HRK&#39; is not a currency" in refused.text
+    assert "Mug is changed" in changed.text
 
 
 @pytest.mark.parametrize(("sku", "status"), [("CAR", 404), ("mug-blue", 422), ("x", 422)])
