@@ -1,6 +1,7 @@
 """The commands that a customer may give. They are validated here and nowhere else."""
 
 import re
+import unicodedata
 from typing import Annotated
 
 from pydantic import (
@@ -22,7 +23,8 @@ from tasks.countries import Country, needs_postcode
 
 MAX_QUANTITY = 99  # of one product in an order
 _SKU = re.compile(r"[A-Z0-9][A-Z0-9-]{0,31}")
-_NUMBER = re.compile(r"(?:ORD-)?([0-9]+)", re.IGNORECASE)
+_NUMBER = re.compile(r"#? ?(?:ORD[ -]?)?0*([1-9][0-9]*)", re.IGNORECASE)
+_DASHES = re.compile("[\u2010-\u2015\u2212]")  # what a word processor makes of a hyphen
 
 
 def sku(text: str) -> str:
@@ -35,11 +37,12 @@ def sku(text: str) -> str:
 
 
 def order_number(text: str) -> str:
-    """Return an order's number as it is stored: `1042` and `ord-1042` are ORD-1042.
+    """Return an order's number as it is stored: `1042`, `#1042` and `ord-1042` are ORD-1042.
 
     Any other text is returned as it is, for subjects that are no order.
     """
-    found = _NUMBER.fullmatch(text.strip())
+    typed = _DASHES.sub("-", unicodedata.normalize("NFKC", text)).strip()
+    found = _NUMBER.fullmatch(typed)
     return f"ORD-{found[1]}" if found else text.strip()
 
 

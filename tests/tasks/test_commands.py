@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.commands import PlaceOrder
+from tasks.commands import PlaceOrder, order_number
 from tasks.countries import countries
 from tests.tasks.builders import BERLIN, order_data
 
@@ -135,3 +135,20 @@ def test_countries_are_listed_by_name() -> None:
     names = [name for _, name in countries()]
     assert names == sorted(names)
     assert ("DE", "Germany") in countries()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("1042", "ORD-1042", "ord-1042", " ORD-1042 ", "#1042", "# 1042", "#ORD-1042"),
+        *("ORD 1042", "ORD1042", "ORD\u20111042", "ORD\u20131042", "ORD-01042"),
+        *("\uff11\uff10\uff14\uff12", "\uff2f\uff32\uff24\uff0d1042", "ORD-1042\u00a0"),
+    ],
+)
+def test_the_number_of_an_order_is_read_as_people_write_it(typed: str) -> None:
+    assert order_number(typed) == "ORD-1042"
+
+
+@pytest.mark.parametrize("typed", ["", "0", "ORD-", "ORD--1", "1042a", "invoice-7", "1 042", "N-7"])
+def test_what_is_no_number_of_an_order_stays_as_it_is(typed: str) -> None:
+    assert order_number(typed) == typed
