@@ -11,6 +11,7 @@ from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.output import json_option, print_json, print_table, progress_bar
 from tidings.cli.parameters import WholeNumber
 
+MAX_DAYS = 36_500  # a hundred years; the calendar ends before the numbers do
 _LABELS = {
     "dead_letters": "dead letters and discarded deliveries",
     "done": "handled deliveries",
@@ -24,7 +25,7 @@ _LABELS = {
 @click.command()
 @click.option(
     "--dead-after",
-    type=WholeNumber(1),
+    type=WholeNumber(1, MAX_DAYS),
     metavar="DAYS",
     default=90,
     show_default=True,
@@ -32,19 +33,19 @@ _LABELS = {
 )
 @click.option(
     "--done-after",
-    type=WholeNumber(1),
+    type=WholeNumber(1, MAX_DAYS),
     metavar="DAYS",
     help="Age of handled deliveries; default: keep them.",
 )
 @click.option(
     "--events-after",
-    type=WholeNumber(1),
+    type=WholeNumber(1, MAX_DAYS),
     metavar="DAYS",
     help="Age of events; default: keep them.",
 )
 @click.option(
     "--audit-after",
-    type=WholeNumber(1),
+    type=WholeNumber(1, MAX_DAYS),
     metavar="DAYS",
     help="Age of the lines of the audit; default: keep them.",
 )

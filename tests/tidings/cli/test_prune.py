@@ -22,7 +22,12 @@ def test_prune_counts_before_it_deletes_and_the_audit_has_the_reason(dead: str):
 
 
 @pytest.mark.parametrize(
-    "words", [("--dead-after", "0"), ("--dead-after", "-1"), ("--done-after", "soon")]
+    "words",
+    [
+        *(("--dead-after", each) for each in ("0", "-1", "999999999")),
+        ("--done-after", "soon"),
+        ("--audit-after", "99999999999"),
+    ],
 )
 def test_prune_wants_days(bus: Bus, words: tuple[str, ...]):
     assert call("prune", *words).exit_code == 2
