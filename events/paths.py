@@ -1,25 +1,28 @@
 """Paths of files and folders in settings and commands: one rule for all of them."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
 from events.errors import BadValue
 
+_OF_A_SHELL = re.compile(r"([~$])|.*(\$\{)", re.DOTALL)
+
 
 def check_path(path: str) -> str:
     """Return the path of a file or folder. Raises `BadValue`.
 
-    Only a shell expands `~`, and not in an address or after `--option=`: a folder of that name
-    would be made.
+    Only a shell expands `~` and variables, and `~` not in an address or after `--option=`: a folder
+    of that name would be made.
     """
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
         raise BadValue("names a path that this locale cannot express", "set PYTHONUTF8=1") from None
-    if path.startswith("~"):
+    if found := _OF_A_SHELL.match(path):
         raise BadValue(
-            "names a path that begins with ~, which only a shell expands",
+            f"names a path with {found[1] or found[2]}, which only a shell expands",
             "write the whole path, such as /srv/shop/tidings; ./~ is a folder of that name",
         )
     return path

@@ -24,6 +24,8 @@ _HASH_FIX = (
     "copy the whole hash; in a .env file put the value in single quotes, because $ begins a "
     "variable there"
 )
+_FOREIGN_HASH = re.compile(r"\$(2[abxy]|apr1|argon2[a-z]*|scrypt|[1567y])\$|\{S?SHA[0-9]*\}")
+_OWN_HASH_FIX = "give the password, or its hash as werkzeug writes it: scrypt:... or pbkdf2:..."
 _MAX_COST = 1 << 21  # 256 MB; the default of werkzeug is an eighth of it
 _HASH = re.compile(
     r"(scrypt:(?P<n>[0-9]{1,7}):(?P<r>[0-9]{1,2}):(?P<p>[0-9]{1,2})"
@@ -42,6 +44,9 @@ class Role(StrEnum):
         """Return True if this role may do what `needed` may."""
         order = list(Role)
         return order.index(self) >= order.index(needed)
+
+
+_NO_COMMA = re.compile(rf":({'|'.join(Role)})[;|\s]")
 
 
 @dataclass(frozen=True)
@@ -121,11 +126,15 @@ def _login(text: str, *, is_alone: bool) -> Login:
             raise BadValue("does not end with a role, though its password has a colon", _ROLE_FIX)
     if not login.password.strip():
         raise BadValue("has no password", _FIX)
+    if _NO_COMMA.search(login.password):
+        raise BadValue("has no comma after a role", _ROLE_FIX)
     _check_hash(login.password)
     return login
 
 
 def _check_hash(password: str) -> None:
+    if _FOREIGN_HASH.match(password):  # as a password it would open /ops to who knows the hash
+        raise BadValue("has a hash of another program, such as htpasswd", _OWN_HASH_FIX)
     if not password.startswith(("scrypt:", "pbkdf2:")):
         return
     found = _HASH.fullmatch(password)

@@ -69,6 +69,8 @@ NOW = datetime(2026, 5, 3, tzinfo=UTC)
         ("FLOWER_URL_PREFIX", "/"),
         *(("FLOWER_URL_PREFIX", each) for each in ("%zz", "$FOO", "a/../b", "a//b", "(flower)")),
         ("MAIL_DIR", "~/mail"),
+        ("MAIL_DIR", "$HOME/mail"),
+        ("MAIL_DIR", "/srv/${SHOP}/mail"),
         ("FLOWER_PORT", "http"),
         ("FLOWER_PORT", "70000"),
     ],
