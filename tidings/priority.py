@@ -1,7 +1,6 @@
 """The priority of what runs beside the web: an accepted order is what counts most."""
 
 import os
-import time
 from pathlib import Path
 
 # Niceness of workers: a third of the weight of the web. Not less, because what holds the write lock
@@ -11,9 +10,6 @@ BACKGROUND = 5
 # three deliveries instead of one cost half as much (docs/performance.md, "What was changed").
 RELAY = 15
 
-_SESSION = Path("/proc/self/autogroup")
-_ATTEMPTS, _PAUSE = 30, 0.1  # seconds; users without privileges may change one session in that time
-
 
 def give_way() -> None:
     """Let the web go before this process on a busy machine."""
@@ -21,20 +17,20 @@ def give_way() -> None:
     os.setpriority(os.PRIO_PROCESS, 0, max(now, BACKGROUND))
 
 
-def give_way_as_session(niceness: int) -> None:
-    """Raise the niceness of this process, and with it that of the session that it has just opened.
+def set_session_niceness(leader: int, niceness: int) -> bool:
+    """Set the niceness of the session that a child opens; false to be asked again a little later.
 
     Linux shares the processors among the sessions first, each with one weight, however many
     processes it has; the niceness of a process then counts in its own session only (sched(7), "The
-    autogroup feature"). Where there is no such feature, that of the process is all.
+    autogroup feature"). Users without privileges may change one session in a tenth of a second.
+    Where there is no such feature, the niceness of the processes is all.
     """
-    reached = os.nice(niceness)
-    for _ in range(_ATTEMPTS if niceness else 0):
-        try:
-            _SESSION.write_text(str(reached))
-        except BlockingIOError:
-            time.sleep(_PAUSE)
-        except OSError:
-            return
-        else:
-            return
+    try:
+        if os.getsid(leader) != leader:  # not opened yet
+            return False
+        Path(f"/proc/{leader}/autogroup").write_text(str(niceness))
+    except BlockingIOError:
+        return False
+    except OSError:  # there is no such feature, or the child has ended
+        pass
+    return True

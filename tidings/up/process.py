@@ -14,7 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from tidings.prctl import PR_SET_CHILD_SUBREAPER, end_with_parent, prctl
-from tidings.priority import give_way_as_session
+from tidings.priority import set_session_niceness
 from tidings.up.program import Program
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
@@ -26,6 +26,7 @@ class Process:
     def __init__(self, program: Program, closes: Iterable[int] = ()) -> None:
         self.program = program
         self.started = time.monotonic()
+        self._session_gives_way = program.niceness == 0
         self.output, out = os.pipe()
         os.set_blocking(self.output, False)
         sys.stdout.flush()
@@ -43,6 +44,13 @@ class Process:
     def age(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self.started
+
+    def give_way(self) -> bool:
+        """Let its session, too, give way to others; false to be called again a little later."""
+        if not self._session_gives_way:
+            niceness = os.nice(0) + self.program.niceness
+            self._session_gives_way = set_session_niceness(self.pid, niceness)
+        return self._session_gives_way
 
     def terminate(self) -> None:
         """Ask the process to end, also if it is stopped by SIGSTOP."""
@@ -64,7 +72,7 @@ def _run_child(program: Program, out: int, parent: int, closes: Iterable[int]) -
         _prepare(out, parent)
         for each in closes:
             os.close(each)
-        give_way_as_session(program.niceness)
+        os.nice(program.niceness)
         program.run()
         status = 0
     except SystemExit as error:

@@ -152,12 +152,16 @@ class Supervisor:
         now = time.monotonic()
         waits = [slot.due - now for slot in self._slots.values() if slot.due is not None]
         waits += [] if timeout is None else [timeout]
+        waits += [] if self._sessions_give_way() else [_POLL_INTERVAL]
         for key, _ in self._selector.select(max(0.0, min(waits)) if waits else None):
             key.data()
         self._reap()
         for slot in self._slots.values():
             if slot.due is not None and slot.due <= time.monotonic() and not self._draining:
                 self._launch(slot)
+
+    def _sessions_give_way(self) -> bool:
+        return all(slot.process.give_way() for slot in self._slots.values() if slot.process)
 
     def _handle_signals(self) -> None:
         received = set(os.read(self._wakeup, 4096)) - {signal.SIGCHLD}
