@@ -140,7 +140,7 @@ class Relay:
             return
         self._report_broker_up()
         with self._beat_on_change():
-            self._queues.note("ordinary tasks", refused)
+            self._queues.note_tasks(refused, now=time.monotonic())
 
     def _unmark(self, messages: Sequence[Message]) -> None:
         if messages:

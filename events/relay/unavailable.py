@@ -6,12 +6,15 @@ import structlog
 
 from events import heartbeat
 from events.errors import QueueUnavailable
+from events.outgoing_tasks import REFUSED_DELAY
 from events.tables import QueueTrouble
 
 logger = structlog.get_logger("tidings.relay")
 
 FIRST_DELAY, MAX_DELAY = 0.25, 5.0  # seconds between two attempts to send to a queue
 FORGET_AFTER = 3 * heartbeat.INTERVAL  # seconds since an attempt was possible, and none needed
+_TASKS = "ordinary tasks"
+TASKS_REFUSED_FOR = 2 * REFUSED_DELAY.total_seconds()  # each is tried again earlier
 
 
 class UnavailableQueues:
@@ -25,6 +28,7 @@ class UnavailableQueues:
         self._errors: dict[str, dict[str, QueueUnavailable]] = {}
         self._delays: dict[str, float] = {}
         self._attempt_at: dict[str, float] = {}
+        self._tasks_refused_at: dict[str, float] = {}
 
     def note_send(
         self, queues: Iterable[str], refused: Mapping[str, QueueUnavailable], *, now: float
@@ -40,6 +44,16 @@ class UnavailableQueues:
         self.note(
             "send", {queue: error for queue, error in known.items() if queue in self._attempt_at}
         )
+
+    def note_tasks(self, refused: Mapping[str, QueueUnavailable], *, now: float) -> None:
+        """Record the queues that refused ordinary tasks, of which each send has other ones."""
+        self._tasks_refused_at |= dict.fromkeys(refused, now)
+        refusals = self._tasks_refused_at.items()
+        late = [queue for queue, at in refusals if now > at + TASKS_REFUSED_FOR]
+        for queue in late:
+            del self._tasks_refused_at[queue]
+        known = {**self._errors.get(_TASKS, {}), **refused}
+        self.note(_TASKS, {queue: known[queue] for queue in self._tasks_refused_at})
 
     def note(self, duty: str, errors: Mapping[str, QueueUnavailable]) -> None:
         """Record the errors that `duty` met the last time, in place of those before."""
@@ -61,6 +75,7 @@ class UnavailableQueues:
 
     def forget_idle(self, *, now: float) -> None:
         """Forget refusals of queues to which nothing is to be sent any more."""
+        self.note_tasks({}, now=now)
         idle = [queue for queue, at in self._attempt_at.items() if now > at + FORGET_AFTER]
         for queue in idle:
             self._release(queue)

@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from kombu import Exchange, Queue
 
-from events import Database, clock, outgoing_tasks, reading, transaction
+from events import Database, clock, heartbeat, outgoing_tasks, reading, transaction
 from events.errors import BrokerDown, ScheduleError
 from events.outgoing_tasks import LEASE, OutgoingTask
 from events.relay.loop import Relay
@@ -135,6 +135,22 @@ def test_a_queue_that_refuses_its_tasks_holds_up_no_other(
     now.advance(outgoing_tasks.REFUSED_DELAY.total_seconds())
     send_tasks(broker)
     assert sent(broker) == [taken, refused]
+
+
+def test_a_queue_that_refuses_its_tasks_is_named_while_those_of_another_are_sent(
+    broker: InMemoryTransport,
+) -> None:
+    broker.full_queues = {"slow"}
+    relay = Relay(broker, name="relay@test")
+    crawled()
+    relay.work()
+    for _ in range(3):
+        crawled(queue="celery")
+        relay.work()
+
+    assert len(sent(broker)) == 3
+    with reading() as session:
+        assert heartbeat.queue_troubles(session).keys() == {"slow"}
 
 
 def test_a_relay_that_dies_after_it_has_sent_sends_again_with_the_same_id(

@@ -1,7 +1,12 @@
 """Queues that the broker refuses: the back-off of each, and what is said of them."""
 
 from events.errors import QueueUnavailable
-from events.relay.unavailable import FORGET_AFTER, MAX_DELAY, UnavailableQueues
+from events.relay.unavailable import (
+    FORGET_AFTER,
+    MAX_DELAY,
+    TASKS_REFUSED_FOR,
+    UnavailableQueues,
+)
 
 FULL = {"notes": QueueUnavailable("notes", "is full", "start workers")}
 LEADERLESS = {"notes": QueueUnavailable("notes", "has no leader", "start nodes")}
@@ -46,5 +51,17 @@ def test_a_queue_to_which_nothing_is_to_be_sent_any_more_is_forgotten() -> None:
     queues.forget_idle(now=FORGET_AFTER)
     assert queues.troubles()
     queues.forget_idle(now=FORGET_AFTER + 1.0)
+
+    assert queues.troubles() == {}
+
+
+def test_a_queue_that_refused_tasks_is_named_until_it_is_not_refused_again_in_time() -> None:
+    queues = UnavailableQueues()
+    queues.note_tasks(FULL, now=0.0)
+    queues.note_tasks({}, now=1.0)  # tasks of other queues
+    queues.forget_idle(now=TASKS_REFUSED_FOR)
+    assert queues.troubles().keys() == {"notes"}
+    assert queues.held(now=1.0) == set()
+    queues.forget_idle(now=TASKS_REFUSED_FOR + 1.0)
 
     assert queues.troubles() == {}
