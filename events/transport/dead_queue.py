@@ -27,16 +27,19 @@ class DeadQueue:
         self.channel = channel
         self.dropped: dict[str, str] = {}  # queues and why, until somebody takes them
         self._unstored: Any = None
-        channel.exchange_declare(NAME, "direct", durable=True, auto_delete=False)
+        self._declare_exchange()
         channel.queue_declare(NAME, durable=True, auto_delete=False, arguments=_ARGUMENTS)
-        channel.queue_bind(NAME, NAME, routing_key=NAME)
+        self._bind()
 
     def drain(self) -> int:
         """Quarantine the messages on the queue and return their number.
 
         Each one is acknowledged once it is committed. A message that the database did not take is
-        held, and stored by the next call.
+        held, and stored by the next call. The exchange and its binding are made again if somebody
+        has deleted them: nothing else would tell, and dead letters would wait in their queues.
         """
+        self._declare_exchange()
+        self._bind()
         for drained in range(MAX_DRAINED):
             self._unstored = self._unstored or self.channel.basic_get(NAME)
             if not self._unstored:
@@ -45,6 +48,12 @@ class DeadQueue:
             self.channel.basic_ack(self._unstored.delivery_tag)
             self._unstored = None
         return MAX_DRAINED
+
+    def _declare_exchange(self) -> None:
+        self.channel.exchange_declare(NAME, "direct", durable=True, auto_delete=False)
+
+    def _bind(self) -> None:
+        self.channel.queue_bind(NAME, NAME, routing_key=NAME)
 
     def _settle(self, message: Any) -> None:
         """Quarantine a message, unless its publisher let it expire, or it is sent again."""

@@ -1,6 +1,6 @@
 """Messages that RabbitMQ dead-letters come into the ledger as invalid messages."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -92,6 +92,27 @@ def test_every_message_in_the_dead_queue_is_quarantined(
         b"text",
     ]
     assert {row.queue for row in invalid_messages()} == {dead_queue.NAME}
+
+
+@pytest.mark.parametrize(
+    "delete",
+    [
+        lambda channel: channel.exchange_delete(dead_queue.NAME),
+        lambda channel: channel.queue_unbind(dead_queue.NAME, dead_queue.NAME, dead_queue.NAME),
+    ],
+    ids=["exchange", "binding"],
+)
+def test_the_way_to_the_dead_queue_is_made_again_when_it_was_deleted(
+    delete: Callable[[Any], None], transport: CeleryTransport, rabbitmq_url: str
+) -> None:
+    transport.drain_dead_queue()
+    with Connection(rabbitmq_url) as connection:
+        delete(connection.default_channel)
+    transport.drain_dead_queue()
+    throw(rabbitmq_url, b"text")
+
+    wait_until(lambda: transport.drain_dead_queue() == 1, what="the message")
+    assert [row.body for row in invalid_messages()] == [b"text"]
 
 
 def test_a_message_that_the_database_does_not_take_stays_until_it_does(
