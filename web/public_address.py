@@ -77,7 +77,10 @@ class PublicAddress:
             del environ["HTTP_HOST"]
             # A proxy may send the name by which it knows this server, such as `tidings_web`.
             if not (self._proxies and "HTTP_X_FORWARDED_HOST" in environ):
-                complaint = f"the header Host is {host[:100]!r}, which is no host name"
+                complaint = (
+                    f"the header Host is {host[:100]!r}, which is no host name; a proxy in front "
+                    "must forward the one that the browser sees"
+                )
                 environ.setdefault(COMPLAINT, complaint)
         return self._app(environ, start_response)
 
