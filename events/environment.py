@@ -1,6 +1,7 @@
 """Settings from environment variables: checked all together, and refused in words."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from pydantic import ValidationError, ValidationInfo, field_validator, model_val
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events.errors import BadValue, TidingsError
+from events.inputs import unseen
 
 WRONG_SETTINGS = 2  # the exit code of a process that was started with wrong settings
 _MAX_SHOWN = 40  # characters of a wrong value
 _QUOTES = ("'", '"')
+_COMMENT = re.compile(r"\s#\s")
 _MAX_SECRET = 10_000  # bytes of a file with a secret
 
 
@@ -84,9 +87,19 @@ class EnvironmentSettings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def refuse_wrapping(cls, value: Any) -> Any:
-        """Refuse what a file of variables left around a value: quotes, or a byte order mark."""
+        """Refuse what a file or a clipboard left in a value: quotes, a comment, unseen marks."""
         if isinstance(value, str) and value.startswith("\ufeff"):
             raise BadValue("begins with a byte order mark", "save its file as UTF-8 without BOM")
+        if isinstance(value, str) and (character := unseen(value)):
+            raise BadValue(
+                f"has the character U+{ord(character):04X}, which nobody sees or means",
+                "write the value by hand instead of copying it, in a file that is UTF-8",
+            )
+        if isinstance(value, str) and _COMMENT.search(value):
+            raise BadValue(
+                "has a comment after it, which is taken as part of it",
+                "write it on a line of its own: only a shell and Compose take a comment away",
+            )
         if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] in _QUOTES:
             raise BadValue(
                 "has quotes around it, which are taken as part of it",

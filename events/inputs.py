@@ -125,6 +125,11 @@ def _is_visible(text: str) -> bool:
     return any(kind[0] in "LNPS" or kind == "Cn" for kind in kinds)
 
 
+def unseen(text: str) -> str:
+    """Return the first character of a text that is no text, nor a break; empty if there is none."""
+    return next((each for each in _NOT_TEXT.findall(text) if each not in "\t\r\n"), "")
+
+
 def only_text(text: str) -> str:
     """Return the text without the characters that are no text, for values that nobody can mend."""
     return _NOT_TEXT.sub("", text)

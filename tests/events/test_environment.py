@@ -84,7 +84,9 @@ def test_all_wrong_settings_are_named_at_once_and_no_password_is_shown(
     assert "sesame" not in str(raised.value)
 
 
-@pytest.mark.parametrize("value", ['"1.2"', "'1.2'", '""', "\ufeff1.2"])
+@pytest.mark.parametrize(
+    "value", ['"1.2"', "'1.2'", '""', "\ufeff1.2", "1.2 # the shop", "1.2\u200b", "1\udce4"]
+)
 def test_what_a_file_of_variables_leaves_around_a_value_is_refused(
     value: str, monkeypatch: pytest.MonkeyPatch
 ):
@@ -97,4 +99,5 @@ def test_what_a_file_of_variables_leaves_around_a_value_is_refused(
     wrong = {each.name: each for each in raised.value.wrong}
     assert wrong.keys() >= {"APP_VERSION", "BROKER_URL", "DATABASE_URL"}
     assert {each.reason.split()[0] for each in wrong.values()} <= {"has", "begins"}
-    assert all("leave them out" in each.fix or "BOM" in each.fix for each in wrong.values())
+    told = ("leave them out", "BOM", "a line of its own", "by hand")
+    assert all(any(words in each.fix for words in told) for each in wrong.values())
