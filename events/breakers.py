@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import String, Text, true, update
+from sqlalchemy import String, Text, select, true, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import clock, log
@@ -187,6 +187,15 @@ def start_probe(session: Session, dependency: str) -> Breaker | None:
     row = lock(session, dependency)
     due = row.state == State.OPEN and probe_due_at(row.next_probe_at, row.probe_at) <= clock.now()
     return row if due else None
+
+
+def move_probes(session: Session, step: timedelta) -> None:
+    """Move the probes that lie ahead, because the clock has gone back by `step`."""
+    now = clock.now()
+    ahead = select(Breaker).where(Breaker.next_probe_at > now).order_by(Breaker.dependency)
+    for row in session.scalars(ahead.with_for_update()):
+        if row.next_probe_at is not None:
+            row.next_probe_at = max(now, row.next_probe_at - step)
 
 
 def _is_on_probation(row: Breaker) -> bool:

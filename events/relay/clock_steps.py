@@ -1,4 +1,4 @@
-"""A clock that goes back: a retry must not wait for as long again as the clock was ahead.
+"""A clock that goes back: a retry or a probe must not wait for as long as the clock was ahead.
 
 All processes follow the database's clock. The relay notices in its next round when that was set
 back, and moves the due times that lie ahead by as much. Of several relays each does so: then a
@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy import select
 
-from events import clock, ledger
+from events import breakers, clock, ledger
 from events.database import reading, relaxed
 from events.ledger import IS_TO_SEND
 from events.tables import DELIVERIES
@@ -37,6 +37,8 @@ class ClockSteps:
         now, latest = clock.now(), self._latest
         moved = 0
         if latest is not None and latest - now > MIN_STEP:
+            with relaxed() as session:
+                breakers.move_probes(session, latest - now)
             moved = _move(now, latest - now)
             seconds = round((latest - now).total_seconds())
             logger.warning("clock.went_back", seconds=seconds, deliveries=moved)

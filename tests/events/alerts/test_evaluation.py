@@ -130,6 +130,16 @@ def test_a_queue_without_worker_is_told_after_its_time_every_hour_and_when_it_ha
     assert looks.after(INTERVAL - 1) == ["over: no worker notes"]
 
 
+def test_a_clock_that_goes_back_delays_no_alert(looks: Looks, limits: Callable[..., None]) -> None:
+    limits(no_worker="120")
+    looks.after()
+    looks.after(-6 * HOUR)  # it is pending since then
+    looks.after(-6 * HOUR)  # and was told then
+    looks.after()
+
+    assert looks.after(HOUR) == ["again: no worker notes"]
+
+
 def test_a_delivery_that_waits_too_long_is_told_unless_it_is_paused_or_replayed(
     looks: Looks, broken: Broken, limits: Callable[..., None]
 ) -> None:

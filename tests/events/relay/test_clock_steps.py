@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from events import Database
+from events import Database, breakers, reading, transaction
 from events.dispatch import dispatch
 from events.relay import clock_steps
 from events.relay.clock_steps import ClockSteps
@@ -74,6 +74,21 @@ def test_the_due_times_of_many_deliveries_keep_their_distance(
     step = timedelta(seconds=HOURS)
     assert [row.due_at for row in deliveries()] == [due_at - step for due_at in before]
     assert steps.check() == 0
+
+
+def test_a_probe_of_an_open_breaker_is_sent_when_it_would_have_been(
+    any_database: Database, time: ManualClock
+) -> None:
+    minute, steps = timedelta(minutes=1), ClockSteps()
+    with transaction() as session:
+        row = breakers.lock(session, "carrier")
+        row.state, row.next_probe_at = breakers.State.OPEN, time() + minute
+    steps.check()
+    time.advance(-HOURS / 4)
+    steps.check()
+
+    with reading() as session:
+        assert session.get_one(breakers.Breaker, "carrier").next_probe_at == time() + minute
 
 
 def test_a_clock_that_goes_on_moves_nothing(any_database: Database, time: ManualClock) -> None:
