@@ -6,7 +6,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy import bindparam, delete, insert, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from events import clock
@@ -17,6 +17,7 @@ from events.tables import Heartbeat, QueueTrouble
 
 INTERVAL = 5.0  # seconds between two beats
 EXPIRES_AFTER = timedelta(hours=1)
+MAX_AHEAD = timedelta(minutes=5)  # of a process that is alive, on SQLite with another clock
 
 _ROWS = table_of(Heartbeat)
 _STATE = (
@@ -29,8 +30,8 @@ _BEAT = Prepared(
     *("me", "my_pid", *_STATE),
 )
 _FIRST_BEAT = Prepared(insert(_ROWS), "name", "kind", "slots", "pid", "started_at", *_STATE)
-_EXPIRED = _ROWS.c.last_seen < bindparam("expired")
-_REPLACE = Prepared(delete(_ROWS).where(or_(_MINE, _EXPIRED)), "me", "expired")
+_EXPIRED = not_(_ROWS.c.last_seen.between(bindparam("expired"), bindparam("ahead")))
+_REPLACE = Prepared(delete(_ROWS).where(or_(_MINE, _EXPIRED)), "me", "expired", "ahead")
 _LEAVE = Prepared(delete(_ROWS).where(_MINE), "me")
 
 
@@ -67,7 +68,8 @@ def beat(
         values |= {"last_seen": now, "skew": clock.skew()}
         if _BEAT.run(connection, me=name, my_pid=pid, **values):
             return
-        _REPLACE.run(connection, me=name, expired=now - EXPIRES_AFTER)
+        bounds = {"expired": now - EXPIRES_AFTER, "ahead": now + EXPIRES_AFTER}
+        _REPLACE.run(connection, me=name, **bounds)
         first = {"name": name, "kind": kind, "slots": slots, "pid": pid, "started_at": now}
         _FIRST_BEAT.run(connection, **first, **values)
 
@@ -79,11 +81,13 @@ def leave(name: str) -> None:
 
 
 def alive(session: Session, *, within: float = 3 * INTERVAL) -> Sequence[Heartbeat]:
-    """Return the processes seen in the last `within` seconds, by name."""
-    since = clock.now() - timedelta(seconds=within)
-    return session.scalars(
-        select(Heartbeat).where(Heartbeat.last_seen >= since).order_by(Heartbeat.name)
-    ).all()
+    """Return the processes seen in the last `within` seconds, by name.
+
+    One that was seen far in the future has not been seen since the clock went back.
+    """
+    now = clock.now()
+    seen = Heartbeat.last_seen.between(now - timedelta(seconds=within), now + MAX_AHEAD)
+    return session.scalars(select(Heartbeat).where(seen).order_by(Heartbeat.name)).all()
 
 
 def live_relays(session: Session) -> list[Heartbeat]:

@@ -41,3 +41,18 @@ def test_a_restarted_process_shows_its_own_start(any_database: Database, time: M
     with reading() as session:
         [row] = heartbeat.alive(session)
     assert (row.started_at, row.queues) == (time(), ["others"])
+
+
+def test_a_process_that_was_not_seen_since_the_clock_went_back_is_dead(
+    any_database: Database, time: ManualClock
+) -> None:
+    for name in ("killed", "living"):
+        heartbeat.beat(name, "relay")
+    time.advance(-7200)
+    heartbeat.beat("living", "relay")
+    with reading() as session:
+        assert [row.name for row in heartbeat.live_relays(session)] == ["living"]
+    heartbeat.beat("new", "relay")
+
+    with reading() as session:
+        assert set(session.scalars(select(Heartbeat.name))) == {"living", "new"}
