@@ -12,9 +12,10 @@ from events.emails import email_forms
 from events.tables import InvalidMessageRow
 
 SHORTEST_SOUGHT = 4  # letters of a name that is searched for
-# The letter of an escape, as of `\\n`, is no part of the address that follows it.
-_BEFORE = rb"(?:(?<![0-9a-z])(?<![0-9a-z][._+'-])|(?<=\\[bfnrt]))"
-_AFTER = rb"(?![0-9a-z])(?![.-][0-9a-z])"
+# A text within a longer word, or an address within a longer one, is another's. The letter of an
+# escape such as `\n` is no part of what follows it.
+_WORD = (rb"(?:(?<![0-9a-z])|(?<=\\[bfnrt]))", rb"(?![0-9a-z])")
+_ADDRESS = (rb"(?:(?<![0-9a-z])(?<![0-9a-z][._+'-])|(?<=\\[bfnrt]))", rb"(?![.-]?[0-9a-z])")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
 
 
@@ -22,11 +23,12 @@ def sought_in(person: Person) -> re.Pattern[bytes]:
     """Return a pattern of the texts that identify the person, as they may stand in a message."""
     long_enough = [text for text in person.searchable if len(text) >= SHORTEST_SOUGHT]
     forms = sorted(form for text in long_enough for form in _forms(text))
-    # An address within a longer one is another's.
-    whole = (
-        _BEFORE + re.escape(form) + _AFTER if b"@" in form else re.escape(form) for form in forms
-    )
-    return re.compile(b"|".join(whole) or b"(?!)")
+    return re.compile(b"|".join(map(_whole, forms)) or b"(?!)")
+
+
+def _whole(form: bytes) -> bytes:
+    before, after = _ADDRESS if b"@" in form else _WORD
+    return before + re.escape(form) + after
 
 
 def contains(row: InvalidMessageRow, sought: re.Pattern[bytes]) -> bool:

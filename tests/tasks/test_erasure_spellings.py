@@ -131,6 +131,21 @@ def test_who_is_mentioned_in_anothers_event_that_waits_is_erased_there_alone(bus
     assert (row.data["email"], row.data["reason"]) == (OTHERS[0], f"as erased and {OTHERS[1]} said")
 
 
+def test_a_name_within_a_longer_word_is_anothers(bus: Bus) -> None:
+    row = {"queue": "payment", "reason": "test", "error": "", "headers": "{}"}
+    with transaction() as session:
+        event = order_created("o-1", MUG=1).model_copy(update={"email": X, "customer": "Anna"})
+        publish(session, OrderCreated.model_validate(event.model_dump()), subject="ORD-Anna")
+        for body in (b"to Savannah", b"Annabel", b'{"name":"Anna"}', b"to\\nANNA!"):
+            invalid_messages.keep(session, **row, body=body)
+
+    assert erase(X, force=True)["invalid_messages"] == 2
+
+    with reading() as session:
+        bodies = [row.body for row in session.scalars(select(InvalidMessageRow))]
+    assert sorted(bodies) == [b"Annabel", b"erased", b"erased", b"to Savannah"]
+
+
 def test_an_erasure_that_finds_nobody_is_not_audited(any_bus: Bus) -> None:
     assert not any(erase("nobody@example.org").values())
 
