@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 def moment(text: str) -> datetime:
     """Return the moment of an ISO 8601 date or time; without a zone it is in UTC."""
     try:
-        if not text.isascii():
+        if not text.isascii() or "W" in text:  # a week would be taken for its Monday
             raise ValueError
         found = datetime.fromisoformat(text.strip())
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)

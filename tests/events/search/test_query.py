@@ -54,6 +54,7 @@ def test_a_query_is_read_as_its_terms(text: str, terms: list[Term]):
         ("correlation:x", 1, "write an id"),
         ("since:yesterday", 1, "write a date"),
         ("since:2026-13-01", 1, "write a date"),
+        ("until:2026-W48", 1, "write a date"),
         ("until:2026-11-24 since:2026-11-25", 1, "write an until that is after since"),
         ("since:2026-11-25T14:30 until:2026-11-25T14:30", 24, "nothing lies between"),
         ("data.=x", 1, "is no path"),
