@@ -2,15 +2,16 @@
 
 import logging
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from events.addresses import check_broker_url, check_database_url, check_postgresql_url
-from events.environment import EnvironmentSettings, read
+from events.environment import EnvironmentSettings, WrongSetting, add_check, read
 from events.errors import BadValue
 from events.inputs import PlainText
 
@@ -169,6 +170,25 @@ def _needs(package: str, extra: str, value: str) -> str:
 
 def _one_of(words: tuple[str, ...]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _check_time_limits() -> Iterator[WrongSetting]:
+    """Refuse limits of which the one that interrupts a handler would never be reached."""
+    try:
+        found = Settings()
+    except ValidationError:
+        return  # its fields are named without this
+    soft, hard = found.task_soft_time_limit, found.task_time_limit
+    if soft >= hard:
+        yield WrongSetting(
+            "TASK_TIME_LIMIT",
+            f"is {hard:g}, which is not above TASK_SOFT_TIME_LIMIT, {soft:g}: a handler that takes "
+            "long would be killed before it is interrupted",
+            f"raise it, or set TASK_SOFT_TIME_LIMIT below {hard:g}",
+        )
+
+
+add_check(_check_time_limits)
 
 
 @cache

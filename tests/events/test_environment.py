@@ -2,7 +2,7 @@
 
 import pytest
 
-from events.environment import InvalidSettings, read
+from events.environment import InvalidSettings, read, require_valid
 from events.settings import Settings
 
 
@@ -101,3 +101,19 @@ def test_what_a_file_of_variables_leaves_around_a_value_is_refused(
     assert {each.reason.split()[0] for each in wrong.values()} <= {"has", "begins"}
     told = ("leave them out", "BOM", "a line of its own", "by hand")
     assert all(any(words in each.fix for words in told) for each in wrong.values())
+
+
+@pytest.mark.parametrize(
+    "limits", [{"TASK_TIME_LIMIT": "20"}, {"TASK_SOFT_TIME_LIMIT": "30"}], ids=str
+)
+def test_a_limit_that_is_never_reached_is_refused_at_every_start(
+    limits: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in limits.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(InvalidSettings, match=r"TASK_TIME_LIMIT is .* not above TASK_SOFT_TIME"):
+        require_valid()
+
+    monkeypatch.setenv("TASK_SOFT_TIME_LIMIT", "10")
+    require_valid()
