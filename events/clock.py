@@ -52,6 +52,11 @@ def is_known() -> bool:
     return abs(time.time() - _machine_at - passed) < MAX_STEP
 
 
+def was_set() -> bool:
+    """Tell whether this machine's clock was set since the difference was measured."""
+    return _measured_at != _NEVER and not is_known()
+
+
 def measure(ask: Callable[[], datetime]) -> None:
     """Measure the difference; `ask` returns the database's time.
 

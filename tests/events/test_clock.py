@@ -128,8 +128,10 @@ from events import clock, reading, transaction
 with reading() as session:
     session.execute(text("SELECT 1"))
 Path(os.environ["FAKETIME_TIMESTAMP_FILE"]).write_text("+3600s")
+assert clock.was_set()
 with transaction():
     print(clock.now().timestamp())
+assert not clock.was_set()
 with reading():
     print(clock.now().timestamp())
 """

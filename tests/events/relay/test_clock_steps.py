@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from events import Database, breakers, reading, transaction
+from events import Database, breakers, clock, reading, transaction
 from events.dispatch import dispatch
 from events.relay import clock_steps
 from events.relay.clock_steps import ClockSteps
@@ -89,6 +89,23 @@ def test_a_probe_of_an_open_breaker_is_sent_when_it_would_have_been(
 
     with reading() as session:
         assert session.get_one(breakers.Breaker, "carrier").next_probe_at == time() + minute
+
+
+def test_a_time_of_a_machine_whose_clock_was_set_is_none_of_the_database(
+    any_database: Database, time: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = ClockSteps()
+    fail("a")
+    due_at = delivery().due_at
+    steps.check()
+    with monkeypatch.context() as patched:
+        patched.setattr(clock, "was_set", lambda: True)
+        time.advance(HOURS)
+        assert steps.check() == 0
+    time.advance(-HOURS)
+
+    assert steps.check() == 0
+    assert delivery().due_at == due_at
 
 
 def test_a_clock_that_goes_on_moves_nothing(any_database: Database, time: ManualClock) -> None:
