@@ -33,7 +33,12 @@ def measure(servers: Servers, options: Options) -> Result:
         rows = [Row("from start to ready", "s", ready), *_rows(shop, options)]
     for contender in handle.chosen(options):
         progress(f"cost: {contender.name}")
-        rows += _worker(servers, contender, options)
+        try:
+            rows += _worker(servers, contender, options)
+        except Stalled as stalled:
+            rows.append(
+                Row(f"{contender.name}: CPU for an effect", "ms", note=f"failed: {stalled}")
+            )
     return Result("cost", "`tidings up` with every service, and one worker of each contender", rows)
 
 
