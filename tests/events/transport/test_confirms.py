@@ -21,6 +21,7 @@ from events.transport import CeleryTransport
 from events.transport.confirms import Confirms
 from events.transport.consumer import MAX_BODY
 from events.transport.protocol import encode, validate
+from tests.events.living_worker import living_worker
 from tests.events.relay.test_loop import work
 from tests.events.sample import deliveries, new_subscription, note, send
 from tests.servers import rabbitmqctl, wait_until
@@ -147,11 +148,11 @@ def test_a_message_too_large_for_the_broker_waits_and_holds_up_no_other(
 ) -> None:
     relay = Relay(celery_transport, name="relay@test")
     send(new_subscription(batch=100), new_subscription(name="others.mark"))
-    heartbeat.beat("w", "worker", ["others"], slots=100)  # each gets its share: small messages
     rabbitmqctl(rabbitmq_node, "eval", "application:set_env(rabbit, max_message_size, 1500).")
     try:
-        note(*map(str, range(100)))
-        work(relay, rounds=3)
+        with living_worker("others", slots=100):  # each gets its share: small messages
+            note(*map(str, range(100)))
+            work(relay, rounds=3)
         large, small = deliveries(), deliveries("others.mark")
         with reading() as session:
             troubles = heartbeat.queue_troubles(session)

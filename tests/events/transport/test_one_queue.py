@@ -16,6 +16,7 @@ from events.tables import Heartbeat, InvalidMessageRow
 from events.testing import ManualClock
 from events.transport import CeleryTransport, dead_queue
 from events.transport.confirms import CONFIRM_TIMEOUT
+from tests.events.living_worker import living_worker
 from tests.events.relay.test_loop import work
 from tests.events.sample import deliveries, new_subscription, note, send
 from tests.events.transport.confirmed import confirmed_channel
@@ -59,9 +60,9 @@ def relay(database: Database, broker: Broker) -> Iterator[Relay]:
     app = Celery("one-queue", broker=broker.url, set_as_current=False)
     app.conf.task_queues = transport.queues(["notes", "others"], quorum=True)
     send(NOTES, OTHERS)
-    heartbeat.beat("w", "worker", ["others"], slots=100)  # a window that no test fills
     celery_transport = CeleryTransport(app)
-    yield Relay(celery_transport, name="relay@test")
+    with living_worker("others", slots=100):  # a window that no test fills
+        yield Relay(celery_transport, name="relay@test")
     celery_transport.close()
 
 

@@ -53,13 +53,12 @@ def test_a_schema_that_is_newer_than_the_code_is_told(any_database: Database) ->
 
 
 def test_sqlite_without_wal_and_full_synchronization_is_found(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'tidings.sqlite'}")
-    database.reader = create_engine(database.url)
-    with database.reader.begin() as connection:
+    engine = create_engine(f"sqlite:///{tmp_path / 'tidings.sqlite'}")
+    with engine.begin() as connection:
         connection.execute(text("CREATE TABLE plain (id INTEGER)"))
         connection.execute(text("PRAGMA synchronous=NORMAL"))
         found = problems(list(database_part._sqlite(connection, tmp_path / "tidings.sqlite")))
-    database.close()
+    engine.dispose()
 
     assert [each.partition(":")[0] for each in found] == ["database", "durability"]
 
