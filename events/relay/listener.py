@@ -26,6 +26,10 @@ from events.settings import settings
 STOP_INTERVAL = 0.25  # seconds until a stop is noticed
 POLL_INTERVAL = 0.1  # seconds between two looks of a relay that is not known to hear
 TEST_INTERVAL = 10.0  # seconds between two tests
+# It sends nothing for as long as nothing happens. PostgreSQL 13 has no such setting.
+_NEVER_TOO_IDLE = (
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+)
 ECHO_TIMEOUT = 3.0  # seconds until a notification that was not heard counts as lost
 MAX_RETRY_DELAY = 30.0  # seconds between two attempts to connect, each of which may take some
 _DIRECT = "set DATABASE_DIRECT_URL to the address of the server itself"
@@ -107,6 +111,7 @@ class Listener:
             connection.close()
             # There, LISTEN would fill the sessions of others with notifications.
             raise OSError(f"LISTEN does not work through a connection pooler; {self._remedy}")
+        connection.execute(_NEVER_TOO_IDLE)
         connection.execute(f"LISTEN {CHANNEL}; LISTEN {self._echo}")
         self._test_at = 0.0
         return connection

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from events import Database, transaction
 from events.log import wake
@@ -149,6 +149,23 @@ def _listeners(admin: psycopg.Connection) -> int:
 def _wake(database: Database) -> None:
     with database.transaction() as session:
         wake(session)
+
+
+def test_a_listener_is_not_ended_for_being_idle(postgres_url: str) -> None:
+    name, never = make_url(postgres_url).database, threading.Event()
+    url = make_url(postgres_url).update_query_dict({"options": "-cidle_session_timeout=0"})
+    database = Database(url.render_as_string(hide_password=False))  # its pool has idle sessions
+    waiting = Listener(database)
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {name} SET idle_session_timeout TO '300ms'".encode())
+        try:
+            wait_until(lambda: took(waiting, 0.05) and waiting._hears, what="it to hear")
+            waiting.wait(1.0, never)
+
+            assert (waiting.trouble, _listeners(admin)) == (None, 1)
+        finally:
+            waiting.close()
+            database.close()
 
 
 def test_an_unreachable_database_costs_the_timeout_and_raises_nothing() -> None:
