@@ -72,7 +72,7 @@ class CeleryTransport:
         The queues of other apps are not declared, because they know how. Where there is none yet,
         RabbitMQ refuses the message, and Redis keeps it.
         """
-        return self._send(messages)
+        return queue_errors.with_absent(self._send(messages), self._app.amqp.queues)
 
     def _send(self, messages: Sequence[AnyMessage]) -> dict[str, QueueUnavailable]:
         known: Any = self._app.amqp.queues

@@ -1,7 +1,7 @@
 """Errors that concern one queue: the broker's answer as a reason, with the fix."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 
 from amqp.exceptions import AMQPError, InternalError
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
@@ -9,6 +9,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from events.errors import BrokerBlocked, BrokerDown, BrokerRefuses, QueueUnavailable
 
 _AFTERWARDS = "the relay then sends its messages"
+_DELETED = "was deleted"
 _OTHER_ARGUMENT = re.compile(
     r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']+)'.*"
     r"received (?P<ours>.*?) but current is (?P<theirs>.*)",
@@ -119,8 +120,21 @@ def dropping(queue: str, reason: str) -> QueueUnavailable:
 def missing(queue: str) -> QueueUnavailable:
     """Return the error for a queue that was deleted."""
     return QueueUnavailable(
-        queue, "was deleted", f"none needed: the relay declares it again; {_AFTERWARDS}"
+        queue, _DELETED, f"none needed: the relay declares it again; {_AFTERWARDS}"
     )
+
+
+def with_absent(
+    refused: Mapping[str, QueueUnavailable], known: Container[str]
+) -> dict[str, QueueUnavailable]:
+    """Return the errors of a send, of which the relay declares no queue that it does not know."""
+    fix = f"start a worker of its app, which declares it; {_AFTERWARDS}"
+    return {
+        queue: QueueUnavailable(queue, "does not exist", fix)
+        if error.reason == _DELETED and queue not in known
+        else error
+        for queue, error in refused.items()
+    }
 
 
 def concerns_one_queue(error: BaseException) -> bool:
