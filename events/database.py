@@ -95,21 +95,44 @@ class Database:
         if not (self.sqlite or clock.is_known()):
             session.connection()
 
+    def make_engines(self) -> None:
+        """Make the engines that it may need, which connect later."""
+        for each in (self._engines.writer, self._engines.relaxed, self._engines.reader):
+            each.get()
+
     def close(self) -> None:
         """Close every connection."""
         self._engines.dispose()
 
 
+_Key = tuple[str, float, bool]  # the arguments of a `Database`
 _database: Database | None = None
+_prepared: dict[_Key, Database] = {}
 _urgent = False
 
 
 def database() -> Database:
     """Return this process's database, from `DATABASE_URL` unless `use` set another."""
     if _database is None:
-        use(Database(settings().database_url, urgent=_urgent))
+        use(own(urgent=_urgent))
     assert _database is not None
     return _database
+
+
+def own(*, lock_timeout: float = LOCK_TIMEOUT, urgent: bool = False) -> Database:
+    """Return a new database of `DATABASE_URL`, or the one that `prepare` made before a fork."""
+    key = (settings().database_url, lock_timeout, urgent)
+    return _prepared.pop(key, None) or Database(key[0], lock_timeout=key[1], urgent=key[2])
+
+
+def prepare(*, lock_timeout: float = LOCK_TIMEOUT, urgent: bool = False) -> None:
+    """Make a database, with its engines, for processes that are forked from now on.
+
+    It connects to nothing. Each process that takes it removes it from what its own children get.
+    """
+    made = own(lock_timeout=lock_timeout, urgent=urgent)
+    made.make_engines()
+    _prepared[settings().database_url, lock_timeout, urgent] = made
 
 
 def use(chosen: Database | None) -> None:

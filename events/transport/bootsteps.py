@@ -12,9 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from events import count_flush, heartbeat
 from events.admin import subscriptions, worker_versions
 from events.app_version import app_version
-from events.database import Database, use
+from events.database import own, use
 from events.db_errors import describe_error
-from events.settings import settings
 from events.subscriptions import registered
 
 logger = structlog.get_logger("tidings.transport")
@@ -36,7 +35,7 @@ class ShortLockTimeout(Step):
 
     def create(self, worker: Any) -> None:
         """Open the parent's database; the children are forked later and open their own."""
-        use(Database(settings().database_url, lock_timeout=LOCK_TIMEOUT))
+        use(own(lock_timeout=LOCK_TIMEOUT))
 
 
 class Heartbeat(StartStopStep):

@@ -1,10 +1,11 @@
 """Statements that are compiled before a process forks, and engines that are made when used."""
 
+import gc
 import threading
 
 from sqlalchemy import Engine, create_engine
 
-from events import Database, heartbeat
+from events import Database, database, heartbeat
 from events.admin import subscriptions, worker_versions
 from events.dialects import direct
 from events.dialects.dialect import LazyEngine
@@ -24,6 +25,23 @@ def test_a_worker_that_starts_compiles_no_statement(any_database: Database) -> N
     heartbeat.leave("notes@here")
 
     assert direct.compile_once.cache_info().misses == before
+
+
+def test_a_prepared_database_has_its_engines_and_is_taken_once() -> None:
+    database.prepare(urgent=True)
+
+    def engines_made(urgent: bool) -> int:
+        before = _engines()
+        kept.append(database.own(urgent=urgent))
+        assert kept[-1].writer is not kept[-1].reader
+        return _engines() - before
+
+    kept = list[Database]()
+    assert [engines_made(urgent) for urgent in (False, True, True)] == [2, 0, 2]
+
+
+def _engines() -> int:
+    return sum(isinstance(each, Engine) for each in gc.get_objects())
 
 
 def test_threads_that_use_an_engine_first_at_the_same_time_share_it() -> None:

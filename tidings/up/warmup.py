@@ -26,11 +26,13 @@ import tasks.celery
 import tasks.countries
 import tasks.money
 import tidings.web_server
+from events import database
 from events.addresses import parse_database_url
 from events.app_version import app_version
 from events.catalog import Money
 from events.dialects.prepared import compile_all
 from events.settings import settings
+from events.transport.bootsteps import LOCK_TIMEOUT
 from tidings.up.allocator import fill_holes
 
 # Each import above is used here, so that none is removed as unused.
@@ -68,6 +70,10 @@ def freeze() -> None:
     tasks.celery.app.finalize()
     configure_mappers()
     app_version()
+    database.prepare()
+    database.prepare(urgent=True)  # of the web
+    database.prepare(lock_timeout=LOCK_TIMEOUT)  # of a worker's parent
+    tasks.celery.app.backend  # noqa: B018 - it reads the entry points of all distributions
     compile_all(parse_database_url(settings().database_url).get_backend_name())
     # The data of a locale: 4 MB and a tenth of a second, of the web and of two workers.
     tasks.money.money_text(Money(amount=0, currency="EUR"))
