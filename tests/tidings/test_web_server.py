@@ -209,3 +209,26 @@ def test_a_port_that_is_taken_is_named(web: Web, tmp_path: Path) -> None:
     assert second.returncode == 1
     assert f"cannot listen on 127.0.0.1, port {web.port}: " in second.stderr
     assert "Traceback" not in second.stderr
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this system has no IPv6")
+def test_the_address_of_all_listens_on_ipv4_as_well(tmp_path: Path) -> None:
+    served = Web(tmp_path)
+    database = Database(served.database_url)
+    migrate(database)
+    database.close()
+    served.command += ["--host", "::"]
+    served.launch()
+    wait_until(served.listens, what="the web to listen on IPv4")
+
+    for host in ("127.0.0.1", "[::1]"):
+        assert httpx.get(f"http://{host}:{served.port}/livez", timeout=HANG).status_code == 200
+    served.stop()
+
+
+@pytest.mark.parametrize("port", ["8_000", "\uff18\uff10\uff18\uff10"])
+def test_a_port_is_written_in_plain_digits(port: str, tmp_path: Path) -> None:
+    told = forked.run("tidings", "web", "--port", port, cwd=tmp_path, env=os.environ)
+
+    assert told.returncode == 2
+    assert "write a whole number in digits" in told.stderr
