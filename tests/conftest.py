@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from xdist.remote import Producer
 
 import events.database
-from events import Base, Database, transaction
+from events import Base, Database, logs, transaction
 from events.dry_runs import process as dry_run_process
 from events.testing import create_missing_tables
 from tests import compiled_statements, compiled_templates, forked, memory_files, scopes
@@ -41,6 +41,7 @@ hypothesis_settings.load_profile("tests")
 dry_run_process.TIME_LIMIT = HANG  # so does that of a process that runs handlers dry
 dry_run_process.execute = forked.dry_run
 gc.disable()  # until all tests are collected, of which nothing becomes garbage
+logs.log_through_logging()  # or `capture_logs` would be the first to configure, with prints
 memory_files.use_memory()
 compiled_templates.keep()
 compiled_statements.keep()

@@ -68,10 +68,13 @@ def waiting(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def in_queue() -> int:
-    """Count the threads of this process that wait for a lock of a file."""
+def in_queue(file: str = "") -> int:
+    """Count the threads of this process that wait for the lock of a file, or of any."""
     lines = LOCKS.read_text().splitlines() if LOCKS.exists() else []
-    return sum("-> FLOCK" in each and str(os.getpid()) in each.split() for each in lines)
+    inode = f":{Path(file).stat().st_ino} " if file else ""
+    return sum(
+        "-> FLOCK" in each and str(os.getpid()) in each.split() and inode in each for each in lines
+    )
 
 
 def test_a_writer_waits_until_the_one_before_it_has_released_its_turn(path: str) -> None:
@@ -115,12 +118,13 @@ def test_an_urgent_writer_goes_before_all_patient_ones_but_one(path: str) -> Non
     assert first is not None
     patient = [waiting(lambda: write("patient", urgent=False)) for _ in range(5)]
     urgent = waiting(lambda: write("urgent", urgent=True))
+    assert not LOCKS.exists() or in_queue(f"{path}-turn") == 1, "the patient ones are at the gate"
     first.release()
     for thread in (*patient, urgent):
         thread.join(HANG)
 
     assert sorted(order) == ["patient"] * 5 + ["urgent"]
-    assert order.index("urgent") <= 1
+    assert order[-1] == "patient"
 
 
 def test_the_turn_of_a_killed_process_is_free(path: str) -> None:

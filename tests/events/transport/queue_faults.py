@@ -7,7 +7,7 @@ from kombu import Connection, Queue
 
 from events import transport
 from tests.events.transport.confirmed import confirmed_channel
-from tests.servers import rabbitmqctl, wait_until
+from tests.servers import erlang, evaluate, wait_until
 from tidings.chaos.rabbitmq import RabbitMQ
 
 
@@ -18,8 +18,9 @@ class Broker:
         self.node, self.url, self.host = node, url, url.rpartition("/")[2]
         self.mends: list[Callable[[], object]] = []
 
-    def ctl(self, *words: str) -> None:
-        rabbitmqctl(self.node, *words)
+    def call(self, function: str, *texts: str) -> None:
+        """Call a function of the node, as the user who did it."""
+        erlang(self.node, function, *texts, "tests")
 
     def ask(self, function: Callable[[Any], Any]) -> Any:
         """Return the result of `function` for a channel."""
@@ -50,9 +51,9 @@ class Broker:
 def full(broker: Broker) -> None:
     """Let the queue take no message more; `reject-publish` is its argument."""
     broker.declare("notes")
-    policy = '{"max-length": 1}'
-    broker.ctl("set_policy", "-p", broker.host, "small", "^notes$", policy, "--apply-to", "queues")
-    broker.mends.append(lambda: broker.ctl("clear_policy", "-p", broker.host, "small"))
+    policy = ("^notes$", '{"max-length": 1}', "0", "queues")
+    broker.call("rabbit_policy:parse_set", broker.host, "small", *policy)
+    broker.mends.append(lambda: broker.call("rabbit_policy:delete", broker.host, "small"))
 
     def fill(channel: Any) -> None:
         for _ in range(5):
@@ -71,11 +72,19 @@ def without_leader(broker: Broker) -> None:
     """Stop the process that leads the queue."""
     broker.declare("notes")
     server = f"{{'{broker.host}_notes', node()}}"
-    broker.ctl("eval", f"ra:stop_server(quorum_queues, {server}).")
-    broker.mends.append(lambda: broker.ctl("eval", f"ra:restart_server(quorum_queues, {server})."))
+    evaluate(broker.node, f"ra:stop_server(quorum_queues, {server}).")
+    broker.mends.append(
+        lambda: evaluate(broker.node, f"ra:restart_server(quorum_queues, {server}).")
+    )
 
 
 def in_alarm(broker: Broker) -> None:
     """Let RabbitMQ think that it is out of memory."""
-    broker.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
-    broker.mends.append(lambda: broker.ctl("set_vm_memory_high_watermark", "absolute", "1GB"))
+    allow_memory(broker.node, "1MB")
+    broker.mends.append(lambda: allow_memory(broker.node, "1GB"))
+
+
+def allow_memory(node: RabbitMQ, limit: str) -> None:
+    """Set the limit above which a node is in alarm."""
+    absolute = f'{{absolute, "{limit}"}}'
+    evaluate(node, f"vm_memory_monitor:set_vm_memory_high_watermark({absolute}).")

@@ -24,7 +24,7 @@ from events.transport.protocol import encode, validate
 from tests.events.living_worker import living_worker
 from tests.events.relay.test_loop import work
 from tests.events.sample import deliveries, new_subscription, note, send
-from tests.servers import rabbitmqctl, wait_until
+from tests.servers import evaluate, wait_until
 from tidings.chaos.rabbitmq import RabbitMQ
 
 QUORUM = {"x-queue-type": "quorum"}
@@ -148,7 +148,7 @@ def test_a_message_too_large_for_the_broker_waits_and_holds_up_no_other(
 ) -> None:
     relay = Relay(celery_transport, name="relay@test")
     send(new_subscription(batch=100), new_subscription(name="others.mark"))
-    rabbitmqctl(rabbitmq_node, "eval", "application:set_env(rabbit, max_message_size, 1500).")
+    evaluate(rabbitmq_node, "application:set_env(rabbit, max_message_size, 1500).")
     try:
         with living_worker("others", slots=100):  # each gets its share: small messages
             note(*map(str, range(100)))
@@ -157,9 +157,7 @@ def test_a_message_too_large_for_the_broker_waits_and_holds_up_no_other(
         with reading() as session:
             troubles = heartbeat.queue_troubles(session)
     finally:
-        rabbitmqctl(
-            rabbitmq_node, "eval", "application:set_env(rabbit, max_message_size, 134217728)."
-        )
+        evaluate(rabbitmq_node, "application:set_env(rabbit, max_message_size, 134217728).")
 
     assert {row.sent_at for row in large} == {None}
     assert all(row.sent_at for row in small)

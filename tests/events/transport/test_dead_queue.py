@@ -16,7 +16,7 @@ from events.relay.loop import Relay
 from events.tables import InvalidMessageRow
 from events.transport import CeleryTransport, dead_queue, queues
 from tests.events.transport.confirmed import confirmed_channel
-from tests.servers import rabbitmqctl, wait_until
+from tests.servers import erlang, wait_until
 from tidings.chaos.rabbitmq import RabbitMQ
 
 pytestmark = pytest.mark.system
@@ -149,8 +149,8 @@ def test_a_queue_that_drops_messages_by_a_policy_is_named(
     policy: str, cause: str, transport: CeleryTransport, rabbitmq_url: str, rabbitmq_node: RabbitMQ
 ) -> None:
     host = rabbitmq_url.rpartition("/")[2]
-    limits = ["-p", host, "limits", "^pings$", policy, "--apply-to", "queues"]
-    rabbitmqctl(rabbitmq_node, "set_policy", *limits)
+    limits = [host, "limits", "^pings$", policy, "0", "queues", "tests"]
+    erlang(rabbitmq_node, "rabbit_policy:parse_set", *limits)
     message = Message("m-1", "pings.answer_ping", "pings", (uuid7(),), 0, "ping.pinged P-1")
     transport.send([message] * 3)
     relay = Relay(transport, name="relay@test")

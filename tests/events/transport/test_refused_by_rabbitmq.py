@@ -20,6 +20,7 @@ from tidings.chaos.rabbitmq import RabbitMQ
 pytestmark = pytest.mark.system
 
 PASSWORD = "sesame"
+USERS = "rabbit_auth_backend_internal"
 
 
 class Guarded(Broker):
@@ -28,7 +29,7 @@ class Guarded(Broker):
     def __init__(self, node: RabbitMQ, url: str) -> None:
         super().__init__(node, url)
         self.user = f"ada-{self.host}"
-        self.ctl("add_user", self.user, PASSWORD)
+        self.call(f"{USERS}:add_user", self.user, PASSWORD)
         self.allow()
 
     @property
@@ -36,12 +37,13 @@ class Guarded(Broker):
         return self.url.replace("guest:guest", f"{self.user}:{PASSWORD}")
 
     def allow(self, configure: str = ".*", write: str = ".*", read: str = ".*") -> None:
-        self.ctl("set_permissions", "-p", self.host, self.user, configure, write, read)
+        rights = (configure, write, read)
+        self.call(f"{USERS}:set_permissions", self.user, self.host, *rights)
 
     def limit(self, **limits: int) -> None:
         named = {name.replace("_", "-"): value for name, value in limits.items()}
-        self.ctl("set_vhost_limits", "-p", self.host, json.dumps(named))
-        self.mends.append(lambda: self.ctl("clear_vhost_limits", "-p", self.host))
+        self.call("rabbit_vhost_limit:parse_set", self.host, json.dumps(named))
+        self.mends.append(lambda: self.call("rabbit_vhost_limit:clear", self.host))
 
 
 def no_connection(broker: Guarded) -> None:
@@ -49,23 +51,23 @@ def no_connection(broker: Guarded) -> None:
 
 
 def no_channel(broker: Guarded) -> None:
-    broker.ctl("set_user_limits", broker.user, '{"max-channels": 0}')
-    broker.mends.append(lambda: broker.ctl("clear_user_limits", broker.user, "all"))
+    broker.call(f"{USERS}:set_user_limits", broker.user, '{"max-channels": 0}')
+    broker.mends.append(lambda: broker.call(f"{USERS}:clear_user_limits", broker.user, "all"))
 
 
 def other_password(broker: Guarded) -> None:
-    broker.ctl("change_password", broker.user, "other")
-    broker.mends.append(lambda: broker.ctl("change_password", broker.user, PASSWORD))
+    broker.call(f"{USERS}:change_password", broker.user, "other")
+    broker.mends.append(lambda: broker.call(f"{USERS}:change_password", broker.user, PASSWORD))
 
 
 def no_rights(broker: Guarded) -> None:
-    broker.ctl("clear_permissions", "-p", broker.host, broker.user)
+    broker.call(f"{USERS}:clear_permissions", broker.user, broker.host)
     broker.mends.append(broker.allow)
 
 
 def no_host(broker: Guarded) -> None:
-    broker.ctl("delete_vhost", broker.host)
-    broker.mends += [broker.allow, lambda: broker.ctl("add_vhost", broker.host)]
+    broker.call("rabbit_vhost:delete", broker.host)
+    broker.mends += [broker.allow, lambda: broker.call("rabbit_vhost:add", broker.host)]
 
 
 REFUSALS = {
@@ -82,7 +84,7 @@ def broker(rabbitmq_node: RabbitMQ, rabbitmq_url: str) -> Iterator[Guarded]:
     broker = Guarded(rabbitmq_node, rabbitmq_url)
     yield broker
     broker.mend()
-    broker.ctl("delete_user", broker.user)
+    broker.call(f"{USERS}:delete_user", broker.user)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from kombu import Connection, Exchange, Queue
 
 from events import transport
 from events.transport import dead_queue
-from tests.servers import rabbitmqctl, wait_until
+from tests.events.transport.queue_faults import allow_memory
+from tests.servers import wait_until
 from tests.tidings.doctor.examined import Examine, problems
 from tidings.chaos.rabbitmq import RabbitMQ
 
@@ -28,11 +29,11 @@ def test_a_rabbitmq_that_answers_and_takes_nothing_is_found(
     rabbitmq_node: RabbitMQ, rabbitmq_url: str, examine: Examine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidings.doctor.rabbitmq.CONFIRM_TIMEOUT", 1.0)
-    rabbitmqctl(rabbitmq_node, "set_vm_memory_high_watermark", "absolute", "1MB")
+    allow_memory(rabbitmq_node, "1MB")
     try:
         [found] = [each for each in examine(rabbitmq_url) if each.level == "problem"]
     finally:
-        rabbitmqctl(rabbitmq_node, "set_vm_memory_high_watermark", "absolute", "1GB")
+        allow_memory(rabbitmq_node, "1GB")
 
     assert found.part == "confirms"
     assert (
