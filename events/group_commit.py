@@ -1,19 +1,21 @@
 """Group commit: small transactions of several threads become one.
 
 A commit waits for the disk and, on SQLite, for the only write lock. The first thread commits at
-once; those that come meanwhile are the next group. There is no timer, so a thread alone never
-waits. (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984.)
+once; those that come meanwhile are the next group, of which PostgreSQL has two at a time. There is
+no timer, so a thread alone never waits. (DeWitt et al., "Implementation Techniques for Main Memory
+Database Systems", SIGMOD 1984.)
 """
 
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
-from events.database import transaction
+from events.database import database, transaction
 from events.db_errors import is_transient
+from events.dialects import DIALECTS
 from events.gathered import gathering
 
 T = TypeVar("T")
@@ -49,7 +51,7 @@ class GroupCommit:
     def __init__(self) -> None:
         self._next = _Group()
         self._joining = Lock()
-        self._turn = Lock()
+        self._turns = {name: Semaphore(each.groups_at_once) for name, each in DIALECTS.items()}
 
     def run(self, work: Callable[[Session], T]) -> T:
         """Run `work` in a transaction and return its result when that is committed.
@@ -74,7 +76,7 @@ class GroupCommit:
             return work(session)
 
     def _commit(self, group: _Group) -> None:
-        with self._turn:
+        with self._turns[database().dialect.name]:
             with self._joining:
                 self._next = _Group()
             group.is_over = True

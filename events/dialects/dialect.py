@@ -79,6 +79,7 @@ class Dialect(Protocol):
     name: ClassVar[str]
     insert: ClassVar[Any]  # the dialect's `insert`, which knows ON CONFLICT
     compiler: ClassVar[DatabaseDialect]  # of statements for the driver's cursor
+    groups_at_once: ClassVar[int]  # group commits of one process that are under way
 
     def __hash__(self) -> int:
         """Hash by the name: statements are built once for each dialect."""

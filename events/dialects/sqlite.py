@@ -48,6 +48,7 @@ class SQLite(Dialect):
     name = "sqlite"
     insert = staticmethod(sqlite.insert)
     compiler = _NAMED
+    groups_at_once = 1  # its one write lock
 
     def json_equals(
         self, column: Any, path: tuple[str | int, ...], text: str

@@ -41,7 +41,8 @@ class Threads:
 
     def __init__(self, database: Database) -> None:
         self.group, self.commits = GroupCommit(), 0
-        self._pool = ThreadPoolExecutor(THREADS + 1)
+        self.at_once = database.dialect.groups_at_once
+        self._pool = ThreadPoolExecutor(THREADS + self.at_once)
         event.listen(database.writer, "commit", self._count)
 
     def _count(self, _: object) -> None:
@@ -59,19 +60,21 @@ class Threads:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Keep the first transaction open until the block ends and every thread of it waits."""
-        entered, leave = threading.Event(), threading.Event()
+        """Keep the first transactions open until the block ends and every thread of it waits."""
+        entered, leave = threading.Semaphore(0), threading.Event()
 
         def hold(session: Session) -> str:
-            entered.set()
+            entered.release()
             leave.wait(20)
             return "first"
 
-        first = self.start(hold)
-        assert entered.wait(20)
+        first = []
+        for _ in range(self.at_once):
+            first.append(self.start(hold))
+            assert entered.acquire(timeout=20)
         yield
         leave.set()
-        assert first.result(HANG) == "first"
+        assert [each.result(HANG) for each in first] == ["first"] * self.at_once
 
 
 @pytest.fixture
