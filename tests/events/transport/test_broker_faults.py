@@ -18,10 +18,10 @@ from events.relay.loop import Relay
 from events.settings import settings
 from events.testing import ManualClock
 from events.transport import CeleryTransport
-from tests.events.living_worker import living_worker
 from tests.events.relay.test_loop import work
 from tests.events.sample import deliveries, marks, new_subscription, note, send
 from tests.events.transport.test_confirms import message
+from tests.living import living
 from tests.servers import Valkey, wait_until
 
 TENS = new_subscription(batch=10)
@@ -138,7 +138,7 @@ def test_a_queue_whose_key_is_no_list_is_refused_and_named_and_another_is_sent_o
     send(TENS, new_subscription(name="others.mark"))
     with valkey.client() as client:
         client.set("notes", "text")
-    with living_worker("others", slots=100):
+    with living("w", "worker", "others", slots=100):
         for text in TEXTS[:10]:
             note(text)
             work(relay, rounds=1)

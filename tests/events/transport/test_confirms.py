@@ -21,9 +21,9 @@ from events.transport import CeleryTransport
 from events.transport.confirms import Confirms
 from events.transport.consumer import MAX_BODY
 from events.transport.protocol import encode, validate
-from tests.events.living_worker import living_worker
 from tests.events.relay.test_loop import work
 from tests.events.sample import deliveries, new_subscription, note, send
+from tests.living import living
 from tests.servers import evaluate, wait_until
 from tidings.chaos.rabbitmq import RabbitMQ
 
@@ -150,7 +150,7 @@ def test_a_message_too_large_for_the_broker_waits_and_holds_up_no_other(
     send(new_subscription(batch=100), new_subscription(name="others.mark"))
     evaluate(rabbitmq_node, "application:set_env(rabbit, max_message_size, 1500).")
     try:
-        with living_worker("others", slots=100):  # each gets its share: small messages
+        with living("w", "worker", "others", slots=100):  # each gets its share: small messages
             note(*map(str, range(100)))
             work(relay, rounds=3)
         large, small = deliveries(), deliveries("others.mark")

@@ -16,7 +16,6 @@ from events.tables import Heartbeat, InvalidMessageRow
 from events.testing import ManualClock
 from events.transport import CeleryTransport, dead_queue
 from events.transport.confirms import CONFIRM_TIMEOUT
-from tests.events.living_worker import living_worker
 from tests.events.relay.test_loop import work
 from tests.events.sample import deliveries, new_subscription, note, send
 from tests.events.transport.confirmed import confirmed_channel
@@ -27,6 +26,7 @@ from tests.events.transport.queue_faults import (
     in_alarm,
     without_leader,
 )
+from tests.living import living
 from tests.servers import wait_until
 from tidings.chaos.rabbitmq import RabbitMQ
 
@@ -61,7 +61,7 @@ def relay(database: Database, broker: Broker) -> Iterator[Relay]:
     app.conf.task_queues = transport.queues(["notes", "others"], quorum=True)
     send(NOTES, OTHERS)
     celery_transport = CeleryTransport(app)
-    with living_worker("others", slots=100):  # a window that no test fills
+    with living("w", "worker", "others", slots=100):  # a window that no test fills
         yield Relay(celery_transport, name="relay@test")
     celery_transport.close()
 

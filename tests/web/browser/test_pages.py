@@ -9,9 +9,10 @@ from axe_playwright_python.sync_playwright import DEFAULT_OPTIONS, Axe
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
-from events import heartbeat, reading, transaction
+from events import reading, transaction
 from events.admin import dead_letters, invalid_messages, replays, subscriptions
 from events.replays.steps import CANARY
+from tests.living import living
 from tests.web.browser.conftest import Site
 from tests.web.pages import place_order, running_services
 from tests.web.payloads import OPS_AUTH
@@ -57,7 +58,7 @@ WRAPPED = """() => {
 
 
 @pytest.fixture
-def pages(app: Flask, site: Site) -> list[str]:
+def pages(app: Flask, site: Site) -> Iterator[list[str]]:
     """The pages of a shop with orders in every state, and of the customers of three of them."""
     client = app.test_client()
     with running_services() as bus:
@@ -77,11 +78,9 @@ def pages(app: Flask, site: Site) -> list[str]:
             subscriptions.pause(session, "email.announce_shipment", who="ada", why="text")
             texts = {"error": "cut", "headers": "{}", "body": b"\xff<x>"}
             invalid_messages.keep(session, queue="payment", reason="undecodable", **texts)
-        heartbeat.beat("relay@box", "relay")
-        heartbeat.beat("payment@box", "worker", ["payment"])
     with reading() as session:
         event = dead_letters.show(session, second.id).event_id
-    return [
+    found = [
         *OPS_PAGES,
         *(f"/ops/events/{event}", f"/ops/tasks/{again.id}:1"),
         *(f"/ops/dead-letters/{each}" for each in (again.id, second.id, f"{second.id}/edit")),
@@ -89,6 +88,8 @@ def pages(app: Flask, site: Site) -> list[str]:
         *(_ops(broken[1], more) for more in ("?ask=replay", "/trace")),
         *("/", "/nothing", shipped, cancelled, broken[0], f"{broken[0]}&ask=cancel"),
     ]
+    with living("relay@box", "relay"), living("payment@box", "worker", "payment"):
+        yield found
 
 
 def _ops(address: str, more: str = "") -> str:

@@ -1,4 +1,4 @@
-"""A worker that is alive for the relay, without a process."""
+"""Processes that are alive for the bus, and are none."""
 
 import threading
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from events import heartbeat
 
 
 @contextmanager
-def living_worker(queue: str, *, slots: int) -> Iterator[None]:
-    """Beat for a worker of the queue until the block ends, however slow the machine is."""
+def living(name: str, kind: str, *queues: str, slots: int = 1) -> Iterator[None]:
+    """Beat for a process until the block ends, however slow the machine is."""
     ended = threading.Event()
 
     def beat() -> None:
-        heartbeat.beat("w", "worker", [queue], slots=slots)
+        heartbeat.beat(name, kind, queues, slots=slots)
 
     def go_on() -> None:
         while not ended.wait(heartbeat.INTERVAL):
