@@ -110,6 +110,7 @@ def erlang(node: RabbitMQ, function: str, *texts: str) -> None:
 
 def evaluate(node: RabbitMQ, expression: str) -> None:
     """Evaluate an Erlang expression in a node."""
+    assert node.env
     cookie = (node.home / ".erlang.cookie").read_text()
     done = subprocess.run(
         ["erl_call", "-n", node.env["RABBITMQ_NODENAME"], "-c", cookie, "-e"],
