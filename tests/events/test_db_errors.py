@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 
 import pytest
 from sqlalchemy import Connection, event, select, text, update
@@ -26,6 +27,7 @@ from tests.events.sample import (
     note,
     send,
 )
+from tests.servers import HANG, wait_until
 
 
 class SoftTimeLimit(Exception):
@@ -140,14 +142,14 @@ def serialization(database: Database) -> Callable[[Noted, Session], None]:
 
 def deadlock(database: Database) -> Callable[[Noted, Session], None]:
     """Return a handler that locks two rows in the opposite order of another transaction."""
-    first, holds = [True], threading.Event()
+    first, holds = [True], SimpleQueue[int]()
 
     def other() -> None:
         with database.transaction() as session:
             one, two = session.scalars(select(Mark.id).order_by(Mark.id))
-            session.execute(text("SET LOCAL deadlock_timeout = '20s'"))
+            session.execute(text("SET LOCAL deadlock_timeout = '180s'"))
             session.execute(update(Mark).where(Mark.id == two).values(what="other"))
-            holds.set()
+            holds.put(session.scalars(text("SELECT pg_backend_pid()")).one())
             session.execute(update(Mark).where(Mark.id == one).values(what="other"))
 
     def handler(event: Noted, session: Session) -> None:
@@ -156,10 +158,17 @@ def deadlock(database: Database) -> Callable[[Noted, Session], None]:
         session.execute(update(Mark).where(Mark.id == one).values(what="ours"))
         if first and first.pop():
             threading.Thread(target=other).start()
-            assert holds.wait(10)
+            process = holds.get(timeout=HANG)  # the server looks for a deadlock once, after 10 ms
+            wait_until(lambda: _waits_for_lock(database, process), what="the other to wait")
         session.execute(update(Mark).where(Mark.id == two).values(what="ours"))
 
     return handler
+
+
+def _waits_for_lock(database: Database, process: int) -> bool:
+    asked = text("SELECT wait_event_type FROM pg_stat_activity WHERE pid = :process")
+    with database.reading() as session:
+        return session.scalar(asked, {"process": process}) == "Lock"
 
 
 def lost_connection(database: Database) -> Callable[[Noted, Session], None]:

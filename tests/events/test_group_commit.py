@@ -65,13 +65,13 @@ class Threads:
 
         def hold(session: Session) -> str:
             entered.release()
-            leave.wait(20)
+            leave.wait(HANG)
             return "first"
 
         first = []
         for _ in range(self.at_once):
             first.append(self.start(hold))
-            assert entered.acquire(timeout=20)
+            assert entered.acquire(timeout=HANG)
         yield
         leave.set()
         assert [each.result(HANG) for each in first] == ["first"] * self.at_once
@@ -120,7 +120,7 @@ def test_a_thread_whose_group_is_committed_waits_for_no_later_group(threads: Thr
         ends = [threads.submit(partial(twice, target)) for target in targets]
         _wait_for(threads, THREADS)
     try:
-        wait_until(lambda: sorted(done) == targets, within=30, what="the results of the group")
+        wait_until(lambda: sorted(done) == targets, what="the results of the group")
     finally:
         leave.set()
     for end in ends:
@@ -178,7 +178,7 @@ def test_one_that_fails_fails_alone_and_leaves_nothing(
         _wait_for(threads, 3)
 
     assert [each.result(HANG) for each in others] == ["a", "b"]
-    assert isinstance(failing.exception(20), error)
+    assert isinstance(failing.exception(HANG), error)
     assert _noted() == ["a", "b"]
 
 
@@ -199,5 +199,5 @@ def test_an_error_that_would_hit_each_of_them_is_raised_in_each_and_nothing_runs
         results = [threads.start(work) for work in (count, refuse)]
         _wait_for(threads, 2)
 
-    assert [type(each.exception(20)) for each in results] == [TransactionNotStarted] * 2
+    assert [type(each.exception(HANG)) for each in results] == [TransactionNotStarted] * 2
     assert (runs, _noted()) == (["counted", "refused"], [])
