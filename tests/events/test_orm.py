@@ -39,7 +39,7 @@ def race(*contestants: Callable[[], None]) -> list[BaseException]:
 
     def run(contestant: Callable[[], None]) -> None:
         try:
-            start.wait(10)
+            start.wait(HANG)
             contestant()
         except BaseException as error:
             errors.append(error)

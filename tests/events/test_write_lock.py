@@ -190,7 +190,7 @@ def test_a_child_that_was_forked_while_its_parent_had_the_turn_does_not_keep_it(
 ) -> None:
     with process(program, path) as parent:
         assert parent.stdout is not None
-        parent.stdout.readline() if program is _FORK else parent.wait(10)
+        parent.stdout.readline() if program is _FORK else parent.wait(HANG)
 
         turn = lock(path, timeout=5.0).acquire()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from events.dialects.write_lock import WriteLock
+from tests.servers import HANG
 
 PATIENT = 30.0  # seconds of patience; such a writer sleeps in the kernel's queue
 
@@ -50,5 +51,5 @@ def held_by_another_thread(path: str, seconds: float) -> threading.Thread:
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert has_it.wait(10)
+    assert has_it.wait(HANG)
     return thread

@@ -67,7 +67,7 @@ def test_relays_that_look_at_the_same_moment_start_one_canary(any_bus: Bus) -> N
     barrier = Barrier(3)
 
     def look() -> int:
-        barrier.wait(60)
+        barrier.wait(HANG)
         return start_due()
 
     with ThreadPoolExecutor(3) as pool:

@@ -27,7 +27,7 @@ class Slow(SandboxPayments):
     def charge(self, key: str, **request: Any) -> Any:
         """Charge, when the request has arrived."""
         self.under_way.set()
-        assert self.arrives.wait(20)
+        assert self.arrives.wait(HANG)
         return super().charge(key, **request)
 
 
@@ -48,7 +48,7 @@ def test_a_charge_that_arrives_after_its_key_was_closed_takes_nothing(
 
     first = threading.Thread(target=handle, args=("first",))
     first.start()
-    assert slow.under_way.wait(20)
+    assert slow.under_way.wait(HANG)
     cancelled(order)
     any_bus.drain()
     handle("second")  # a copy of the message, after a lost connection, say

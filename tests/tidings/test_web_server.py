@@ -47,7 +47,7 @@ class Web(ForkedProcess):
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def open(self, sent: bytes) -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=HANG)
         connection.sendall(sent)
         return connection
 
@@ -61,7 +61,7 @@ class Web(ForkedProcess):
         return False
 
     def order(self) -> httpx.Response:
-        return httpx.post(f"{self.url}/api/v1/orders", json=order_payload(), timeout=30)
+        return httpx.post(f"{self.url}/api/v1/orders", json=order_payload(), timeout=HANG)
 
 
 @pytest.fixture

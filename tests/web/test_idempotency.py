@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from events import clock, transaction
 from events.admin.person import find
 from events.database import database
+from tests.servers import HANG
 from tests.web.payloads import NO_ROWS, OPS, order_payload, payload_with, row_counts
 from web import idempotency
 from web.idempotency import IdempotencyKey
@@ -122,7 +123,7 @@ def test_many_at_once_with_one_key_make_one_order(any_app: Flask):
     start = Barrier(8)
 
     def place(_: int) -> TestResponse:
-        start.wait(10)
+        start.wait(HANG)
         return _place(any_app, order_payload())
 
     with ThreadPoolExecutor(8) as pool:

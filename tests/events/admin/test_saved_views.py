@@ -6,6 +6,7 @@ from threading import Barrier
 
 from events import Database, reading, transaction
 from events.admin import saved_views as views
+from tests.servers import HANG
 
 OPERATORS = 4
 
@@ -15,7 +16,7 @@ def _at_once(act: Callable[[int], object]) -> list[object]:
     together = Barrier(OPERATORS)
 
     def one(number: int) -> object:
-        together.wait(timeout=60)
+        together.wait(timeout=HANG)
         try:
             return act(number)
         except views.UnknownView:

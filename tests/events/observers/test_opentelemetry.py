@@ -245,7 +245,7 @@ def test_a_collector_that_hangs_holds_nothing_up(database: Database):
     try:
         with Bus(subscriptions=[CALLING]) as bus:
             bus.publish(Noted(text="a"))
-            assert hanging.reached.wait(60)
+            assert hanging.reached.wait(HANG)
             bus.publish(*[Noted(text=str(number)) for number in range(100)])
             bus.drain()
             assert {each.state for each in bus.deliveries()} == {"done"}

@@ -14,7 +14,7 @@ from tasks.gateways.ports import MailDeferred
 from tasks.gateways.smtp import SmtpMailer
 from tasks.mail_texts import compose
 from tasks.settings import settings
-from tests.servers import free_port
+from tests.servers import HANG, free_port
 from tests.tasks.builders import order_created
 from tests.tasks.mailserver import parsed
 from tidings.up.mail_sink import MAX_MAIL_SIZE, MailServer, MailStore
@@ -91,7 +91,7 @@ def recipients(store: Store) -> list[str]:
 
 
 def connect() -> smtplib.SMTP:
-    server = smtplib.SMTP(settings().smtp_url.removeprefix("smtp://"), timeout=10)
+    server = smtplib.SMTP(settings().smtp_url.removeprefix("smtp://"), timeout=HANG)
     server.ehlo()
     return server
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from events import reading
 from tasks.inventory import Movement
+from tests.servers import HANG
 from tests.tree import ROOT
 from tests.web.pages import audit_log
 from tests.web.payloads import OPS, bearer, order_payload
@@ -107,7 +108,7 @@ def test_of_two_that_add_one_sku_at_the_same_time_one_is_told(any_app: Flask):
     together = Barrier(2)
 
     def add(name: str) -> int:
-        together.wait(20)
+        together.wait(HANG)
         status: int = _add(any_app.test_client(), name=name).status_code
         return status
 
