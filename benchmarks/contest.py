@@ -161,6 +161,8 @@ class Run:
     def worker(self) -> subprocess.Popen[bytes]:
         """Start a worker."""
         program, *words = self.contender.worker
+        if program == "celery":  # RabbitMQ refuses a second worker of the same name
+            words += ["-n", f"worker{len(self._started)}@%h"]
         return self.start([str(BIN / program), *words])
 
     def processes(self) -> list[psutil.Process]:

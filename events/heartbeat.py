@@ -6,7 +6,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, delete, insert, not_, or_, select, update
+from sqlalchemy import and_, bindparam, delete, insert, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from events import clock
@@ -25,14 +25,15 @@ _STATE = (
     *("last_seen", "skew"),
 )
 _MINE = _ROWS.c.name == bindparam("me")
+_OWN = and_(_MINE, _ROWS.c.pid == bindparam("my_pid"))  # and not another's of the same name
 _BEAT = Prepared(
-    update(_ROWS).where(_MINE, _ROWS.c.pid == bindparam("my_pid")).returning(_ROWS.c.name),
+    update(_ROWS).where(_OWN).returning(_ROWS.c.name),
     *("me", "my_pid", *_STATE),
 )
 _FIRST_BEAT = Prepared(insert(_ROWS), "name", "kind", "slots", "pid", "started_at", *_STATE)
 _EXPIRED = not_(_ROWS.c.last_seen.between(bindparam("expired"), bindparam("ahead")))
 _REPLACE = Prepared(delete(_ROWS).where(or_(_MINE, _EXPIRED)), "me", "expired", "ahead")
-_LEAVE = Prepared(delete(_ROWS).where(_MINE), "me")
+_LEAVE = Prepared(delete(_ROWS).where(_OWN), "me", "my_pid")
 
 
 def beat(
@@ -77,7 +78,7 @@ def beat(
 def leave(name: str) -> None:
     """Remove the row of process `name`, which ends."""
     with marking() as connection:
-        _LEAVE.run(connection, me=name)
+        _LEAVE.run(connection, me=name, my_pid=os.getpid())
 
 
 def alive(session: Session, *, within: float = 3 * INTERVAL) -> Sequence[Heartbeat]:

@@ -31,6 +31,16 @@ def test_a_process_that_leaves_or_is_silent_for_an_hour_has_no_heartbeat(
         assert session.scalars(select(Heartbeat.name)).all() == ["c"]
 
 
+def test_a_process_that_leaves_takes_no_other_of_its_name_along(any_database: Database) -> None:
+    heartbeat.beat("a", "worker", ["notes"])
+    with transaction() as session:
+        session.execute(update(Heartbeat).values(pid=-1))  # another process with this name
+    heartbeat.leave("a")
+
+    with reading() as session:
+        assert [row.name for row in heartbeat.alive(session)] == ["a"]
+
+
 def test_a_restarted_process_shows_its_own_start(any_database: Database, time: ManualClock) -> None:
     heartbeat.beat("a", "worker", ["notes"])
     with transaction() as session:
