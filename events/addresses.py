@@ -39,7 +39,8 @@ _PATHS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # Hosts as libpq writes them and SQLAlchemy does not read them: several, and an encoded one.
 _HOSTS = re.compile(
-    r"(?P<head>\w+(?:\+\w+)?://(?>(?:[^:/]*(?::[^@]*)?@)?))(?P<hosts>[^/?@]*[,%][^/?@]*)(?P<rest>.*)"
+    r"(?P<head>\w+(?:\+\w+)?://(?>(?:[^:/]*(?::[^@]*)?@)?))"
+    r"(?P<hosts>[^/?@]*[,%][^/?@]*)(?P<rest>.*)"
 )
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]*))?")
 _REPLACED = {

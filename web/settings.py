@@ -49,14 +49,13 @@ class Settings(EnvironmentSettings):
     @property
     def host_names(self) -> list[str]:
         """The names of `ALLOWED_HOSTS`."""
-        names = map(str.strip, self.allowed_hosts.lower().split(","))
-        return [name.removesuffix(".") for name in names if name]
+        return [name.removesuffix(".") for name in _names(self.allowed_hosts.lower())]
 
     @field_validator("allowed_hosts")
     @classmethod
     def check_host_names(cls, value: str) -> str:
         """Refuse what no request would match, such as a URL, and a list without a name."""
-        names = [name for each in value.split(",") if (name := each.strip())]
+        names = _names(value)
         for name in names:
             if not _HOST_NAME.fullmatch(name):
                 raise BadValue(f"has {name[:40]!r}, which is no host name", _HOSTS_FIX)
@@ -79,6 +78,10 @@ class Settings(EnvironmentSettings):
             fix = "write a number and a time, such as 600/minute or 10000/day, or off"
             raise BadValue(f"is {value[:40]!r}, which is no rate", fix)
         return value
+
+
+def _names(listed: str) -> list[str]:
+    return [name for each in listed.split(",") if (name := each.strip())]
 
 
 def _can_be_counted(limit: RateLimitItem) -> bool:

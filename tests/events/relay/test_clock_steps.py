@@ -38,6 +38,12 @@ def fail(*texts: str) -> None:
         dispatch(FAILING, message.event_ids, worker="w")
 
 
+def send_one(broker: InMemoryTransport, text: str) -> None:
+    """Send the delivery of a new note."""
+    note(text)
+    broker.send(send(ONE, slots=2))
+
+
 def upkeep(relay: Relay) -> None:
     """Do the duties of every few seconds, and some rounds."""
     relay._upkeep_at = 0.0
@@ -124,13 +130,11 @@ def test_a_message_that_was_lost_before_or_after_is_found_within_the_lease(
 ) -> None:
     broker = InMemoryTransport()
     detector = LostMessageDetector(broker)
-    note("before")
-    broker.send(send(ONE, slots=2))
+    send_one(broker, "before")
     pass_time(detector, time, 10)
     time.advance(-HOURS)
     detector.check()
-    note("after")
-    broker.send(send(ONE, slots=2))
+    send_one(broker, "after")
     broker.ready.clear()
 
     assert pass_time(detector, time, LEASE + 15) == 2
@@ -142,12 +146,10 @@ def test_a_message_that_waits_since_before_is_not_lost_and_makes_no_later_one_lo
 ) -> None:
     broker = InMemoryTransport()
     detector = LostMessageDetector(broker)
-    note("before")
-    broker.send(send(ONE, slots=2))
+    send_one(broker, "before")
     pass_time(detector, time, 2 * LEASE)  # it is a probe by now
     time.advance(-HOURS)
-    note("after")
-    broker.send(send(ONE, slots=2))
+    send_one(broker, "after")
     assert pass_time(detector, time, 2 * LEASE) == 0
     dispatch(ONE, broker.ready.pop(0).event_ids, worker="w")  # the probe
 
