@@ -14,7 +14,7 @@ class ResultHandler(asynpool.ResultHandler):
 
     A worker that stops forgets the tasks that no child has acknowledged, although a child may have
     just got one. Celery's reader stops when all others are finished. That child then waits half a
-    minute for somebody to read its result (billiard's `_ensure_messages_consumed`): under load, one
+    minute for somebody to read its result (billiard's `_ensure_messages_consumed`): under load, two
     of 25 restarts of ten workers took 38 seconds instead of 10. Every other child waits a second.
     """
 
