@@ -199,13 +199,12 @@ def move_probes(session: Session, step: timedelta) -> None:
 
 
 def _is_on_probation(row: Breaker) -> bool:
-    since = clock.now() - row.since
-    return row.opened_at is not None and timedelta() <= since < PROBATION
+    return row.opened_at is not None and clock.is_within(PROBATION, row.since, clock.now())
 
 
 def _count(row: Breaker, delivery: str) -> None:
     """Count a failure, and the answers before it, among the latest calls."""
-    if not timedelta() <= clock.now() - row.window_at < WINDOW:
+    if not clock.is_within(WINDOW, row.window_at, clock.now()):
         _begin_window(row)
     if delivery not in row.failed and len(row.failed) < FAILURES:
         row.failed = [*row.failed, delivery]

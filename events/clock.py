@@ -31,6 +31,11 @@ def machine_now() -> datetime:
     return _source() if _source else datetime.now(UTC)
 
 
+def is_within(span: timedelta, begin: datetime, now: datetime) -> bool:
+    """Tell whether less than `span` has passed; a begin in the future is of another clock."""
+    return timedelta() <= now - begin < span
+
+
 def skew() -> float:
     """Return the seconds by which this machine's clock is ahead of the database's."""
     return _skew.total_seconds()

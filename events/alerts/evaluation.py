@@ -42,7 +42,7 @@ def evaluate() -> int | None:
     now, limits = clock.now(), settings()
     with reading() as session:
         seen = latest_look(session)
-        if seen is not None and _is_within(_JUST_NOW, seen, now):
+        if seen is not None and clock.is_within(_JUST_NOW, seen, now):
             return None
         found = findings(session, limits, now)
     # If a power cut takes the commit, the next look finds the same again.
@@ -94,10 +94,12 @@ def _begin(session: Session, row: Alert | None, finding: Finding, now: datetime)
 
 def _judge(session: Session, row: Alert, finding: Finding, now: datetime) -> int:
     """Raise or repeat the alert if it is time; return the number of messages."""
-    if row.state == State.PENDING and _is_within(timedelta(seconds=finding.wait), row.since, now):
+    if row.state == State.PENDING and clock.is_within(
+        timedelta(seconds=finding.wait), row.since, now
+    ):
         return 0
     row.state = State.FIRING
-    if row.notified_at is not None and _is_within(MESSAGE_INTERVAL, row.notified_at, now):
+    if row.notified_at is not None and clock.is_within(MESSAGE_INTERVAL, row.notified_at, now):
         return 0
     again = row.raised_at is not None
     if again and not _is_worse(row, finding):
@@ -121,11 +123,6 @@ def _judge(session: Session, row: Alert, finding: Finding, now: datetime) -> int
         "alert.raised", rule=str(rule), subject=subject, title=finding.title, again=again
     )
     return 1
-
-
-def _is_within(span: timedelta, begin: datetime, now: datetime) -> bool:
-    """Tell whether less than `span` has passed; a begin in the future is of another clock."""
-    return timedelta() <= now - begin < span
 
 
 def _is_worse(row: Alert, finding: Finding) -> bool:
