@@ -3,7 +3,7 @@
 SQLite's busy handler sleeps up to 100 ms between two looks and serves nobody in turn: under ten
 writers an order waited 1.8 s at p99. The kernel wakes the waiters of flock(2) one after the other.
 Two locks make the fast lane: a patient writer takes the gate first and then the turn, an urgent one
-only the turn, so at most one patient writer is ahead of it. A lock is gone with its process.
+only the turn, so it competes with one patient writer at a time. A lock is gone with its process.
 """
 
 import fcntl
