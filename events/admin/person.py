@@ -1,7 +1,6 @@
 """The person to erase: the events about them, and the personal texts by which they are found."""
 
 import json
-import string
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,6 @@ from events.personal import ERASED, ERASED_EMAIL, Personal, personal_values
 from events.tables import LogEntry, ScheduledEvent
 
 AnyEvent = LogEntry | ScheduledEvent
-_ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 @dataclass(frozen=True)
@@ -88,9 +86,7 @@ def contains_email(column: Any, email: str) -> ColumnElement[bool]:
     """
     text = lowered(cast(column, Text))
     forms = {
-        form.translate(_ASCII_LOWER)
-        for letters in email_forms(email)
-        for form in (letters, json.dumps(letters)[1:-1])
+        form for letters in email_forms(email) for form in (letters, json.dumps(letters)[1:-1])
     }
     return or_(*(text.contains(form, autoescape=True) for form in sorted(forms)))
 

@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
+from urllib.parse import unquote_to_bytes
 
 from events.admin.person import Person
 from events.emails import email_forms
@@ -17,6 +18,7 @@ SHORTEST_SOUGHT = 4  # letters of a name that is searched for
 _WORD = (rb"(?:(?<![0-9a-z])|(?<=\\[bfnrt]))", rb"(?![0-9a-z])")
 _ADDRESS = (rb"(?:(?<![0-9a-z])(?<![0-9a-z][._+'-])|(?<=\\[bfnrt]))", rb"(?![.-]?[0-9a-z])")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
+_ESCAPES = re.compile(rb"(?:\\u[0-9a-fA-F]{4})+")  # of JSON; encoders differ in what they escape
 
 
 def sought_in(person: Person) -> re.Pattern[bytes]:
@@ -27,24 +29,29 @@ def sought_in(person: Person) -> re.Pattern[bytes]:
 
 
 def _whole(form: bytes) -> bytes:
-    before, after = _ADDRESS if b"@" in form else _WORD
+    before, after = _ADDRESS if b"@" in form or b"%40" in form else _WORD
     return before + re.escape(form) + after
 
 
 def contains(row: InvalidMessageRow, sought: re.Pattern[bytes]) -> bool:
-    """Return true if one of these texts is in the message, also in base64."""
-    haystack = b"\n".join((row.headers.encode(), row.error.encode(), *_readings(row.body))).lower()
-    return sought.search(haystack) is not None
+    """Return true if one of these texts is in the message, also in base64 or with escapes."""
+    parts = (row.headers.encode(), row.error.encode(), row.body, *_decoded_parts(row.body))
+    readings = (reading for part in parts for reading in _readings(part))
+    return any(sought.search(reading.lower()) for reading in readings)
 
 
 def _forms(text: str) -> set[bytes]:
-    """Return the forms of a text in a message: in JSON or not, its letters composed or not."""
+    """Return the forms of a text in a message: in JSON or not, its letters composed or not.
+
+    In a form a space is a plus.
+    """
     spelled = (
         email_forms(text)
         if "@" in text
         else {
             unicodedata.normalize(form, letters)
-            for letters in (text, text.lower(), text.upper())
+            for name in (text, text.replace(" ", "+"))
+            for letters in (name, name.lower(), name.upper())
             for form in ("NFC", "NFD")
         }
     )
@@ -52,14 +59,28 @@ def _forms(text: str) -> set[bytes]:
 
 
 def _json_form(text: str) -> bytes:
-    return json.dumps(text)[1:-1].encode().lower()
+    return json.dumps(text, ensure_ascii=False)[1:-1].encode().lower()
 
 
-def _readings(body: bytes) -> Iterator[bytes]:
-    """Yield a body and the base64 parts in it, decoded: kombu's envelopes have such parts."""
-    yield body
+def _decoded_parts(body: bytes) -> Iterator[bytes]:
+    """Yield the base64 parts of a body, decoded: kombu's envelopes have such parts."""
     for part in _BASE64.findall(body):
         try:
             yield base64.b64decode(part)
         except binascii.Error:
             continue
+
+
+def _readings(part: bytes) -> Iterator[bytes]:
+    """Yield a part as it is, without the escapes of JSON, and also without those of a URL."""
+    yield part
+    if b"\\u" in part:
+        part = _ESCAPES.sub(_unescaped, part)
+        yield part
+    if b"%" in part:
+        yield unquote_to_bytes(part)
+
+
+def _unescaped(escapes: re.Match[bytes]) -> bytes:
+    units = bytes.fromhex(escapes[0].replace(b"\\u", b"").decode())
+    return units.decode("utf-16-be", "replace").encode()

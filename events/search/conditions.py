@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Text, cast, literal, or_, select
 from sqlalchemy.orm import Session
 
 from events.dialects import dialect_of
-from events.emails import email_spellings
+from events.emails import email_forms
 from events.lower_case import lowered
 from events.search.query import Query, Term
 from events.tables import Attempt, Delivery, LogEntry
@@ -45,7 +45,7 @@ def _data_equals(session: Session, term: Term) -> ColumnElement[bool]:
     if "@" not in term.value:
         return equals
     written = lowered(cast(LogEntry.data[term.path].as_string(), Text))
-    return or_(equals, written.in_(sorted(email_spellings(term.value))))
+    return or_(equals, written.in_(sorted(email_forms(term.value))))
 
 
 def errors_of_event(query: Query) -> list[ColumnElement[bool]]:

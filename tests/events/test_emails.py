@@ -10,6 +10,7 @@ from events.emails import (
     email_address,
     email_key,
     email_spellings,
+    has_several_emails,
     mentions_email,
     replace_email,
 )
@@ -34,6 +35,24 @@ SPELLINGS = [
     "“ada@bücher.example”",
     "ada@bücher.example (Ada)",
     "Example, Ada ada@bücher.example",
+    '"ada@bücher.example" <ada@bücher.example>',
+    "ada@bücher.example <mailto:Ada@xn--bcher-kva.example>",
+    "[ada@bücher.example](mailto:ada@bücher.example)",
+    "\u2018ada@bücher.example\u2019",
+    "\u2039ada@bücher.example\u203a",
+    "「ada@bücher.example」",
+    "`ada@bücher.example`",
+    "**ada@bücher.example**,",
+    "{ada@bücher.example}",
+    "|ada@bücher.example|",
+    "ada@bücher.example!",
+    "ada@bücher.example/",
+    "ada@bücher.example…",
+    "ada@bücher.example'",
+    "•ada@bücher.example",
+    "\u2013ada@bücher.example",
+    "\u200cada@bücher.example\u200d",
+    "ada%40b%C3%BCcher.example",
 ]
 
 
@@ -44,7 +63,9 @@ def test_every_spelling_of_an_address_is_the_same_address(typed: str) -> None:
 
 
 def test_two_addresses_are_not_taken_for_the_first() -> None:
-    assert email_key("a@example.org, b@example.org") == "a@example.org, b@example.org"
+    typed = "a@example.org, b@example.org"
+    assert (email_key(typed), has_several_emails(typed)) == (typed, True)
+    assert not has_several_emails("a@example.org <A@example.org>")
 
 
 @pytest.mark.parametrize(
@@ -52,6 +73,21 @@ def test_two_addresses_are_not_taken_for_the_first() -> None:
 )
 def test_what_is_no_address_is_not_taken_for_a_part_of_it(typed: str) -> None:
     assert email_key(typed) == typed
+    assert not has_several_emails(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [
+        ("_ada@example.org!", "_ada@example.org"),
+        ("{ada@example.org,", "{ada@example.org"),
+        ("o'hara@example.org'", "o'hara@example.org"),
+        ("#ada@example.org", "#ada@example.org"),
+        ("ada@उदाहरण.example.परीक्षा!", email_key("ada@उदाहरण.example.परीक्षा")),
+    ],
+)
+def test_punctuation_that_is_legal_in_an_address_stays(typed: str, key: str) -> None:
+    assert email_key(typed) == key
 
 
 @pytest.mark.parametrize(
@@ -77,6 +113,8 @@ def test_two_addresses_whose_letters_are_folded_alike_are_two(one: str, other: s
         "<x@example.co>,",
         "email=x@example.co&a=b",
         "mailto:x@example.co",
+        "GET https://shop.example/?email=x%40Example.co&page=2: 500",
+        "next=%2F%3Femail%3Dx%40example.co",
         "'x@example.co'",
         "-x@example.co, y",
         "メールx@example.coまで",
@@ -100,6 +138,10 @@ def test_an_address_is_found_wherever_it_is_mentioned(text: object) -> None:
         "y.x@example.co",
         "o'x@example.co",
         "bounce=x@example.co",
+        "email=tom%2Bx%40example.co",
+        "email=y.x%40example.co",
+        "email=x%40example.co.uk",
+        "email=%C3%A4x%40example.co",
         "äx@example.co",
         ["to max@example.co or x@example.com", {"tom+x@example.co": 1}],
     ],

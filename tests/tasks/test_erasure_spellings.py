@@ -1,5 +1,6 @@
 """A person is found by whatever form of the address is typed, wherever it is stored."""
 
+import base64
 import json
 import unicodedata
 from datetime import timedelta
@@ -144,6 +145,51 @@ def test_a_name_within_a_longer_word_is_anothers(bus: Bus) -> None:
     with reading() as session:
         bodies = [row.body for row in session.scalars(select(InvalidMessageRow))]
     assert sorted(bodies) == [b"Annabel", b"erased", b"erased", b"to Savannah"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"to":"ada\u002Bshop@example.org"}',
+        rb'{"n":"Zo\u00EB \u0022Z\u0022 O\u0027Brien"}',
+        rb'{"n":"Zo\u00eb \"Z\" O\u0027Brien"}',
+        b"email=ada%2Bshop%40example.org",
+        b"name=Zo%C3%AB+%22Z%22+O%27Brien",
+        base64.b64encode(rb'{"to":"ada\u002Bshop@example.org"}'),
+    ],
+)
+def test_an_invalid_message_of_another_encoder_is_erased(bus: Bus, body: bytes) -> None:
+    """Encoders differ in what they escape: .NET escapes + and ', a browser what is in a form."""
+    row = {"queue": "payment", "reason": "test", "headers": "{}"}
+    others = [b"email=tom.ada%2Bshop%40example.org", rb"{'n':'Zo\u00EB Z. O\u0027Brien'}"]
+    person = {"email": "ada+shop@example.org", "customer": 'Zoë "Z" O\'Brien'}
+    with transaction() as session:
+        event = order_created("o-1", MUG=1).model_copy(update=person)
+        publish(session, OrderCreated.model_validate(event.model_dump()), subject="ORD-Ada")
+        for each in (body, *others):
+            invalid_messages.keep(session, **row, error="", body=each)
+        error = "GET https://shop.example/?email=ada%2Bshop%40example.org"
+        invalid_messages.keep(session, **row, error=error, body=b"")
+
+    assert erase(person["email"], force=True)["invalid_messages"] == 2
+
+    with reading() as session:
+        left = sorted(session.scalars(select(InvalidMessageRow.body)))
+    assert left == sorted([b"erased", b"erased", *others])
+
+
+def test_an_address_in_a_url_of_a_free_text_is_erased(any_bus: Bus) -> None:
+    url = "https://shop.example/?email={}%2Bshop%40example.org"
+    with transaction() as session:
+        subscriptions.pause(session, "payment.refund", who="ada", why=url.format("Grace"))
+        subscriptions.resume(session, "payment.refund", who="ada", why=url.format("not.grace"))
+
+    erase("grace+shop@example.org")
+
+    with reading() as session:
+        reasons = {row.why for row in audit.listed(session) if "resume" in row.action}
+    assert "grace%2bshop" not in everything().replace("not.grace", "")
+    assert reasons == {url.format("not.grace")}
 
 
 def test_an_erasure_that_finds_nobody_is_not_audited(any_bus: Bus) -> None:

@@ -2,7 +2,8 @@
 
 import click
 
-from events.emails import email_key
+from events.emails import email_key, has_several_emails
+from events.inputs import escaped
 from tasks import erasure
 from tidings import migrations
 from tidings.cli.audit_options import needed, who, why_option
@@ -31,6 +32,8 @@ def erase(*, email: str, force: bool, why: str, yes: bool) -> None:
     address. Exit code 3: a table still contains the address. Exit code 4: nothing is stored under
     this address.
     """
+    if has_several_emails(email):
+        raise click.BadParameter(f"give one address, not {escaped(email)!r}", param_hint="--email")
     address = email_key(email)
     if "@" not in address:
         raise click.BadParameter(f"{email!r} is not an e-mail address", param_hint="--email")

@@ -136,8 +136,8 @@ def test_an_email_address_is_found_by_any_spelling(events: list[dict[str, Any]])
         "zoe@XN--MNCHEN-3YA.example",
         "mailto:zoe@münchen.example",
     ):
-        assert _found(f"data.customer.email={typed}")[-1:] == [7], typed
-    assert _found('data.customer.email="Zoe <zoe@münchen.example>"')[-1:] == [7]
+        assert _found(f"data.customer.email={typed}") == [8, 7], typed
+    assert _found('data.customer.email="Zoe <zoe@münchen.example>"') == [8, 7]
     assert _found("data.customer.email=C9@Example.org") == []
     assert _found("data.customer.email=C10@Example.org") == [10]
 

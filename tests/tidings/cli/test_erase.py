@@ -41,6 +41,18 @@ def test_erase_wants_an_address(bus: Bus):
     assert call("erase", "--email", "ada", "--yes").exit_code == 2
 
 
+def test_erase_takes_an_address_as_a_mail_client_writes_it_and_no_two(bus: Bus):
+    order = placed()
+    bus.drain()
+
+    two = call("erase", "--email", "ada@example.org, bob@example.org", "--yes", *WHY)
+    assert (two.exit_code, "give one address" in two.stderr) == (2, True)
+    assert found(order).email == "ada@example.org"
+    copied = '"ada@example.org" <mailto:Ada@example.org>'
+    assert "orders" in told("erase", "--email", copied, "--yes", *WHY)
+    assert found(order).email == "erased@erased.invalid"
+
+
 @pytest.fixture
 def table_without_eraser(bus: Bus) -> Iterator[type[Base]]:
     """A table of a service that stores the customer's address."""
