@@ -12,7 +12,7 @@ from pydantic import ValidationError, ValidationInfo, field_validator, model_val
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events.errors import BadValue, TidingsError
-from events.inputs import unseen
+from events.inputs import reason_of, unseen
 
 WRONG_SETTINGS = 2  # the exit code of a process that was started with wrong settings
 _MAX_SHOWN = 40  # characters of a wrong value
@@ -228,7 +228,7 @@ def _describe(kind: type[EnvironmentSettings], error: Any) -> WrongSetting:
         return WrongSetting(name, cause.reason, cause.fix)
     info = kind.model_fields[str(field)]
     shown = repr(str(error["input"]))[:_MAX_SHOWN]
-    reason = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "should")
+    reason = reason_of(error).replace("Input should", "should")
     return WrongSetting(
         name,
         f"is {shown}, but {reason}" if reason.startswith("should") else f"is {shown}: {reason}",

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BeforeValidator, GetCoreSchemaHandler
 from pydantic import GetJsonSchemaHandler as JsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 # As in a character class of a regular expression: characters that are no text. Control characters
 # (a terminal obeys C1 too), separators of lines, characters that change the direction of writing,
@@ -156,6 +156,11 @@ def integer(text: str) -> int:
     if not _INTEGER.fullmatch(number) or abs(int(number)) > MAX_INTEGER:
         raise PydanticCustomError("integer", "write a whole number in digits, such as 12")
     return int(number)
+
+
+def reason_of(error: ErrorDetails) -> str:
+    """Return the words of one of pydantic's errors, without its prefix for those of a validator."""
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _integer_of_text(value: Any) -> Any:

@@ -69,7 +69,7 @@ Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT, description="in the currency'
 def parse_amount(text: str, currency: str) -> int:
     """Return an amount such as `12.50` in minor units, with at most the currency's digits.
 
-    Raises an error for what is no amount, and no currency. `Amount` says how large one can be.
+    Raises an error for what is no amount of `Amount`, and no currency.
     """
     fraction = digits(currency_code(currency)) or 0
     pattern = rf"[0-9]{{1,20}}(\.[0-9]{{1,{fraction}}})?" if fraction else r"[0-9]{1,20}"
@@ -79,7 +79,15 @@ def parse_amount(text: str, currency: str) -> int:
             "write the amount in {currency} in digits, such as {example}",
             {"currency": currency, "example": f"12.{'5'.ljust(fraction, '0')}" if fraction else 12},
         )
-    return int(Decimal(text.strip()).scaleb(fraction))
+    amount = int(Decimal(text.strip()).scaleb(fraction))
+    if not 1 <= amount <= MAX_AMOUNT:
+        lowest, highest = (Money(amount=each, currency=currency) for each in (1, MAX_AMOUNT))
+        raise PydanticCustomError(
+            "amount",
+            "write an amount from {lowest} to {highest}",
+            {"lowest": money_text(lowest), "highest": money_text(highest)},
+        )
+    return amount
 
 
 def plain_amount(money: Money) -> str:

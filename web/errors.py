@@ -39,6 +39,7 @@ from events.errors import (
     UnknownSubscription,
     UnknownTaskMessage,
 )
+from events.inputs import reason_of
 from tasks.errors import OrderError
 from web.problems import (
     DATABASE_BUSY,
@@ -179,10 +180,7 @@ def invalid(error: ValidationError) -> InvalidInput:
     """Return pydantic's error as `InvalidInput`, without the input itself."""
     details = error.errors(include_url=False, include_context=False, include_input=False)
     errors = [
-        FieldError(
-            ".".join(map(str, each["loc"]))[:200] or "body",
-            each["msg"].removeprefix("Value error, "),
-        )
+        FieldError(".".join(map(str, each["loc"]))[:200] or "body", reason_of(each))
         for each in details[:MAX_ERRORS]
     ]
     malformed = any(each["type"] == "json_invalid" for each in details)

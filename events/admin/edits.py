@@ -21,6 +21,7 @@ from events.edited_events import EditedEvent
 from events.envelope import Envelope
 from events.errors import InvalidPayload, UnknownDelivery
 from events.event import decode, newest, stored_as
+from events.inputs import reason_of
 from events.ledger import DEAD_BY_KEY
 from events.selection import named, parse
 from events.tables import delivery_id
@@ -137,7 +138,7 @@ def _checked(envelope: Envelope, data: Any) -> Payload:
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         raise InvalidPayload(
-            [(".".join(("data", *map(str, each["loc"]))), each["msg"]) for each in details]
+            [(".".join(("data", *map(str, each["loc"]))), reason_of(each)) for each in details]
         ) from error
     return checked
 

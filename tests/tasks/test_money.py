@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from events.catalog import Money
 from tasks.assortment import Price
-from tasks.money import currencies, digits, money_text, parse_amount, plain_amount
+from tasks.money import MAX_AMOUNT, currencies, digits, money_text, parse_amount, plain_amount
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,22 @@ def test_a_typed_amount_is_read_in_the_currencys_digits(
 def test_an_amount_that_is_written_otherwise_is_refused(text: str, currency: str) -> None:
     with pytest.raises(ValueError, match=f"write the amount in {currency} in digits"):
         parse_amount(text, currency)
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "limits"),
+    [
+        ("0", "EUR", "€0.01 to €10,000,000,000,000.00"),
+        ("10000000000000.01", "EUR", "€0.01 to €10,000,000,000,000.00"),
+        ("0", "JPY", "JP¥1 to JP¥1,000,000,000,000,000"),
+    ],
+)
+def test_an_amount_beyond_the_limits_is_refused_with_them_as_amounts_are_typed(
+    text: str, currency: str, limits: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^write an amount from {limits}$"):
+        parse_amount(text, currency)
+    assert parse_amount("10000000000000", "EUR") == MAX_AMOUNT
 
 
 @pytest.mark.parametrize("currency", ["eur", "EURO", "€", "", "HRK", "XAU"])

@@ -7,7 +7,7 @@ import click
 from pydantic import ValidationError
 
 from events import reading, transaction
-from events.inputs import escaped
+from events.inputs import escaped, reason_of
 from tasks import assortment, inventory
 from tasks import products as shop
 from tasks.assortment import NewProduct, ProductChange
@@ -116,7 +116,9 @@ def _command(
         return kind.model_validate(sent)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)
-        lines = [f"{'.'.join(map(str, each['loc'])) or 'product'}: {each['msg']}" for each in wrong]
+        lines = [
+            f"{'.'.join(map(str, each['loc'])) or 'product'}: {reason_of(each)}" for each in wrong
+        ]
         raise click.UsageError(escaped("; ".join(lines))) from error
     except ValueError as error:
         raise click.UsageError(escaped(f"price: {error}")) from error

@@ -71,7 +71,7 @@ class ProductForm:
     def _add(self, error: ValidationError) -> None:
         for each in error.errors(include_url=False, include_input=False):
             path = ".".join(map(str, each["loc"]))
-            self.errors.setdefault(FIELDS.get(path, path), sentence(each["msg"]))
+            self.errors.setdefault(FIELDS.get(path, path), sentence(inputs.reason_of(each)))
 
 
 def _render(form: ProductForm, product: Product | None, stock: int = 0) -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from events.inputs import integer
+from events.inputs import integer, reason_of
 from tasks.commands import MAX_QUANTITY, PlaceOrder
 from tasks.errors import OrderError
 from web.filters import sentence
@@ -82,7 +82,7 @@ class OrderForm:
         for each in error.errors(include_url=False, include_input=False):
             self.add_error(
                 ".".join(map(str, each["loc"])),
-                _message(each["type"], each["msg"], each.get("ctx", {}), each["loc"]),
+                _message(each["type"], reason_of(each), each.get("ctx", {}), each["loc"]),
             )
 
     def add_error(self, path: str, message: str) -> None:

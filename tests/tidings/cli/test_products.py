@@ -50,6 +50,14 @@ def test_a_wrong_value_is_named_and_nothing_is_saved(bus: Bus):
     assert audited() == []
 
 
+def test_a_refusal_has_the_words_of_a_form(bus: Bus):
+    dear = call("products", "change", "MUG", "--price", "99999999999999", "EUR", *WHY)
+    nothing = call("products", "change", "MUG", *WHY)
+
+    assert "Error: price: write an amount from €0.01 to €10,000,000,000,000.00\n" in dear.stderr
+    assert "Error: product: give a name, description, price, " in nothing.stderr
+
+
 def test_a_change_of_nothing_says_so(bus: Bus):
     result = call("products", "change", "MUG", "--stock", "10", *WHY)
 
