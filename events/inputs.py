@@ -4,6 +4,7 @@ A rule returns the value in the one form in which it is stored, or raises `Pydan
 `ValueError` whose text says what to do.
 """
 
+import json
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 from pydantic import BeforeValidator, GetCoreSchemaHandler
 from pydantic import GetJsonSchemaHandler as JsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema, from_json
 
 # As in a character class of a regular expression: characters that are no text. Control characters
 # (a terminal obeys C1 too), separators of lines, characters that change the direction of writing,
@@ -156,6 +157,47 @@ def integer(text: str) -> int:
     if not _INTEGER.fullmatch(number) or abs(int(number)) > MAX_INTEGER:
         raise PydanticCustomError("integer", "write a whole number in digits, such as 12")
     return int(number)
+
+
+class DuplicateKey(ValueError):
+    """Two equal keys in one object of JSON: parsers differ in which of their values they take."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"has {key[:100]!r} twice")
+        self.key = key
+
+
+def refuse_duplicate_keys(text: str) -> None:
+    """Raise `DuplicateKey` if an object of the JSON text has two equal keys."""
+    try:
+        json.loads(text, object_pairs_hook=_unique)
+    except DuplicateKey:
+        raise
+    except (ValueError, RecursionError):
+        return  # pydantic reports these with a better message
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in members:
+            raise DuplicateKey(key)
+        members[key] = value
+    return members
+
+
+def typed_json(text: str) -> Any:
+    """Return the value of JSON that a person typed.
+
+    Raises a `ValueError` that says what it is or has: "is no JSON: ...", "has 'total' twice".
+    """
+    try:
+        value = from_json(text, allow_inf_nan=False)
+        json.dumps(value, allow_nan=False)  # `1e400` became infinite
+    except ValueError as error:
+        raise ValueError(f"is no JSON: {error}") from error
+    refuse_duplicate_keys(text)
+    return value
 
 
 def reason_of(error: ErrorDetails) -> str:

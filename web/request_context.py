@@ -1,7 +1,6 @@
 """The context of a request: actor, correlation and trace, and checks that precede every view."""
 
 import codecs
-import json
 import re
 from contextlib import ExitStack
 from typing import Any
@@ -13,7 +12,7 @@ from uuid_utils.compat import uuid7
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from events import Actor, Context, acting, observers, traceparents
-from events.inputs import only_text
+from events.inputs import DuplicateKey, only_text, refuse_duplicate_keys
 from web.client_address import client_address
 from web.errors import MAX_ERRORS, FieldError, InvalidInput, MalformedJson
 from web.origins import refuse_foreign_origins
@@ -51,10 +50,13 @@ class JsonRequest(Request):
             raise RequestEntityTooLarge
         if not self.is_json:
             raise UnsupportedMediaType("the body must be sent as application/json")
-        if self.headers.get("Content-Encoding", "identity").casefold() != "identity":
+        if self.headers.get("Content-Encoding", "").strip().casefold() not in ("", "identity"):
             raise UnsupportedMediaType("the body must be sent without Content-Encoding")
         text = _decoded(body)
-        _refuse_duplicate_keys(text)
+        try:
+            refuse_duplicate_keys(text)
+        except DuplicateKey as error:
+            raise InvalidInput([FieldError(error.key[:100], "given twice")]) from None
         return text
 
 
@@ -66,22 +68,6 @@ def _decoded(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError as error:
         raise MalformedJson([FieldError("body", f"not UTF-8 at byte {error.start}")]) from error
-
-
-def _refuse_duplicate_keys(text: str) -> None:
-    try:
-        json.loads(text, object_pairs_hook=_unique)
-    except (ValueError, RecursionError):
-        return  # pydantic reports these with a better message
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in members:
-            raise InvalidInput([FieldError(name[:100], "given twice")])
-        members[name] = value
-    return members
 
 
 def enter_context() -> None:

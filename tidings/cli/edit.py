@@ -5,11 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-from pydantic_core import from_json
 
 from events import reading, transaction
 from events.admin import dead_letters, edits
 from events.admin.edits import MAX_EDITS, Change, Edit
+from events.inputs import typed_json
 from tidings.cli.audit_options import needed, who, why_option
 from tidings.cli.encoding import echo
 from tidings.cli.output import counted, json_option, nothing_found, print_json
@@ -85,11 +85,11 @@ def _change(data: str | None, patch: str | None) -> Change:
 def _json(name: str, option: str, kind: type[Any]) -> Any:
     try:
         with click.open_file(name, encoding="utf-8") as file:
-            value = from_json(file.read(), allow_inf_nan=False)
+            value = typed_json(file.read())
     except OSError as error:
         raise click.UsageError(f"{option} {name}: {error.strerror}") from error
     except ValueError as error:
-        raise click.UsageError(f"{option} is no JSON: {error}") from error
+        raise click.UsageError(f"{option} {error}") from error
     if not isinstance(value, kind):
         raise click.UsageError(f"{option} is no JSON {'object' if kind is dict else 'array'}")
     return value

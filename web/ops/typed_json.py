@@ -3,9 +3,9 @@
 from typing import Any, TypeVar
 
 from flask import request
-from pydantic_core import from_json
 
 from events.errors import InvalidPayload
+from events.inputs import typed_json
 
 _NAMES = {"dict": "object", "list": "array"}
 MAX_LENGTH = 100_000  # characters
@@ -18,9 +18,9 @@ def parsed(typed: str, field: str, kind: type[Json]) -> Json:
     if len(typed) > MAX_LENGTH:
         raise InvalidPayload([(field, f"write at most {MAX_LENGTH:,} characters")])
     try:
-        data = from_json(typed, allow_inf_nan=False)  # as it reads the body of a request
+        data = typed_json(typed)
     except ValueError as error:
-        raise InvalidPayload([(field, f"it is no JSON: {error}")]) from error
+        raise InvalidPayload([(field, f"it {error}")]) from error
     if not isinstance(data, kind):
         raise InvalidPayload([(field, f"it is no JSON {_NAMES[kind.__name__]}")])
     return data

@@ -42,3 +42,17 @@ def test_a_correction_that_cannot_work_is_refused(bus: Bus, letter: str, tmp_pat
     (tmp_path / "broken.json").write_text("{")
     broken = call(*EDIT, letter, "--patch", str(tmp_path / "broken.json"), "--why", "x")
     assert (broken.exit_code, "--patch is no JSON" in broken.stderr) == (2, True)
+
+
+def test_a_payload_that_two_parsers_read_otherwise_is_refused(
+    bus: Bus, letter: str, tmp_path: Path
+):
+    file = tmp_path / "data.json"
+    for text, words in (
+        ('{"payment_token": "tok_broken", "payment_token": "tok_ok"}', "has 'payment_token' twice"),
+        ('{"total": 1e400}', "is no JSON"),
+    ):
+        file.write_text(text)
+        refused = call(*EDIT, letter, "--data", str(file), "--why", "x")
+        assert (refused.exit_code, f"--data {words}" in refused.stderr) == (2, True)
+    assert [each["id"] for each in answered("dead-letters", "list")] == [letter]

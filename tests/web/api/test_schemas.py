@@ -164,6 +164,13 @@ def test_another_media_type_is_a_problem(no_write_client: FlaskClient, kind: str
     )
 
 
+@pytest.mark.parametrize("encoding", ["", " identity"])
+def test_a_body_in_no_other_encoding_is_read(no_write_client: FlaskClient, encoding: str):
+    headers = JSON | {"Content-Encoding": encoding}
+
+    _is_problem(no_write_client.post("/api/v1/orders", data=b"[", headers=headers), 400)
+
+
 def test_a_body_in_another_encoding_is_a_problem_that_says_so(no_write_client: FlaskClient):
     for encoding in ("gzip", "br", "deflate, gzip"):
         answer = no_write_client.post(

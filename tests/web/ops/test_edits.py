@@ -42,7 +42,13 @@ def test_a_payload_is_checked_compared_and_replayed_on_its_page(
     assert wrong.status_code == 422
     assert "<code>data.total</code>" in wrong.text
     assert "&lt;b&gt;" in wrong.text  # what was typed is there still
-    for text, words in (("{", "it is no JSON"), ("[1]", "no JSON object"), ("[" * 9999, "no JSON")):
+    for text, words in (
+        ("{", "it is no JSON"),
+        ("[1]", "no JSON object"),
+        ("[" * 9999, "no JSON"),
+        ('{"total": 1e400}', "no JSON"),
+        ('{"total": {"amount": 1, "amount": 2}}', "it has &#39;amount&#39; twice"),
+    ):
         assert words in post(client, address, address, OPS, data=text).text
     right = json.dumps(data | {"payment_token": "tok_ok"})
     page = post(client, address, address, OPS, data=right).text
