@@ -1,6 +1,6 @@
 """The order form: its fields as a `PlaceOrder` command, and its errors beside the fields."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ FIELDS = {
     "items": "items",
 }
 QUANTITY = "quantity."
+REPEATED = "Please fill this in once; it was sent twice."
 MESSAGES = {
     "string_too_short": "Please fill this in.",
     "string_pattern_mismatch": "Please choose one.",
@@ -84,6 +85,12 @@ class OrderForm:
                 ".".join(map(str, each["loc"])),
                 _message(each["type"], reason_of(each), each.get("ctx", {}), each["loc"]),
             )
+
+    def refuse_repeated(self, names: Iterable[str]) -> None:
+        """Add an error to each field that was sent twice: which value is meant, nobody can tell."""
+        for name in names:
+            known = name in FIELDS.values() or name.startswith(QUANTITY)
+            self.errors.setdefault(name if known else "", REPEATED)
 
     def add_error(self, path: str, message: str) -> None:
         """Add an error to the field of `path`, such as `items.0.quantity`, unless it has one."""

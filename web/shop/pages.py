@@ -62,6 +62,9 @@ def place_order() -> ResponseReturnValue:
     """
     form = OrderForm(request.form)
     key = request.form.get("key", "")
+    form.refuse_repeated(name for name, sent in request.form.lists() if len(sent) > 1)
+    if form.errors:
+        return _render_form(form, status=422, key=key)
     try:
         result = accept_order(
             form.command(), key=f"form\0{key}" if key else None, quote=_quote_from_stock

@@ -134,6 +134,16 @@ def test_a_mistake_is_reported_beside_its_field_and_all_values_are_kept(
     assert answer.text.count('class="error"') == 1
 
 
+@pytest.mark.parametrize("name", ["quantity.MUG-BLUE", "email"])
+def test_a_field_that_is_sent_twice_is_refused_beside_it(no_write_client: FlaskClient, name: str):
+    form = form_data(no_write_client)
+
+    answer = no_write_client.post("/orders", data=form | {name: [form[name], "50"]}, headers=HTML)
+
+    assert answer.status_code == 422
+    assert f'id="{name}-error">Please fill this in once; it was sent twice.' in answer.text
+
+
 def test_a_form_without_a_product_says_so(no_write_client: FlaskClient):
     answer = submit(no_write_client, quantity__MUG_BLUE="0", quantity__TEE_M="")
 
