@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from events.database import database
+from tasks.commands import order_number
 from tasks.restores import FIRST_NUMBER, Restore
 from tidings.backup.follow_up import Request, follow_up_by_hand
 from tidings.backup.restore import Restored
@@ -22,7 +23,7 @@ _NUMBER = re.compile(r"(?:ORD-)?([0-9]{1,15})", re.ASCII)
 def _key(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     if value is None:
         return None
-    if not (match := _NUMBER.fullmatch(value.strip())):
+    if not (match := _NUMBER.fullmatch(order_number(value))):
         raise click.BadParameter("write an order number, such as ORD-1042")
     return max(0, int(match[1]) - FIRST_NUMBER)
 

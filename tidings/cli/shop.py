@@ -1,9 +1,10 @@
 """The shop's HTTP API, as a customer uses it."""
 
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
+from pydantic import BaseModel, Field
 
 from events import TidingsError
 from tidings.http_client import open_client
@@ -15,6 +16,30 @@ _RETRYABLE = (409, 429, 503)
 
 class ShopError(TidingsError):
     """The shop cannot be reached, or refused a request."""
+
+
+class _Price(BaseModel):
+    currency: str
+
+
+class _Product(BaseModel):
+    sku: str
+    available: int
+    price: _Price
+
+
+class _Products(BaseModel):
+    products: Annotated[list[_Product], Field(min_length=1)]
+
+
+class _Placed(BaseModel):
+    id: str
+    number: str
+    token: str
+
+
+class _State(BaseModel):
+    status: str
 
 
 class Shop:
@@ -33,43 +58,57 @@ class Shop:
 
     def products(self) -> list[dict[str, Any]]:
         """Return all products with their prices and stock."""
-        found: list[dict[str, Any]] = self._request("GET", "/api/v1/products")["products"]
+        found: list[dict[str, Any]] = self._request(_Products, "GET", "/api/v1/products")[
+            "products"
+        ]
         return found
 
     def place(self, body: dict[str, Any], key: str) -> dict[str, Any]:
         """Place an order, once however often it is sent with the same `key`."""
-        return self._request("POST", "/api/v1/orders", body, {"Idempotency-Key": key})
+        return self._request(_Placed, "POST", "/api/v1/orders", body, {"Idempotency-Key": key})
 
     def order(self, placed: dict[str, Any]) -> dict[str, Any]:
         """Return the present state of an order; `placed` is the response to `place`."""
         authorization = {"Authorization": f"Bearer {placed['token']}"}
-        return self._request("GET", f"/api/v1/orders/{placed['id']}", None, authorization)
+        return self._request(_State, "GET", f"/api/v1/orders/{placed['id']}", None, authorization)
 
     def _request(
         self,
+        kind: type[BaseModel],
         method: str,
         path: str,
         body: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> dict[str, Any]:
+        """Return the response, which has the fields of its `kind`."""
         deadline = time.monotonic() + RETRY_TIMEOUT
         while True:
             try:
                 response = self._client.request(method, path, json=body, headers=headers)
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, ValueError) as error:  # a host that has no ASCII form
                 raise ShopError(
                     f"no answer from {self.url}: {error}; "
                     "start the shop with `tidings up`, or name another --url"
                 ) from error
             if response.is_success:
-                found: dict[str, Any] = response.json()
-                return found
+                return _body(response, kind)
             wait = _retry_after(response)
             if wait is None or time.monotonic() + wait > deadline:
                 raise ShopError(
                     f"{self.url}{path} answered {response.status_code}: {_problem(response)}"
                 )
             time.sleep(wait)
+
+
+def _body(response: httpx.Response, kind: type[BaseModel]) -> dict[str, Any]:
+    try:
+        kind.model_validate_json(response.content)
+    except ValueError as error:
+        raise ShopError(
+            f"{response.url} answered, but it is no shop that sells something; name another --url"
+        ) from error
+    found: dict[str, Any] = response.json()
+    return found
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from events import inputs
 from tidings.cli.parameters import WholeNumber
 from tidings.cli.paths import Folder
 from tidings.up.processes import Options, UnknownQueue
@@ -18,14 +19,18 @@ def _scale(
 ) -> Counter[str]:
     scale: Counter[str] = Counter()
     for value in values:
-        queue, equals, count = value.partition("=")
-        if not (queue and equals and count.isascii() and count.isdecimal()) or (
-            int(count[:9]) > _MAX_WORKERS
-        ):
+        queue, _, count = value.partition("=")
+        try:
+            workers = inputs.integer(count)
+        except ValueError:
+            workers = -1
+        if not queue or not 0 <= workers <= _MAX_WORKERS:
             raise click.BadParameter(
                 f"{value!r}; write queue=number, such as payment=2, with at most {_MAX_WORKERS}"
             )
-        scale[queue] = int(count)
+        if queue in scale:
+            raise click.BadParameter(f"{value!r}; write each queue once")
+        scale[queue] = workers
     return scale
 
 

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import click
@@ -101,7 +103,11 @@ def test_the_catalog_does_not_know_what_is_not_there(words: tuple[str, ...]):
 
 
 @pytest.mark.parametrize(
-    "value", ["payment", "payment=", "=2", "payment=two", "payment=-1", "payment=1000"]
+    "value",
+    [
+        *("payment", "payment=", "=2", "payment=two", "payment=-1", "payment=1000"),
+        *("payment=000000000999999", f"payment={'0' * 9}{'1' * 5000}"),
+    ],
 )
 def test_a_scale_that_is_none_is_wrong_usage(value: str):
     result = call("up", "--scale", value)
@@ -114,6 +120,43 @@ def test_the_demo_says_when_nothing_answers():
 
     assert result.exit_code == 1
     assert "start the shop with `tidings up`" in result.stderr
+
+
+@pytest.mark.parametrize("url", ["http://..", f"http://{'a' * 70}.example", "x"])
+def test_the_demo_refuses_an_address_that_is_none(url: str):
+    result = call("demo", "--url", url, "--orders", "1")
+
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "Error: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "body", ["", "<html>", "[]", '{"a": 1}', '{"products": [{"sku": 1}]}', '{"products": []}']
+)
+def test_the_demo_says_that_another_server_is_no_shop(body: str):
+    class Another(BaseHTTPRequestHandler):
+        """A server that is no shop."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Another) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        result = call("demo", "--url", url, "--orders", "1")
+        server.shutdown()
+        thread.join()
+
+    assert result.exit_code == 1
+    assert f"Error: {url}/api/v1/products answered, but it is no shop " in result.stderr
 
 
 @pytest.mark.parametrize(

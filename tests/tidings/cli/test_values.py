@@ -26,6 +26,7 @@ CHARGE = "payment.charge_order"
         ("chaos", "--minutes", "1_0"),
         ("demo", "--wait", "\uff11"),
         ("up", "--scale", "payment=\uff11"),
+        ("up", "--scale", "payment=1", "--scale", "payment=3"),
         ("pause", CHARGE, "--why", "a\u202eb"),
         ("pause", CHARGE, "--why", "x" * 201),
     ],
