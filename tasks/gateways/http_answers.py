@@ -7,8 +7,13 @@ from email.utils import parsedate_to_datetime
 from events import DeadLetter, RetryAfter, clock
 from tasks.gateways.ports import BusyUntil, GatewayBusy, GatewayError, GatewayUnanswered
 
-NOT_NOW = frozenset({429, 503})  # Too Many Requests, Service Unavailable
-FOR_ALL = NOT_NOW | {502, 504}  # Bad Gateway, Gateway Timeout: whatever the request is
+# Too Many Requests, Service Unavailable, and what is in no standard: overloaded (529), and of
+# Cloudflare those that say that it has no connection to the gateway, so no request reached it.
+NOT_NOW = frozenset({429, 503, 521, 523, 525, 526, 529, 530})
+# Bad Gateway, Gateway Timeout, and what Cloudflare (520, 522, 524, 527) and others (598, 599) say
+# instead: the request may have reached the gateway.
+UNANSWERED = frozenset({502, 504, 520, 522, 524, 527, 598, 599})
+FOR_ALL = NOT_NOW | UNANSWERED  # whatever the request is
 # Request Timeout, Conflict, Locked, Too Early: the same request may succeed later.
 UNKNOWN = frozenset({408, 409, 423, 425})
 
@@ -16,9 +21,9 @@ UNKNOWN = frozenset({408, 409, 423, 425})
 def error_of(gateway: str, status: int, retry_after: str | None = None) -> Exception:
     """Return the error for `status`, which is 300 or more.
 
-    `retry_after` is the header of that name as it was sent. 429 and 503 are "not now". From 500 on
-    the outcome is unknown, unless the header says when to come back. The rest is refused for good.
-    Of 429, 502, 503 and 504 the error says that the gateway is unavailable to all requests.
+    `retry_after` is the header of that name as it was sent. `NOT_NOW` are "not now". Of the others
+    from 500 on the outcome is unknown, unless the header says when to come back. The rest is
+    refused for good. Of `FOR_ALL` the error says that the gateway is unavailable to all requests.
     """
     answer = f"{gateway} answers {status}"
     if status < 500 and status not in NOT_NOW | UNKNOWN:
@@ -29,7 +34,7 @@ def error_of(gateway: str, status: int, retry_after: str | None = None) -> Excep
         return kind(seconds, f"{answer}: retry after {seconds:.0f} s")
     if status in NOT_NOW:
         return GatewayBusy(answer)
-    return GatewayUnanswered(answer) if status in FOR_ALL else GatewayError(answer)
+    return GatewayUnanswered(answer) if status in UNANSWERED else GatewayError(answer)
 
 
 def seconds_until(retry_after: str | None) -> float | None:
