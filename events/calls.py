@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from events import context, observers, pace
 from events.breakers import is_unavailable
 from events.envelope import Envelope
 from events.errors import CallNotMade
+from events.settings import settings
 from events.subscriptions import Subscription
 from events.tables import delivery_id
 
@@ -28,6 +30,13 @@ START_INTERVAL = 0.05  # seconds between two threads: calls that end at once nee
 TIME_BUDGET = 10.0  # seconds of a batch after which no further call is begun; below the time limit
 GROUP_TIME = 0.2  # seconds of a call for a group; on a busy machine one event takes a quarter of it
 _NONE = object()  # no answer
+_began: ContextVar[float | None] = ContextVar("began", default=None)  # the calls of a batch
+
+
+def time_left() -> float:
+    """Return the seconds until the soft time limit interrupts the call that is being made."""
+    now, limit = time.monotonic(), settings().task_soft_time_limit
+    return limit - (now - (_began.get() or now))
 
 
 class _WrongAnswers(ValueError):
@@ -49,6 +58,14 @@ def call_each(subscription: Subscription, envelopes: Sequence[Envelope]) -> dict
     hang when the time limit interrupts this thread have that limit's error as answer, and those not
     begun `CallNotMade`. Raises what a call raises that is no `Exception`.
     """
+    token = _began.set(time.monotonic())
+    try:
+        return _call_each(subscription, envelopes)
+    finally:
+        _began.reset(token)
+
+
+def _call_each(subscription: Subscription, envelopes: Sequence[Envelope]) -> dict[UUID, Answer]:
     if len(envelopes) == 1:
         answer = _call(subscription, envelopes[0])
         if answer.error is not None and not isinstance(answer.error, Exception):

@@ -6,12 +6,21 @@ the text with them, as a chunk (RFC 3030), any number of mails are one round tri
 
 import re
 import smtplib
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from smtplib import CRLF
 
 _ACCEPTED = (250, 251)
 _GO_AHEAD = 354
+_TAKEN = 250
+_SHORTEST_WAIT = 0.01  # seconds for a reply that is at hand when the time is over
+
+Reply = tuple[int, bytes]
+
+
+class Unconfirmed(smtplib.SMTPServerDisconnected):
+    """A server that got the text of a mail, and did not say in time whether it takes it."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +44,15 @@ class Connection(smtplib.SMTP):
         """Tell whether the server takes mails together."""
         return self.has_extn("pipelining") and self.has_extn("chunking")
 
-    def send_each(self, mails: Sequence[Mail]) -> Iterator[smtplib.SMTPException | None]:
+    def send_each(
+        self, mails: Sequence[Mail], *, until: float
+    ) -> Iterator[smtplib.SMTPException | None]:
         """Send mails, in one packet if the server takes groups; yield `None` or the refusal of
         each. After a refusal the connection is of no use for mails that follow these.
 
-        Raises what smtplib raises for a lost connection.
+        Nothing is yielded for the mails behind one after which the server hangs up. Raises what
+        smtplib raises for a lost connection, and `Unconfirmed` if a reply to a text, or to what was
+        sent together with one, has not come by `until` on the monotonic clock.
         """
         together = [mail for mail in mails if self.takes_groups() and self._can_carry(mail)]
         if together:  # the server forgets a refused mail before it reads the next one
@@ -52,40 +65,76 @@ class Connection(smtplib.SMTP):
             try:
                 if not self._can_carry(mail):
                     raise smtplib.SMTPNotSupportedError
-                if together:
-                    self._read_replies(mail, is_first=mail is together[0])
+                if not together:
+                    self._send_alone(mail, until)
+                elif mail is together[0] or self._is_reset(until):
+                    _check(mail, self._replies(3, until), end=_TAKEN)
                 else:
-                    self._send_alone(mail)
+                    return
             except smtplib.SMTPServerDisconnected:
                 raise
             except smtplib.SMTPException as refused:
                 yield refused
+                if self.sock is None:
+                    return
             else:
                 yield None
 
     def _can_carry(self, mail: Mail) -> bool:
         return not mail.options or self.has_extn("smtputf8")
 
-    def _read_replies(self, mail: Mail, *, is_first: bool) -> None:
-        if not is_first:
-            self.getreply()  # to RSET
-        sender, taken, end = self.getreply(), self.getreply(), self.getreply()
-        _check_envelope(mail, sender, taken)
-        _check_end(end)
+    def _is_reset(self, until: float) -> bool:
+        """Tell whether the server goes on after a mail, and does not hang up because of it."""
+        try:
+            self._reply(until)
+        except Unconfirmed:
+            raise
+        except smtplib.SMTPServerDisconnected:
+            return False
+        return True
 
-    def _send_alone(self, mail: Mail) -> None:
-        if not self.has_extn("pipelining"):
-            self.sendmail(mail.sender, mail.recipient, mail.content, mail.options)
-            return
-        self.send(self._commands(mail, "data"))
-        sender, taken, ready = self.getreply(), self.getreply(), self.getreply()
-        if ready[0] == _GO_AHEAD and not _are_accepted(sender, taken):
-            self.close()  # it waits for the text of a mail that it refused
-        _check_envelope(mail, sender, taken)
-        if ready[0] != _GO_AHEAD:
-            raise smtplib.SMTPDataError(*ready)
+    def _send_alone(self, mail: Mail, until: float) -> None:
+        """Send one mail by DATA, with its commands in one packet if the server takes that."""
+        commands = self._commands(mail, "data")
+        together = self.has_extn("pipelining")
+        replies: list[Reply] = []
+        for packet in [commands] if together else commands.splitlines(keepends=True):
+            self.send(packet)
+            replies += self._replies(3 if together else 1)
+            goes_ahead = any(code == _GO_AHEAD for code, _ in replies[2:])
+            if goes_ahead and not _are_accepted(*replies[:2]):
+                self.close()  # it waits for the text of a mail that it refused
+            _check(mail, replies, end=_GO_AHEAD)
         self.send(_text(mail.content))
-        _check_end(self.getreply())
+        _check(mail, [*replies[:2], self._reply(until)], end=_TAKEN)
+
+    def _replies(self, count: int, until: float | None = None) -> list[Reply]:
+        """Read the replies to MAIL, RCPT and what follows, all but those that a refusal cuts off.
+
+        A server may hang up after a refusal: the loss of the connection says less than it does.
+        """
+        replies: list[Reply] = []
+        try:
+            while len(replies) < count:
+                replies.append(self._reply(until))
+        except smtplib.SMTPServerDisconnected:
+            if _are_accepted(*replies):
+                raise
+        return replies
+
+    def _reply(self, until: float | None) -> Reply:
+        """Read a reply; after a text was sent, one that comes by `until`."""
+        if until is None or self.sock is None:
+            return self.getreply()
+        self.sock.settimeout(max(_SHORTEST_WAIT, until - time.monotonic()))
+        try:
+            reply = self.getreply()
+        except smtplib.SMTPServerDisconnected as error:
+            if has_timed_out(error):
+                raise Unconfirmed from None
+            raise
+        self.sock.settimeout(self.timeout)
+        return reply
 
     def _commands(self, mail: Mail, last: str) -> bytes:
         size = [f"size={len(mail.content)}"] if self.has_extn("size") else []
@@ -100,20 +149,23 @@ class Connection(smtplib.SMTP):
         return CRLF.join((*commands, "")).encode()
 
 
-def _are_accepted(*replies: tuple[int, bytes]) -> bool:
+def has_timed_out(error: BaseException) -> bool:
+    """Tell whether an error is a time-out, of which smtplib says that the server disconnected."""
+    return isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
+
+
+def _are_accepted(*replies: Reply) -> bool:
     return all(code in _ACCEPTED for code, _ in replies)
 
 
-def _check_envelope(mail: Mail, sender: tuple[int, bytes], taken: tuple[int, bytes]) -> None:
-    if not _are_accepted(sender):
-        raise smtplib.SMTPSenderRefused(*sender, mail.sender)
-    if not _are_accepted(taken):
-        raise smtplib.SMTPRecipientsRefused({mail.recipient: taken})
-
-
-def _check_end(end: tuple[int, bytes]) -> None:
-    if end[0] != _ACCEPTED[0]:
-        raise smtplib.SMTPDataError(*end)
+def _check(mail: Mail, replies: Sequence[Reply], *, end: int) -> None:
+    """Raise the first refusal among the replies to MAIL, RCPT and what follows, if they came."""
+    if not _are_accepted(*replies[:1]):
+        raise smtplib.SMTPSenderRefused(*replies[0], mail.sender)
+    if not _are_accepted(*replies[1:2]):
+        raise smtplib.SMTPRecipientsRefused({mail.recipient: replies[1]})
+    if any(code != end for code, _ in replies[2:]):
+        raise smtplib.SMTPDataError(*replies[2])
 
 
 def _text(mail: bytes) -> bytes:

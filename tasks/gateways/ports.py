@@ -35,7 +35,8 @@ from events.retry import DAY
 # minutes.
 RETRY_POLICY = Retry(attempts=8, first=1.0, cap=8.0, give_up_after=DAY, not_now_cap=600.0)
 # RFC 5321, 4.5.4.1: a mail is retried for four or five days, at the end every half hour or less
-# often. Greylisting refuses the first attempts of some five minutes.
+# often. Greylisting refuses the first attempts of some five minutes. A mail takes no key: one that
+# the server may have taken is sent `attempts` times at most.
 MAIL_RETRY_POLICY = Retry(
     attempts=10, first=1.0, cap=120.0, give_up_after=5 * DAY, not_now_cap=3600.0
 )

@@ -10,15 +10,25 @@ from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
 from events import DeadLetter, reading
+from events.calls import time_left
 from events.errors import CallNotMade
-from tasks.gateways.pipelined_smtp import Connection, Mail, SecureConnection
+from tasks.gateways.pipelined_smtp import (
+    Connection,
+    Mail,
+    SecureConnection,
+    Unconfirmed,
+    has_timed_out,
+)
 from tasks.gateways.ports import GatewayDown, GatewayError, MailMessage
 from tasks.gateways.sandbox import check
 from tasks.gateways.smtp_answers import describe, error_of
 from tasks.mail_settings import PORTS
 from tasks.settings import settings
 
-SOCKET_TIMEOUT = 10.0  # seconds for each answer of the server, below the time limit of a task
+SOCKET_TIMEOUT = 10.0  # seconds for each reply before the text, below the time limit of a task
+# A server may examine a text for long before it takes it: RFC 5321, 4.5.3.2.6, has clients wait for
+# ten minutes. This is the share of the time limit for that; the rest is for recording the mails.
+SHARE_FOR_REPLY = 0.9
 MAX_IDLE = 5.0  # seconds; servers close idle connections after a minute or more
 # Seconds after which an idle connection is asked with NOOP: a third of the round trips of a mail.
 # Until then it is open unless it has something to read, a farewell or its end.
@@ -31,8 +41,9 @@ class SmtpMailer:
     def send(self, message: MailMessage) -> None:
         """Send one mail.
 
-        Raises `DeadLetter` if the server refuses it for good, and `NotNow` if the server cannot
-        take it now or is unreachable. No error contains an address.
+        Raises `DeadLetter` if the server refuses it for good, `NotNow` if the server cannot take it
+        now or is unreachable, and `GatewayError` if the server may have taken it. No error contains
+        an address.
         """
         [error] = self.send_all([message])
         if error is not None:
@@ -45,49 +56,53 @@ class SmtpMailer:
         """
         with reading() as session:
             check(session, "email", lambda sandbox, code, _: error_of("the mail", code))
-        url, deadline = settings().smtp_url, time.monotonic() + SOCKET_TIMEOUT
+        url, now = settings().smtp_url, time.monotonic()
+        until = now + time_left() * SHARE_FOR_REPLY
+        deadline = min(until, now + SOCKET_TIMEOUT)
         errors: list[Exception | None] = []
         together = True
         while left := messages[len(errors) :]:
-            if time.monotonic() >= deadline:
+            if errors and time.monotonic() >= deadline:
                 return [*errors, *(CallNotMade("the mails before it took too long") for _ in left)]
             try:
                 server = _idle.take(url) or _reached(url)
             except GatewayDown as error:
                 return [*errors, *(error for _ in left)]
             group = left if together and server.takes_groups() else left[:1]
-            errors += (found := _send(url, server, group, deadline))
+            errors += (found := _send(url, server, group, until))
             together = together and len(found) == len(group)
         return errors
 
 
 def _send(
-    url: str, server: Connection, messages: Sequence[MailMessage], deadline: float
+    url: str, server: Connection, messages: Sequence[MailMessage], until: float
 ) -> list[Exception | None]:
     """Send mails on one connection, and keep it if all is well.
 
-    Return the errors up to the mail at which the connection is lost: it may be to blame.
+    Return the errors up to the mail at which the connection is lost: it may be to blame. Of those
+    that the server does not confirm in time each may have been taken.
     """
     mails = [Mail(each.sender, each.recipient, each.content.encode()) for each in messages]
     errors: list[Exception | None] = []
-    lost: Exception
+    began = time.monotonic()
     try:
-        for refused in server.send_each(mails):
-            errors.append(None if refused is None else _error(refused))
-            if len(errors) < len(messages) and time.monotonic() >= deadline:
-                raise TimeoutError
-    except smtplib.SMTPServerDisconnected as error:
-        lost = _error(error)
-    except OSError as error:  # a time-out, a lost connection
-        lost = GatewayDown(f"the mail server was lost: {type(error).__name__}")
+        for refused in server.send_each(mails, until=until):
+            refusal = None if refused is None else _error(refused)
+            errors.append(refusal)
+    except Unconfirmed:
+        server.close()
+        within = f"within {time.monotonic() - began:.0f} s"
+        unknown = GatewayError(f"the mail server did not say {within} whether it took the mail")
+        return [*errors, *(unknown for _ in messages[len(errors) :])]
+    except OSError as error:  # includes SMTPServerDisconnected
+        server.close()
+        return [*errors, GatewayDown(f"the mail server was lost: {_kind(error)}")]
     except BaseException:
         server.close()
         raise
-    else:
-        _idle.put_back(url, server) if not any(errors) else _quit(server)
-        return errors
-    server.close()
-    return [*errors, lost]
+    is_whole = server.sock is not None and not any(errors)
+    _idle.put_back(url, server) if is_whole else _quit(server)
+    return errors
 
 
 class _IdleConnections:
@@ -151,7 +166,7 @@ def _reached(url: str) -> Connection:
         kind = type(refused).__name__
         raise GatewayDown(f"the mail server refuses the connection: {kind} {reply}") from None
     except OSError as error:  # includes SMTPException
-        raise GatewayDown(f"the mail server is unreachable: {type(error).__name__}") from error
+        raise GatewayDown(f"the mail server is unreachable: {_kind(error)}") from error
 
 
 def _connect(url: str) -> Connection:
@@ -187,11 +202,13 @@ def _error(refused: smtplib.SMTPException) -> Exception:
             return GatewayError("the mail server gives no valid reply to the mail")
         case smtplib.SMTPResponseException():
             return error_of("the mail", refused.smtp_code, _bytes(refused))
-        case smtplib.SMTPServerDisconnected():
-            return GatewayDown("the mail server was lost: SMTPServerDisconnected")
         case smtplib.SMTPNotSupportedError():
             return DeadLetter("the mail server takes no address with letters beyond ASCII")
     return GatewayError(f"the mail could not be sent: {type(refused).__name__}")
+
+
+def _kind(error: OSError) -> str:
+    return TimeoutError.__name__ if has_timed_out(error) else type(error).__name__
 
 
 def _bytes(refused: smtplib.SMTPResponseException) -> bytes:

@@ -1,17 +1,32 @@
 """The classes of SMTP replies: refused for good, not now, unknown."""
 
+import re
+from collections import Counter
+from collections.abc import Iterator
+
 import pytest
 
 from events import Database, DeadLetter, NotNow, clock, transaction
-from tasks.gateways import sandbox_switch
+from events.settings import settings as bus_settings
+from events.testing import Bus
+from tasks.gateways import sandbox_switch, smtp
 from tasks.gateways.ports import GatewayBusy, GatewayDown, GatewayError, MailDeferred
 from tasks.gateways.smtp import SmtpMailer
 from tasks.mail_texts import compose
 from tasks.settings import settings
-from tests.tasks.builders import order_created
-from tests.tasks.gateways.scripted import HANG_UP, scripted_server
+from tests.tasks.builders import order_created, placed
+from tests.tasks.gateways.scripted import EXTENSIONS, HANG_UP, LATE, SILENCE, scripted_server
 
 ADDRESS = "ada@example.org"
+
+
+@pytest.fixture
+def short_limit(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set a time limit that a silent server reaches at once."""
+    monkeypatch.setenv("TASK_SOFT_TIME_LIMIT", "0.1")
+    bus_settings.cache_clear()
+    yield
+    bus_settings.cache_clear()
 
 
 def send_one(email: str = ADDRESS) -> None:
@@ -98,6 +113,59 @@ def test_what_is_about_the_connection_and_not_about_the_mail_is_an_outage(
 
     assert isinstance(error, GatewayDown)
     assert text in str(error)
+
+
+@pytest.mark.parametrize("extensions", EXTENSIONS.values(), ids=EXTENSIONS)
+def test_a_server_that_does_not_confirm_a_text_in_time_may_have_taken_it(
+    short_limit: None, monkeypatch: pytest.MonkeyPatch, extensions: dict[str, str]
+) -> None:
+    error = error_with(extensions | {".": SILENCE}, monkeypatch)
+
+    assert type(error) is GatewayError
+    assert re.search(r"did not say within \d+ s whether it took the mail$", str(error))
+
+
+def test_a_text_may_be_confirmed_later_than_a_command(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp, "SOCKET_TIMEOUT", 2.0)
+    seen = Counter[str]()
+    with scripted_server({".": f"{LATE}250 examined"}, seen) as url:
+        monkeypatch.setenv("SMTP_URL", url)
+        settings.cache_clear()
+        send_one()
+    settings.cache_clear()
+
+    assert seen["."] == 1
+
+
+@pytest.mark.parametrize("step", ["greeting", "MAIL", "DATA"])
+def test_a_server_that_is_silent_before_the_text_is_an_outage_by_a_time_out(
+    database: Database, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(smtp, "SOCKET_TIMEOUT", 0.5)
+    error = error_with({step: SILENCE}, monkeypatch)
+
+    assert isinstance(error, GatewayDown)
+    assert str(error).endswith(": TimeoutError")
+
+
+def test_a_mail_that_is_never_confirmed_is_sent_ten_times_at_most(
+    bus: Bus, short_limit: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus.fail_fast = False
+    seen = Counter[str]()
+    with scripted_server({".": SILENCE}, seen) as url:
+        monkeypatch.setenv("SMTP_URL", url)
+        settings.cache_clear()
+        placed("tok_declined")
+        for _ in range(30):
+            bus.advance(120)
+    settings.cache_clear()
+
+    mails = [row for row in bus.deliveries() if row.queue == "email"]
+    assert [(row.state, row.attempts, row.not_now) for row in mails] == [("dead", 10, 0)] * 2
+    assert seen["."] == 20
 
 
 def test_a_login_that_is_refused_is_an_outage_that_names_the_code(

@@ -23,14 +23,16 @@ ENVELOPE = (b"mail from:<shop@example.org>\r\n", b"rcpt to:<ada@example.org>\r\n
 
 
 class Store(MailStore):
-    """A store that refuses mails on request."""
+    """A store that refuses mails on request, or hangs up, after an answer if it has one."""
 
-    refuse_recipients = refuse_mails = hang_up_at = ""
+    refuse_recipients = refuse_mails = hang_up_at = hang_up_after = ""
 
     async def handle_RCPT(  # noqa: N802  aiosmtpd's name
         self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if self.hang_up_at and self.hang_up_at in address:
+            if self.hang_up_after:
+                await server.push(self.hang_up_after)
             server._flush()
             server.transport.close()
         if self.refuse_recipients and "bob" not in address:
@@ -146,6 +148,12 @@ def test_a_mail_that_ends_the_connection_ends_no_other_mail(store: Store) -> Non
 
     assert send_all("ada", "eve", "bob", "cem") == ["sent", "GatewayDown", "sent", "sent"]
     assert {"ada", "bob", "cem"} <= set(recipients(store))  # some twice: their replies were lost
+
+
+def test_a_refusal_that_ends_the_connection_is_that_of_one_mail(store: Store) -> None:
+    store.hang_up_at, store.hang_up_after = "eve", "550 5.1.1 no such user"
+
+    assert send_all("ada", "eve", "bob", "cem") == ["sent", "DeadLetter", "sent", "sent"]
 
 
 def test_chunks_are_put_together_and_one_that_cannot_be_taken_is_skipped(store: Store) -> None:
