@@ -19,6 +19,7 @@ TidingsError
 ├── BadValue                a value that cannot work, with its fix; mostly of a setting
 ├── InvalidSettings         settings that cannot work; in `events.environment`
 ├── TransactionNotStarted   stopped while it waited for its turn; it may be run again
+├── TransactionEnded        a handler ended its worker's transaction; in `events.handlers`
 ├── CallNotMade             the calls before it in the batch took too long; it may be made later
 ├── PublishError            an event cannot be published so: no text as its subject, no JSON
 ├── ScheduleError           an event cannot be scheduled so: a key that is taken, no cron line

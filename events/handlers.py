@@ -1,19 +1,34 @@
 """Handlers: run a subscription's handler on claimed events, and collect what these cause."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.orm import Session
 
 from events import context, observers
 from events.calls import Answer
+from events.dialects import dialect_of
 from events.envelope import Envelope
+from events.errors import TidingsError
 from events.event import Event
 from events.new_entries import new_entry
 from events.subscriptions import Outcome, Subscription
 
 Handled = tuple[Envelope, Event]
+_HANDLING = "tidings.handling"  # in the `info` of a session whose transaction a handler has
+
+
+class TransactionEnded(TidingsError):
+    """A handler ended its worker's transaction, or went on after an error that had ended it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a handler must not commit or roll back, nor go on after an error of the database; "
+            "its worker commits, and what may fail is run within `with session.begin_nested():`"
+        )
 
 
 def run(
@@ -26,11 +41,49 @@ def run(
     """Run the handler and return the entries of the events that it caused, for the log.
 
     `begin` is called before each event with its id, or once without one where the handler takes
-    the whole batch. Raises what the handler raises.
+    the whole batch. Raises what the handler raises, and `TransactionEnded`.
     """
-    if subscription.takes_batch and claimed:
-        begin(None)
-        return _run_on_batch(subscription, session, claimed)
+    with _left_open(session):
+        if subscription.takes_batch and claimed:
+            begin(None)
+            return _run_on_batch(subscription, session, claimed)
+        return _run_on_each(subscription, session, claimed, answers, begin)
+
+
+@contextmanager
+def _left_open(session: Session) -> Iterator[None]:
+    """Refuse a commit in the block, and check at its end that the transaction is still open.
+
+    A commit would save the effect and the claim without the events that follow. After a rollback,
+    or where PostgreSQL has an error in the transaction, the last commit would save nothing.
+    """
+    own = session.info[_HANDLING] = session.get_transaction()
+    try:
+        yield
+    finally:
+        del session.info[_HANDLING]
+    if own is None or session.get_transaction() is not own or not own.is_active:
+        raise TransactionEnded
+    if dialect_of(session).is_aborted(session):
+        raise TransactionEnded
+
+
+def _refuse_commit(session: Session) -> None:
+    """Refuse it within a handler, but not the release of a savepoint."""
+    if _HANDLING in session.info and not session.in_nested_transaction():
+        raise TransactionEnded
+
+
+sqlalchemy_event.listen(Session, "before_commit", _refuse_commit)
+
+
+def _run_on_each(
+    subscription: Subscription,
+    session: Session,
+    claimed: Sequence[Handled],
+    answers: Mapping[UUID, Answer],
+    begin: Callable[[UUID | None], None],
+) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     for envelope, event in claimed:
         begin(envelope.id)

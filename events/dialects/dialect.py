@@ -93,6 +93,9 @@ class Dialect(Protocol):
         options = session.connection().get_execution_options()
         return options.get("isolation_level") == "AUTOCOMMIT"
 
+    def is_aborted(self, session: Session) -> bool:
+        """Tell whether an error has ended the open transaction: its commit would save nothing."""
+
     def fetch(
         self, connection: Connection, statement: Any, values: Mapping[str, Any]
     ) -> Sequence[Any]:

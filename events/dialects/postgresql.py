@@ -91,6 +91,12 @@ class PostgreSQL(Dialect):
         connection: Any = session.connection().connection.dbapi_connection
         return bool(connection.autocommit)
 
+    def is_aborted(self, session: Session) -> bool:
+        """Ask the driver: the server answers COMMIT with a rollback then, which is no error."""
+        connection: Any = session.connection().connection.dbapi_connection
+        aborted: bool = connection.info.transaction_status == TransactionStatus.INERROR
+        return aborted
+
     def fetch(
         self, connection: Connection, statement: Any, values: Mapping[str, Any]
     ) -> Sequence[Any]:

@@ -74,6 +74,11 @@ class SQLite(Dialect):
             snapshot=reader,
         )
 
+    def is_aborted(self, session: Session) -> bool:
+        """Ask the driver: SQLite itself rolls back after some errors, such as that of a disk."""
+        connection: Any = session.connection().connection.dbapi_connection
+        return not connection.in_transaction
+
     def next_keys(
         self, session: Session, key: Column[int], skipped: ColumnElement[int], count: int
     ) -> Sequence[int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NoReturn
 
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from events import handlers, log, subscriptions
@@ -25,7 +25,7 @@ Guard = Callable[[], AbstractContextManager[Any]]
 
 
 class CommitRefused(TidingsError):
-    """A handler wanted to commit, or opened a transaction of its own."""
+    """A handler opened a transaction of its own."""
 
     def __init__(self) -> None:
         super().__init__("a dry run commits nothing; the handler must leave that to its worker")
@@ -80,16 +80,11 @@ def _found(delivery_id: str) -> tuple[Subscription, Envelope]:
 @contextmanager
 def _rolled_back() -> Iterator[Session]:
     session = Session(database().writer, expire_on_commit=False)
-    event.listen(session, "before_commit", _refuse)
     try:
         yield session
     finally:
         session.rollback()
         session.close()
-
-
-def _refuse(session: Session) -> None:
-    raise CommitRefused
 
 
 def _handle(

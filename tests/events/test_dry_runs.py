@@ -104,7 +104,7 @@ def test_texts_are_told_as_they_are_whatever_the_locale(
 
 
 REFUSED = {
-    "commit": "a dry run commits nothing",
+    "commit": "a handler must not commit",
     "own_transaction": "a dry run commits nothing",
     "connect": "socket.connect was refused",
     "start_process": "subprocess.Popen was refused",
@@ -121,6 +121,13 @@ def test_what_a_dry_run_must_not_do_is_refused_by_name_and_leaves_nothing(bus: B
         assert words in str(each.error)
     assert (crashed.outcome, "ended by SIGSEGV" in str(crashed.error)) == ("ended", True)
     assert everything() == before
+
+
+def test_a_handler_may_use_savepoints(bus: Bus) -> None:
+    [result] = dry_run("use_savepoint")
+
+    assert (result.outcome, result.error) == ("handled", None)
+    assert [row.columns[-1].then for row in result.rows] == ["kept"]
 
 
 def test_a_handler_that_hangs_is_ended_before_writers_wait_long(bus: Bus) -> None:

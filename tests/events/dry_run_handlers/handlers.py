@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import delete, insert, text, update
@@ -69,6 +70,15 @@ def commit(event: Noted, session: Session) -> None:
     session.commit()
 
 
+def use_savepoint(event: Noted, session: Session) -> None:
+    """Undo a part of what was written."""
+    with session.begin_nested():
+        session.add(Mark(what="kept"))
+    with suppress(ValueError), session.begin_nested():
+        session.add(Mark(what="undone"))
+        raise ValueError
+
+
 def own_transaction(event: Noted, session: Session) -> None:
     """Write in a transaction of its own."""
     with transaction() as other:
@@ -86,7 +96,8 @@ def echo(event: Noted, session: Session) -> Replied:
 
 
 HANDLERS: tuple[Callable[..., Any], ...] = (
-    *(write, hang, crash, connect, start_process, commit, own_transaction, talk, echo),
+    *(write, hang, crash, connect, start_process, commit, own_transaction, use_savepoint),
+    *(talk, echo),
 )
 for handler in HANDLERS:
     subscribe(Noted, queue="dry")(handler)
