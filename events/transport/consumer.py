@@ -14,7 +14,7 @@ from events import newer_code
 from events.db_errors import describe_error
 from events.subscriptions import registered
 from events.transport.delayed_delivery import DelayedDelivery, queue_of
-from events.transport.ordinary import ordinary_tasks, validate_ordinary
+from events.transport.ordinary import ordinary_tasks, set_requests, validate_ordinary
 from events.transport.protocol import (
     InvalidMessage,
     UnknownTask,
@@ -71,8 +71,9 @@ class Consumer(consumer.Consumer):
 
         Celery calls this before it declares the queues.
         """
-        super().update_strategies()
         self._ordinary = ordinary_tasks(self.app)
+        set_requests(self.app, self._ordinary)
+        super().update_strategies()
         self._refused = self._refused or RefusedQueues(self)
         self._refused.leave_out()
 

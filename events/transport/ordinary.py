@@ -1,8 +1,9 @@
 """Ordinary tasks: those of the app beside its subscriptions, which Celery runs as ever."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
-from celery import Celery
+from celery import Celery, Task
 from celery.utils.time import maybe_iso8601
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -13,6 +14,7 @@ from events.transport.protocol import (
     validate_headers,
     validate_parts,
 )
+from events.transport.request import TaskRequest
 
 OF_CELERY = "celery."  # the beginning of the names of Celery's own tasks, such as `celery.chord`
 
@@ -25,6 +27,14 @@ def ordinary_tasks(app: Celery) -> set[str]:
     """
     names = {str(name) for name in app.tasks} - registered().keys()
     return names if any(not name.startswith(OF_CELERY) for name in names) else set()
+
+
+def set_requests(app: Celery, names: Iterable[str]) -> None:
+    """Give these tasks a request that never ends the worker, unless they have one of their own."""
+    for name in names:
+        task: Any = app.tasks[name]
+        if task.Request == Task.Request:
+            task.Request = TaskRequest
 
 
 def _iso_time(value: str) -> str:

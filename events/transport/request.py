@@ -1,4 +1,6 @@
-"""A request that reports the death of the child process which ran it to the ledger."""
+"""The requests of the tasks: none ends the worker, and that of a delivery tells the ledger of the
+death of the child process which ran it.
+"""
 
 import os
 import signal
@@ -39,7 +41,33 @@ def report_crash(subscription: str, event_ids: Sequence[UUID], *, worker: str, r
         )
 
 
-class LedgerRequest(Request):
+class OutOfMemory(Exception):
+    """A `MemoryError` of a task, under a name by which Celery does not end the worker."""
+
+
+class TaskRequest(Request):
+    """A request whose task may lack memory: that is a failure of the task.
+
+    Celery raises a `MemoryError` of a child in the parent again, which ends all its children; a
+    message that is acknowledged late then ends the next worker.
+    """
+
+    def on_failure(
+        self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
+    ) -> None:
+        """Give the error another name; the result that the child has stored keeps its own."""
+        error = _raised(exc_info)
+        if isinstance(error, MemoryError):
+            exc_info.exception = OutOfMemory(f"{type(error).__name__}: {error}")
+        super().on_failure(exc_info, send_failed_event, return_ok)
+
+
+def _raised(exc_info: Any) -> BaseException:
+    error: BaseException = exc_info.exception
+    return error.exc if isinstance(error, ExceptionWithTraceback) else error
+
+
+class LedgerRequest(TaskRequest):
     """A request that reports a crash or an exceeded hard time limit to the ledger."""
 
     _already_cancelled: bool
@@ -49,8 +77,7 @@ class LedgerRequest(Request):
         self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False
     ) -> None:
         """Report the crash before Celery requeues the message; the copy finds nothing to claim."""
-        error = exc_info.exception
-        error = error.exc if isinstance(error, ExceptionWithTraceback) else error
+        error = _raised(exc_info)
         killed = isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt) and not (
             self._already_cancelled or self._already_revoked
         )

@@ -93,6 +93,11 @@ def wait_for_the_gate() -> None:
         time.sleep(0.05)
 
 
+def exhaust() -> None:
+    """Fail as a process does that asks for more memory than there is."""
+    raise MemoryError("no memory for secret@example.org")
+
+
 def grow() -> None:
     """Take memory until this process is killed."""
     taken = []
@@ -113,6 +118,7 @@ DEEDS: dict[str, Callable[[], object]] = {
     "clutch": lambda: re.match(r"(a+)+$", "a" * 60 + "b"),
     "wait": wait_for_the_gate,
     "grow": grow,
+    "exhaust": exhaust,
     "hang": hang,
 }
 

@@ -63,3 +63,10 @@ def headers(task: Any) -> Any:
 def do(deed: str) -> None:
     """Do what a handler of the small application may do: die, exit, hang."""
     DEEDS[deed]()
+
+
+@app.task(name="mixed.do_late", acks_late=True)
+def do_late(deed: str) -> None:
+    """Note it and do the same; the message is acknowledged when it is done."""
+    note(deed)
+    DEEDS[deed]()

@@ -155,6 +155,26 @@ def test_an_ordinary_task_that_dies_exits_or_overstays_has_the_fate_that_celery_
     assert "crash.not_recorded" not in worker.log()
 
 
+@pytest.mark.parametrize(
+    "any_broker",
+    ["valkey", pytest.param("rabbitmq", marks=pytest.mark.slow)],
+    indirect=True,
+)
+def test_an_ordinary_task_that_lacks_memory_has_failed_and_its_worker_lives_on(
+    mixed: Mixed,
+) -> None:
+    [worker] = mixed.stack.workers.values()
+    pid = worker.pid
+
+    for name in ("do", "do_late"):
+        with pytest.raises(MemoryError, match="no memory for"):
+            mixed.send(name, "exhaust").get(timeout=ANSWER)
+
+    assert mixed.send("add", 1, 1).get(timeout=ANSWER) == 2
+    assert (worker.running(), worker.pid) == (True, pid)
+    assert mixed.noted()["exhaust"] == 1
+
+
 def test_an_ordinary_message_that_would_end_the_worker_is_quarantined(mixed: Mixed) -> None:
     [worker] = mixed.stack.workers.values()
     pid = worker.pid
