@@ -40,6 +40,16 @@ class Failure:
             return f"{self.error_type} has no readable message"
 
     @property
+    def traceback(self) -> str:
+        """The error with its causes and their lines, as far as its class lets it be formatted."""
+        try:
+            lines = traceback.format_exception(self.error)
+        except Exception:  # such as a `SyntaxError` whose text is none
+            lines = traceback.format_tb(self.error.__traceback__)
+            lines.append(f"{self.error_type}: {self.message}\n")
+        return sanitize_text("".join(lines), MAX_TRACEBACK)
+
+    @property
     def fingerprint(self) -> str:
         """The error's class and its innermost line: equal for one cause, free of anybody's data."""
         return f"{self.error_type} {self.where or innermost_line(self.error)}".strip()[:300]
@@ -60,7 +70,6 @@ def _is_library(filename: str) -> bool:
 
 def record(session: Session, row: Delivery, failure: Failure) -> None:
     """Write the attempt of a delivery whose row counts it already, and has its new state."""
-    lines = traceback.format_exception(failure.error)
     session.execute(
         insert(Attempt).values(
             subscription=row.subscription,
@@ -73,7 +82,7 @@ def record(session: Session, row: Delivery, failure: Failure) -> None:
             worker=failure.worker,
             error_type=failure.error_type[:200],
             message=failure.message,
-            traceback=sanitize_text("".join(lines), MAX_TRACEBACK),
+            traceback=failure.traceback,
         )
     )
     counts.note_failure(session, row.subscription, dead=row.died_at is not None)

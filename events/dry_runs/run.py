@@ -1,7 +1,6 @@
 """A dry run in this process: the real handler, in a transaction that is always rolled back."""
 
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NoReturn
@@ -9,7 +8,8 @@ from typing import Any, NoReturn
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from events import handlers, log, subscriptions
+from events import clock, handlers, log, subscriptions
+from events.attempts import Failure
 from events.calls import Answer, call_each
 from events.database import Database, database, reading
 from events.dry_runs.outside import Calls, refusing
@@ -61,8 +61,9 @@ def dry_run(delivery_id: str, *, answer: str | None = None, guard: Guard = nullc
             with guard(), _rolled_back() as session:
                 _handle(session, subscription, envelope, answers, result)
     except Exception as error:
-        result.outcome, result.error = "failed", f"{type(error).__name__}: {error}"
-        result.traceback = "".join(traceback.format_exception(error))[-10_000:]
+        failure = Failure(error, "dry run", clock.now())
+        result.outcome, result.error = "failed", f"{failure.error_type}: {failure.message}"
+        result.traceback = failure.traceback[-10_000:]
         result.rows, result.events = [], []
     result.calls, result.seconds = calls.made, time.monotonic() - began
     return result

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from events import Database, DeadLetter, reading
 from events.dispatch import dispatch
@@ -12,6 +13,7 @@ from events.tables import Attempt
 from events.testing import Bus
 from tests.events.sample import (
     SECRET,
+    Noted,
     deliveries,
     delivery,
     failed_attempts,
@@ -68,6 +70,23 @@ def test_an_error_is_stored_whatever_its_message(
 
     assert (delivery().state, delivery().attempts, len(failed_attempts())) == ("dead", 3, 3)
     assert delivery().error == stored
+
+
+def test_an_error_that_cannot_be_formatted_has_its_lines_and_its_message(
+    any_database: Database,
+) -> None:
+    def handler(event: Noted, session: Session) -> None:
+        if event.text == "a":
+            raise SyntaxError("bad", ("f", "x", 1, 3))  # type: ignore[arg-type]
+
+    with Bus(subscriptions=[new_subscription(handler, batch=5)], fail_fast=False) as bus:
+        note("a", "b")
+        bus.drain()
+
+    [row] = failed_attempts()
+    assert [each.state for each in deliveries()] == ["retrying", "done"]
+    assert "in handler\n    raise SyntaxError" in row.traceback
+    assert row.traceback.endswith("SyntaxError: bad (f)\n")
 
 
 def test_a_very_long_message_is_truncated(any_database: Database) -> None:

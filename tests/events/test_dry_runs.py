@@ -130,6 +130,13 @@ def test_a_handler_may_use_savepoints(bus: Bus) -> None:
     assert [row.columns[-1].then for row in result.rows] == ["kept"]
 
 
+def test_an_error_that_cannot_be_formatted_is_told(bus: Bus) -> None:
+    [result] = dry_run("misspell")
+
+    assert (result.outcome, result.error) == ("failed", "SyntaxError: bad (f)")
+    assert "in misspell" in str(result.traceback)
+
+
 def test_a_handler_that_hangs_is_ended_before_writers_wait_long(bus: Bus) -> None:
     before, began = everything(), time.monotonic()
     [result] = dry_run("hang")

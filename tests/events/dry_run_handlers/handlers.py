@@ -79,6 +79,11 @@ def use_savepoint(event: Noted, session: Session) -> None:
         raise ValueError
 
 
+def misspell(event: Noted, session: Session) -> None:
+    """Fail with an error that cannot be formatted."""
+    raise SyntaxError("bad", ("f", "x", 1, 3))  # type: ignore[arg-type]
+
+
 def own_transaction(event: Noted, session: Session) -> None:
     """Write in a transaction of its own."""
     with transaction() as other:
@@ -97,7 +102,7 @@ def echo(event: Noted, session: Session) -> Replied:
 
 HANDLERS: tuple[Callable[..., Any], ...] = (
     *(write, hang, crash, connect, start_process, commit, own_transaction, use_savepoint),
-    *(talk, echo),
+    *(talk, echo, misspell),
 )
 for handler in HANDLERS:
     subscribe(Noted, queue="dry")(handler)
