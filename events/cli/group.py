@@ -1,7 +1,10 @@
 """The group of commands that prints errors of the bus on one line."""
 
+import errno
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -13,6 +16,7 @@ from events.environment import WRONG_SETTINGS, InvalidSettings
 from events.errors import TidingsError
 from events.inputs import escaped, escaped_lines
 
+_UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _NOT_MIGRATED = ("no such table", "does not exist", "unable to open database file")
 
 
@@ -45,6 +49,21 @@ def errors_on_one_line(migrate_command: str) -> Iterator[None]:
         raise
     except DBAPIError as error:
         raise click.ClickException(_describe(error, migrate_command)) from error
+    except OSError as error:
+        check_output(error)
+        raise
+
+
+def check_output(error: OSError) -> None:
+    """Raise click's error if the output could not be written, because its disk is full or fails.
+
+    What is left of it is given up: the interpreter would write it again at its end, and fail again.
+    """
+    if error.filename is not None or error.errno not in _UNWRITTEN:
+        return
+    with suppress(OSError, AttributeError):  # it may be closed, or no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise click.ClickException(f"the output cannot be written: {error.strerror}") from error
 
 
 def _describe(error: DBAPIError, migrate_command: str) -> str:

@@ -53,7 +53,11 @@ class LazyGroup(click.Group):
         for number, each in enumerate(args, 1):
             if any("\ud800" <= character <= "\udfff" for character in each):
                 raise click.UsageError(f"argument {number} is no UTF-8; write it as UTF-8", ctx)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)  # it prints the help
+        except OSError as error:
+            _bus("cli.group").check_output(error)
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; its errors are printed on one line."""
