@@ -51,7 +51,7 @@ def fetch(
         cursor = driver.execute(compiled.text, given)
         rows = [] if compiled.row is None else cursor.fetchall()
     except _driver_error(connection) as error:
-        _raise(connection, error, compiled, given)
+        raise_wrapped(connection, error, compiled.text, given)
     return list(_converted(rows, compiled)) if rows else ()
 
 
@@ -68,7 +68,7 @@ def execute_many(
     try:
         driver.executemany(compiled.text, given)
     except _driver_error(connection) as error:
-        _raise(connection, error, compiled, given)
+        raise_wrapped(connection, error, compiled.text, given)
 
 
 def _compiled_for(
@@ -91,9 +91,11 @@ def _driver_error(connection: Connection) -> type[Exception]:
     return driver.Error
 
 
-def _raise(connection: Connection, error: Exception, compiled: _Compiled, given: Any) -> NoReturn:
+def raise_wrapped(
+    connection: Connection, error: Exception, statement: bytes | str, given: Any = None
+) -> NoReturn:
     """Raise it SQLAlchemy's own way: it wraps the error, and gives up a lost connection."""
-    text = compiled.text if isinstance(compiled.text, str) else compiled.text.decode()
+    text = statement if isinstance(statement, str) else statement.decode()
     connection._handle_dbapi_exception(error, text, given, None, None)
 
 

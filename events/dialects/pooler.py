@@ -10,7 +10,10 @@ import re
 from typing import Any
 
 import psycopg
+from psycopg.pq import ExecStatus
 from sqlalchemy import Connection, Engine, event
+
+from events.dialects import direct
 
 _REFUSED = "unsupported startup parameter"
 _WORD = re.compile(r"(?:-c\s+)?(?:\\.|[^\s\\])+", re.DOTALL)  # a backslash protects a space
@@ -19,9 +22,14 @@ _SETTING = re.compile(r"-(?:c\s*|-)([A-Za-z_][\w.]*)=(.*)", re.DOTALL)
 
 
 def is_pooled(connection: Any) -> bool:
-    """Tell whether a pooler stands between psycopg's connection and the server."""
-    answer = connection.pgconn.exec_(b"SELECT pg_backend_pid()").get_value(0, 0)
-    return answer is not None and int(answer) != connection.info.backend_pid
+    """Tell whether a pooler stands between psycopg's connection and the server.
+
+    Raises psycopg's error without an answer: a pooler lets clients in while its server is away.
+    """
+    answer = connection.pgconn.exec_(b"SELECT pg_backend_pid()")
+    if answer.status != ExecStatus.TUPLES_OK:
+        raise psycopg.OperationalError(answer.get_error_message(), info=answer)
+    return int(answer.get_value(0, 0)) != int(connection.info.backend_pid)
 
 
 def settings_of(options: str) -> dict[str, str]:
@@ -46,21 +54,27 @@ class Connector:
 
     def connect(self, dialect: Any, _: Any, args: Any, arguments: dict[str, Any]) -> Any:
         """Open a connection as the event `do_connect` of SQLAlchemy asks for it."""
+        prefer_writable(arguments)
         connection = self._open(dialect, args, arguments)
-        _correct_times(connection)
+        try:
+            self._recognise(connection, arguments)
+            _correct_times(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _open(self, dialect: Any, args: Any, arguments: dict[str, Any]) -> Any:
-        prefer_writable(arguments)
-        if self._pooled:
-            return dialect.connect(*args, **_without_session(arguments))
-        try:
-            connection = dialect.connect(*args, **arguments)
-        except psycopg.OperationalError as error:
-            if _REFUSED not in str(error):
-                raise
+        if not self._pooled:
+            try:
+                return dialect.connect(*args, **arguments)
+            except psycopg.OperationalError as error:
+                if _REFUSED not in str(error):
+                    raise
             self._note(arguments)
-            return dialect.connect(*args, **_without_session(arguments))
+        return dialect.connect(*args, **_without_session(arguments))
+
+    def _recognise(self, connection: Any, arguments: dict[str, Any]) -> None:
         if self._pooled is None:
             if is_pooled(connection):
                 self._note(arguments)
@@ -68,15 +82,17 @@ class Connector:
                 self._pooled = False
         if self._pooled:  # perhaps another thread has found it out meanwhile
             connection.prepare_threshold = None
-        return connection
 
     def begin(self, connection: Connection) -> None:
         """Make the session's settings in a transaction that begins, behind a pooler."""
         if self._pooled and self._settings:
             driver: Any = connection.connection.dbapi_connection
             # A reader has no transaction, in which alone a setting would last.
-            begin = b"BEGIN; " if driver.autocommit else b""
-            driver.execute(begin + self._settings)
+            statements = (b"BEGIN; " if driver.autocommit else b"") + self._settings
+            try:
+                driver.execute(statements)
+            except psycopg.Error as error:  # SQLAlchemy wraps none that its event raises
+                direct.raise_wrapped(connection, error, statements)
 
     def _note(self, arguments: dict[str, Any]) -> None:
         settings = settings_of(str(arguments.get("options", "")))

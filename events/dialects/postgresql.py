@@ -216,4 +216,6 @@ def _ping_if_idle(connection: Any, record: Any, _: Any) -> None:
         clock.measure(lambda: connection.execute(_CLOCK).fetchone()[0])
         connection.autocommit = autocommit
     except psycopg.Error as error:
+        if "used_at" not in record.info:  # a new one: SQLAlchemy would hide why it is of no use
+            raise
         raise DisconnectionError from error

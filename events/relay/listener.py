@@ -107,12 +107,15 @@ class Listener:
 
     def _listen(self) -> psycopg.Connection:
         connection = psycopg.connect(**self._arguments, autocommit=True)
-        if is_pooled(connection):
+        try:
+            if is_pooled(connection):
+                # There, LISTEN would fill the sessions of others with notifications.
+                raise OSError(f"LISTEN does not work through a connection pooler; {self._remedy}")
+            connection.execute(_NEVER_TOO_IDLE)
+            connection.execute(f"LISTEN {CHANNEL}; LISTEN {self._echo}")
+        except BaseException:
             connection.close()
-            # There, LISTEN would fill the sessions of others with notifications.
-            raise OSError(f"LISTEN does not work through a connection pooler; {self._remedy}")
-        connection.execute(_NEVER_TOO_IDLE)
-        connection.execute(f"LISTEN {CHANNEL}; LISTEN {self._echo}")
+            raise
         self._test_at = 0.0
         return connection
 
