@@ -1,13 +1,17 @@
 """Database errors: transient or not, the reason and mend where known, and a description."""
 
+import re
 import sqlite3
+from typing import Any
 
 from sqlalchemy.exc import DataError, DBAPIError
 
 from events.errors import TransactionNotStarted
 
 # SQLSTATE: serialization failure, deadlock, lock timeout, shutdown, lost connection
-_TRANSIENT = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "08")
+_TRANSIENT = ("40001", "40P01", "55P03", "57P", "08")
+_CANCELLED = "57014"  # by statement_timeout, or by an operator
+_ROW = re.compile(r"\(\d+,\d+\)")  # as in `while updating tuple (0,1) in relation "orders"`
 _FULL = "its disk is full: make room"
 _READ_ONLY = "it is read-only: make it writable, or name another database in DATABASE_URL"
 _BY_CODE = {
@@ -16,12 +20,26 @@ _BY_CODE = {
     sqlite3.SQLITE_IOERR: "its disk is full or fails: make room, or read the machine's log",
     sqlite3.SQLITE_CANTOPEN: "its file cannot be opened: check that its folder is writable",
 }
-_BY_STATE = {
+_NO_MEMORY = "it lacks memory: give it more"
+_NO_CONNECTION = (
+    "it has no connection left: raise max_connections, the role's CONNECTION LIMIT or PgBouncer's "
+    "max_client_conn, or run fewer processes"
+)
+_BY_STATE = {  # not all of 53: a limit such as temp_file_limit is one statement's, and stays
+    "53000": _NO_MEMORY,
     "53100": _FULL,
-    "53300": "it has no connection left: raise max_connections, or run fewer processes",
-    "53": "it lacks memory: give it more",
+    "53200": _NO_MEMORY,
+    "53300": _NO_CONNECTION,
     "25006": _READ_ONLY,
     "58": "its disk fails: read the server's log",
+}
+# An error of the login: psycopg knows its words only.
+_BY_WORDS = {
+    "too many clients already": _NO_CONNECTION,
+    "too many connections for": _NO_CONNECTION,
+    "connection slots are reserved": _NO_CONNECTION,
+    "no more connections allowed": _NO_CONNECTION,
+    "password authentication failed": "it refuses the password: correct it in DATABASE_URL",
 }
 
 
@@ -36,7 +54,9 @@ def unavailable_reason(error: BaseException) -> str | None:
     code = getattr(error.orig, "sqlite_errorcode", None)
     if code is not None:
         return _BY_CODE.get(code & 0xFF)  # the other bits of an extended code say where it failed
-    state = getattr(error.orig, "sqlstate", None) or ""
+    state = _state(error)
+    if state is None:
+        return next((why for words, why in _BY_WORDS.items() if words in str(error.orig)), None)
     return next((why for known, why in _BY_STATE.items() if state.startswith(known)), None)
 
 
@@ -53,7 +73,8 @@ def describe_error(error: Exception) -> str:
 def is_transient(error: BaseException) -> bool:
     """Tell whether the same statements may succeed later.
 
-    True for a lock, a deadlock, a lost connection, a full disk.
+    True for a lock, a deadlock, a lost connection, a full disk; of cancelled statements only for
+    one that waited for a row, because one that is slow may be slow each time.
     """
     if isinstance(error, TransactionNotStarted):
         return True
@@ -63,12 +84,31 @@ def is_transient(error: BaseException) -> bool:
         return True
     if unavailable_reason(error):
         return True
-    state = getattr(error.orig, "sqlstate", None)
+    if is_cancelled(error):
+        return _waited_for_row(error)
+    state = _state(error)
     return bool(state and state.startswith(_TRANSIENT)) or (
         state is None
         and type(error.orig).__module__.startswith("psycopg")
         and error.__class__.__name__ == "OperationalError"
     )
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Tell whether a statement was cancelled, by a timeout or an operator."""
+    return _state(error) == _CANCELLED
+
+
+def _waited_for_row(error: DBAPIError) -> bool:
+    # The server's language is any, and other contexts such as a function's come after the row.
+    driver: Any = error.orig
+    return bool(_ROW.search((driver.diag.context or "").partition("\n")[0]))
+
+
+def _state(error: BaseException) -> str | None:
+    """Return PostgreSQL's SQLSTATE, which an error of the login lacks, or `None`."""
+    state: str | None = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return state
 
 
 def is_input_fault(error: BaseException) -> bool:
@@ -80,7 +120,7 @@ def is_input_fault(error: BaseException) -> bool:
         return "SQLite" in str(error)
     if isinstance(error, UnicodeEncodeError):
         return "surrogates" in error.reason
-    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    state = _state(error)
     return isinstance(error, DataError) and (state is None or state.startswith("22"))
 
 

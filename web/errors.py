@@ -23,7 +23,13 @@ from werkzeug.exceptions import HTTPException
 from events.admin.dead_letters import NothingToDiscard
 from events.admin.invalid_messages import UnknownInvalidMessage
 from events.admin.saved_views import TooManyViews, UnknownView
-from events.db_errors import describe_error, is_input_fault, is_transient, unavailable_reason
+from events.db_errors import (
+    describe_error,
+    is_cancelled,
+    is_input_fault,
+    is_transient,
+    unavailable_reason,
+)
 from events.dry_runs.outside import UnknownAnswer
 from events.errors import (
     AlreadyReplaying,
@@ -155,7 +161,7 @@ def problem_of(error: Exception) -> Problem:
         return Problem(422, "Invalid input", NOT_TAKEN, wrong)
     if unavailable_reason(error):
         return DATABASE_CANNOT_SAVE
-    return DATABASE_BUSY if is_transient(error) else INTERNAL_ERROR
+    return DATABASE_BUSY if is_transient(error) or is_cancelled(error) else INTERNAL_ERROR
 
 
 def _wrong_fields(error: Exception) -> list[tuple[str, str]]:

@@ -185,20 +185,32 @@ def lost_connection(database: Database) -> Callable[[Noted, Session], None]:
 
 def lock_timeout(database: Database) -> Callable[[Noted, Session], None]:
     """Return a handler that waits too long for a lock."""
+    return waiting(database, "lock_timeout")
+
+
+def statement_timeout(database: Database) -> Callable[[Noted, Session], None]:
+    """Return a handler whose statement takes too long, because it waits for a lock."""
+    return waiting(database, "statement_timeout")
+
+
+def waiting(database: Database, setting: str) -> Callable[[Noted, Session], None]:
+    """Return a handler whose first wait for a row is ended by this setting of the server."""
     first = [True]
 
     def handler(event: Noted, session: Session) -> None:
         if first and first.pop():
             with database.transaction() as other:
                 other.execute(update(Mark).values(what="other"))
-                session.execute(text("SET LOCAL lock_timeout = '20ms'"))
+                session.execute(text(f"SET LOCAL {setting} = '20ms'"))
                 session.execute(update(Mark).values(what="ours"))
         session.execute(update(Mark).values(what="ours"))
 
     return handler
 
 
-@pytest.mark.parametrize("failing", [serialization, deadlock, lost_connection, lock_timeout])
+@pytest.mark.parametrize(
+    "failing", [serialization, deadlock, lost_connection, lock_timeout, statement_timeout]
+)
 def test_a_transient_error_of_postgresql_costs_no_attempt(
     failing: Callable[[Database], Callable[[Noted, Session], None]], postgres_database: Database
 ) -> None:
@@ -229,3 +241,27 @@ def test_a_permanent_database_error_is_a_failed_attempt(any_database: Database) 
             note("a")
             bus.drain()
         assert delivery(name).attempts == 1
+
+
+def slow_statement(event: Noted, session: Session) -> None:
+    """Run a statement that takes longer than the server allows, and waits for nobody."""
+    session.execute(text("SET LOCAL statement_timeout = '20ms'"))
+    session.execute(text("SELECT pg_sleep(180)"))
+
+
+def large_statement(event: Noted, session: Session) -> None:
+    """Run a statement that needs larger temporary files than the server allows."""
+    session.execute(text("SET LOCAL work_mem = '64kB'"))
+    session.execute(text("SET LOCAL temp_file_limit = '64kB'"))
+    session.execute(text("SELECT count(*) FROM generate_series(1, 100000)"))
+
+
+@pytest.mark.parametrize("handler", [slow_statement, large_statement])
+def test_a_statement_beyond_a_limit_of_the_server_is_a_failed_attempt(
+    handler: Callable[[Noted, Session], None], postgres_database: Database
+) -> None:
+    with Bus(subscriptions=[new_subscription(handler)], fail_fast=False) as bus:
+        note("a")
+        bus.drain()
+
+    assert delivery().attempts == 1

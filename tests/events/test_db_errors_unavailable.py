@@ -220,6 +220,20 @@ def test_the_error_of_an_unavailable_database_names_the_cause_and_the_remedy(
     assert LARGE[:20] not in describe_error(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "mend"),
+    [
+        ("sorry, too many clients already", "raise max_connections"),
+        ("remaining connection slots are reserved for superusers", "raise max_connections"),
+        ('password authentication failed for user "ada"', "correct it in DATABASE_URL"),
+    ],
+)
+def test_a_refused_login_names_the_remedy(words: str, mend: str) -> None:
+    error = DBAPIError("", None, psycopg.OperationalError(f"connection failed: FATAL:  {words}"))
+
+    assert mend in (unavailable_reason(error) or "")
+
+
 @pytest.mark.slow
 @pytest.mark.system
 def test_relay_and_worker_survive_a_read_only_server_and_log_it_once(

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from events import Base, Database, heartbeat
 from events.database import use
-from events.db_errors import is_transient
+from events.db_errors import is_transient, unavailable_reason
 from events.dialects import postgresql
 from events.relay.loop import Relay
 from events.testing import InMemoryTransport
@@ -28,16 +28,17 @@ IMPATIENT = """
 ignore_startup_parameters = options, extra_float_digits
 query_wait_timeout = 1
 server_login_retry = 1
+max_client_conn = {clients}
 """
 Away = Callable[[], AbstractContextManager[None]]
 
 
-def _start(scratch: Path, server: PostgresServer) -> PgBouncer:
+def _start(scratch: Path, server: PostgresServer, *, clients: int = 100) -> PgBouncer:
     home = scratch / f"impatient-{next(_numbers)}"
     pooler = PgBouncer(
         home,
         make_url(server.get_uri()),
-        more=IMPATIENT,
+        more=IMPATIENT.format(clients=clients),
         database="timezone=UTC",  # it is then not set, so that the ping is the first statement
     )
     pooler.start()
@@ -180,3 +181,22 @@ def test_a_pooler_whose_server_is_away_at_first_is_recognised_later(
             assert session.scalar(text("SHOW lock_timeout")) == "200ms"
     finally:
         hasty.close()
+
+
+def test_a_pooler_that_takes_no_more_clients_is_named(
+    scratch: Path, postgres: PostgresServer, postgres_url: str
+) -> None:
+    pooler = _start(scratch, postgres, clients=1)
+    database = Database(pooler.url(make_url(postgres_url).database or ""))
+    try:
+        with (
+            database.reader.connect(),
+            pytest.raises(OperationalError) as raised,
+            database.writer.connect(),
+        ):
+            pass
+    finally:
+        database.close()
+        pooler.stop()
+
+    assert "PgBouncer's max_client_conn" in (unavailable_reason(raised.value) or "")

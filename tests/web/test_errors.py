@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 import web
@@ -17,6 +18,7 @@ from events.errors import TidingsError
 from tests.disks import Disk
 from tests.web.payloads import NO_ROWS, OPS, order_payload, row_counts
 from web.errors import TABLE, WebError, problem_of
+from web.problems import DATABASE_BUSY
 
 
 def _tree(kind: type[Exception]) -> list[type[Exception]]:
@@ -101,6 +103,15 @@ def test_a_database_that_is_busy_asks_to_try_again(app: Flask, monkeypatch: pyte
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert "INSERT" not in answer.text
+
+
+def test_a_statement_that_the_server_cancelled_asks_to_try_again(postgres_database: Database):
+    with transaction() as session:
+        session.execute(text("SET LOCAL statement_timeout = '20ms'"))
+        with pytest.raises(OperationalError) as raised:
+            session.execute(text("SELECT pg_sleep(180)"))
+
+    assert problem_of(raised.value) == DATABASE_BUSY
 
 
 def test_a_database_that_can_only_be_read_is_said_to_client_log_and_probe(

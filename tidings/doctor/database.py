@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events import clock
 from events.database import Database
-from events.db_errors import describe_error
+from events.db_errors import describe_error, unavailable_reason
 from events.dialects.pooler import is_pooled
 from events.settings import settings
 from tidings import migrations
@@ -47,10 +47,11 @@ def check(database: Database) -> Iterator[Finding]:
             yield _migrations(connection, database.url)
         yield from or_ok("writing", _writing(database), "orders can be saved")
     except SQLAlchemyError as error:
+        _, _, mend = (unavailable_reason(error) or "").partition(": ")
         yield problem(
             "database",
             f"{url} does not answer: {describe_error(error)}",
-            "start it, or correct DATABASE_URL",
+            mend or "start it, or wait until it has started, or correct DATABASE_URL",
         )
 
 

@@ -1,5 +1,6 @@
 """The doctor's checks of the database, each with a problem and without."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -110,6 +111,30 @@ def test_a_postgres_that_does_not_answer_is_found_without_its_password() -> None
     assert (found.part, found.level) == ("database", "problem")
     assert "does not answer" in found.message
     assert "sesame" not in found.message
+
+
+@pytest.fixture
+def limited(postgres_url: str) -> Iterator[Database]:
+    """A database whose role may open one connection."""
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE limited LOGIN CONNECTION LIMIT 1")
+        database = Database(
+            make_url(postgres_url).set(username="limited").render_as_string(hide_password=False)
+        )
+        yield database
+        database.close()
+        admin.execute("DROP ROLE limited")
+
+
+def test_a_postgres_without_a_free_connection_is_found_with_its_mend(limited: Database) -> None:
+    other = Database(limited.url.render_as_string(hide_password=False))
+    with limited.reader.connect():
+        [found] = database_part.check(other)
+    other.close()
+
+    assert (found.part, found.level) == ("database", "problem")
+    assert "it has no connection left" in found.message
+    assert found.fix.startswith("raise max_connections")
 
 
 def test_what_the_address_leaves_to_libpq_is_told(
