@@ -13,6 +13,9 @@ a handler returns or raises         both become 0                    no suspect 
 One loss may be the broker's fault, so it isolates nothing: an emptied broker is refilled in
 batches. Of the suspects that were started, one is on its way at a time in each queue: in a process
 of threads a slow one would die with the deadly one, each time, and be counted with it.
+
+A suspect takes a whole message of the window. While other deliveries wait, as many suspects are in
+flight as the queue has slots, so that neither wait for the end of the other's backlog.
 """
 
 from collections import defaultdict
@@ -21,7 +24,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import Session
 
 from events import clock, ledger
@@ -61,6 +64,16 @@ def hold_back_suspects(session: Session, subscription: str, due: Sequence[Any]) 
     later = clock.now() + timedelta(seconds=SUSPECT_RETRY_DELAY)
     ledger.defer(session, subscription, held, later)
     return [row.event_id for row in due if row.event_id not in held]
+
+
+def count_in_flight(session: Session, subscription: str) -> int:
+    """Return the number of suspects in flight, each in a message of its own."""
+    found = select(func.count()).where(
+        Delivery.subscription == subscription,
+        IS_IN_FLIGHT,
+        Delivery.lost_count >= ISOLATE_AFTER_LOSSES,
+    )
+    return session.scalar(found) or 0
 
 
 def record_start(session: Session, subscription: str, event_id: UUID, *, worker: str) -> bool:

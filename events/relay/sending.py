@@ -20,7 +20,7 @@ from events.messages import Message, Transport
 from events.observers import Sending, note_sent
 from events.relay.fanout import label, new_message
 from events.relay.window import Traffic
-from events.suspects import hold_back_suspects, is_suspect
+from events.suspects import ISOLATE_AFTER_LOSSES, count_in_flight, hold_back_suspects, is_suspect
 from events.tables import DELIVERIES, EVENTS, LogEntry, delivery_id
 
 SEND_BATCH = 1000  # deliveries of one subscription in one transaction
@@ -33,6 +33,7 @@ _DUE = (
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
+_DUE_OTHERS = _DUE.where(_D.lost_count < ISOLATE_AFTER_LOSSES)
 
 
 def mark_due_as_sent(session: Session, subscription: Traffic) -> list[Message]:
@@ -40,14 +41,11 @@ def mark_due_as_sent(session: Session, subscription: Traffic) -> list[Message]:
 
     A suspect is alone in its message: its neighbours are not punished for it.
     """
-    limit = min(SEND_BATCH, subscription.room * subscription.size)
-    if limit <= 0 or subscription.due_at is None:
+    if subscription.room <= 0 or subscription.due_at is None:
         return []
-    found = {"name": subscription.name, "now": clock.now(), "limit": limit}
-    due: Sequence[Any] = session.execute(_DUE, found).all()
+    due = _find_due(session, subscription)
     chosen = set(hold_back_suspects(session, subscription.name, due))
-    rows = sorted((row for row in due if row.event_id in chosen), key=lambda row: row.event_id)
-    groups = _groups(rows, subscription.divide(len(rows)))[: subscription.room]
+    groups = _groups(session, subscription, [row for row in due if row.event_id in chosen])
     labels = _labels(session, [group[0].event_id for group in groups])
     messages = []
     for group in groups:
@@ -65,11 +63,35 @@ def mark_due_as_sent(session: Session, subscription: Traffic) -> list[Message]:
     return messages
 
 
-def _groups(rows: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    """Divide rows into messages; suspects go alone, and last."""
-    together = [row for row in rows if not is_suspect(row.lost_count)]
+def _find_due(session: Session, subscription: Traffic) -> Sequence[Any]:
+    """Return due deliveries, the earliest first; the others for all the room beside suspects.
+
+    Suspects that wait at the head of a backlog would leave the others no row.
+    """
+    limit = min(SEND_BATCH, subscription.room * subscription.size)
+    found = {"name": subscription.name, "now": clock.now(), "limit": limit}
+    due: Sequence[Any] = session.execute(_DUE, found).all()
+    suspects = [row for row in due if is_suspect(row.lost_count)]
+    return [*suspects, *session.execute(_DUE_OTHERS, found).all()] if suspects else due
+
+
+def _groups(
+    session: Session, subscription: Traffic, rows: Sequence[Any]
+) -> Sequence[Sequence[Any]]:
+    """Divide rows into messages, as many as there is room for; suspects go alone, and last.
+
+    Others leave room for as many suspects as the queue has slots, and suspects take no more of it.
+    """
+    together = sorted(
+        (row for row in rows if not is_suspect(row.lost_count)), key=lambda row: row.event_id
+    )
+    size, room = subscription.divide(len(together)), subscription.room
     groups = [together[start : start + size] for start in range(0, len(together), size)]
-    return groups + [[row] for row in rows if is_suspect(row.lost_count)]
+    alone = [[row] for row in rows if is_suspect(row.lost_count)]
+    if alone and len(groups) + len(alone) > room:
+        places = subscription.slots - count_in_flight(session, subscription.name)
+        alone = alone[: min(room, max(places, room - len(groups), 0))]
+    return groups[: room - len(alone)] + alone
 
 
 def _labels(session: Session, ids: Iterable[UUID]) -> dict[UUID, str]:

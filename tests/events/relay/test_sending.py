@@ -16,7 +16,7 @@ from events.relay.round import do_round, survey
 from events.relay.sending import mark_due_as_sent, unmark_sent
 from events.relay.window import MESSAGE_SIZE, traffic
 from events.retry import Decision
-from events.suspects import ISOLATE_AFTER_LOSSES
+from events.suspects import ISOLATE_AFTER_LOSSES, report_crash
 from events.tables import Delivery
 from events.testing import ManualClock
 from events.transport.protocol import encode
@@ -121,6 +121,27 @@ def test_a_suspect_is_sent_alone_and_its_neighbours_do_not_wait_for_it(
     assert [message.event_ids for message in again if suspect in message.event_ids] == [(suspect,)]
     # Celery could drop a message whose id it has seen before.
     assert not {message.id for message in messages} & {message.id for message in again}
+
+
+def test_suspects_and_the_others_of_a_backlog_do_not_wait_for_each_other(
+    any_database: Database,
+) -> None:
+    note(*map(str, range(MESSAGE_SIZE)))
+    [message] = send(ONE)
+    with transaction() as session:
+        report_crash(session, ONE.name, message.event_ids, worker="w")
+    note(*map(str, range(5 * MESSAGE_SIZE)))
+    handled: list[int] = []
+    in_flight = send(ONE)
+    while in_flight:
+        message = in_flight.pop(0)
+        dispatch(ONE, message.event_ids, worker="w")
+        handled.append(len(message.event_ids))
+        in_flight += send(ONE)
+
+    assert Counter(handled[:10]) == {MESSAGE_SIZE: 5, 1: 5}
+    assert Counter(handled[10:]) == {1: MESSAGE_SIZE - 5}
+    assert {(row.state, row.attempts) for row in deliveries()} == {("done", 0)}
 
 
 def test_a_paused_subscription_has_no_due_time_until_it_is_resumed(
