@@ -16,6 +16,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from events.dialects.dialect import all_rows
 
 _Convert = Callable[[Any], Any]
+NEEDS_TRANSACTION = "needs transaction"  # a key of a connection's `info`
 _EVENTS = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")
 
 
@@ -46,7 +47,7 @@ def fetch(
     if compiled is None:
         return all_rows(connection, statement, values)
     given = _bound(compiled, values)
-    driver: Any = connection.connection.driver_connection
+    driver = _driver(connection)
     try:
         cursor = driver.execute(compiled.text, given)
         rows = [] if compiled.row is None else cursor.fetchall()
@@ -64,7 +65,7 @@ def execute_many(
         connection.execute(statement, rows)
         return
     given = [_bound(compiled, row) for row in rows]
-    driver: Any = connection.connection.driver_connection
+    driver = _driver(connection)
     try:
         driver.executemany(compiled.text, given)
     except _driver_error(connection) as error:
@@ -84,6 +85,13 @@ def _bound(compiled: _Compiled, values: Mapping[str, Any]) -> dict[str, Any]:
     for name, convert in compiled.binds:
         given[name] = convert(given[name])
     return given
+
+
+def _driver(connection: Connection) -> Any:
+    """Return the driver's connection, in a transaction if its settings last for one only."""
+    if NEEDS_TRANSACTION in connection.info and not connection.in_transaction():
+        connection.begin()
+    return connection.connection.driver_connection
 
 
 def _driver_error(connection: Connection) -> type[Exception]:

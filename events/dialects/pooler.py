@@ -83,6 +83,11 @@ class Connector:
         if self._pooled:  # perhaps another thread has found it out meanwhile
             connection.prepare_threshold = None
 
+    def mark(self, _: Any, record: Any) -> None:
+        """Mark a connection whose statements lack its settings outside a transaction."""
+        if self._pooled and self._settings:
+            record.info[direct.NEEDS_TRANSACTION] = True
+
     def begin(self, connection: Connection) -> None:
         """Make the session's settings in a transaction that begins, behind a pooler."""
         if self._pooled and self._settings:
@@ -133,4 +138,5 @@ def admit_pooler(engine: Engine) -> None:
     """Let `engine` connect directly or through a pooler."""
     connector = Connector()
     event.listen(engine, "do_connect", connector.connect)
+    event.listen(engine, "connect", connector.mark)
     event.listen(engine, "begin", connector.begin)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from events import Base, Database, reading
 from events.database import use
+from events.dialects import direct
 from events.dialects.pooler import admit_pooler, is_pooled, settings_of
 from events.relay.listener import Listener
 from events.relay.loop import Relay
@@ -113,6 +114,7 @@ def test_what_the_address_says_about_the_session_holds_for_readers_too(
     try:
         for each in (engine, engine.execution_options(isolation_level="AUTOCOMMIT")):
             with each.connect() as connection:
+                assert direct.fetch(connection, text("SELECT x FROM here"), {}) == ()
                 assert connection.scalar(text("SELECT count(*) FROM here")) == 0
                 assert connection.scalar(text("SHOW my.word")) == "it's"
                 assert connection.scalar(text("SHOW search_path")) == "shop,public"
