@@ -17,11 +17,13 @@ from events.due_times import due_time
 from events.errors import ScheduleError
 from events.inputs import MAX_INTEGER, UNSTORABLE
 from events.messages import TaskMessage
-from events.transport.protocol import OF_CELERY
+from events.transport.protocol import OF_CELERY, InvalidMessage
+from events.transport.task_limits import MAX_SHORT, check_limits, is_short
 
 MAX_TASK_ID = 200  # characters
 MAX_NAME = 255  # characters of a queue or a task
 MAX_PRIORITY = 255  # of AMQP
+MAX_DEPTH = 20  # of lists and tables in the headers
 
 
 def delay_on_commit(session: Session, task: Task[Any, Any], *args: Any, **kwargs: Any) -> str:
@@ -78,8 +80,16 @@ def apply_on_commit(
         body=_json(found, body),
         priority=_priority(priority if priority is not None else defaults.get("priority")),
     )
+    _check_limits(message, name)
     outgoing_tasks.add(session, message, task=name, due_at=_due_at(countdown, eta))
     return task_id
+
+
+def _check_limits(message: TaskMessage, task: str) -> None:
+    try:
+        check_limits(message)
+    except InvalidMessage as error:
+        raise ScheduleError(f"{task} cannot be sent: {error}") from error
 
 
 def _arguments(
@@ -121,6 +131,8 @@ def _queue(task: Any, queue: str | None, args: Sequence[Any], named: dict[str, A
 def _line(what: str, given: Any, most: int) -> str:
     if not (isinstance(given, str) and 0 < len(given) <= most and given.isprintable()):
         raise ScheduleError(f"{what} {str(given)[:50]!r} is no line of 1 to {most} characters")
+    if not is_short(given):
+        raise ScheduleError(f"{what} {given[:50]!r} has more than {MAX_SHORT} bytes in UTF-8")
     return given
 
 
@@ -132,29 +144,32 @@ def _priority(given: Any) -> int | None:
 
 def _headers(given: Any) -> Mapping[str, Any]:
     """Refuse headers that the database or the broker cannot hold: the relay would send none."""
-    try:
-        if isinstance(given, Mapping) and _is_plain(dict(given)):
-            if taken := sorted(given.keys() & OF_CELERY):  # it would be quarantined
-                raise ScheduleError(f"header {taken[0]!r} is Celery's own; give it another name")
-            return given
-    except RecursionError:
-        pass
+    if isinstance(given, Mapping) and _is_plain(dict(given), MAX_DEPTH):
+        if taken := sorted(given.keys() & OF_CELERY):  # it would be quarantined
+            raise ScheduleError(f"header {taken[0]!r} is Celery's own; give it another name")
+        return given
     raise ScheduleError(
         "headers must be a table of texts, whole numbers of 64 bits, numbers, true, false, none, "
-        "and lists and tables of these; remove what is none"
+        f"and lists and tables of these, {MAX_DEPTH} deep at most, under names of at most "
+        f"{MAX_SHORT} bytes in UTF-8; remove what is none"
     )
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Any, depth: int) -> bool:
     if isinstance(value, dict):
-        return all(isinstance(name, str) for name in value) and _is_plain([*value, *value.values()])
+        names = all(_is_name(name) for name in value)
+        return names and _is_plain([*value.values()], depth)
     if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
+        return depth > 0 and all(_is_plain(each, depth - 1) for each in value)
     if isinstance(value, str):
         return not UNSTORABLE.search(value)
     if isinstance(value, float):
         return isfinite(value)
     return value is None or (isinstance(value, int) and abs(value) <= MAX_INTEGER)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and not UNSTORABLE.search(value) and is_short(value)
 
 
 def _json(task: Any, body: Any) -> str:

@@ -11,7 +11,7 @@ from celery import Celery
 
 from events.errors import BrokerBlocked, BrokerDown, QueueUnavailable
 from events.messages import Message, TaskMessage
-from events.transport import broker_queues, dead_queue, queue_errors
+from events.transport import broker_queues, dead_queue, queue_errors, task_limits
 from events.transport.broker_queues import queues
 from events.transport.confirms import LATE_AFTER
 from events.transport.link import Link, PublishingLink
@@ -72,7 +72,8 @@ class CeleryTransport:
         The queues of other apps are not declared, because they know how. Where there is none yet,
         RabbitMQ refuses the message, and Redis keeps it.
         """
-        return queue_errors.with_absent(self._send(messages), self._app.amqp.queues)
+        sendable = task_limits.without_unsendable(messages)
+        return queue_errors.with_absent(self._send(sendable), self._app.amqp.queues)
 
     def _send(self, messages: Sequence[AnyMessage]) -> dict[str, QueueUnavailable]:
         known: Any = self._app.amqp.queues
