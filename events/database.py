@@ -10,23 +10,33 @@ from sqlalchemy.orm import Session
 
 from events import clock
 from events.addresses import parse_database_url
-from events.dialects import DIALECTS, LOCK_TIMEOUT
+from events.dialects import DIALECTS, IDLE_TIMEOUT, LOCK_TIMEOUT
 from events.settings import settings
+
+_IDLE_MARGIN = 10.0  # seconds that a transaction may wait longer than a handler may take
 
 
 class Database:
     """One database with a way to write and a way to read.
 
     `lock_timeout` is the number of seconds that a writer waits for its turn or for a lock. An
-    `urgent` process goes before the others. Raises `BadValue` and `UnsupportedDatabase`.
+    `urgent` process goes before the others. PostgreSQL ends a transaction that makes no statement
+    for `idle_timeout` seconds. Raises `BadValue` and `UnsupportedDatabase`.
     """
 
     def __init__(
-        self, url: str, *, lock_timeout: float = LOCK_TIMEOUT, urgent: bool = False
+        self,
+        url: str,
+        *,
+        lock_timeout: float = LOCK_TIMEOUT,
+        urgent: bool = False,
+        idle_timeout: float = IDLE_TIMEOUT,
     ) -> None:
         self.url = parse_database_url(url)
         self.dialect = DIALECTS[self.url.get_backend_name()]
-        self._engines = self.dialect.engines(self.url, lock_timeout, urgent=urgent)
+        self._engines = self.dialect.engines(
+            self.url, lock_timeout, urgent=urgent, idle_timeout=idle_timeout
+        )
 
     @property
     def writer(self) -> Engine:
@@ -122,7 +132,11 @@ def database() -> Database:
 def own(*, lock_timeout: float = LOCK_TIMEOUT, urgent: bool = False) -> Database:
     """Return a new database of `DATABASE_URL`, or the one that `prepare` made before a fork."""
     key = (settings().database_url, lock_timeout, urgent)
-    return _prepared.pop(key, None) or Database(key[0], lock_timeout=key[1], urgent=key[2])
+    # A handler that computes makes no statement, and its time limit has to be what ends it.
+    idle_timeout = max(IDLE_TIMEOUT, settings().task_time_limit + _IDLE_MARGIN)
+    return _prepared.pop(key, None) or Database(
+        key[0], lock_timeout=key[1], urgent=key[2], idle_timeout=idle_timeout
+    )
 
 
 def prepare(*, lock_timeout: float = LOCK_TIMEOUT, urgent: bool = False) -> None:

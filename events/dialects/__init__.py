@@ -7,12 +7,13 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from events.dialects.conninfo import connection_parameters
-from events.dialects.dialect import LOCK_TIMEOUT, Dialect, Engines
+from events.dialects.dialect import IDLE_TIMEOUT, LOCK_TIMEOUT, Dialect, Engines
 from events.dialects.postgresql import PostgreSQL
 from events.dialects.sqlite import SQLite
 
 __all__ = [
     "DIALECTS",
+    "IDLE_TIMEOUT",
     "LOCK_TIMEOUT",
     "Dialect",
     "Engines",

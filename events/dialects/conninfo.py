@@ -9,6 +9,7 @@ from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import ArgumentError
 
+from events.dialects.dialect import IDLE_TIMEOUT
 from events.errors import BadValue
 from events.paths import check_path
 
@@ -21,8 +22,9 @@ NETWORK: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 # The URL's own options come later and win; those of `_FORCED` come last.
-_DEFAULT = "-c idle_in_transaction_session_timeout=60000 -c client_connection_check_interval=5000"
+_DEFAULT = "-c idle_in_transaction_session_timeout={} -c client_connection_check_interval=5000"
 _FORCED = "-c timezone=utc"
+_MAX_TIMEOUT = 2**31 - 1  # milliseconds that the server takes
 _FIX = "correct the part of DATABASE_URL after the question mark"
 _HOSTS_FIX = "write postgresql://user:password@one:5432,[2001:db8::2]:5432/name"
 _CHOICES = {
@@ -43,7 +45,9 @@ _NUMBERS = (*NETWORK, "keepalives")
 _PATHS = ("sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "passfile")
 
 
-def connection_parameters(url: URL, options: str = "") -> dict[str, Any]:
+def connection_parameters(
+    url: URL, options: str = "", *, idle_timeout: float = IDLE_TIMEOUT
+) -> dict[str, Any]:
     """Return psycopg's parameters for `url`, with these `options` of the server besides its own.
 
     What the URL says wins over our defaults, but not over `options`, the encoding and the time
@@ -58,7 +62,8 @@ def connection_parameters(url: URL, options: str = "") -> dict[str, Any]:
     ours = dict(NETWORK)
     if os.environ.get("PGCONNECT_TIMEOUT"):
         del ours["connect_timeout"]
-    joined = " ".join(filter(None, (_DEFAULT, theirs, options, _FORCED)))
+    default = _DEFAULT.format(min(int(idle_timeout * 1000), _MAX_TIMEOUT))
+    joined = " ".join(filter(None, (default, theirs, options, _FORCED)))
     return ours | given | threshold | {"options": joined, "client_encoding": "utf8"}
 
 

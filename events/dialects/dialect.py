@@ -21,6 +21,8 @@ from sqlalchemy import Dialect as DatabaseDialect
 from sqlalchemy.orm import Session
 
 LOCK_TIMEOUT = 30.0  # seconds that a writer waits for its turn: longer than a handler may take
+# Seconds without a statement after which PostgreSQL ends a transaction: its client may be gone.
+IDLE_TIMEOUT = 60.0
 POOL_SIZE = 10  # connections that are kept: the threads of a batch of calls, and some more
 
 
@@ -85,7 +87,9 @@ class Dialect(Protocol):
         """Hash by the name: statements are built once for each dialect."""
         return hash(self.name)
 
-    def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> Engines:
+    def engines(
+        self, url: URL, lock_timeout: float, *, urgent: bool, idle_timeout: float
+    ) -> Engines:
         """Return the engines; those of an `urgent` process go before others where writers queue."""
 
     def is_autocommitting(self, session: Session) -> bool:

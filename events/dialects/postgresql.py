@@ -1,7 +1,7 @@
 """PostgreSQL by psycopg 3."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from select import select as select_ready
 from time import monotonic
 from typing import Any
@@ -54,32 +54,35 @@ class PostgreSQL(Dialect):
     # to 909 (docs/performance.md).
     groups_at_once = 2
 
-    def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> Engines:
+    def engines(
+        self, url: URL, lock_timeout: float, *, urgent: bool, idle_timeout: float
+    ) -> Engines:
         """Return engines of which only a lock timeout below the default is set."""
         options = ""
         if lock_timeout < LOCK_TIMEOUT:
             options = f"-c lock_timeout={int(lock_timeout * 1000)}"
-        writer = LazyEngine(lambda: self._engine(url, options))
+        engine = partial(self._engine, url, idle_timeout=idle_timeout)
+        writer = LazyEngine(lambda: engine(options=options))
 
         def isolated(level: Any) -> LazyEngine:
             return LazyEngine(lambda: writer.get().execution_options(isolation_level=level))
 
         return Engines(
             writer=writer,
-            relaxed=LazyEngine(lambda: self._engine(url, f"{options} -c synchronous_commit=off")),
+            relaxed=LazyEngine(lambda: engine(options=f"{options} -c synchronous_commit=off")),
             # Without BEGIN and ROLLBACK: each statement has a snapshot of its own in any case.
             reader=isolated("AUTOCOMMIT"),
             snapshot=isolated("REPEATABLE READ"),
         )
 
-    def _engine(self, url: URL, options: str) -> Engine:
+    def _engine(self, url: URL, *, options: str, idle_timeout: float) -> Engine:
         engine = create_engine(
             url,
             hide_parameters=True,
             isolation_level="READ COMMITTED",  # a role or a database may have another default
             pool_size=POOL_SIZE,
             max_overflow=20,
-            connect_args=connection_parameters(url, options),
+            connect_args=connection_parameters(url, options, idle_timeout=idle_timeout),
         )
         admit_pooler(engine)
         event.listen(engine, "checkin", _note_use)

