@@ -12,6 +12,8 @@ from events.errors import TransactionNotStarted
 _TRANSIENT = ("40001", "40P01", "55P03", "57P", "08")
 _CANCELLED = "57014"  # by statement_timeout, or by an operator
 _ROW = re.compile(r"\(\d+,\d+\)")  # as in `while updating tuple (0,1) in relation "orders"`
+# The latter is "locking protocol": WAL could not be read for ten seconds, because of others.
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL)
 _FULL = "its disk is full: make room"
 _READ_ONLY = "it is read-only: make it writable, or name another database in DATABASE_URL"
 _BY_CODE = {
@@ -51,9 +53,9 @@ def unavailable_reason(error: BaseException) -> str | None:
     """
     if not isinstance(error, DBAPIError):
         return None
-    code = getattr(error.orig, "sqlite_errorcode", None)
+    code = _code(error)
     if code is not None:
-        return _BY_CODE.get(code & 0xFF)  # the other bits of an extended code say where it failed
+        return _BY_CODE.get(code)
     state = _state(error)
     if state is None:
         return next((why for words, why in _BY_WORDS.items() if words in str(error.orig)), None)
@@ -80,7 +82,7 @@ def is_transient(error: BaseException) -> bool:
         return True
     if not isinstance(error, DBAPIError):
         return False
-    if error.connection_invalidated or "database is locked" in str(error.orig):
+    if error.connection_invalidated or _code(error) in _LOCKED:
         return True
     if unavailable_reason(error):
         return True
@@ -103,6 +105,12 @@ def _waited_for_row(error: DBAPIError) -> bool:
     # The server's language is any, and other contexts such as a function's come after the row.
     driver: Any = error.orig
     return bool(_ROW.search((driver.diag.context or "").partition("\n")[0]))
+
+
+def _code(error: DBAPIError) -> int | None:
+    """Return SQLite's code without the bits that say where it failed, or `None`."""
+    code: int | None = getattr(error.orig, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def _state(error: BaseException) -> str | None:

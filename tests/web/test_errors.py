@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,9 +95,14 @@ def test_an_unforeseen_error_tells_nothing_of_its_cause_and_is_logged(
     assert row_counts() == NO_ROWS
 
 
-def test_a_database_that_is_busy_asks_to_try_again(app: Flask, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL])
+def test_a_database_that_is_busy_asks_to_try_again(
+    code: int, app: Flask, monkeypatch: pytest.MonkeyPatch
+):
     def locked(*_: object, **__: object) -> None:
-        raise OperationalError("INSERT", {}, Exception("database is locked"))
+        error = sqlite3.OperationalError("others hold its lock")
+        error.sqlite_errorcode = code
+        raise OperationalError("INSERT", {}, error)
 
     monkeypatch.setattr("tasks.placing.place", locked)
     answer = app.test_client().post("/api/v1/orders", json=order_payload())
