@@ -21,7 +21,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
 class Process:
-    """A running program in its own session, so that Ctrl-C reaches only the supervisor."""
+    """A running program in its own session, so that Ctrl-C reaches only the supervisor.
+
+    Raises `OSError` if the system has no room for another process.
+    """
 
     def __init__(self, program: Program, closes: Iterable[int] = ()) -> None:
         self.program = program
@@ -34,11 +37,16 @@ class Process:
         parent = os.getpid()
         # A signal must not reach the child while it still has the supervisor's handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        self.pid = os.fork()
-        if self.pid == 0:
-            _run_child(program, out, parent, [self.output, *closes])
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        os.close(out)
+        try:
+            self.pid = os.fork()
+            if self.pid == 0:
+                _run_child(program, out, parent, [self.output, *closes])
+        except OSError:
+            os.close(self.output)
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            os.close(out)
 
     @property
     def age(self) -> float:

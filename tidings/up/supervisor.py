@@ -142,7 +142,13 @@ class Supervisor:
         outputs = [each.process.output for each in self._slots.values() if each.process]
         sockets = [each.fileno() for each in self._sockets if each not in slot.program.sockets]
         closes = [self._wakeup, self._wakeup_writer, *outputs, *sockets]
-        slot.due, slot.process = None, Process(slot.program, closes)
+        slot.due = None
+        try:
+            slot.process = Process(slot.program, closes)
+        except OSError as error:  # a limit of processes, memory; what runs goes on
+            slot.code = 1
+            self._tell_death(slot, f"could not be started: {error.strerror}")
+            return
         self._selector.register(
             slot.process.output, selectors.EVENT_READ, partial(self._read, slot)
         )
@@ -212,10 +218,14 @@ class Supervisor:
         self._output.end(slot.program.name)
         slot.process, slot.code = None, code
         if slot.restart and not self._draining:
-            slot.deaths = 1 if process.age > STABLE_AFTER else slot.deaths + 1
+            slot.deaths = 0 if process.age > STABLE_AFTER else slot.deaths
+            self._tell_death(slot, f"{describe_exit(code)} after {process.age:.0f} s")
+
+    def _tell_death(self, slot: Slot, how: str) -> None:
+        """Log it, and let the program be restarted if it is one that is."""
+        if slot.restart:
+            slot.deaths += 1
             delay = restart_delay(slot.deaths)
             slot.due = time.monotonic() + delay
-            self._output.log(
-                f"{slot.program.name} {describe_exit(code)} after {process.age:.0f} s; "
-                f"restarting it in {delay:g} s"
-            )
+            how += f"; restarting it in {delay:g} s"
+        self._output.log(f"{slot.program.name} {how}")
