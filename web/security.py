@@ -44,6 +44,8 @@ def require_ops(view: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(view)
     def protected(*args: P.args, **kwargs: P.kwargs) -> R:
+        if g.get("ops_role") is None:  # Flask-HTTPAuth lets every OPTIONS pass
+            demand_login()
         roles.require_role()
         return view(*args, **kwargs)
 

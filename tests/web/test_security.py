@@ -1,6 +1,7 @@
 """The ops login, the headers of every answer, the limit on orders."""
 
 import base64
+import re
 
 import pytest
 from flask.testing import FlaskClient
@@ -57,6 +58,22 @@ def test_what_operators_do_needs_their_login(no_write_client: FlaskClient, metho
     assert all(
         answer.headers["WWW-Authenticate"].startswith("Basic realm=") for answer in answers.values()
     )
+
+
+def test_a_question_for_the_methods_of_an_address_needs_the_login_too(
+    no_write_client: FlaskClient,
+):
+    rules = no_write_client.application.url_map.iter_rules()
+    for number, path in enumerate(sorted({re.sub("<[^>]*>", "1", each.rule) for each in rules})):
+        address = {"REMOTE_ADDR": f"198.51.{number}.1"}
+        allowed, *refused = (
+            no_write_client.options(path, headers=headers, environ_overrides=address).status_code
+            for headers in (OPS, WRONG_LOGINS["none"], WRONG_LOGINS["wrong password"])
+        )
+        assert allowed in (200, 404), path
+        for_operators = path.startswith("/ops") and allowed == 200
+        expected = (401,) if for_operators else (200, 401, 404)
+        assert all(each in expected for each in refused), path
 
 
 def test_without_ops_auth_nobody_can_log_in(stocked: None, environment: pytest.MonkeyPatch):
