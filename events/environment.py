@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from errno import EINVAL
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
@@ -17,7 +18,7 @@ from events.inputs import reason_of, unseen
 WRONG_SETTINGS = 2  # the exit code of a process that was started with wrong settings
 _MAX_SHOWN = 40  # characters of a wrong value
 _QUOTES = ("'", '"')
-_COMMENT = re.compile(r"\s#\s")
+_COMMENT = re.compile(r"\s#(?![0-9])")  # "Shop #1" is a name
 _MAX_SECRET = 10_000  # bytes of a file with a secret
 
 
@@ -36,9 +37,9 @@ class _SecretFile:
         if self.path.startswith("~"):  # `check_path` would show nothing either
             raise BadValue(f"is to be in the file of {variable}, which begins with ~", fix)
         path = Path(self.path)
-        if path.exists() and not path.is_file():
-            raise BadValue(f"is to be in the file of {variable}, which is no file", fix)
         try:
+            if path.exists() and not path.is_file():
+                raise OSError(EINVAL, "Not a regular file")  # a pipe would block
             with path.open("rb") as file:
                 content = file.read(_MAX_SECRET + 1).decode()
         except OSError as error:

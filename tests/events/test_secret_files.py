@@ -51,7 +51,7 @@ def test_a_secret_is_read_from_its_file_without_the_line_break(
         (b" \n", "which is empty"),
         (b"sesame\xff", "which is no text"),
         (b"sesame" * 10_000, "which is too long"),
-        ("folder", "which is no file"),
+        ("folder", "Not a regular file"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_by_name_without_its_content(
@@ -77,10 +77,13 @@ def test_a_file_that_cannot_be_read_is_refused_by_name_without_its_content(
     assert "sesame" not in str(raised.value)
 
 
+@pytest.mark.parametrize("rest", ["", "x" * 300, "/x"], ids=len)
 def test_a_secret_that_was_put_in_place_of_the_path_is_not_shown(
-    monkeypatch: pytest.MonkeyPatch,
+    rest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPS_AUTH_FILE", "ops:open sesame")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ops:open sesame").write_text("")
+    monkeypatch.setenv("OPS_AUTH_FILE", f"ops:open sesame{rest}")
 
     with pytest.raises(InvalidSettings, match="OPS_AUTH_FILE") as raised:
         read(ShopSettings)
