@@ -40,7 +40,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # Hosts as libpq writes them and SQLAlchemy does not read them: several, and an encoded one.
 _HOSTS = re.compile(
     r"(?P<head>\w+(?:\+\w+)?://(?>(?:[^:/]*(?::[^@]*)?@)?))"
-    r"(?P<hosts>[^/?@]*[,%][^/?@]*)(?P<rest>.*)"
+    r"(?P<hosts>[^/?@]*[,%][^/?@]*)(?P<rest>(?:[/?].*)?)"
 )
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]*))?")
 _REPLACED = {
@@ -87,6 +87,8 @@ def _hosts(written: str) -> dict[str, str]:
 
 def _check(url: URL) -> None:
     if url.get_backend_name() == "postgresql":
+        if (url.host or "").startswith("@"):  # an encoded one is the name of an abstract socket
+            raise BadValue("has '@' in the host", f"{_DATABASE_FIX}; {ENCODE}")
         _check_hosts(connection_parameters(url) | ({"port": 0} if url.port == 0 else {}))
         _check_name(url)
     elif url.query:  # our connections give SQLite theirs

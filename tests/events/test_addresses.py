@@ -56,6 +56,10 @@ def test_an_address_of_postgresql_may_begin_as_heroku_and_render_write_it(url: s
         "sqlite:///var/tidings.sqlite?timeout=5",
         "sqlite:///file:tidings?mode=memory&uri=true",
         "postgresql://ada:p@ss@host/shop",
+        "postgresql://ada:p@ss,x@host/shop",
+        "postgresql://ada:p@ss%2Dx@host/shop",
+        "postgresql://ada:pass@@host/shop",
+        "postgresql://ada:pass@@one,two/shop",
         "postgresql://ada@host /shop",
         "postgresql://ada@one;two/shop",
         "postgresql://one,tw$o/shop",
@@ -143,6 +147,7 @@ def test_several_hosts_are_tried_one_after_the_other(url: str):
         ("[fdaa:0:1::3],[::1]:5433", "fdaa:0:1::3,::1", ",5433"),
         ("ada:x@[2001:db8::1]:5432,two", "2001:db8::1,two", "5432,"),
         ("ada:a,b@one", "one", None),
+        ("ada:x@%40shop", "@shop", None),
         ("[fe80::1%25eth0]:5433", "fe80::1%eth0", "5433"),
     ],
 )
