@@ -55,7 +55,7 @@ def metrics() -> ResponseReturnValue:
     else:
         registry.register(orders_accepted())
         registry.register(latency())
-    return Response(generate_latest(registry), mimetype=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
 def start_timer() -> None:

@@ -104,9 +104,9 @@ class PublicAddress:
 def refuse_bad_address() -> None:
     """Refuse a request for a host that is none of `ALLOWED_HOSTS`, or with an invalid address.
 
-    Probes are answered: they come by the address of the machine, and get no link.
+    Probes and scrapes are answered: they come by the address of the machine, and get no link.
     """
-    if request.blueprint == "health":
+    if request.blueprint in ("health", "metrics"):
         return
     if complaint := request.environ.get(COMPLAINT):
         raise BadAddress(complaint)

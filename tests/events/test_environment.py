@@ -85,7 +85,8 @@ def test_all_wrong_settings_are_named_at_once_and_no_password_is_shown(
 
 
 @pytest.mark.parametrize(
-    "value", ['"1.2"', "'1.2'", '""', "\ufeff1.2", "1.2 # the shop", "1.2 #prod", "1.2\u200b", "1\udce4"]
+    "value",
+    ['"1.2"', "'1.2'", '""', "\ufeff1.2", "1.2 # the shop", "1.2 #prod", "1.2\u200b", "1\udce4"],
 )
 def test_what_a_file_of_variables_leaves_around_a_value_is_refused(
     value: str, monkeypatch: pytest.MonkeyPatch

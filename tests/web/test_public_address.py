@@ -241,7 +241,11 @@ def test_only_allowed_hosts_are_answered_if_there_are_any(
         "shop.example.evil.example",
         "localhost",
     ]
-    assert client.get("/readyz", headers={"Host": "10.0.0.7:8000"}).status_code == 200
+    probed, scraped = (
+        client.get(path, headers={"Host": "10.0.0.7:8000"}) for path in ("/readyz", "/metrics")
+    )
+    assert (probed.status_code, scraped.status_code) == (200, 200)
+    assert scraped.content_type.count("charset") == 1
     refused = client.get("/", headers={"Host": "evil.example"})
     assert "ALLOWED_HOSTS" in refused.json["detail"]
 
