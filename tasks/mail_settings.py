@@ -23,6 +23,8 @@ def mailbox(text: str) -> Address:
     (name, address), *others = getaddresses([text]) or [("", "")]
     if others:
         raise BadValue(f"is {text[:80]!r}, which is more than one address", _MAILBOX_FIX)
+    if address not in text:  # what is parsed has lost its spaces
+        raise BadValue(f"is {text[:80]!r}, with a space or a word in the address", _MAILBOX_FIX)
     try:
         found = validate_email(address, check_deliverability=False, allow_smtputf8=False)
         return Address(display_name=name, addr_spec=found.ascii_email or found.normalized)

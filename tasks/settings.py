@@ -1,14 +1,17 @@
 """The shop's settings, read from the environment at their first use."""
 
+import os
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
-from events.environment import EnvironmentSettings, read
+from events.environment import EnvironmentSettings, WrongSetting, add_check, read
 from events.errors import BadValue
 from events.paths import check_path
+from events.settings import Settings as BusSettings
 from tasks.addresses import checked_address
 from tasks.mail_settings import check_mailbox, check_smtp_url
 from tasks.ops_login import check_logins, check_ops_auth
@@ -150,6 +153,22 @@ class Settings(EnvironmentSettings):
         if not self.flower_url or self.flower_url.endswith(self.flower_url_prefix):
             return self.flower_url
         return self.flower_url + self.flower_url_prefix
+
+
+def _check_brokers_of_celery() -> Iterator[WrongSetting]:
+    """Refuse what Celery prefers to `BROKER_URL`: workers and relay would use two brokers."""
+    try:
+        ours = BusSettings().broker_url
+    except ValidationError:
+        return  # it is named without this
+    for name in ("CELERY_BROKER_URL", "CELERY_BROKER_WRITE_URL", "CELERY_BROKER_READ_URL"):
+        if os.environ.get(name) not in (None, "", ours):  # its commands set the first of them
+            yield WrongSetting(
+                name, "names another broker than BROKER_URL", "unset it, and set BROKER_URL alone"
+            )
+
+
+add_check(_check_brokers_of_celery)
 
 
 @cache

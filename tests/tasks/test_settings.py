@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from events.environment import InvalidSettings, read
+from events.environment import InvalidSettings, read, require_valid
 from tasks.mail_settings import mailbox
 from tasks.mail_texts import new_message
 from tasks.settings import Settings, settings
@@ -49,7 +49,9 @@ NOW = datetime(2026, 5, 3, tzinfo=UTC)
         ("MAIL_FROM", "Shop"),
         ("MAIL_FROM", "a@example.org, b@example.org"),
         ("MAIL_FROM", "a@example.org\nBcc: b@example.org"),
+        *(("MAIL_FROM", f"orders@{each}") for each in ("example.org Shop", "exam ple.org")),
         ("OPERATOR_EMAIL", "operator"),
+        ("OPERATOR_EMAIL", "ops@example.org oncall"),
         ("TRUSTED_PROXIES", "one"),
         ("TRUSTED_PROXIES", "-1"),
         ("FLOWER_URL", "flower.example.org"),
@@ -123,3 +125,16 @@ def test_the_sender_of_mails_may_have_a_name(
 
     assert parsed(message.content)["From"] == sender
     assert message.sender == mailbox(sender).addr_spec
+
+
+@pytest.mark.parametrize("name", ["", "_WRITE", "_READ"])
+def test_a_broker_that_celery_would_prefer_is_refused_unless_it_is_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("BROKER_URL", "redis://127.0.0.1:6379/1")
+    monkeypatch.setenv(f"CELERY_BROKER{name}_URL", "redis://127.0.0.1:6379/1")
+    require_valid()
+    monkeypatch.setenv(f"CELERY_BROKER{name}_URL", "rediss://127.0.0.1/0?ssl_cert_reqs=none")
+
+    with pytest.raises(InvalidSettings, match=f"CELERY_BROKER{name}_URL names another broker"):
+        require_valid()
