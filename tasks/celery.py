@@ -12,7 +12,7 @@ from events import subscriptions, transport
 from events.environment import exit_if_wrong, read_secret_files
 from events.transport.flower_options import describe_tasks, protect_flower
 from tasks import gateways
-from tasks.flower_login import give_flower_its_logins, task_page
+from tasks.flower_login import clean_flowers_variables, give_flower_its_logins, task_page
 
 subscriptions.discover("tasks", skip={"celery"})
 protect_flower()
@@ -20,6 +20,7 @@ describe_tasks(task_page)
 if "flower" in sys.argv or os.environ.get("FLOWER_BASIC_AUTH_FILE"):
     exit_if_wrong()
     read_secret_files()
+    clean_flowers_variables()
     give_flower_its_logins()  # Flower reads its own variables, soon after this
 
 app = Celery("tasks")

@@ -12,6 +12,13 @@ def task_page(task_id: str) -> str:
     return f"{settings().public_url}/ops/tasks/{quote(task_id, safe=':')}"
 
 
+def clean_flowers_variables() -> None:
+    """Strip the variables of Flower and drop the empty ones, as it takes them as they are."""
+    for name in [each for each in os.environ if each.startswith("FLOWER_")]:
+        if value := os.environ.pop(name).strip():
+            os.environ[name] = value
+
+
 def give_flower_its_logins() -> None:
     """Set `FLOWER_BASIC_AUTH` in this process. Exit if there are logins, but none for Flower."""
     if not settings().ops_auth or os.environ.get("FLOWER_BASIC_AUTH"):

@@ -144,6 +144,17 @@ def test_flower_does_not_start_open_when_it_can_take_no_login(start: Start) -> N
     assert "Flower takes no login of OPS_AUTH" in process.log()
 
 
+def test_empty_variables_of_flower_count_as_unset_and_space_is_no_part_of_them(
+    start: Start,
+) -> None:
+    empty = dict.fromkeys(("FLOWER_PORT", "FLOWER_URL_PREFIX", "FLOWER_MAX_TASKS"), " \r")
+
+    url = flower(start, **empty, FLOWER_BASIC_AUTH="ops:sesame", FLOWER_DB="flower\r")
+
+    with open_client(url, timeout=HANG, auth=("ops", "sesame")) as client:
+        assert client.get("/workers").status_code == 200
+
+
 @pytest.mark.slow
 def test_a_queue_whose_consumer_was_cancelled_is_one_without_a_worker(
     start: Start, environment: dict[str, str]
