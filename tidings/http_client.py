@@ -9,8 +9,8 @@ import httpx
 from events import TidingsError
 
 
-class BadProxy(TidingsError):
-    """A variable of the environment names a proxy that is none."""
+class BadVariable(TidingsError):
+    """A variable of the environment names a proxy or a certificate that is none."""
 
 
 def open_client(url: str, *, timeout: float, auth: tuple[str, str] | None = None) -> httpx.Client:
@@ -18,7 +18,7 @@ def open_client(url: str, *, timeout: float, auth: tuple[str, str] | None = None
 
     Nothing that the environment names (HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE, .netrc) applies to an
     address of this machine alone. No connection is kept: a server that restarts closes its idle
-    connections, and a POST must not fail for that. Raises `BadProxy`, and httpx's `InvalidURL`.
+    connections, and a POST must not fail for that. Raises `BadVariable`, and httpx's `InvalidURL`.
     """
     host, base_url = urlsplit(url).hostname or "", httpx.URL(url)
     try:
@@ -30,8 +30,19 @@ def open_client(url: str, *, timeout: float, auth: tuple[str, str] | None = None
             trust_env=not (is_loopback(host) or _is_unspecified(host)),
         )
     except (ValueError, httpx.InvalidURL) as error:
-        raise BadProxy(
-            f"HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names no proxy: {error}; correct it, or unset it"
+        raise BadVariable(
+            "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names no proxy, or NO_PROXY no host: "
+            f"{error}; correct it, or unset it"
+        ) from error
+    except ImportError as error:
+        raise BadVariable(
+            "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names a proxy of SOCKS, which is not supported; "
+            "name one of HTTP, or unset it"
+        ) from error
+    except OSError as error:
+        raise BadVariable(
+            f"SSL_CERT_FILE or SSL_CERT_DIR names no certificates: {error.strerror or error}; "
+            "correct it, or unset it"
         ) from error
 
 

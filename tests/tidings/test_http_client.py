@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.servers import HANG, free_port
-from tidings.http_client import BadProxy, is_loopback, open_client
+from tidings.http_client import BadVariable, is_loopback, open_client
 
 
 class Hello(BaseHTTPRequestHandler):
@@ -63,8 +63,26 @@ def test_every_spelling_of_this_machine_ignores_the_environment(host: str):
 def test_a_proxy_that_is_none_is_named(proxy: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HTTP_PROXY", proxy)
 
-    with pytest.raises(BadProxy, match="HTTP_PROXY"):
+    with pytest.raises(BadVariable, match="HTTP_PROXY"):
         open_client("http://shop.example", timeout=HANG)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SSL_CERT_FILE", "/nowhere"),
+        ("SSL_CERT_FILE", __file__),
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),
+        ("NO_PROXY", "fd00::/8"),
+    ],
+)
+def test_a_variable_that_cannot_work_is_named(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(BadVariable, match=name):
+        open_client("https://shop.example", timeout=HANG)
 
 
 def test_other_hosts_use_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch):

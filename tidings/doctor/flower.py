@@ -8,7 +8,7 @@ import httpx
 
 from tidings.doctor.findings import Finding, notice, ok, problem, unknown
 from tidings.doctor.secrets import is_weak
-from tidings.http_client import is_loopback, open_client
+from tidings.http_client import BadVariable, is_loopback, open_client
 
 SOCKET_TIMEOUT = 3.0  # seconds
 _TRUE: Final = ("1", "true", "yes", "on")
@@ -63,6 +63,9 @@ def _access(url: str, environment: Mapping[str, str]) -> Iterator[Finding]:
         with open_client(url, timeout=SOCKET_TIMEOUT) as client:
             # A redirect is an answer too: it leads to a login page.
             api, page = (client.get(path).status_code for path in ("/api/workers", "/workers"))
+    except BadVariable as error:
+        yield unknown("flower", f"not examined: {error}", "correct that variable")
+        return
     except httpx.HTTPError as error:
         yield notice(
             "flower",
