@@ -6,6 +6,7 @@ from typing import Literal
 
 from limits import RateLimitItem, parse_many
 from pydantic import Field, field_validator
+from werkzeug.sansio.utils import host_is_trusted
 
 from events.environment import EnvironmentSettings, read
 from events.errors import BadValue
@@ -59,7 +60,9 @@ class Settings(EnvironmentSettings):
         for name in names:
             if not _HOST_NAME.fullmatch(name):
                 raise BadValue(f"has {name[:40]!r}, which is no host name", _HOSTS_FIX)
-            check_host(name.removeprefix(".").strip("[]"), _HOSTS_FIX)
+            host = check_host(name.removeprefix(".").strip("[]"), _HOSTS_FIX)
+            if ":" not in host and not host_is_trusted(host.encode("idna").decode()):
+                raise BadValue(f"has {name[:40]!r}, which no request may name", _HOSTS_FIX)
         if not names:
             raise BadValue("names no host", _HOSTS_FIX)
         return value

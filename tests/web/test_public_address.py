@@ -277,7 +277,7 @@ def test_allowed_hosts_may_be_written_in_any_form(
     "names",
     [
         *("https://shop.example", "shop.example:8000", "*", "a b", ",", ".", "$HOST", "a..b"),
-        "shop.example;www.shop.example",
+        *("shop.example;www.shop.example", "tidings_web"),
     ],
 )
 def test_allowed_hosts_that_no_request_can_match_are_refused_at_the_start(
