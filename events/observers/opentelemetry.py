@@ -25,6 +25,8 @@ from events.observers import Observer, Sending
 
 CLOSE_TIMEOUT = 2.0  # seconds
 _HEADER = "traceparent"
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_SCHEMES = ("http://", "https://")
 _propagator = TraceContextTextMapPropagator()
 
 
@@ -48,6 +50,9 @@ class OpenTelemetry(Observer):
     @staticmethod
     def check() -> None:
         """Raise `ValueError` if the variables `OTEL_*` cannot configure a provider."""
+        for name in _ENDPOINTS:
+            if not (os.environ.get(name) or "http://").strip().lower().startswith(_SCHEMES):
+                raise ValueError(f"{name} begins with neither http:// nor https://")
         provider_of_environment().shutdown()
 
     @contextmanager

@@ -67,6 +67,7 @@ def test_a_setting_that_cannot_work_is_named_without_its_secret(
     ("variable", "value", "reason"),
     [
         ("OTEL_BSP_SCHEDULE_DELAY", "0", "schedule_delay_millis must be positive"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "begins with neither http://"),
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "x", "must be a non-negative integer but got x"),
     ],
 )
