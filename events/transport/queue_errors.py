@@ -43,6 +43,7 @@ _NO_ANSWERS = {
     "WRONGPASS": "correct the password in BROKER_URL",
     "invalid username-password": "correct the password in BROKER_URL",
 }
+_NO_FILE = re.compile("Error 2 connecting to [^/]")  # with a slash it is a socket
 # Words of RabbitMQ's answers to a whole connection, with reasons of our own: its texts name users
 # and virtual hosts, and the reason is public.
 _REFUSED_CONNECTIONS = {
@@ -186,6 +187,11 @@ def broker_error(error: BaseException) -> BrokerDown:
             if found in said:
                 return BrokerRefuses(f"the broker refuses: {reason}", fix)
     text = next((_answer(each) for each in _chain(error) if isinstance(each, RedisError)), "")
+    if _NO_FILE.match(text):
+        return BrokerRefuses(
+            "a file that BROKER_URL names (ssl_ca_certs, ssl_certfile, ssl_keyfile) does not exist",
+            "correct its path",
+        )
     for found, fix in _NO_WRITES.items():
         if found in text:
             return BrokerBlocked(f"the broker accepts no messages: {text}", fix)

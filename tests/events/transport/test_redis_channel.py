@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kombu import Connection, Consumer, Message, Producer, Queue
+from redis.exceptions import RedisError
 
+from events.errors import BrokerDown, BrokerRefuses
 from events.transport import redis_channel
+from events.transport.queue_errors import broker_error
 from events.transport.redis_channel import Transport
 from tests.servers import HANG, Valkey, wait_until
 
@@ -104,6 +108,23 @@ def test_a_message_that_nobody_acknowledged_in_time_is_given_out_again(valkey: V
             wait_until(lambda: _drain(connection, seconds=0.1) or len(received) > 1, what="again")
             received[0].ack()
             received[1].ack()
+
+
+@pytest.mark.parametrize("name", ["ssl_ca_certs", "ssl_certfile"])
+def test_a_file_of_tls_that_does_not_exist_is_told_from_a_broker_that_is_down(
+    name: str, valkey: Valkey, tmp_path: Path
+) -> None:
+    url = valkey.url.replace("redis://", "rediss://")
+    sockets = f"redis+socket://{tmp_path}/broker.sock"
+
+    with pytest.raises(RedisError) as raised:
+        Connection(f"{url}?{name}={tmp_path}/ca.pem", transport=Transport).connect()
+    with pytest.raises(RedisError) as down:
+        Connection(sockets, transport=Transport).connect()
+
+    assert isinstance(broker_error(raised.value), BrokerRefuses)
+    assert name in str(broker_error(raised.value))
+    assert type(broker_error(down.value)) is BrokerDown
 
 
 def _waiting(client: Any) -> int:
