@@ -18,7 +18,7 @@ from events.dialects import direct
 _REFUSED = "unsupported startup parameter"
 _WORD = re.compile(r"(?:-c\s+)?(?:\\.|[^\s\\])+", re.DOTALL)  # a backslash protects a space
 _TIMES = {"DateStyle": "ISO", "TimeZone": "UTC"}
-_SETTING = re.compile(r"-(?:c\s*|-)([A-Za-z_][\w.]*)=(.*)", re.DOTALL)
+_SETTING = re.compile(r"-(?:c\s*|-)([A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
 
 
 def is_pooled(connection: Any) -> bool:
@@ -36,7 +36,7 @@ def settings_of(options: str) -> dict[str, str]:
     """Return the settings of libpq's `options`, such as `-c timezone=utc`."""
     words = (re.sub(r"\\(.)", r"\1", word) for word in _WORD.findall(options))
     found = (_SETTING.fullmatch(word) for word in words)
-    return {each[1]: each[2] for each in found if each}
+    return {each[1].replace("-", "_"): each[2] for each in found if each}
 
 
 def prefer_writable(arguments: dict[str, Any]) -> None:

@@ -178,6 +178,7 @@ def test_a_pooler_is_told_from_the_server(pooled: Database, postgres_url: str) -
         ("-c timezone=utc -c lock_timeout=5", {"timezone": "utc", "lock_timeout": "5"}),
         ("-csearch_path=tidings,public", {"search_path": "tidings,public"}),
         ("--work_mem=4MB", {"work_mem": "4MB"}),
+        ("-c statement-timeout=5000", {"statement_timeout": "5000"}),
         (r"-c application_name=a\ b's", {"application_name": "a b's"}),
         ("-c my.setting=x=y", {"my.setting": "x=y"}),
         ("", {}),
