@@ -127,6 +127,8 @@ def _defer_silent_connections(listening: socket.socket) -> None:
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens there; `::` means IPv4 as well. Raises `CannotListen`."""
+    if not host:  # the system would take it for every address
+        raise CannotListen("the host is empty; name an address, such as 127.0.0.1")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = host == "::" and socket.has_dualstack_ipv6()
     try:

@@ -21,7 +21,7 @@ from tests.forked import ForkedProcess
 from tests.servers import HANG, free_port, wait_until
 from tests.web.payloads import order_payload
 from tidings.migrations.run import migrate
-from tidings.web_server import listen
+from tidings.web_server import CannotListen, listen
 from web.buffering import TURNS
 
 HEAD = b"POST /api/v1/orders HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\n"
@@ -209,6 +209,11 @@ def test_a_port_that_is_taken_is_named(web: Web, tmp_path: Path) -> None:
     assert second.returncode == 1
     assert f"cannot listen on 127.0.0.1, port {web.port}: " in second.stderr
     assert "Traceback" not in second.stderr
+
+
+def test_an_empty_host_is_not_taken_for_every_address() -> None:
+    with pytest.raises(CannotListen, match="the host is empty"):
+        listen("", 0)
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this system has no IPv6")
