@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from events.dialects import connection_parameters
 from events.errors import BadValue, UnsupportedDatabase
-from events.hosts import ENCODE, check_host, split_url
+from events.hosts import ENCODE, check_encoding, check_host, split_url
 from events.paths import check_file_path, check_path
 
 REDIS, AMQP = ("redis", "rediss", "redis+socket"), ("amqp", "amqps", "pyamqp")
@@ -57,7 +57,10 @@ def parse_database_url(text: str) -> URL:
         raise BadValue("is no URL", _DATABASE_FIX)
     scheme, _, rest = text.partition("://")
     scheme = re.sub(r"^postgres(?=\+|$)", "postgresql", scheme.lower())  # as Heroku writes it
-    found = _HOSTS.fullmatch(f"{scheme}://{rest}") if scheme.startswith("postgresql") else None
+    found = None
+    if scheme.startswith("postgresql"):
+        check_encoding(rest, _DATABASE_FIX)
+        found = _HOSTS.fullmatch(f"{scheme}://{rest}")
     try:
         if found:
             url = make_url(found["head"] + found["rest"]).update_query_dict(_hosts(found["hosts"]))

@@ -59,6 +59,7 @@ def test_an_address_of_postgresql_may_begin_as_heroku_and_render_write_it(url: s
         "postgresql://ada:p@ss,x@host/shop",
         "postgresql://ada:p@ss%2Dx@host/shop",
         "postgresql://ada:pass@@host/shop",
+        "postgresql://ada:50%ab@host/shop",
         "postgresql://ada:pass@@one,two/shop",
         "postgresql://ada@host /shop",
         "postgresql://ada@one;two/shop",
@@ -261,6 +262,7 @@ def test_the_brokers_that_are_supported_are_taken_as_they_are(url: str):
         ("amqp://one//#two", "percent-encode"),
         (f"redis://{64 * 'a'}/0", "write redis://"),
         ("redis://one..two/0", "write redis://"),
+        ("redis://:50%ab@host/0", "% is %25"),
     ],
 )
 def test_a_broker_that_is_not_supported_is_refused_with_a_fix(url: str, told: str):
