@@ -65,14 +65,18 @@ def _access(url: str, environment: Mapping[str, str]) -> Iterator[Finding]:
             api, page = (client.get(path).status_code for path in ("/api/workers", "/workers"))
     except BadVariable as error:
         yield unknown("flower", f"not examined: {error}", "correct that variable")
-        return
     except httpx.HTTPError as error:
         yield notice(
             "flower",
             f"{url} does not answer: {type(error).__name__}",
             "start it: celery -A tasks flower; orders do not depend on it",
         )
-        return
+    else:
+        yield from _judged(url, api, page, environment)
+
+
+def _judged(url: str, api: int, page: int, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Judge the status codes of the API and of a page that were asked for without a login."""
     if api == httpx.codes.OK:
         yield problem(
             "flower",
@@ -81,7 +85,7 @@ def _access(url: str, environment: Mapping[str, str]) -> Iterator[Finding]:
         )
     elif page != httpx.codes.OK:
         yield ok("flower", f"{url} requires a login")
-    elif is_loopback(parts.hostname) and _binds_loopback(environment):
+    elif is_loopback(urlsplit(url).hostname or "") and _binds_loopback(environment):
         yield notice("flower", f"{url} requires no login; only this machine reaches it", _SET_LOGIN)
     else:
         yield problem("flower", f"{url} shows all tasks and workers to anyone", _SET_LOGIN)
