@@ -55,8 +55,9 @@ def call_each(subscription: Subscription, envelopes: Sequence[Envelope]) -> dict
     """Make the subscription's call for each envelope; return the answers by event id.
 
     A single call is made in this thread, so that a time limit interrupts it. Of several, those that
-    hang when the time limit interrupts this thread have that limit's error as answer, and those not
-    begun `CallNotMade`. Raises what a call raises that is no `Exception`.
+    hang when the time limit interrupts this thread have that limit's error as answer, as have all
+    that a call for a group leaves unanswered then; those not begun have `CallNotMade`. Raises what
+    a call raises that is no `Exception`.
     """
     token = _began.set(time.monotonic())
     try:

@@ -19,16 +19,14 @@ from events import (
     failures,
     handlers,
     ledger,
-    log,
     pace,
     suspects,
 )
 from events.attempts import Failure
 from events.calls import Answer, call_each
 from events.database import looking, transaction
-from events.deadline import DeadlineExceeded, deadline
-from events.failures import release
-from events.gathered import writing_later
+from events.deadline import DeadlineExceeded
+from events.failures import BREAKER_OPEN, release
 from events.inbox import InFlight, in_flight
 from events.outcome import Outcome, Report, Result
 from events.subscriptions import Subscription
@@ -39,7 +37,6 @@ MESSAGE_TIME = 1.0  # seconds of one message after which the rest of it is given
 SLOW_TIME = 10.0  # seconds after which no further slow delivery is begun; below the time limit
 HANDLER_TIME = 1.0  # seconds of one handler after which its batch is handled one by one
 OTHERS_FIRST = "the deliveries before it took long"
-BREAKER_OPEN = "its dependency is unavailable"
 
 
 def dispatch(
@@ -56,7 +53,7 @@ def dispatch(
     outcomes = [Outcome(Result.DUPLICATE)] * (len(ids) - len(found))
     if any(each.paused for each in found):
         return Report([*outcomes, *release(subscription, found, wait=0.0, reason="paused")])
-    found, released = _release_waiting(subscription, found)
+    found, released = failures.release_waiting(subscription, found)
     outcomes += released
     run, began = _Run(subscription, worker, found), time.monotonic()
     isolated = [each for each in found if suspect or suspects.is_suspect(each.lost_count)]
@@ -67,32 +64,18 @@ def dispatch(
     while others:
         size = pace.batch_size(subscription.name, subscription.batch)
         outcomes += run.batch(others[:size])
-        others = others[size:]
+        others = [*run.take_unbegun(), *others[size:]]
         left = [*others, *isolated]
         if left and any(each.breaker_open for each in outcomes):
             return Report([*outcomes, *release(subscription, left, wait=0.0, reason=BREAKER_OPEN)])
         if others and time.monotonic() - began > MESSAGE_TIME:
             return Report([*outcomes, *release(subscription, left, wait=0.0, reason=OTHERS_FIRST)])
-    outcomes += [run.isolated(each) for each in isolated]
+    for index, each in enumerate(isolated):
+        if index and time.monotonic() - began > MESSAGE_TIME:
+            left = isolated[index:]
+            return Report([*outcomes, *release(subscription, left, wait=0.0, reason=OTHERS_FIRST)])
+        outcomes.append(run.isolated(each))
     return Report(outcomes)
-
-
-def _release_waiting(
-    subscription: Subscription, found: list[InFlight]
-) -> tuple[list[InFlight], list[Outcome]]:
-    """Give back what waits for its dependency or for newer code; return the rest first."""
-    outcomes = []
-    if waiting := [each for each in found if each.waits]:
-        outcomes += release(subscription, waiting, wait=0.0, reason=BREAKER_OPEN)
-        found = [each for each in found if not each.waits]
-    if unknown := [each for each in found if not _is_known(subscription, each)]:
-        outcomes += failures.release_unknown(subscription, unknown)
-        found = [each for each in found if _is_known(subscription, each)]
-    return found, outcomes
-
-
-def _is_known(subscription: Subscription, delivery: InFlight) -> bool:
-    return subscription.knows(delivery.envelope.type, delivery.envelope.version)
 
 
 class _Run:
@@ -107,9 +90,15 @@ class _Run:
         self._message_began = time.monotonic()
         self._started_at, self._began = clock.now(), time.monotonic()
         self._slow: UUID | None = None  # the delivery that a batch's deadline interrupted
+        self._unbegun: list[InFlight] = []  # those that a batch had no time for
+
+    def take_unbegun(self) -> list[InFlight]:
+        """Return the deliveries that the last batch had no time for, once."""
+        unbegun, self._unbegun = self._unbegun, []
+        return unbegun
 
     def batch(self, deliveries: Sequence[InFlight]) -> list[Outcome]:
-        """Handle all in one transaction; if any fails or is slow, one by one."""
+        """Handle all in one transaction, as far as there is time; if any fails, one by one."""
         if len(deliveries) == 1:
             return [self.alone(deliveries[0])]
         answers: dict[UUID, Answer] = {}
@@ -131,18 +120,26 @@ class _Run:
         """Handle each in its own transaction; a slow one comes last, and then in its own time."""
         outcomes: list[Outcome] = []
         slow = [each for each in deliveries if each.envelope.id == self._slow]
-        for each in [each for each in deliveries if each not in slow]:
+        others, spent = [each for each in deliveries if each not in slow], 0.0
+        for index, each in enumerate(others):
+            if not answers and (spent > MESSAGE_TIME or self._is_late()):
+                self._unbegun = [*others[index:], *slow]
+                return outcomes
             try:
                 answer = answers.get(each.envelope.id)
                 outcomes.append(self.alone(each, answer, limit=HANDLER_TIME))
+                spent += time.monotonic() - self._began
             except DeadlineExceeded:
                 slow.append(each)
         for index, each in enumerate(slow):
-            if index and time.monotonic() - self._message_began > SLOW_TIME:
+            if index and self._is_late():
                 rest = release(self._subscription, slow[index:], wait=0.0, reason=OTHERS_FIRST)
                 return [*outcomes, *rest]
             outcomes.append(self.alone(each, answers.get(each.envelope.id)))
         return outcomes
+
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._message_began > SLOW_TIME
 
     def _call(self, deliveries: Sequence[InFlight]) -> dict[UUID, Answer]:
         """Make the call of each, and count the answers for the breaker."""
@@ -206,12 +203,13 @@ class _Run:
         return [
             Outcome(Result.HANDLED if each.envelope.id in claimed else Result.DUPLICATE)
             for each in deliveries
+            if each not in self._unbegun
         ]
 
     def _handle(
         self, deliveries: Sequence[InFlight], answers: dict[UUID, Answer], limit: float
     ) -> set[UUID]:
-        """Claim, run the handler for each, write and commit; return the claimed ids."""
+        """Claim, run the handler for each, write and commit; return the ids that were handled."""
         events = [(each.envelope, each.envelope.event()) for each in deliveries]
         ids = [each.envelope.id for each in deliveries]
         with transaction() as session:
@@ -220,22 +218,24 @@ class _Run:
             claimed = ledger.claim(session, self._subscription.name, ids, wakes=wakes)
             began = time.monotonic()  # only now: to wait for the database is no handler's fault
             ours = [each for each in events if each[0].id in claimed]
-            with deadline(limit) as restart:
-
-                def begin(event_id: UUID | None) -> None:
-                    restart()
-                    self._slow = event_id
-
-                with writing_later(session):
-                    entries = handlers.run(self._subscription, session, ours, answers, begin)
-            session.flush()
-            log.append(session, entries)
+            late = handlers.run_in_time(
+                self._subscription, session, ours, answers, limit=limit, begin=self._note_begun
+            )
+            if late:
+                ledger.unclaim(session, self._subscription.name, late)
+                claimed.difference_update(late)
             if self._subscription.depends_on is not None and self._subscription.call is None:
                 breakers.note_answered(self._subscription.depends_on, len(claimed))
-            pace.learn(self._subscription.name, len(ids), time.monotonic() - began)
-            self._left -= len(ids)
-        counts.note_handled(self._subscription.name, [envelope for envelope, _ in ours])
+            done = len(ids) - len(late)
+            pace.learn(self._subscription.name, done, time.monotonic() - began)
+            self._left -= done
+        self._unbegun = [each for each in deliveries if each.envelope.id in late]
+        handled = [envelope for envelope, _ in ours if envelope.id in claimed]
+        counts.note_handled(self._subscription.name, handled)
         return claimed
+
+    def _note_begun(self, event_id: UUID | None) -> None:
+        self._slow = event_id
 
     def _failed(self, delivery: InFlight, error: BaseException) -> Outcome:
         """Record a failure, or give the delivery back if it is not the handler's."""

@@ -21,6 +21,7 @@ from events.tables import delivery_id
 logger = structlog.get_logger("tidings.dispatch")
 
 DATABASE_RETRY_DELAY = 2.0  # seconds until a delivery is sent again that the database refused
+BREAKER_OPEN = "its dependency is unavailable"
 
 
 def settle(subscription: Subscription, delivery: InFlight, failure: Failure) -> Outcome:
@@ -90,7 +91,25 @@ def release(
     return [Outcome(Result.RETRYING, wait, reason)] * len(ids)
 
 
-def release_unknown(subscription: Subscription, deliveries: Sequence[InFlight]) -> list[Outcome]:
+def release_waiting(
+    subscription: Subscription, found: list[InFlight]
+) -> tuple[list[InFlight], list[Outcome]]:
+    """Give back what waits for its dependency or for newer code; return the rest first."""
+    outcomes = []
+    if waiting := [each for each in found if each.waits]:
+        outcomes += release(subscription, waiting, wait=0.0, reason=BREAKER_OPEN)
+        found = [each for each in found if not each.waits]
+    if unknown := [each for each in found if not _is_known(subscription, each)]:
+        outcomes += _release_unknown(subscription, unknown)
+        found = [each for each in found if _is_known(subscription, each)]
+    return found, outcomes
+
+
+def _is_known(subscription: Subscription, delivery: InFlight) -> bool:
+    return subscription.knows(delivery.envelope.type, delivery.envelope.version)
+
+
+def _release_unknown(subscription: Subscription, deliveries: Sequence[InFlight]) -> list[Outcome]:
     """Give back deliveries whose event this process does not know, to wait for one that does."""
     by_type: defaultdict[tuple[str, int], list[InFlight]] = defaultdict(list)
     for each in deliveries:

@@ -50,9 +50,9 @@ def gathering(session: Session, size: int) -> Iterator[None]:
 
 
 def insert_rows(session: Session, insert: Insert, rows: Rows) -> None:
-    """Call `insert` with the rows: with those of the whole group, or now."""
+    """Call `insert` with the rows: with those of the whole group, or now, as within a savepoint."""
     group = session.info.get(_GROUP)
-    if group is None:
+    if group is None or session.in_nested_transaction():
         insert(session, rows)
     else:
         group.rows.setdefault(insert, []).extend(rows)
@@ -78,9 +78,12 @@ def writing_later(session: Session) -> Iterator[None]:
 
 
 def execute_later(session: Session, statement: Any, rows: Rows) -> None:
-    """Execute a statement with the rows: with those of the whole batch, or now."""
+    """Execute a statement with the rows: with those of the whole batch, or now.
+
+    Within a savepoint it is now, for a rollback to it undoes the rows.
+    """
     later = session.info.get(_LATER)
-    if later is None:
+    if later is None or session.in_nested_transaction():
         session.execute(statement, list(rows))
     else:
         later.setdefault(statement, []).extend(rows)

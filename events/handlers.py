@@ -1,5 +1,6 @@
 """Handlers: run a subscription's handler on claimed events, and collect what these cause."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,16 +9,19 @@ from uuid import UUID
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.orm import Session
 
-from events import context, observers
+from events import context, log, observers
 from events.calls import Answer
+from events.deadline import deadline
 from events.dialects import dialect_of
 from events.envelope import Envelope
 from events.errors import TidingsError
 from events.event import Event
+from events.gathered import writing_later
 from events.new_entries import new_entry
 from events.subscriptions import Outcome, Subscription
 
 Handled = tuple[Envelope, Event]
+BATCH_TIME = 0.3  # seconds of one batch after which it is committed, and the rest is the next one
 _HANDLING = "tidings.handling"  # in the `info` of a session whose transaction a handler has
 
 
@@ -36,18 +40,52 @@ def run(
     session: Session,
     claimed: Sequence[Handled],
     answers: Mapping[UUID, Answer],
-    begin: Callable[[UUID | None], None],
+    begin: Callable[[UUID | None], bool],
 ) -> list[dict[str, Any]]:
     """Run the handler and return the entries of the events that it caused, for the log.
 
     `begin` is called before each event with its id, or once without one where the handler takes
-    the whole batch. Raises what the handler raises, and `TransactionEnded`.
+    the whole batch. Where it returns false, that event and those behind it are left out. Raises
+    what the handler raises, and `TransactionEnded`.
     """
     with _left_open(session):
         if subscription.takes_batch and claimed:
             begin(None)
             return _run_on_batch(subscription, session, claimed)
         return _run_on_each(subscription, session, claimed, answers, begin)
+
+
+def run_in_time(
+    subscription: Subscription,
+    session: Session,
+    claimed: Sequence[Handled],
+    answers: Mapping[UUID, Answer],
+    *,
+    limit: float,
+    begin: Callable[[UUID | None], None],
+) -> list[UUID]:
+    """Run the handler and write what it caused; return the ids of the events not begun in time.
+
+    Where calls were made, the handler only records their answers: each is begun. Raises as `run`
+    does, and `DeadlineExceeded` if one takes longer than `limit` seconds, unless that is 0.
+    """
+    began, begun = time.monotonic(), 0
+    with deadline(limit) as restart:
+
+        def begin_in_time(event_id: UUID | None) -> bool:
+            nonlocal begun
+            if begun and not answers and time.monotonic() - began > BATCH_TIME:
+                return False
+            restart()
+            begin(event_id)
+            begun += 1
+            return True
+
+        with writing_later(session):
+            entries = run(subscription, session, claimed, answers, begin_in_time)
+    session.flush()
+    log.append(session, entries)
+    return [] if subscription.takes_batch else [envelope.id for envelope, _ in claimed[begun:]]
 
 
 @contextmanager
@@ -82,11 +120,12 @@ def _run_on_each(
     session: Session,
     claimed: Sequence[Handled],
     answers: Mapping[UUID, Answer],
-    begin: Callable[[UUID | None], None],
+    begin: Callable[[UUID], bool],
 ) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     for envelope, event in claimed:
-        begin(envelope.id)
+        if not begin(envelope.id):
+            break
         answer = answers.get(envelope.id)
         values = () if answer is None else (answer.value,)
         with (

@@ -7,7 +7,8 @@
                                                              └──discard──> DISCARDED
 
 A delivery is open while it is PENDING or RETRYING, and in flight while it is open and sent. Only
-one in flight can be claimed, so a message that comes twice, or after that, changes nothing.
+one in flight can be claimed, so a message that comes twice, or after that, changes nothing. Only
+the transaction of a claim can undo it.
 """
 
 from collections import defaultdict
@@ -56,6 +57,7 @@ DEAD_BY_KEY = _D.state + "" == State.DEAD
 _TO_SEND_BY_KEY = and_(_OPEN_BY_KEY, _D.sent_at.is_(None))
 
 RESET: dict[str, Any] = {"sent_at": None, "lost_count": 0, "unfinished_starts": 0}
+_NEW = {"state": State.PENDING, "message": None, "attempts": 0, "sends": 0} | RESET
 _NO_FAILURE = {"error": None, "fingerprint": None, "lost_count": 0, "unfinished_starts": 0}
 _IN_PLACE = {"synchronize_session": False}
 
@@ -70,16 +72,7 @@ _MARK_SENT = (
 
 def new_delivery(name: str, queue: str, event_id: UUID, due_at: datetime) -> dict[str, Any]:
     """Return the values of a new delivery to subscription `name`."""
-    return {
-        "event_id": event_id,
-        "subscription": name,
-        "queue": queue,
-        "state": State.PENDING,
-        "message": None,
-        "attempts": 0,
-        "sends": 0,
-        "due_at": due_at,
-    } | RESET
+    return {"event_id": event_id, "subscription": name, "queue": queue, "due_at": due_at} | _NEW
 
 
 def insert_deliveries(session: Session, rows: Sequence[dict[str, Any]]) -> None:
@@ -132,6 +125,12 @@ def claim(
     if wakes:
         log.note_woken(session) if claimed else log.wake(session)
     return claimed
+
+
+def unclaim(session: Session, subscription: str, ids: Sequence[UUID]) -> None:
+    """Undo this transaction's claim of deliveries that it has no time for: they stay in flight."""
+    state = sa.case((Delivery.attempts > 0, State.RETRYING), else_=State.PENDING)
+    _update(session, _these(subscription, ids), state=state, done_at=None)
 
 
 def count_start(session: Session, subscription: str, event_id: UUID) -> int | None:

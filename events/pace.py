@@ -1,7 +1,8 @@
 """The pace of handlers, by which a batch is bounded by time and not only by count.
 
 A transaction of a hundred handlers holds SQLite's only write lock as long as all of them take, and
-on every database the rows that they touch.
+on every database the rows that they touch. While the pace is not known, `handlers.BATCH_TIME` is
+the bound.
 """
 
 TARGET = 0.1  # seconds of one transaction

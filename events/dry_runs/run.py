@@ -97,7 +97,7 @@ def _handle(
 ) -> None:
     recorder = RowRecorder(session)
     claimed = [(envelope, envelope.event())]
-    entries = handlers.run(subscription, session, claimed, answers, lambda _: None)
+    entries = handlers.run(subscription, session, claimed, answers, lambda _: True)
     session.flush()
     log.append(session, entries)
     with reading() as committed:

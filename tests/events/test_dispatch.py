@@ -1,6 +1,7 @@
 """Dispatch: the claim, the effect and the events it causes commit together, or not at all."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import UUID
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from events import Database, Event, publish, reading
 from events.dispatch import Result, dispatch
+from events.orm import insert_if_absent
 from events.tables import LogEntry
 from events.testing import Bus
 from tests.events.sample import (
@@ -86,6 +88,26 @@ def test_a_savepoint_of_a_failed_handler_leaves_nothing_behind_either(
     dispatch(subscription, message.event_ids, worker="w")
 
     assert (delivery().state, marks()) == ("retrying", {})
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_rows_for_later_within_a_savepoint_that_is_undone_are_not_written(
+    batch: int, any_database: Database
+) -> None:
+    def handler(event: Noted, session: Session) -> None:
+        with suppress(ValueError), session.begin_nested():
+            insert_if_absent(session, Mark, {"id": 1000, "what": "undone"}, later=True)
+            raise ValueError("it is handled")
+        with session.begin_nested():
+            row = {"id": 2000 + ord(event.text), "what": event.text}
+            insert_if_absent(session, Mark, row, later=True)
+
+    subscription = new_subscription(handler, batch=batch)
+    ids = note("a", "b")
+    send(subscription)
+    dispatch(subscription, ids, worker="w")
+
+    assert marks() == {"a": 1, "b": 1}
 
 
 @pytest.mark.parametrize("batch", [1, 5])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.orm import Session
 
-from events import Database, DeadLetter, pace
+from events import Database, DeadLetter, Retry, handlers, pace
 from events import dispatch as dispatching
 from events.deadline import DeadlineExceeded, deadline
 from events.dispatch import OTHERS_FIRST, dispatch
@@ -34,6 +34,13 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bound a batch and a message by a third of a second."""
     monkeypatch.setattr(dispatching, "HANDLER_TIME", 0.3)
     monkeypatch.setattr(dispatching, "MESSAGE_TIME", 0.3)
+
+
+@pytest.fixture
+def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a batch and a message have time for one delivery."""
+    monkeypatch.setattr(handlers, "BATCH_TIME", 0.0)
+    monkeypatch.setattr(dispatching, "MESSAGE_TIME", 0.0)
 
 
 class Recorder:
@@ -128,6 +135,79 @@ def test_the_rest_of_a_slow_message_is_given_back_and_costs_no_attempt(
     while messages := send(subscription):
         dispatch(subscription, messages[0].event_ids, worker="w")
     assert marks() == dict.fromkeys("abcd", 1)
+
+
+def test_a_batch_of_unknown_pace_is_committed_when_its_time_is_over(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "BATCH_TIME", 0.0)
+    monkeypatch.setattr(pace, "TARGET", 60.0)
+    seen: list[int] = []
+
+    def count_marks(event: Noted, session: Session) -> None:
+        seen.append(marks().total())  # what is committed
+        mark(event, session)
+
+    subscription = new_subscription(count_marks, batch=10)
+    note(*"abcd")
+    [message] = send(subscription)
+    report = dispatch(subscription, message.event_ids, worker="w")
+
+    assert seen == [0, 1, 2, 3]
+    assert (report.count(Result.HANDLED), failed_attempts()) == (4, [])
+    assert {row.state for row in deliveries()} == {"done"}
+
+
+def test_what_a_message_has_no_time_for_is_given_back_as_it_was(
+    any_database: Database, no_time: None
+) -> None:
+    def fail_for_c(event: Noted, session: Session) -> None:
+        if event.text == "c":
+            raise ValueError("not yet")
+        mark(event, session)
+
+    ids = note("a", "b", "c", "d")
+    failing = new_subscription(fail_for_c, retry=Retry(first=0.0, cap=0.0))
+    send(failing)
+    dispatch(failing, [ids[2]], worker="w")
+    send(failing)
+    report = dispatch(new_subscription(batch=10), ids, worker="w")
+
+    assert (report.count(Result.HANDLED), report.count(Result.RETRYING)) == (1, 3)
+    assert marks() == {"a": 1}
+    states = {row.event_id: (row.state, row.attempts, row.sent_at) for row in deliveries()}
+    left = [("pending", 0, None), ("retrying", 1, None), ("pending", 0, None)]
+    assert [states[each] for each in ids[1:]] == left
+
+
+def test_a_message_that_came_back_gives_its_rest_back_too(
+    any_database: Database, no_time: None
+) -> None:
+    subscription = new_subscription(batch=10)
+    ids = note(*"abc")
+    send(subscription)
+    report = dispatch(subscription, ids, worker="w", suspect=True)
+
+    assert (report.count(Result.HANDLED), report.count(Result.RETRYING)) == (1, 2)
+    assert (marks(), failed_attempts()) == ({"a": 1}, [])
+
+
+def test_a_batch_that_is_split_takes_no_longer_than_a_message_may(
+    any_database: Database, no_time: None
+) -> None:
+    def fail_for_a(event: Noted, session: Session) -> None:
+        if event.text == "a":
+            raise DeadLetter("no")
+        mark(event, session)
+
+    subscription = new_subscription(fail_for_a, batch=10)
+    ids = note(*"abc")
+    send(subscription)
+    report = dispatch(subscription, ids, worker="w")
+
+    # The one that failed comes last of a batch that is split.
+    assert (report.count(Result.HANDLED), report.count(Result.RETRYING)) == (1, 2)
+    assert (marks(), failed_attempts()) == ({"b": 1}, [])
 
 
 def test_each_batch_of_a_message_is_a_transaction_of_its_own(
