@@ -17,9 +17,9 @@ CHAOS = [
     "tidings",
     "chaos",
     "--orders",
-    "60",
+    "200",  # eleven a second, so that messages are on their way whenever a fault comes
     "--minutes",
-    "0.5",
+    "0.3",
 ]
 
 
@@ -28,7 +28,7 @@ def test_with_the_ledgers_resend_switched_off_the_same_run_reports_loss(scratch:
     home.mkdir()
     env = os.environ | {"LEASE": NEVER, "TMPDIR": str(home)}
     for seed in (5, 1, 2):  # what a kill hits is chance; that three runs lose nothing is none
-        command = [*CHAOS, "--pace", "0.5", "--settle", "12", "--seed", str(seed)]
+        command = [*CHAOS, "--pace", "0.4", "--settle", "12", "--seed", str(seed)]
         run = subprocess.run(
             command, env=env, capture_output=True, text=True, timeout=180, check=False
         )
