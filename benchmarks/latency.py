@@ -12,7 +12,7 @@ import time
 from benchmarks import client
 from benchmarks.contest import Stalled, until
 from benchmarks.options import Options, run_alone
-from benchmarks.queries import DONE, SHIPPED
+from benchmarks.queries import DONE_AFTER, LATEST_EVENT, LATEST_ORDER, SHIPPED_AFTER
 from benchmarks.report import Result, Row, percentile, progress
 from benchmarks.servers import Servers
 from benchmarks.shop import Shop
@@ -44,7 +44,8 @@ def one(shop: Shop, order: bytes) -> tuple[float, float, float]:
     """Return the seconds from the POST to its answer, to the first effect and to shipped."""
     shop.settle()
     time.sleep(random.uniform(0.3, 0.4))  # noqa: S311  at no fixed moment of the relay's round
-    done, shipped = shop.count(DONE), shop.count(SHIPPED)
+    done = DONE_AFTER.format(shop.count(LATEST_EVENT))
+    shipped = SHIPPED_AFTER.format(shop.count(LATEST_ORDER))
     connection = http.client.HTTPConnection(shop.url.removeprefix("http://"), timeout=30)
     began = time.perf_counter()
     connection.request("POST", client.PATH, order, {"Content-Type": "application/json"})
@@ -52,14 +53,14 @@ def one(shop: Shop, order: bytes) -> tuple[float, float, float]:
     accepted = time.perf_counter() - began
     connection.close()
     moments = [accepted]
-    for query, before in ((DONE, done), (SHIPPED, shipped)):
-        _wait_for_more(shop, query, before)
+    for query in (done, shipped):
+        _wait_for_one(shop, query)
         moments.append(time.perf_counter() - began)
     return moments[0], moments[1], moments[2]
 
 
-def _wait_for_more(shop: Shop, query: str, before: int) -> None:
-    if not until(lambda: shop.count(query) > before, within=_WITHIN, pause=_LOOK):
+def _wait_for_one(shop: Shop, query: str) -> None:
+    if not until(lambda: shop.count(query) > 0, within=_WITHIN, pause=_LOOK):
         raise Stalled(f"an order waits for {_WITHIN:g} s: {query}")
 
 
