@@ -97,9 +97,7 @@ def _handle(
 ) -> None:
     recorder = RowRecorder(session)
     claimed = [(envelope, envelope.event())]
-    entries = handlers.run(subscription, session, claimed, answers, lambda _: True)
-    session.flush()
-    log.append(session, entries)
+    handlers.run_in_time(subscription, session, claimed, answers, limit=0.0, begin=lambda _: None)
     with reading() as committed:
         subscribers = _subscribers(committed)
         for table, change in recorder.changes(committed):
