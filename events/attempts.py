@@ -2,10 +2,11 @@
 
 import traceback
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from events import counts
@@ -86,3 +87,11 @@ def record(session: Session, row: Delivery, failure: Failure) -> None:
         )
     )
     counts.note_failure(session, row.subscription, dead=row.died_at is not None)
+
+
+def latest_end(session: Session, subscription: str, event_id: UUID) -> datetime | None:
+    """Return the time at which the latest failed attempt of a delivery ended, if there is one."""
+    found = select(Attempt.started_at, Attempt.took).order_by(Attempt.id.desc()).limit(1)
+    ours = found.where(Attempt.event_id == event_id, Attempt.subscription == subscription)
+    row = session.execute(ours).one_or_none()
+    return None if row is None else row.started_at + timedelta(seconds=row.took)

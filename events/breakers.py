@@ -8,8 +8,9 @@
 While a breaker is not closed, the deliveries of its subscriptions wait in the ledger and spend no
 attempt. The relay sends one of them after each delay as a probe. The workers count what says that
 the dependency is unavailable to everybody, never a failure about one request: five deliveries
-within a minute, and half of the latest twenty calls. A breaker that has just closed opens again at
-the first such failure.
+within a minute, and half of the latest twenty calls. A delivery that fails again although others
+were answered since has failed by itself. A breaker that has just closed opens again at the first
+such failure.
 """
 
 from collections.abc import Sequence
@@ -79,6 +80,7 @@ class Breaker(Base):
 
 BREAKERS = table_of(Breaker)
 _answered: dict[str, int] = {}  # calls of this process that were answered since its latest report
+_answered_at: dict[str, datetime] = {}  # the time of the latest of them that was no probe
 _kinds: list[type[BaseException]] = [Unavailable, ConnectionError, TimeoutError]
 
 
@@ -95,24 +97,38 @@ def is_unavailable(error: BaseException) -> bool:
 
 def note_answered(dependency: str, calls: int) -> None:
     """Remember calls that were answered; the next failure of this process reports them."""
-    _answered[dependency] = min(CALLS, _answered.get(dependency, 0) + calls)
+    if calls:
+        _answered[dependency] = min(CALLS, _answered.get(dependency, 0) + calls)
+        _answered_at[dependency] = clock.now()
 
 
-def note_unavailable(session: Session, dependency: str, delivery: str, failure: Failure) -> Effect:
-    """Record that a delivery's dependency was unavailable to it, and return what follows."""
+def note_unavailable(
+    session: Session,
+    dependency: str,
+    delivery: str,
+    failure: Failure,
+    *,
+    failed_at: datetime | None = None,
+) -> Effect:
+    """Record that a delivery's dependency was unavailable to it, and return what follows.
+
+    `failed_at` is the time of the delivery's last failure before, if it has any.
+    """
     row, error = lock(session, dependency), failure.error
     row.error = f"{failure.error_type}: {failure.message}"[:MAX_ERROR]
     if row.state != State.CLOSED:
         if row.state == State.OPEN and row.probe == delivery:
             _wait_for_next_probe(row, error)
         return Effect.WAITS
+    if failed_at is not None and _was_answered_since(dependency, failed_at):
+        return Effect.NONE
     _count(row, delivery)
     if row.failures < row.answered:
         return Effect.NONE
     if _is_on_probation(row):
         row.failed_probes += 1
         _open(session, row, error)
-        return Effect.WAITS
+        return Effect.OPENED  # one that fails by itself would do so for ever if it only waited
     if len(row.failed) < FAILURES:
         return Effect.NONE
     row.failed_probes, row.opened_at = 0, clock.now()
@@ -125,6 +141,7 @@ def note_probe_answered(session: Session, dependency: str, delivery: str) -> boo
     row = lock(session, dependency)
     if row.state != State.OPEN or row.probe != delivery:
         return False
+    _answered_at.pop(dependency, None)
     close(session, row)
     return True
 
@@ -200,6 +217,11 @@ def move_probes(session: Session, step: timedelta) -> None:
 
 def _is_on_probation(row: Breaker) -> bool:
     return row.opened_at is not None and clock.is_within(PROBATION, row.since, clock.now())
+
+
+def _was_answered_since(dependency: str, time: datetime) -> bool:
+    answered_at = _answered_at.get(dependency)
+    return answered_at is not None and answered_at > time
 
 
 def _count(row: Breaker, delivery: str) -> None:

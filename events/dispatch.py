@@ -104,11 +104,10 @@ class _Run:
         answers: dict[UUID, Answer] = {}
         if self._subscription.call is not None:
             answers = self._call(deliveries)
-        outcomes: list[Outcome] = []
-        good: list[InFlight] = []
-        for each in deliveries:
-            error = answers.get(each.envelope.id, Answer()).error
-            good.append(each) if error is None else outcomes.append(self._failed(each, error))
+        outcomes = self._note_answers(deliveries, answers)
+        good = [
+            each for each in deliveries if not answers or answers[each.envelope.id].error is None
+        ]
         together = self._all_at_once(good, answers) if good else []
         if together is None:
             together = self._one_by_one(good, answers)
@@ -142,12 +141,26 @@ class _Run:
         return time.monotonic() - self._message_began > SLOW_TIME
 
     def _call(self, deliveries: Sequence[InFlight]) -> dict[UUID, Answer]:
-        """Make the call of each, and count the answers for the breaker."""
-        answers = call_each(self._subscription, [each.envelope for each in deliveries])
+        return call_each(self._subscription, [each.envelope for each in deliveries])
+
+    def _note_answers(
+        self, deliveries: Sequence[InFlight], answers: dict[UUID, Answer]
+    ) -> list[Outcome]:
+        """Count the answers for the breaker and record the failed calls, in the order of calls.
+
+        All answers first would make the failures among them the latest calls.
+        """
+        outcomes, by_id = [], {each.envelope.id: each for each in deliveries}
+        for event_id, answer in answers.items():
+            if answer.error is not None:
+                outcomes.append(self._failed(by_id[event_id], answer.error))
+            else:
+                self._note_answered()
+        return outcomes
+
+    def _note_answered(self, calls: int = 1) -> None:
         if self._subscription.depends_on is not None:
-            answered = sum(each.error is None for each in answers.values())
-            breakers.note_answered(self._subscription.depends_on, answered)
-        return answers
+            breakers.note_answered(self._subscription.depends_on, calls)
 
     def isolate_again(self, deliveries: Sequence[InFlight]) -> list[Outcome]:
         """Give suspects back that came back started: the relay sends one of them at a time."""
@@ -179,8 +192,9 @@ class _Run:
         try:
             if self._subscription.call is not None and answer is None:
                 [answer] = self._call([delivery]).values()
-            if answer is not None and answer.error is not None:
-                raise answer.error
+                if answer.error is not None:
+                    raise answer.error
+                self._note_answered()
             claimed = self._handle(
                 [delivery], {} if answer is None else {delivery.envelope.id: answer}, limit
             )
@@ -224,8 +238,8 @@ class _Run:
             if late:
                 ledger.unclaim(session, self._subscription.name, late)
                 claimed.difference_update(late)
-            if self._subscription.depends_on is not None and self._subscription.call is None:
-                breakers.note_answered(self._subscription.depends_on, len(claimed))
+            if self._subscription.call is None:
+                self._note_answered(len(claimed))
             done = len(ids) - len(late)
             pace.learn(self._subscription.name, done, time.monotonic() - began)
             self._left -= done

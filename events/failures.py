@@ -7,7 +7,7 @@ from dataclasses import replace
 import structlog
 from sqlalchemy.orm import Session
 
-from events import breakers, context, ledger, newer_code
+from events import attempts, breakers, context, ledger, newer_code
 from events.attempts import Failure
 from events.breakers import Effect
 from events.database import transaction
@@ -47,7 +47,8 @@ def _settle(
     dependency = subscription.depends_on
     if dependency is not None and breakers.is_unavailable(failure.error):
         failure = replace(failure, dependency=dependency)
-        effect = breakers.note_unavailable(session, dependency, key, failure)
+        failed_at = attempts.latest_end(session, name, event_id) if delivery.attempts else None
+        effect = breakers.note_unavailable(session, dependency, key, failure, failed_at=failed_at)
     elif dependency is not None:
         breakers.note_answered(dependency, 1)
         end_probe(session, subscription, [delivery])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from events import breakers, clock, ledger
@@ -16,15 +16,22 @@ from events.suspects import ISOLATE_AFTER_LOSSES, hold_back_suspects
 from events.tables import DELIVERIES, LogEntry, delivery_id
 
 _D = DELIVERIES.c
-# Those first that are known to reach the dependency, and suspects last. Whoever failed is due
-# later than the others, so that the probes take turns.
-_CANDIDATE = (
-    select(_D.event_id, _D.subscription, _D.queue, _D.sends, _D.attempts, _D.unfinished_starts)
-    .where(_D.subscription.in_(bindparam("names", expanding=True)), IS_TO_SEND)
-    .order_by(_D.lost_count >= ISOLATE_AFTER_LOSSES, _D.dependency.is_(None), _D.due_at)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-)
+_WAITING = (_D.subscription.in_(bindparam("names", expanding=True)), IS_TO_SEND)
+_HAS_FAILED = _D.dependency.is_not(None)  # so it is known to reach the dependency
+_ARE_ASKING = _D.subscription.in_(select(_D.subscription).where(*_WAITING, _HAS_FAILED))
+
+
+def _candidate(*order: Any) -> Select[Any]:
+    """Return the look for a probe: suspects last, and whoever failed is due later than others."""
+    found = select(_D.event_id, _D.subscription, _D.queue, _D.sends, _D.attempts)
+    found = found.add_columns(_D.unfinished_starts).where(*_WAITING)
+    by = (_D.lost_count >= ISOLATE_AFTER_LOSSES, *order, _D.due_at)
+    return found.order_by(*by).limit(1).with_for_update(skip_locked=True)
+
+
+# In turn: one that is known to reach the dependency, and another one like it, because each of the
+# former may fail by itself.
+_CANDIDATES = (_candidate(_HAS_FAILED.desc()), _candidate(_ARE_ASKING.desc(), _HAS_FAILED))
 
 
 def send_probes(session: Session, subscriptions: Iterable[Traffic]) -> list[Message]:
@@ -48,7 +55,8 @@ def _send_probe(
     if breaker is None:
         return []
     by_name = {each.name: each for each in subscriptions}
-    row: Any = session.execute(_CANDIDATE, {"names": list(by_name)}).first()
+    candidate = _CANDIDATES[breaker.failed_probes % len(_CANDIDATES)]
+    row: Any = session.execute(candidate, {"names": list(by_name)}).first()
     if row is None or not hold_back_suspects(session, row.subscription, [row]):
         return []
     found = select(LogEntry.type, LogEntry.subject).where(LogEntry.id == row.event_id)

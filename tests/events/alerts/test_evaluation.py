@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import event as hooks
 
-from events import Database, DeadLetter, breakers, heartbeat, reading, transaction
+from events import Database, DeadLetter, heartbeat, reading, transaction
 from events.admin import dead_letters, replays
 from events.admin import subscriptions as admin
 from events.alerts import listing
@@ -15,7 +15,7 @@ from events.settings import settings
 from events.system_events import AlertRaised, AlertResolved
 from events.testing import Bus
 from tests.events.alerts.alerting import Looks, only, states
-from tests.events.breakers.outage import SERVICE, breaker, dependent, outage
+from tests.events.breakers.outage import SERVICE, breaker, dependent, outage, renew_service
 from tests.events.sample import Noted, new_subscription, note, raising
 
 HOUR = 3600.0
@@ -46,8 +46,7 @@ def broken() -> Broken:
 
 @pytest.fixture(autouse=True)
 def _fresh_service() -> None:
-    SERVICE.error, SERVICE.calls = None, []
-    breakers._answered.clear()
+    renew_service()
 
 
 @pytest.fixture

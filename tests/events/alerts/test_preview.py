@@ -12,7 +12,7 @@ from events.alerts.preview import Preview, preview
 from events.settings import settings
 from events.testing import Bus
 from tests.events.alerts.alerting import only
-from tests.events.breakers.outage import SERVICE, dependent, outage
+from tests.events.breakers.outage import SERVICE, dependent, outage, renew_service
 from tests.events.sample import new_subscription, note, raising
 
 HOUR = 3600.0
@@ -21,8 +21,7 @@ HOUR = 3600.0
 @pytest.fixture(autouse=True)
 def limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Return a function that switches all rules off but those that are given."""
-    SERVICE.error, SERVICE.calls = None, []
-    breakers._answered.clear()
+    renew_service()
     yield lambda **given: only(monkeypatch, **given)
     settings.cache_clear()
 

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from events import Database, breakers
+from events import Database
 from events.testing import Bus
-from tests.events.breakers.outage import SERVICE, dependent
+from tests.events.breakers.outage import dependent, renew_service
 
 
 @pytest.fixture(autouse=True)
 def _fresh_service() -> None:
-    SERVICE.error, SERVICE.calls = None, []
-    breakers._answered.clear()
+    renew_service()
 
 
 @pytest.fixture

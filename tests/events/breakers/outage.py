@@ -15,7 +15,10 @@ POLICY = Retry(attempts=3, first=1.0, cap=1.0)
 
 
 class Service:
-    """An outside service that answers, or raises `error`; `broken` notes fail by themselves."""
+    """An outside service that answers, or raises `error`.
+
+    `broken` notes fail by themselves, and `reset` ones do as in an outage.
+    """
 
     def __init__(self) -> None:
         self.error: Callable[[], Exception] | None = None
@@ -25,6 +28,8 @@ class Service:
         self.calls.append(event.text)
         if event.text.startswith("broken"):
             raise ValueError("500 for this note")
+        if event.text.startswith("reset"):
+            raise ConnectionResetError("reset at this note")
         if self.error is not None:
             raise self.error()
         return event.text
@@ -39,6 +44,13 @@ def record(event: Noted, session: Session, answer: str) -> None:
 
 
 SERVICE = Service()
+
+
+def renew_service() -> None:
+    """Let the service answer, and forget all calls that it has answered."""
+    SERVICE.error, SERVICE.calls = None, []
+    breakers._answered.clear()
+    breakers._answered_at.clear()
 
 
 def dependent(name: str = "notes.ask", **options: Any) -> Subscription:
