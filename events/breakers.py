@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import String, Text, select, true, update
+from sqlalchemy import String, Text, true, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from events import clock, log
@@ -95,9 +95,9 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, tuple(_kinds))
 
 
-def note_answered(dependency: str, calls: int) -> None:
+def note_answered(dependency: str | None, calls: int = 1) -> None:
     """Remember calls that were answered; the next failure of this process reports them."""
-    if calls:
+    if dependency is not None and calls:
         _answered[dependency] = min(CALLS, _answered.get(dependency, 0) + calls)
         _answered_at[dependency] = clock.now()
 
@@ -204,15 +204,6 @@ def start_probe(session: Session, dependency: str) -> Breaker | None:
     row = lock(session, dependency)
     due = row.state == State.OPEN and probe_due_at(row.next_probe_at, row.probe_at) <= clock.now()
     return row if due else None
-
-
-def move_probes(session: Session, step: timedelta) -> None:
-    """Move the probes that lie ahead, because the clock has gone back by `step`."""
-    now = clock.now()
-    ahead = select(Breaker).where(Breaker.next_probe_at > now).order_by(Breaker.dependency)
-    for row in session.scalars(ahead.with_for_update()):
-        if row.next_probe_at is not None:
-            row.next_probe_at = max(now, row.next_probe_at - step)
 
 
 def _is_on_probation(row: Breaker) -> bool:

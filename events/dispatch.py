@@ -103,7 +103,7 @@ class _Run:
             return [self.alone(deliveries[0])]
         answers: dict[UUID, Answer] = {}
         if self._subscription.call is not None:
-            answers = self._call(deliveries)
+            answers = call_each(self._subscription, [each.envelope for each in deliveries])
         outcomes = self._note_answers(deliveries, answers)
         good = [
             each for each in deliveries if not answers or answers[each.envelope.id].error is None
@@ -140,27 +140,17 @@ class _Run:
     def _is_late(self) -> bool:
         return time.monotonic() - self._message_began > SLOW_TIME
 
-    def _call(self, deliveries: Sequence[InFlight]) -> dict[UUID, Answer]:
-        return call_each(self._subscription, [each.envelope for each in deliveries])
-
     def _note_answers(
         self, deliveries: Sequence[InFlight], answers: dict[UUID, Answer]
     ) -> list[Outcome]:
-        """Count the answers for the breaker and record the failed calls, in the order of calls.
-
-        All answers first would make the failures among them the latest calls.
-        """
+        """Count the answers for the breaker and record the failed calls, in order of their end."""
         outcomes, by_id = [], {each.envelope.id: each for each in deliveries}
         for event_id, answer in answers.items():
             if answer.error is not None:
                 outcomes.append(self._failed(by_id[event_id], answer.error))
             else:
-                self._note_answered()
+                breakers.note_answered(self._subscription.depends_on)
         return outcomes
-
-    def _note_answered(self, calls: int = 1) -> None:
-        if self._subscription.depends_on is not None:
-            breakers.note_answered(self._subscription.depends_on, calls)
 
     def isolate_again(self, deliveries: Sequence[InFlight]) -> list[Outcome]:
         """Give suspects back that came back started: the relay sends one of them at a time."""
@@ -191,10 +181,10 @@ class _Run:
         self._started_at, self._began = clock.now(), time.monotonic()
         try:
             if self._subscription.call is not None and answer is None:
-                [answer] = self._call([delivery]).values()
+                [answer] = call_each(self._subscription, [delivery.envelope]).values()
                 if answer.error is not None:
                     raise answer.error
-                self._note_answered()
+                breakers.note_answered(self._subscription.depends_on)
             claimed = self._handle(
                 [delivery], {} if answer is None else {delivery.envelope.id: answer}, limit
             )
@@ -239,7 +229,7 @@ class _Run:
                 ledger.unclaim(session, self._subscription.name, late)
                 claimed.difference_update(late)
             if self._subscription.call is None:
-                self._note_answered(len(claimed))
+                breakers.note_answered(self._subscription.depends_on, len(claimed))
             done = len(ids) - len(late)
             pace.learn(self._subscription.name, done, time.monotonic() - began)
             self._left -= done

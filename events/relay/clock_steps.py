@@ -13,9 +13,10 @@ from typing import Any
 import structlog
 from sqlalchemy import select
 
-from events import breakers, clock, ledger
+from events import clock, ledger
 from events.database import reading, relaxed
 from events.ledger import IS_TO_SEND
+from events.relay import probes
 from events.tables import DELIVERIES
 
 logger = structlog.get_logger("tidings.relay")
@@ -40,7 +41,7 @@ class ClockSteps:
         moved = 0
         if latest is not None and latest - now > MIN_STEP:
             with relaxed() as session:
-                breakers.move_probes(session, latest - now)
+                probes.move_probes(session, latest - now)
             moved = _move(now, latest - now)
             seconds = round((latest - now).total_seconds())
             logger.warning("clock.went_back", seconds=seconds, deliveries=moved)

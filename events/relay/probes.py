@@ -1,6 +1,7 @@
 """Probes: one delivery at a time asks whether an unavailable dependency is back."""
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
@@ -8,6 +9,7 @@ from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from events import breakers, clock, ledger
+from events.breakers import Breaker
 from events.ledger import IS_TO_SEND
 from events.messages import Message
 from events.relay.fanout import label, new_message
@@ -42,6 +44,15 @@ def send_probes(session: Session, subscriptions: Iterable[Traffic]) -> list[Mess
     for dependency, group in groupby(waiting, key=lambda each: each.dependency or ""):
         messages += _send_probe(session, dependency, list(group))
     return messages
+
+
+def move_probes(session: Session, step: timedelta) -> None:
+    """Move the probes that lie ahead, because the clock has gone back by `step`."""
+    now = clock.now()
+    ahead = select(Breaker).where(Breaker.next_probe_at > now).order_by(Breaker.dependency)
+    for row in session.scalars(ahead.with_for_update()):
+        if row.next_probe_at is not None:
+            row.next_probe_at = max(now, row.next_probe_at - step)
 
 
 def _is_due(subscription: Traffic) -> bool:
