@@ -32,7 +32,10 @@ def missing(what: str) -> NoReturn:
 
 
 def wait_until(
-    condition: Callable[[], object], *, within: float = HANG, what: str = "the condition"
+    condition: Callable[[], object],
+    *,
+    within: float = HANG,
+    what: str | Callable[[], str] = "the condition",
 ) -> None:
     """Wait until `condition()` is true. Fail the test after `within` seconds.
 
@@ -45,7 +48,8 @@ def wait_until(
             return
         answered = time.monotonic()
         if answered > deadline:
-            pytest.fail(f"{what} did not come true within {within:g} s")
+            told = what if isinstance(what, str) else what()
+            pytest.fail(f"{told} did not come true within {within:g} s")
         # To ask takes time from what is waited for: at most a quarter of it.
         time.sleep(min(max(0.02, 3 * (answered - asked)), 0.5))
 

@@ -143,10 +143,15 @@ def test_flower_wants_the_ops_login_and_knows_the_workers(running: Instance):
     path = "/api/workers?refresh=1"  # Flower then asks the workers, over the broker
     with open_client(f"http://127.0.0.1:{running.flower_port}", timeout=HANG) as client:
         assert client.get(path).status_code == 401
-        wait_until(
-            lambda: "payment-2@" in client.get(path, auth=(user, password)).text,
-            what="payment-2 in Flower",
-        )
+        known = ""
+
+        def knows() -> bool:
+            nonlocal known
+            answer = client.get(path, auth=(user, password))
+            known = f"{answer.status_code} {answer.text[:500]}"
+            return "payment-2@" in answer.text
+
+        wait_until(knows, what=lambda: f"payment-2 in Flower, which says {known},")
 
 
 def test_no_secret_stands_in_a_process_title_and_everything_listens_on_loopback(running: Instance):
