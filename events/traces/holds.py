@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from events.audit_tables import AuditEntry
@@ -15,6 +16,12 @@ from events.tables import LogEntry, SubscriptionRow
 MAX_CHANGES = 500  # of breakers and of pauses, the latest ones
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 _BREAKERS = {BreakerOpened.type: True, BreakerClosed.type: False}
+_LATEST = (
+    select(LogEntry.position, LogEntry.type, LogEntry.time, LogEntry.data)
+    .where(LogEntry.type == bindparam("type"))
+    .order_by(LogEntry.position.desc())
+    .limit(MAX_CHANGES)
+)
 _PAUSES = {"pause": True, "resume": False}
 
 
@@ -49,14 +56,12 @@ def of_subscriptions(session: Session, names: Collection[str]) -> dict[str, list
 
 
 def _outages(session: Session) -> dict[str, list[Hold]]:
-    changes = session.execute(
-        select(LogEntry.type, LogEntry.time, LogEntry.data)
-        .where(LogEntry.type.in_(_BREAKERS))
-        .order_by(LogEntry.position.desc())
-        .limit(MAX_CHANGES)
-    ).all()
+    changes: list[Any] = []
+    for event_type in _BREAKERS:  # in one look, SQLite would read the whole log from its end
+        changes += session.execute(_LATEST, {"type": event_type})
+    changes.sort(key=lambda row: row.position)
     return _intervals(
-        ((row.data["dependency"], row.time, _BREAKERS[row.type]) for row in reversed(changes)),
+        ((row.data["dependency"], row.time, _BREAKERS[row.type]) for row in changes),
         "the breaker of {} was open",
     )
 

@@ -88,7 +88,7 @@ def _queues(rows: Iterable[QueueView]) -> Iterator[Need]:
         if row.trouble:
             text = f"To fix it: {row.fix}. Its deliveries wait; all other queues are served."
             yield Need(f"Queue {row.name} {row.trouble}", text, url, "Look", stops=True)
-        elif not row.workers:
+        elif not row.workers and (row.subscribed or row.open):
             yield Need(
                 f"Queue {row.name} has no worker",
                 f"{_deliveries(row.open)} in it.",

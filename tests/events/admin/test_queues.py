@@ -48,14 +48,14 @@ def test_a_queue_shows_its_waiting_retrying_and_dead_deliveries(bus: Bus) -> Non
     found = view("notes")
     assert (found.waiting, found.in_flight, found.retrying, found.dead) == (0, 2, 0, 1)
     assert (found.paused, found.workers, found.open, found.state) == (False, 0, 2, "no worker")
-    assert view("others") == QueueView(name="others")
+    assert view("others") == QueueView(name="others", subscribed=True)
 
 
 def test_done_deliveries_are_not_counted(bus: Bus) -> None:
     note("a", "b")
     bus.drain()
 
-    assert view("notes") == QueueView(name="notes")
+    assert view("notes") == QueueView(name="notes", subscribed=True)
     assert view("others").oldest is None
 
 

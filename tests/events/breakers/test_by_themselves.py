@@ -1,5 +1,7 @@
 """Deliveries that fail by themselves, with an error as in an outage, do not make one."""
 
+from datetime import timedelta
+
 from events import Database, breakers, transaction
 from events.breakers import CALLS, FAILURES, FIRST_PROBE_DELAY, State
 from events.dispatch import dispatch
@@ -40,6 +42,17 @@ def test_those_that_fail_again_together_do_not_open_it_if_others_were_answered(b
 
     assert opened(bus) == 0
     assert states().count("dead") == 10 * CALLS // 4
+
+
+def test_answers_of_a_clock_that_went_back_are_no_proof(bus: Bus):
+    note("good")
+    bus.drain()
+    breakers._answered_at["service"] += timedelta(hours=1)
+    SERVICE.error = ConnectionResetError
+    note(*map(str, range(FAILURES - 1)))
+    bus.drain()
+    bus.advance(1.1)  # they fail again
+    assert breaker().failures == 2 * (FAILURES - 1)
 
 
 def test_an_outage_that_begins_amid_a_batch_opens_it_when_its_failures_come_again(bus: Bus):

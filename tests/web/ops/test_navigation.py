@@ -11,7 +11,7 @@ from events import clock, heartbeat, reading, transaction
 from events.admin import invalid_messages
 from events.tables import Delivery
 from tests.web.pages import HTML, OPS_HTML, place_order, running_services
-from web.ops import dead_letters, orders
+from web.ops import dead_letters, navigation, orders
 
 BADGE = re.compile(r'>(Overview|Dead letters) <span class="badge">([\d,]+\+?)</span>')
 
@@ -52,6 +52,29 @@ def test_each_count_equals_the_rows_of_its_page(
     assert overview.count('<div class="what">') >= int(_counts(overview)["Overview"]) > 0
     needs = overview.partition("Needs a person")[2].partition("</section>")[0]
     assert needs.count("<li>") == int(_counts(overview)["Overview"])
+
+
+def test_dead_letters_of_a_queue_that_no_subscription_has_need_no_worker(
+    client: FlaskClient, orders_with_dead_letters: list[str]
+):
+    with transaction() as session:
+        gone = update(Delivery).where(Delivery.state == "dead")
+        session.execute(gone.values(queue="gone", subscription="gone.charge_order"))
+    overview = client.get("/ops", headers=OPS_HTML).text
+    needs = overview.partition("Needs a person")[2].partition("</section>")[0]
+
+    assert "3 deliveries of gone.charge_order died" in needs
+    assert "Queue gone has no worker" not in needs
+    assert needs.count("<li>") == int(_counts(overview)["Overview"])
+    assert _counts(client.get("/ops/products", headers=OPS_HTML).text) == _counts(overview)
+
+
+def test_more_dead_letters_than_a_page_counts_are_told_as_more(
+    client: FlaskClient, orders_with_dead_letters: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(navigation, "MAX_COUNT", 3)
+
+    assert _counts(client.get("/ops", headers=OPS_HTML).text)["Dead letters"] == "3+"
 
 
 def test_nothing_is_counted_while_nothing_needs_a_person(client: FlaskClient):
