@@ -24,19 +24,25 @@ print("held", flush=True)
 time.sleep(60)
 """
 LOCKS = Path("/proc/locks")
-_COUNT = """
-import sys, time
+_WRITE = """
+import os, statistics, sys, time
 from events.dialects.write_lock import WriteLock
-lock, count = WriteLock(sys.argv[1], 30.0, urgent=False), 0
+lock, overtaken = WriteLock(sys.argv[1], 30.0, urgent=False), []
+number = os.open(f"{sys.argv[1]}.number", os.O_RDWR | os.O_CREAT)  # of turns so far
+def turns():
+    return int.from_bytes(os.pread(number, 8, 0), "big")
 print("ready", flush=True)
 sys.stdin.readline()
 end = time.monotonic() + 2.0
 while time.monotonic() < end:
+    before = turns()
     turn = lock.acquire()
+    now = turns()
+    os.pwrite(number, (now + 1).to_bytes(8, "big"), 0)
+    overtaken.append(now - before)
     time.sleep(0.002)  # a short transaction
     turn.release()
-    count += 1
-print(count)
+print(statistics.median(overtaken))
 """
 
 
@@ -89,20 +95,21 @@ def test_a_writer_waits_until_the_one_before_it_has_released_its_turn(path: str)
     turn.release()
 
 
-def test_writers_of_several_processes_get_about_as_many_turns(path: str) -> None:
-    commands = [[sys.executable, "-c", _COUNT, path]] * 4
+def test_writers_of_several_processes_do_not_overtake_each_other(path: str) -> None:
+    commands = [[sys.executable, "-c", _WRITE, path]] * 4
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     writers = [subprocess.Popen(each, text=True, **pipes) for each in commands]
     for each in writers:
         assert each.stdout is not None
         assert each.stdout.readline() == "ready\n"
-    for each in writers:  # at once: a process that starts late has no turns meanwhile
+    for each in writers:
         assert each.stdin is not None
         each.stdin.write("\n")
         each.stdin.flush()
-    counts = [int(each.communicate(timeout=HANG)[0]) for each in writers]
+    overtaken = [float(each.communicate(timeout=HANG)[0]) for each in writers]
 
-    assert min(counts) > max(counts) / 4, counts
+    # Not the number of turns: a busy machine does not let each process queue as often.
+    assert max(overtaken) <= 2 * len(writers), overtaken
 
 
 def test_an_urgent_writer_waits_beside_no_patient_one(path: str) -> None:
