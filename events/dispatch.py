@@ -58,6 +58,7 @@ def dispatch(
     run, began = _Run(subscription, worker, found), time.monotonic()
     isolated = [each for each in found if suspect or suspects.is_suspect(each.lost_count)]
     others = [each for each in found if each not in isolated]
+    others.sort(key=lambda each: each.attempts > 0)  # whoever failed holds nobody up
     if again := [each for each in isolated if suspect and each.unfinished_starts]:
         outcomes += run.isolate_again(again)
         isolated = [each for each in isolated if each not in again]
