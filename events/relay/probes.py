@@ -31,8 +31,8 @@ def _candidate(*order: Any) -> Select[Any]:
     return found.order_by(*by).limit(1).with_for_update(skip_locked=True)
 
 
-# In turn: one that is known to reach the dependency, and another one like it, because each of the
-# former may fail by itself.
+# In turn: one that is known to reach the dependency, and one that has not failed, of a subscription
+# that has such, because each of the former may fail by itself.
 _CANDIDATES = (_candidate(_HAS_FAILED.desc()), _candidate(_ARE_ASKING.desc(), _HAS_FAILED))
 
 
