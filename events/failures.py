@@ -50,7 +50,7 @@ def _settle(
         failed_at = attempts.latest_end(session, name, event_id) if delivery.attempts else None
         effect = breakers.note_unavailable(session, dependency, key, failure, failed_at=failed_at)
     elif dependency is not None:
-        breakers.note_answered(dependency, 1)
+        breakers.note_answered(dependency)
         end_probe(session, subscription, [delivery])
     if effect == Effect.WAITS:
         reason = f"{dependency} is unavailable"

@@ -125,8 +125,8 @@ def backlogs(session: Session, *, with_dead: bool = True) -> dict[Key, Backlog]:
         found = select(*columns, func.count()).where(part).group_by(*columns)
         for queue, name, state, count in session.execute(found):
             counts[queue, name][names[State(state)]] += count
-    dead = select(func.max(Delivery.queue), Delivery.subscription, func.count()).where(IS_DEAD)
     if with_dead:
+        dead = select(func.max(Delivery.queue), Delivery.subscription, func.count()).where(IS_DEAD)
         for queue, name, count in session.execute(dead.group_by(Delivery.subscription)):
             counts[queue, name]["dead"] += count
     ages = _ages(session)
