@@ -66,4 +66,5 @@ def _discard(body: Any) -> None:
 
 def init_app(app: Flask) -> None:
     """Buffer the requests of `app`."""
-    app.wsgi_app = BufferedRequests(app.wsgi_app, max_body=settings().max_body)  # type: ignore[method-assign]
+    buffered = BufferedRequests(app.wsgi_app, max_body=settings().max_body)
+    app.wsgi_app = buffered  # type: ignore[method-assign]

@@ -23,7 +23,8 @@ class TolerantMessage(Message):
     def inbound_header(self, buf: Any, offset: int = 0) -> int:
         """Read the frame that precedes the body."""
         try:
-            return int(super().inbound_header(buf, offset))  # type: ignore[misc]  # not in the stubs
+            # Not in the stubs.
+            return int(super().inbound_header(buf, offset))  # type: ignore[misc]
         except Exception as error:  # raised again at every delivery, whatever it is
             self.body_size = unpack_from(">HxxQ", buf, offset)[1]
             self.properties = {

@@ -1,7 +1,8 @@
 """Delayed delivery by RabbitMQ, for ordinary tasks with a countdown or an eta.
 
 Such a message waits in one of Celery's queues at the broker, and reaches the queue of its task only
-if that is bound to Celery's exchange. https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html
+if that is bound to Celery's exchange.
+https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html
 """
 
 import re

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]  # newer than the stubs
+from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]  # not in the stubs
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 from sqlalchemy.exc import SQLAlchemyError

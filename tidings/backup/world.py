@@ -16,9 +16,9 @@ def keep_world(draft: sqlite3.Connection, replaced: Path) -> None:
     If the replaced database is the older of the two, its rows change none of the draft.
     """
     draft.execute("ATTACH ? AS replaced", (str(replaced),))
+    latest = "SELECT max(publish_at) FROM {}.events"
     ends = [
-        draft.execute(f"SELECT max(publish_at) FROM {schema}.events").fetchone()[0] or ""  # noqa: S608
-        for schema in ("main", "replaced")
+        draft.execute(latest.format(schema)).fetchone()[0] or "" for schema in ("main", "replaced")
     ]
     verb = "REPLACE" if ends[1] >= ends[0] else "IGNORE"
     draft.execute("BEGIN")

@@ -26,7 +26,9 @@ class Parameters(BaseModel):
 
     @classmethod
     @cache  # flask-openapi 5.0 asks at every request, which took a tenth of the time of an order
-    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]
+    def model_json_schema(  # type: ignore[override]
+        cls, *args: Any, **options: Any
+    ) -> dict[str, Any]:
         """Return the schema of each parameter, without the null that the address cannot express."""
         schema = super().model_json_schema(*args, **options)
         for name, field in schema["properties"].items():
